@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The wire format between the probes and user space. Plain C, no bcc macros, so
+ * that a test can compile it and compare every offset with the numpy dtypes in
+ * umtrace/records/events.py. Numbers are explicit, append-only, never reused.
+ */
+#ifndef UMTRACE_EVENT_H
+#define UMTRACE_EVENT_H
+
+/* What happened. The meaning of ret, a and b is given per kind. */
+enum um_kind {
+	/* umount(2) entered: ret = flags, a = cgroup id, b = mount namespace inum or 0 */
+	UM_ENTER = 1,
+	/* umount(2) left: ret = 0 or -errno */
+	UM_EXIT = 2,
+	/* the task is back in user mode for certain: a = 1 next syscall, 2 death, 3 seen in user mode */
+	UM_RETURNED = 3,
+	/* off CPU: ret = task state, a = stack id in the kernel, wait class once drained */
+	UM_OFF_CPU = 4,
+	/* on CPU again */
+	UM_ON_CPU = 5,
+	/* a task in a foreign mount namespace starts to exit: a = cgroup id, b = mount namespace inum */
+	UM_NS_EXIT = 6,
+	/* the exiting task is dead */
+	UM_DEAD = 7,
+};
+
+/* One event: 64 bytes, so that a full ring is one numpy view. */
+struct um_event {
+	unsigned long long ts_ns; /* CLOCK_MONOTONIC */
+	unsigned long long mnt;   /* address of the struct mount, an identity; 0 unknown */
+	unsigned int tid;
+	unsigned int tgid;
+	unsigned short kind; /* enum um_kind */
+	unsigned short cpu;
+	int ret;
+	unsigned long long a;
+	unsigned int b;
+	unsigned int seq; /* 0, 1, 2, ... within one operation of one task: a gap is a lost event */
+	char comm[16];
+};
+
+/* What a name record carries. */
+enum um_name_kind {
+	UM_NAME_PATH = 1, /* the path as given to umount(2) */
+};
+
+#define UM_NAME_TEXT 232
+
+/* Text that does not fit an event, in parts; joined to its event by (tid, ts_ns). */
+struct um_name {
+	unsigned long long ts_ns;
+	unsigned int tid;
+	unsigned short kind; /* enum um_name_kind */
+	unsigned short part; /* 0, 1, 2, ... */
+	unsigned int len;    /* bytes of text used in this part */
+	unsigned int more;   /* 1 when another part follows */
+	char text[UM_NAME_TEXT];
+};
+
+/* Why an event could not be delivered; indexes of the per-CPU loss counters. */
+enum um_loss {
+	UM_LOSS_EVENT_RING = 0, /* event ring full */
+	UM_LOSS_NAME_RING = 1,  /* name ring full */
+	UM_LOSS_TASK_MAP = 2,   /* more concurrent operations than the task map holds */
+	UM_LOSS_STACK = 3,      /* kernel stack could not be stored */
+	UM_LOSS_MAX = 4,
+};
+
+#endif

@@ -1,0 +1,3 @@
+"""DataFrames and plots; the only imports of pandas and matplotlib."""
+
+from __future__ import annotations

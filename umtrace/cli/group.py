@@ -1,0 +1,45 @@
+"""A click group that knows its commands by name and imports them on use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+#: command -> one line for `umtrace --help`; the module is umtrace.cli.<command>
+COMMANDS = {
+    "doctor": "What this kernel offers, the probe plan, and what would mend it.",
+    "record": "Record umounts until Ctrl-C, a duration, or a command's end.",
+    "trace": "Print one line per umount as it happens.",
+    "report": "Summarise a recording: counts, errno, quantiles, RCU share.",
+    "hist": "Histogram bars of a phase, in the terminal.",
+    "export": "Write a recording's rows as CSV or JSON lines.",
+    "plot": "Draw a recording as a picture.",
+    "repair": "Finish a recording that was cut short.",
+    "exercise": "Do real umounts in a private mount namespace, and say which.",
+    "selftest": "Record the exercise and compare it with its ledger, count by count.",
+}
+
+
+class LazyGroup(click.Group):
+    """Start-up stays instant: `--help` imports no command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order a user meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"umtrace.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command table from the names alone."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))

@@ -1,0 +1,82 @@
+"""Entry point: finds the command, and turns every failure into one line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+
+from umtrace.cli.group import LazyGroup
+from umtrace.records.errors import UmtraceError
+from umtrace.version import __version__
+
+_OS_ERRORS = {
+    errno.ENOSPC: "no space left on the device; free some or choose another directory",
+    errno.EDQUOT: "disk quota exceeded; free some or choose another directory",
+    errno.EROFS: "the file system is read-only; choose another directory",
+}
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="umtrace")
+def umtrace() -> None:
+    """Show what umount costs: RCU waits, locks, file system shutdown, EBUSY.
+
+    Try `umtrace doctor` first; it says what this kernel offers.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with the code design gives to each failure."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Run one command line and return its exit code; never raises."""
+    try:
+        code: Any = umtrace.main(args, prog_name="umtrace", standalone_mode=False)
+        sys.stdout.flush()
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _complain("interrupted", 128 + signal.SIGINT)
+    except click.ClickException as error:
+        return _complain(_click_message(error), error.exit_code)
+    except UmtraceError as error:
+        return _complain(str(error), error.exit_code)
+    except BrokenPipeError:
+        _silence_stdout()
+        return 0
+    except OSError as error:
+        return _complain(_os_message(error), 1)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    one_line = " ".join(message.split())
+    with contextlib.suppress(OSError):  # maybe nobody listens on stderr either
+        click.echo(f"umtrace: {one_line}", err=True)
+    return code
+
+
+def _click_message(error: click.ClickException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.UsageError) and context is not None:
+        message += f" (see '{context.command_path} --help')"
+    return message
+
+
+def _os_message(error: OSError) -> str:
+    what = _OS_ERRORS.get(error.errno or 0, error.strerror or str(error))
+    return f"{error.filename}: {what}" if error.filename else what
+
+
+def _silence_stdout() -> None:
+    # The reader went away (`umtrace trace | head -1`): point stdout at nothing so
+    # that the interpreter's own flush at exit does not complain.
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())

@@ -1,0 +1,3 @@
+"""Event batches to Umount rows: pure, deterministic, bounded."""
+
+from __future__ import annotations

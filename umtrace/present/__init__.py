@@ -1,0 +1,3 @@
+"""Tables, histogram bars, JSON lines; knows no source."""
+
+from __future__ import annotations

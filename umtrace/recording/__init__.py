@@ -1,0 +1,3 @@
+"""Write, read and repair recordings."""
+
+from __future__ import annotations

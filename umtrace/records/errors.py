@@ -1,0 +1,45 @@
+"""Every error umtrace raises on purpose, each with its exit code.
+
+::
+
+    UmtraceError            1  error
+    ├── UsageError          2  the command line asks for something impossible
+    ├── NotPermittedError   3  root or a capability is missing
+    ├── NoTierError         4  nothing usable on this kernel
+    └── DamagedInputError   5  a recording that cannot be read
+
+The message is one line that says what to do about it. The library raises; only
+``umtrace.cli`` prints and exits.
+"""
+
+from __future__ import annotations
+
+
+class UmtraceError(Exception):
+    """Base of all errors a user can act on."""
+
+    exit_code = 1
+
+
+class UsageError(UmtraceError):
+    """The request contradicts itself or names something that does not exist."""
+
+    exit_code = 2
+
+
+class NotPermittedError(UmtraceError):
+    """The kernel refused; the message names the privilege that is missing."""
+
+    exit_code = 3
+
+
+class NoTierError(UmtraceError):
+    """No live tier works on this host."""
+
+    exit_code = 4
+
+
+class DamagedInputError(UmtraceError):
+    """A recording is truncated, empty, of a newer format, or not a recording."""
+
+    exit_code = 5

@@ -1,0 +1,107 @@
+"""The event and name records as numpy dtypes; the mirror of ``bpf/event.h``.
+
+The layout is checked by a test that compiles the header; the header's comments
+say what each field means for each kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+EVENT_DTYPE = np.dtype(
+    [
+        ("ts_ns", "<u8"),
+        ("mnt", "<u8"),
+        ("tid", "<u4"),
+        ("tgid", "<u4"),
+        ("kind", "<u2"),
+        ("cpu", "<u2"),
+        ("ret", "<i4"),
+        ("a", "<u8"),
+        ("b", "<u4"),
+        ("seq", "<u4"),
+        ("comm", "S16"),
+    ]
+)
+
+NAME_TEXT = 232
+
+NAME_DTYPE = np.dtype(
+    [
+        ("ts_ns", "<u8"),
+        ("tid", "<u4"),
+        ("kind", "<u2"),
+        ("part", "<u2"),
+        ("len", "<u4"),
+        ("more", "<u4"),
+        ("text", f"V{NAME_TEXT}"),
+    ]
+)
+
+Array = npt.NDArray[np.void]
+
+
+class Kind(IntEnum):
+    """What an event says happened (``enum um_kind``)."""
+
+    ENTER = 1
+    EXIT = 2
+    RETURNED = 3
+    OFF_CPU = 4
+    ON_CPU = 5
+    NS_EXIT = 6
+    DEAD = 7
+
+
+class NameKind(IntEnum):
+    """What a name record carries (``enum um_name_kind``)."""
+
+    PATH = 1
+
+
+class Loss(IntEnum):
+    """Index of a kernel-side loss counter (``enum um_loss``)."""
+
+    EVENT_RING = 0
+    NAME_RING = 1
+    TASK_MAP = 2
+    STACK = 3
+
+
+class Wait(IntEnum):
+    """Where a task inside an umount went off CPU; word ``a`` of a drained OFF_CPU event.
+
+    The kernel side sends a stack id; the source replaces it by one of these before
+    the batch leaves it, so that recordings need no kernel to be understood.
+    """
+
+    UNKNOWN = 0  #: the stack could not be read
+    OTHER = 1  #: somewhere that has no column of its own
+    RCU_EXPEDITED = 2  #: synchronize_rcu_expedited() under namespace_unlock()
+    RCU_NORMAL = 3  #: the same, fallen back to a normal grace period
+    RCU_PIGGYBACK = 4  #: asleep in exp_funnel_lock(): another caller's grace period
+    NAMESPACE_LOCK = 5  #: waiting for namespace_sem
+    LOOKUP = 6  #: the path walk of umount(2)
+    SHUTDOWN = 7  #: cleanup_mnt() and below, on the way back to user mode
+    USER = 8  #: already back in user mode
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """What a source delivers at once.
+
+    Attributes
+    ----------
+    events : ndarray, shape (n,), dtype EVENT_DTYPE
+        In the order of the ring buffer; the events of one task are in time order.
+    names : ndarray, shape (m,), dtype NAME_DTYPE
+        Holds at least the names of every ENTER event up to this batch that were
+        not lost; a name may come earlier than its event, never later.
+    """
+
+    events: Array = field(default_factory=lambda: np.empty(0, EVENT_DTYPE))
+    names: Array = field(default_factory=lambda: np.empty(0, NAME_DTYPE))

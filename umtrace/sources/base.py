@@ -1,0 +1,35 @@
+"""What a source of events is: live BPF, ftrace, a recording, or a scripted scenario."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from umtrace.records.clock import ClockPair
+from umtrace.records.events import EventBatch
+from umtrace.records.losses import LossReport
+
+
+class Source(Protocol):
+    """Yields batches of events; what comes after cannot tell the sources apart.
+
+    ``open`` attaches, ``read`` drains what is there, ``close`` leaves the kernel as
+    it was found and may be called twice.
+    """
+
+    tier: str
+    clock: ClockPair
+
+    def open(self) -> None:
+        """Start to deliver; raise an UmtraceError when that is not possible."""
+
+    def read(self, timeout_s: float) -> EventBatch | None:
+        """Return what came within ``timeout_s`` (maybe nothing); None when it is over."""
+
+    def losses(self) -> LossReport:
+        """Return everything lost since ``open``."""
+
+    def plan(self) -> list[dict[str, str]]:
+        """Return the probe plan: one mapping per meaning, with the reason of each choice."""
+
+    def close(self) -> None:
+        """Detach everything."""

@@ -1,0 +1,3 @@
+"""Histograms, quantiles, comparisons: pure functions on arrays."""
+
+from __future__ import annotations
