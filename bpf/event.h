@@ -11,15 +11,16 @@
 enum um_kind {
 	/* umount(2) entered: ret = flags, a = cgroup id, b = mount namespace inum or 0 */
 	UM_ENTER = 1,
-	/* umount(2) left: ret = 0 or -errno */
+	/* umount(2) left: ret = 0 or -errno, a = 1 when its entry was not seen (nothing follows) */
 	UM_EXIT = 2,
 	/* the task is back in user mode for certain: a = 1 next syscall, 2 death, 3 seen in user mode */
 	UM_RETURNED = 3,
-	/* off CPU: ret = task state, a = stack id in the kernel, wait class once drained */
+	/* off CPU: ret = task state, a = stack id or negative, wait class once drained */
 	UM_OFF_CPU = 4,
 	/* on CPU again */
 	UM_ON_CPU = 5,
-	/* a task in a foreign mount namespace starts to exit: a = cgroup id, b = mount namespace inum */
+	/* an exiting task takes its mount namespace down: ret = mounts in it or -1,
+	 * a = cgroup id, b = mount namespace inum */
 	UM_NS_EXIT = 6,
 	/* the exiting task is dead */
 	UM_DEAD = 7,
@@ -36,7 +37,11 @@ struct um_event {
 	int ret;
 	unsigned long long a;
 	unsigned int b;
-	unsigned int seq; /* 0, 1, 2, ... within one operation of one task: a gap is a lost event */
+	/*
+	 * Counts the events of one operation of one task, from a number taken from the
+	 * clock: a gap is a lost event, and what is left of two operations never joins up.
+	 */
+	unsigned int seq;
 	char comm[16];
 };
 

@@ -87,7 +87,6 @@ class Wait(IntEnum):
     NAMESPACE_LOCK = 5  #: waiting for namespace_sem
     LOOKUP = 6  #: the path walk of umount(2)
     SHUTDOWN = 7  #: cleanup_mnt() and below, on the way back to user mode
-    USER = 8  #: already back in user mode
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import zip_longest
+from typing import TypeAlias
+
+_Count: TypeAlias = "int | tuple[int, ...] | None"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +18,7 @@ class LossReport:
     """
 
     ring_events: int | None = None  #: events dropped because the event ring was full
+    ring_events_per_cpu: tuple[int, ...] | None = None  #: the same, by CPU
     ring_names: int | None = None  #: name records dropped because the name ring was full
     task_map_full: int | None = None  #: operations not followed: task map full
     stacks_lost: int | None = None  #: waits whose kernel stack could not be stored
@@ -34,19 +40,32 @@ class LossReport:
 
     def __add__(self, other: LossReport) -> LossReport:
         """Add two ledgers; unknown plus known is known."""
-        return LossReport(
-            **{
-                f.name: _add(getattr(self, f.name), getattr(other, f.name))
-                for f in fields(LossReport)
-            }
-        )
+        sums = {f.name: _add(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        return LossReport.from_dict(sums)
 
-    def to_dict(self) -> dict[str, int | None]:
+    @classmethod
+    def from_dict(cls, counts: Mapping[str, object]) -> LossReport:
+        """Build a ledger from a mapping; unknown keys and wrong types are left out."""
+        report = cls()
+        for f in fields(cls):
+            value = counts.get(f.name)
+            if isinstance(value, list | tuple):
+                value = tuple(int(v) for v in value)
+            elif not isinstance(value, int):
+                continue
+            object.__setattr__(report, f.name, value)
+        return report
+
+    def to_dict(self) -> dict[str, _Count]:
         """Return the ledger as JSON-ready mapping."""
         return asdict(self)
 
 
-def _add(left: int | None, right: int | None) -> int | None:
+def _add(left: _Count, right: _Count) -> _Count:
     if left is None or right is None:
         return left if right is None else right
-    return left + right
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return tuple(a + b for a, b in zip_longest(left, right, fillvalue=0))
+    if isinstance(left, int) and isinstance(right, int):
+        return left + right
+    raise TypeError("a count and a per-CPU list do not add up")

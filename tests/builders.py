@@ -1,0 +1,77 @@
+"""Event streams for tests, built the way the kernel side would emit them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind, NameKind, Wait
+
+EBUSY = 16
+
+
+class Stream:
+    """Collects events and names; times are given by the caller, in ns."""
+
+    def __init__(self):
+        self.events = []
+        self.names = []
+
+    def event(self, ts, tid, kind, *, ret=0, a=0, b=0, seq=0, comm=b"", cpu=0):
+        self.events.append((ts, 0, tid, tid, kind, cpu, ret, a, b, seq, comm))
+        return self
+
+    def path(self, ts, tid, text):
+        parts = [text[i : i + 231] for i in range(0, max(len(text), 1), 231)]
+        for index, part in enumerate(parts):
+            more = index + 1 < len(parts)
+            self.names.append((ts, tid, NameKind.PATH, index, len(part), more, part))
+        return self
+
+    def umount(self, tid, t0, *, waits=(), flags=0, ret=0, end=None, path=b"/mnt", dead=False):
+        """One umount: ENTER, waits as (class, begin, end), EXIT, and its end.
+
+        ``end`` is (exit time, return time); the second is left out for a failure.
+        """
+        exit_ts, return_ts = end or (t0 + 1000, t0 + 2000)
+        self.path(t0, tid, path)
+        self.event(t0, tid, Kind.ENTER, ret=flags, a=1, b=4026531840, seq=t0, comm=b"umount")
+        seq = t0 + 1
+        for wait, begin, stop in waits:
+            self.event(begin, tid, Kind.OFF_CPU, a=wait, seq=seq)
+            self.event(stop, tid, Kind.ON_CPU, seq=seq + 1)
+            seq += 2
+        if dead:
+            return self.event(exit_ts, tid, Kind.DEAD, seq=seq)
+        self.event(exit_ts, tid, Kind.EXIT, ret=ret, seq=seq)
+        if ret >= 0:
+            self.event(return_ts, tid, Kind.RETURNED, a=1, seq=seq + 1)
+        return self
+
+    def ns_exit(self, tid, t0, *, waits=((Wait.RCU_EXPEDITED, 10, 20),), n_mounts=3, dead=100):
+        self.event(t0, tid, Kind.NS_EXIT, ret=n_mounts, a=1, b=77, seq=t0, comm=b"sh")
+        seq = t0 + 1
+        for wait, begin, stop in waits:
+            self.event(t0 + begin, tid, Kind.OFF_CPU, a=wait, seq=seq)
+            self.event(t0 + stop, tid, Kind.ON_CPU, seq=seq + 1)
+            seq += 2
+        return self.event(t0 + dead, tid, Kind.DEAD, seq=seq)
+
+    def batch(self):
+        """Everything as one batch, in the order of time; ties stay in order of building."""
+        events = np.array(self.events, EVENT_DTYPE)
+        events = events[np.argsort(events["ts_ns"], kind="stable")]
+        return EventBatch(events, np.array(self.names, NAME_DTYPE))
+
+
+def split(batch, cuts):
+    """Cut a batch at the given event positions; every name comes with its event's part."""
+    edges = [0, *sorted(cuts), len(batch.events)]
+    ends = []
+    for begin, end in pairwise(edges):
+        part = batch.events[begin:end]
+        keys = {(int(e["tid"]), int(e["ts_ns"])) for e in part if e["kind"] == Kind.ENTER}
+        mine = [(int(n["tid"]), int(n["ts_ns"])) in keys for n in batch.names]
+        ends.append(EventBatch(part, batch.names[np.array(mine, bool)]))
+    return ends

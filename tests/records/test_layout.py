@@ -1,0 +1,76 @@
+"""The numpy dtypes against the header, as a C compiler lays it out."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, NAME_TEXT, Kind, Loss, NameKind
+from umtrace.sources.bpf_files import bpf_directory
+
+HEADER = bpf_directory() / "event.h"
+STRUCTS = {"um_event": EVENT_DTYPE, "um_name": NAME_DTYPE}
+ENUMS = {"um_kind": Kind, "um_name_kind": NameKind, "um_loss": Loss}
+PREFIX = {"um_kind": "UM_", "um_name_kind": "UM_NAME_", "um_loss": "UM_LOSS_"}
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Offsets, sizes and enum values printed by a program made from the header."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    assert compiler, "a C compiler is needed: apt-get install gcc"
+    lines = [
+        f'printf("{struct}.{field} %zu %zu\\n", offsetof(struct {struct}, {field}), '
+        f"sizeof(((struct {struct} *)0)->{field}));"
+        for struct, dtype in STRUCTS.items()
+        for field in dtype.names
+    ]
+    lines += [f'printf("{s} %zu\\n", sizeof(struct {s}));' for s in STRUCTS]
+    for enum in ENUMS:
+        lines += [f'printf("{name} %d\\n", {name});' for name in enumerators(enum)]
+    directory = tmp_path_factory.mktemp("layout")
+    source = directory / "layout.c"
+    source.write_text(
+        "#include <stddef.h>\n#include <stdio.h>\n"
+        f'#include "{HEADER}"\nint main(void) {{ {" ".join(lines)} return 0; }}\n'
+    )
+    subprocess.run([compiler, "-Wall", "-Werror", "-o", directory / "layout", source], check=True)
+    output = subprocess.run([directory / "layout"], check=True, capture_output=True, text=True)
+    return dict(line.split(" ", 1) for line in output.stdout.splitlines())
+
+
+def enumerators(enum):
+    body = re.search(rf"enum {enum} {{(.*?)}};", HEADER.read_text(), re.DOTALL)[1]
+    names = re.findall(r"^\s*(UM_\w+)\s*=", body, re.MULTILINE)
+    return [name for name in names if not name.endswith("_MAX")]
+
+
+@pytest.mark.parametrize("struct", STRUCTS)
+def test_offsets_and_sizes(compiled, struct):
+    dtype = STRUCTS[struct]
+    assert int(compiled[struct]) == dtype.itemsize
+    for name in dtype.names:
+        field, offset = dtype.fields[name][:2]
+        assert compiled[f"{struct}.{name}"] == f"{offset} {field.itemsize}"
+
+
+def test_every_field_of_the_header_is_mirrored():
+    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
+    for struct, dtype in STRUCTS.items():
+        body = re.search(rf"struct {struct} {{(.*?)}};", text, re.DOTALL)[1]
+        assert re.findall(r"(\w+)(?:\[\w+\])?;", body) == list(dtype.names)
+
+
+@pytest.mark.parametrize("enum", ENUMS)
+def test_enum_values(compiled, enum):
+    in_header = {name.removeprefix(PREFIX[enum]): int(compiled[name]) for name in enumerators(enum)}
+    assert in_header == {member.name: member.value for member in ENUMS[enum]}
+
+
+def test_an_event_takes_64_bytes_and_a_name_is_aligned():
+    assert EVENT_DTYPE.itemsize == 64
+    assert NAME_DTYPE.itemsize % 8 == 0
+    assert NAME_DTYPE["text"].itemsize == NAME_TEXT

@@ -1,0 +1,108 @@
+"""The stage that turns event batches into Umount rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from umtrace.correlate.names import PathStore
+from umtrace.correlate.operations import OP_DTYPE, group
+from umtrace.correlate.rows import build_rows
+from umtrace.records.events import Array, EventBatch, Kind
+from umtrace.records.losses import LossReport
+
+MAX_OPEN = 65536
+
+
+def _no_container(_cgroup_id: int) -> str | None:
+    return None
+
+
+class UmountCorrelator:
+    """Feeds on batches, yields rows; pure, deterministic, bounded.
+
+    The same events give the same rows in the same order, whatever the split into
+    batches, as long as no more than ``max_open`` operations are open at once.
+
+    Parameters
+    ----------
+    clock_offset_ns : int
+        Wall clock less CLOCK_MONOTONIC.
+    tier : str
+        Named in every row.
+    container_of : callable
+        From cgroup id to container id or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock_offset_ns: int,
+        tier: str,
+        container_of: Callable[[int], str | None] = _no_container,
+        max_open: int = MAX_OPEN,
+    ) -> None:
+        self._clock_offset_ns = clock_offset_ns
+        self._tier = tier
+        self._container_of = container_of
+        self._max_open = max_open
+        self._open = np.empty(0, OP_DTYPE)
+        self._paths = PathStore()
+        self._next_id = 0
+        self._unmatched = 0
+        self._incomplete = 0
+
+    def feed(self, batch: EventBatch) -> pa.RecordBatch:
+        """Take in one batch and return the rows it completed (``records.umounts.SCHEMA``)."""
+        self._paths.add(batch.names)
+        grouped = group(batch.events, self._open)
+        self._open = grouped.still_open
+        rows = self._rows(grouped.complete)
+        if len(self._open) <= self._max_open:
+            return rows
+        evicted = self._rows(self._evict(), why_open="evicted")
+        return pa.concat_batches([rows, evicted])
+
+    def finish(self) -> pa.RecordBatch:
+        """Return what is still open as incomplete rows, oldest first."""
+        rest, self._open = self._open, np.empty(0, OP_DTYPE)
+        return self._rows(rest[np.argsort(rest["t_first"], kind="stable")])
+
+    def losses(self) -> LossReport:
+        """Return the counts this stage knows of."""
+        return LossReport(unmatched_events=self._unmatched, incomplete_rows=self._incomplete)
+
+    @property
+    def n_open(self) -> int:
+        """Operations under way."""
+        return len(self._open)
+
+    def _evict(self) -> Array:
+        by_age = np.argsort(self._open["t_first"], kind="stable")
+        surplus = by_age[: len(by_age) - self._max_open]
+        evicted = self._open[surplus]
+        self._open = np.delete(self._open, surplus)
+        return evicted
+
+    def _rows(self, ops: Array, why_open: str = "running") -> pa.RecordBatch:
+        paths = [
+            self._paths.take(tid, ts) if opener == Kind.ENTER else None
+            for tid, ts, opener in zip(
+                ops["tid"].tolist(), ops["t_first"].tolist(), ops["opener"].tolist(), strict=True
+            )
+        ]
+        rows = build_rows(
+            ops,
+            first_id=self._next_id,
+            clock_offset_ns=self._clock_offset_ns,
+            tier=self._tier,
+            paths=paths,
+            container_of=self._container_of,
+            why_open=why_open,
+        )
+        self._next_id += len(ops)
+        self._unmatched += int(ops["n_events"][ops["opener"] == 0].sum())
+        self._incomplete += len(ops) - (rows.column("complete").true_count if len(ops) else 0)
+        return rows

@@ -1,0 +1,71 @@
+"""What the probe programs must know of this kernel, as -D constants.
+
+Each struct difference cites the change that made it. A constant that is missing
+compiles the code that needs it out; the plan then says what is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from umtrace.kernel.btf import Btf
+from umtrace.kernel.symbols import Symbols
+
+#: constant -> members that carry it, newest first
+MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "UM_OFF_TASK_PID": ("task_struct.pid",),
+    # Renamed in 5.14, 2f064a59a11f ("sched: Change task_struct::state")
+    "UM_OFF_TASK_STATE": ("task_struct.__state", "task_struct.state"),
+    "UM_OFF_TASK_NSPROXY": ("task_struct.nsproxy",),
+    "UM_OFF_NSPROXY_MNT_NS": ("nsproxy.mnt_ns",),
+    "UM_OFF_MNT_NS_INUM": ("mnt_namespace.ns.inum",),
+    # Renamed when the mounts of a namespace went into a tree, in 6.8,
+    # 2eea9ce4310d ("mounts: keep list of mounts in an rbtree")
+    "UM_OFF_MNT_NS_MOUNTS": ("mnt_namespace.nr_mounts", "mnt_namespace.mounts"),
+}
+
+#: prefix of the _LO and _HI constants -> function
+RANGES: Mapping[str, str] = {
+    "UM_TASK_WORK": "task_work_run",
+    "UM_PUT_NS": "put_mnt_ns",
+    "UM_UNLOCK": "namespace_unlock",
+}
+
+TASK_DEAD = 0x80  # include/linux/sched.h, the same from 5.10 to 7.3
+HOST_MNTNS = Path("/proc/1/ns/mnt")
+
+
+def layout_constants(btf: Btf | None) -> dict[str, int]:
+    """Return the struct offsets; nothing where there is no BTF.
+
+    All or nothing for the task: without its state and pid the cheaper of the two
+    sched_switch probes cannot work.
+    """
+    if btf is None:
+        return {"UM_OFF_MNT_NS_INUM": 0}
+    found = {name: btf.first_offset(*paths) for name, paths in MEMBERS.items()}
+    known = {name: offset for name, offset in found.items() if offset is not None}
+    known.setdefault("UM_OFF_MNT_NS_INUM", 0)
+    return known
+
+
+def symbol_constants(symbols: Symbols) -> dict[str, int]:
+    """Return the address range of each function of RANGES; 0 to 0 where unknown."""
+    constants: dict[str, int] = {}
+    for prefix, name in RANGES.items():
+        low, high = symbols.span(name) or (0, 0)
+        constants[f"{prefix}_LO"] = low
+        constants[f"{prefix}_HI"] = high
+    return constants
+
+
+def host_mntns() -> int:
+    """Return the inode number of the host's mount namespace, 0 if it cannot be read.
+
+    Only the link itself is looked at: opening it would pin the namespace.
+    """
+    try:
+        return HOST_MNTNS.stat().st_ino
+    except OSError:
+        return 0

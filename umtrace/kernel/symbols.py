@@ -1,0 +1,64 @@
+"""Kernel symbols by address: where a function lies, and which one an address is in."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import lru_cache
+from pathlib import Path
+
+KALLSYMS = Path("/proc/kallsyms")
+
+_TEXT = frozenset(b"tT")
+
+
+class Symbols:
+    """The text symbols of a kernel, sorted by address.
+
+    Where kptr_restrict hides the addresses the table is empty (``known`` is False)
+    and nothing that needs it is measured.
+    """
+
+    def __init__(self, addresses: list[int], names: list[str]) -> None:
+        self._addresses = addresses
+        self._names = names
+
+    @classmethod
+    def load(cls, path: Path = KALLSYMS) -> Symbols:
+        """Read a kallsyms file; unreadable or hidden gives an empty table."""
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError:
+            return cls([], [])
+        pairs = sorted(
+            (int(address, 16), name)
+            for address, kind, name in (line.split(None, 3)[:3] for line in lines)
+            if kind[0] in _TEXT
+        )
+        if not pairs or not pairs[-1][0]:
+            return cls([], [])
+        return cls([a for a, _ in pairs], [n.decode() for _, n in pairs])
+
+    @property
+    def known(self) -> bool:
+        """Whether addresses can be read at all."""
+        return bool(self._addresses)
+
+    @lru_cache(maxsize=4096)  # noqa: B019 - one table lives as long as its source
+    def name_at(self, address: int) -> str:
+        """Return the function an address lies in, or ``?``."""
+        index = bisect_right(self._addresses, address) - 1
+        return self._names[index] if index >= 0 else "?"
+
+    def span(self, name: str) -> tuple[int, int] | None:
+        """Return start and end (exclusive) of a function, or None where it has no symbol.
+
+        The end is the start of the next symbol at a higher address.
+        """
+        try:
+            index = self._names.index(name)
+        except ValueError:
+            return None
+        start = self._addresses[index]
+        after = bisect_right(self._addresses, start)
+        end = self._addresses[after] if after < len(self._addresses) else start + 4096
+        return start, end

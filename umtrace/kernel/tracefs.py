@@ -1,0 +1,79 @@
+"""Read tracefs, also where nobody has mounted it.
+
+On minimal hosts and in containers tracefs is not mounted. It is then mounted
+detached (fsopen, fsmount): it has no place in any mount namespace, nobody sees
+it, and it is gone when the descriptor is closed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from umtrace.kernel.syscalls import FSCONFIG, FSMOUNT, FSOPEN, syscall
+from umtrace.records.errors import NoTierError, NotPermittedError
+
+_PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+_FSCONFIG_CMD_CREATE = 6
+_FIELD = re.compile(r"field:.*?(\w+)(?:\[[^]]*\])?;\s*offset:(\d+);\s*size:(\d+);")
+
+
+class Tracefs:
+    """A readable tracefs; a context manager that closes what it opened."""
+
+    def __init__(self) -> None:
+        self._fd = self._open()
+
+    @staticmethod
+    def _open() -> int:
+        for place in _PLACES:
+            if (place / "events").is_dir():
+                return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            context = syscall(FSOPEN, b"tracefs", 1)
+        except PermissionError:
+            raise NotPermittedError("tracefs is not mounted and mounting it needs root") from None
+        except OSError as error:
+            raise NoTierError(f"tracefs cannot be mounted: {error.strerror}") from None
+        try:
+            syscall(FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+            return syscall(FSMOUNT, context, 1, 0)
+        finally:
+            os.close(context)
+
+    def close(self) -> None:
+        """Let go of tracefs; may be called twice."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Tracefs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, path: str) -> str:
+        """Return the text of one file; OSError as open(2) gives it."""
+        fd = os.open(path, os.O_RDONLY, dir_fd=self._fd)
+        with os.fdopen(fd, encoding="ascii", errors="replace") as file:
+            return file.read()
+
+    def event_id(self, event: str) -> int:
+        """Return the number of ``category:name`` for perf_event_open.
+
+        Raises
+        ------
+        NoTierError
+            The kernel has no such event.
+        """
+        with suppress(OSError):
+            return int(self.read(f"events/{event.replace(':', '/')}/id"))
+        raise NoTierError(f"this kernel has no tracepoint {event}")
+
+    def field_offsets(self, event: str) -> dict[str, int]:
+        """Return the byte offset of every field of an event's record."""
+        text = self.read(f"events/{event.replace(':', '/')}/format")
+        return {m[1]: int(m[2]) for m in _FIELD.finditer(text)}

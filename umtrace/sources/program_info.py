@@ -1,0 +1,45 @@
+"""What the kernel says of a loaded BPF program (struct bpf_prog_info)."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import struct
+from collections.abc import Iterable
+from contextlib import suppress
+
+from umtrace.kernel.syscalls import syscall
+
+_BPF = {"x86_64": 321, "aarch64": 280, "s390x": 351, "ppc64le": 361, "riscv64": 280}
+_OBJ_GET_INFO_BY_FD = 15
+_INFO_BYTES = 232
+# run_time_ns, run_cnt, recursion_misses follow each other; the last came with 5.12,
+# 9ed9e9ba2337 ("bpf: Count the number of times recursion was prevented").
+_COUNTERS = struct.Struct("=QQQ")
+_COUNTERS_AT = 192
+
+
+def counters(program_fd: int) -> tuple[int, int, int | None]:
+    """Return run time in ns, runs, and missed runs (None on kernels without the count).
+
+    Run time and runs stay 0 unless kernel.bpf_stats_enabled is set.
+    """
+    info = ctypes.create_string_buffer(_INFO_BYTES)
+    address = ctypes.addressof(info)
+    attr = ctypes.create_string_buffer(struct.pack("=IIQ", program_fd, _INFO_BYTES, address))
+    syscall(_BPF[platform.machine()], _OBJ_GET_INFO_BY_FD, ctypes.cast(attr, ctypes.c_void_p), 16)
+    (filled,) = struct.unpack_from("=I", attr, 4)
+    run_time, runs, misses = _COUNTERS.unpack_from(info, _COUNTERS_AT)
+    has_misses = filled >= _COUNTERS_AT + _COUNTERS.size
+    return run_time, runs, misses if has_misses else None
+
+
+def recursion_misses(program_fds: Iterable[int]) -> int | None:
+    """Return how often the kernel skipped one of the programs; None where it does not count."""
+    total: int | None = None
+    for fd in program_fds:
+        with suppress(OSError, KeyError):
+            misses = counters(fd)[2]
+            if misses is not None:
+                total = (total or 0) + misses
+    return total

@@ -1,0 +1,75 @@
+"""A BPF ring buffer read as numpy arrays, in batches.
+
+The kernel maps the data pages twice in a row, so that a run of records never wraps,
+and every record of one ring has the same size: what lies between the consumer's and
+the producer's position is one array. bcc's callback costs a Python call per event.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+import numpy.typing as npt
+
+from umtrace.records.events import Array
+
+_BUSY = np.uint32(1 << 31)
+_HEADER = 8  # u32 length with flags, u32 page offset
+
+
+class RingReader:
+    """Drains one ring of fixed-size records.
+
+    Parameters
+    ----------
+    map_fd : int
+        Descriptor of a BPF_MAP_TYPE_RINGBUF map.
+    size : int
+        Size of its data area in bytes, a power of two.
+    dtype : dtype
+        Layout of one record; its size must be a multiple of 8.
+    """
+
+    def __init__(self, map_fd: int, size: int, dtype: npt.DTypeLike) -> None:
+        self._size = size
+        self._record = np.dtype([("length", "<u4"), ("page", "<u4"), ("data", dtype)])
+        if self._record.itemsize % 8:
+            raise ValueError("a ring record takes a multiple of 8 bytes")
+        page = mmap.PAGESIZE
+        self._consumer_map = mmap.mmap(map_fd, page, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        self._producer_map = mmap.mmap(map_fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
+        self._consumer = np.frombuffer(self._consumer_map, np.uint64, count=1)
+        self._producer = np.frombuffer(self._producer_map, np.uint64, count=1)
+
+    def read(self) -> Array:
+        """Return and consume all committed records; a copy, shape (n,), the record dtype.
+
+        A record that a probe has reserved and not yet submitted ends the batch.
+        """
+        begin = int(self._consumer[0])
+        count = (int(self._producer[0]) - begin) // self._record.itemsize
+        if count <= 0:
+            return np.empty(0, self._record["data"])
+        # The kernel publishes the position before the record is complete and clears the
+        # busy bit after; the bit is read after the position and before the data.
+        offset = mmap.PAGESIZE + (begin & (self._size - 1))
+        records: Array = np.ndarray((count,), self._record, self._producer_map, offset)
+        busy = np.flatnonzero(records["length"] & _BUSY)
+        if busy.size:
+            count = int(busy[0])
+        data: Array = records["data"][:count].copy()
+        del records
+        self._consumer[0] = np.uint64(begin + count * self._record.itemsize)
+        return data
+
+    @property
+    def fill(self) -> float:
+        """How full the ring is now, 0 to 1."""
+        return (int(self._producer[0]) - int(self._consumer[0])) / self._size
+
+    def close(self) -> None:
+        """Unmap; may be called twice."""
+        self._consumer = self._producer = np.zeros(1, np.uint64)
+        self._consumer_map.close()
+        self._producer_map.close()
