@@ -15,7 +15,7 @@ enum um_kind {
 	UM_EXIT = 2,
 	/* the task is back in user mode for certain: a = 1 next syscall, 2 death, 3 seen in user mode */
 	UM_RETURNED = 3,
-	/* off CPU: ret = task state, a = stack id or negative, wait class once drained */
+	/* off CPU: ret = task state, a = bits of enum um_on_stack, b = 1 if the stack is unknown */
 	UM_OFF_CPU = 4,
 	/* on CPU again */
 	UM_ON_CPU = 5,
@@ -24,6 +24,19 @@ enum um_kind {
 	UM_NS_EXIT = 6,
 	/* the exiting task is dead */
 	UM_DEAD = 7,
+};
+
+/* Functions found on the kernel stack of a task that goes off CPU; a set of bits. */
+enum um_on_stack {
+	UM_ON_UNLOCK = 1,	/* namespace_unlock */
+	UM_ON_RCU = 2,		/* synchronize_rcu_expedited */
+	UM_ON_RCU_NORMAL = 4,	/* synchronize_rcu_normal, __wait_rcu_gp */
+	UM_ON_FUNNEL = 8,	/* exp_funnel_lock */
+	UM_ON_MUTEX = 16,	/* __mutex_lock */
+	UM_ON_LOCK_TAKER = 32,	/* a writer's lock function called by one that takes namespace_sem */
+	UM_ON_LOOKUP = 64,	/* filename_lookup */
+	UM_ON_TASK_WORK = 128,	/* task_work_run, cleanup_mnt */
+	UM_ON_PUT_NS = 256,	/* put_mnt_ns */
 };
 
 /* One event: 64 bytes, so that a full ring is one numpy view. */

@@ -9,7 +9,7 @@
  * put_mnt_ns() or namespace_unlock() on the stack of an exiting task.
  *
  * Constants set by the loader: UM_EVENT_PAGES, UM_NAME_PAGES, UM_MAX_TASKS, offsets
- * UM_OFF_*, symbol ranges UM_*_LO/HI (0 where the symbol is unknown), UM_HOST_MNTNS.
+ * UM_OFF_*, UM_FN_* functions as "address, length" (0, 0 where unknown), UM_HOST_MNTNS.
  */
 #include "emit.h"
 
@@ -43,7 +43,6 @@ struct um_frames {
 
 BPF_ARRAY(active, struct um_active, 1);
 BPF_HASH(tasks, u32, struct um_task, UM_MAX_TASKS);
-BPF_STACK_TRACE(stacks, 1024);
 BPF_PERCPU_ARRAY(frames, struct um_frames, 1);
 
 static __always_inline struct um_active *um_active(void)
@@ -221,103 +220,143 @@ static __always_inline int um_stack(void *ctx, struct um_frames *f)
 	return bytes < 0 ? -1 : (int)((u32)bytes >> 3);
 }
 
-static __always_inline int um_within(u64 ip, u64 lo, u64 hi)
+/*
+ * 1 if ip lies in the function, else 0. Without a branch: the verifier would follow
+ * both sides of every comparison of every frame.
+ */
+static __always_inline u64 um_in(u64 ip, u64 start, u64 length)
 {
-	return ip >= lo && ip < hi;
+	u64 distance = ip - start;
+
+	return ((distance - length) & ~distance) >> 63;
+}
+#define UM_IN(ip, function) um_in(ip, function)
+
+#define UM_SCANNED 40 /* frames; umount's own waits are no deeper than 25 */
+
+static __always_inline u64 um_on_stack(struct um_frames *f, int n)
+{
+	u64 found = 0, in_lock = 0, ip, taker;
+	int i;
+
+	for (i = 0; i < UM_SCANNED; i++) {
+		/* Hides i from the compiler, which would count down instead: the verifier cannot follow that. */
+		asm volatile("" : "+r"(i));
+		if (i >= n)
+			break;
+		ip = f->ip[i];
+		taker = UM_IN(ip, UM_FN_PATH_UMOUNT) | UM_IN(ip, UM_FN_PUT_NS) |
+			    UM_IN(ip, UM_FN_DROP_COLLECTED);
+
+		found |= UM_IN(ip, UM_FN_UNLOCK) * UM_ON_UNLOCK;
+		found |= UM_IN(ip, UM_FN_RCU) * UM_ON_RCU;
+		found |= (UM_IN(ip, UM_FN_RCU_NORMAL) | UM_IN(ip, UM_FN_RCU_NORMAL_PART) |
+			  UM_IN(ip, UM_FN_WAIT_RCU_GP)) * UM_ON_RCU_NORMAL;
+		found |= UM_IN(ip, UM_FN_FUNNEL) * UM_ON_FUNNEL;
+		found |= UM_IN(ip, UM_FN_MUTEX) * UM_ON_MUTEX;
+		found |= (taker & in_lock) * UM_ON_LOCK_TAKER;
+		found |= UM_IN(ip, UM_FN_LOOKUP) * UM_ON_LOOKUP;
+		found |= (UM_IN(ip, UM_FN_TASK_WORK) | UM_IN(ip, UM_FN_CLEANUP)) * UM_ON_TASK_WORK;
+		found |= UM_IN(ip, UM_FN_PUT_NS) * UM_ON_PUT_NS;
+		in_lock = UM_IN(ip, UM_FN_DOWN_WRITE) | UM_IN(ip, UM_FN_RWSEM_SLOW) |
+			  UM_IN(ip, UM_FN_RWBASE);
+	}
+	return found;
 }
 
-/* Task work runs a few frames above the entry into the kernel. */
-static __always_inline int um_in_task_work(struct um_frames *f, int n)
+/* Task work runs a few frames above the entry into the kernel, however deep the shutdown. */
+static __always_inline u64 um_in_task_work(struct um_frames *f, int n)
 {
+	u64 found = 0;
 	int i;
 
 	for (i = 1; i <= 14; i++) {
 		u32 at = n - i;
 
-		if (at < UM_FRAMES && um_within(f->ip[at], UM_TASK_WORK_LO, UM_TASK_WORK_HI))
-			return 1;
+		if (at < UM_FRAMES)
+			found |= UM_IN(f->ip[at], UM_FN_TASK_WORK);
 	}
-	return 0;
+	return found;
 }
 
-/* The namespace is taken down a few frames below schedule(). */
-static __always_inline int um_in_ns_teardown(struct um_frames *f, int n)
-{
-	int i;
-
-	for (i = 0; i < 16 && i < n; i++)
-		if (um_within(f->ip[i], UM_PUT_NS_LO, UM_PUT_NS_HI) ||
-		    um_within(f->ip[i], UM_UNLOCK_LO, UM_UNLOCK_HI))
-			return 1;
-	return 0;
-}
-
-static __always_inline void um_send_off(void *ctx, u32 tid, struct um_task *task, int state)
+static __always_inline void um_send_off(u32 tid, struct um_task *task, int state, u64 on_stack,
+					u32 unknown)
 {
 	struct um_event *e;
-	int stack = stacks.get_stackid(ctx, 0);
 
-	if (stack < 0)
-		um_lost(UM_LOSS_STACK);
 	e = um_begin(bpf_ktime_get_ns(), tid, task->tgid, UM_OFF_CPU, task->seq++);
-	task->off = 1;
 	if (!e)
 		return;
 	e->ret = state;
-	e->a = (s64)stack;
+	e->a = on_stack;
+	e->b = unknown;
 	um_submit(e);
 }
 
-static __always_inline void um_leaving_off(void *ctx, u32 tid, struct um_task *task)
+static __always_inline void um_leaving_off(struct um_frames *f, int n, u32 tid,
+					   struct um_task *task)
 {
-	u32 zero = 0;
-	struct um_frames *f = frames.lookup(&zero);
-	int n = f ? um_stack(ctx, f) : -1;
-
-	if (n < 0 || !UM_TASK_WORK_LO)
+	if (n < 0 || !UM_KNOWS_TASK_WORK)
 		return; /* where it is cannot be told: the next syscall ends it */
 	if (!um_in_task_work(f, n)) {
 		um_mark(tid, task, UM_RETURNED, 3);
 		um_forget(tid, task);
 	} else if (!task->shutdown) {
 		task->shutdown = 1;
-		um_send_off(ctx, tid, task, 0);
-		task->off = 0;
+		um_send_off(tid, task, 0, UM_ON_TASK_WORK, 0);
 	}
 }
 
-static __always_inline int um_ns_goes_down(void *ctx, u32 tid, struct um_task *task)
+static __always_inline void um_ns_goes_down(u32 tid, struct um_task *task)
 {
-	u32 zero = 0;
-	struct um_frames *f = frames.lookup(&zero);
-	int n = f ? um_stack(ctx, f) : -1;
 	struct um_event *e;
 
-	if (n < 0 || !um_in_ns_teardown(f, n))
-		return 0;
 	task->phase = UM_NS_DOWN;
 	e = um_begin(bpf_ktime_get_ns(), tid, task->tgid, UM_NS_EXIT, task->seq++);
 	if (!e)
-		return 1;
+		return;
 	e->ret = task->n_mounts;
 	e->a = bpf_get_current_cgroup_id();
 	e->b = task->mntns;
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	um_submit(e);
-	return 1;
+}
+
+static __always_inline void um_dead(u32 tid, struct um_task *task)
+{
+	if (task->phase != UM_EXITING)
+		um_mark(tid, task, UM_DEAD, 0);
+	um_forget(tid, task);
 }
 
 static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *task, int state)
 {
-	if (task->phase == UM_LEAVING) {
-		um_leaving_off(ctx, tid, task);
-	} else if (state & UM_TASK_DEAD) {
-		if (task->phase != UM_EXITING)
-			um_mark(tid, task, UM_DEAD, 0);
-		um_forget(tid, task);
-	} else if (task->phase != UM_EXITING || um_ns_goes_down(ctx, tid, task)) {
-		um_send_off(ctx, tid, task, state);
+	u32 zero = 0;
+	struct um_frames *f = frames.lookup(&zero);
+	u64 on_stack = 0;
+	int n;
+
+	if (state & UM_TASK_DEAD) {
+		um_dead(tid, task);
+		return;
 	}
+	n = f ? um_stack(ctx, f) : -1;
+	if (n < 0)
+		um_lost(UM_LOSS_STACK);
+	if (!f)
+		return;
+	if (task->phase == UM_LEAVING) {
+		um_leaving_off(f, n, tid, task);
+		return;
+	}
+	on_stack = um_on_stack(f, n);
+	if (task->phase == UM_EXITING) {
+		if (!(on_stack & (UM_ON_PUT_NS | UM_ON_UNLOCK)))
+			return;
+		um_ns_goes_down(tid, task);
+	}
+	um_send_off(tid, task, state, on_stack, n < 0);
+	task->off = 1;
 }
 
 static __always_inline void um_switch_in(u32 tid)
@@ -398,7 +437,7 @@ int um_process_exit(void *ctx)
 			um_mark(tid, old, UM_DEAD, 0);
 		um_forget(tid, old);
 	}
-	if (!mntns || mntns == UM_HOST_MNTNS || !UM_UNLOCK_LO)
+	if (!mntns || mntns == UM_HOST_MNTNS || !UM_KNOWS_TASK_WORK)
 		return 0;
 	fresh.seq = bpf_ktime_get_ns();
 	fresh.n_mounts = um_nr_mounts();

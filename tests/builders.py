@@ -6,9 +6,22 @@ from itertools import pairwise
 
 import numpy as np
 
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind, NameKind, Wait
+from umtrace.correlate.waits import Wait
+from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind, NameKind, OnStack
 
 EBUSY = 16
+
+#: what the kernel side finds on the stack for each class of wait
+STACK_OF = {
+    Wait.UNKNOWN: OnStack(0),
+    Wait.OTHER: OnStack(0),
+    Wait.RCU_EXPEDITED: OnStack.UNLOCK | OnStack.RCU,
+    Wait.RCU_NORMAL: OnStack.UNLOCK | OnStack.RCU | OnStack.RCU_NORMAL,
+    Wait.RCU_PIGGYBACK: OnStack.UNLOCK | OnStack.RCU | OnStack.FUNNEL,
+    Wait.NAMESPACE_LOCK: OnStack.LOCK_TAKER,
+    Wait.LOOKUP: OnStack.LOOKUP,
+    Wait.SHUTDOWN: OnStack.TASK_WORK,
+}
 
 
 class Stream:
@@ -21,6 +34,10 @@ class Stream:
     def event(self, ts, tid, kind, *, ret=0, a=0, b=0, seq=0, comm=b"", cpu=0):
         self.events.append((ts, 0, tid, tid, kind, cpu, ret, a, b, seq, comm))
         return self
+
+    def off_cpu(self, ts, tid, wait, seq):
+        unknown = int(wait == Wait.UNKNOWN)
+        return self.event(ts, tid, Kind.OFF_CPU, a=STACK_OF[wait], b=unknown, seq=seq)
 
     def path(self, ts, tid, text):
         parts = [text[i : i + 231] for i in range(0, max(len(text), 1), 231)]
@@ -39,7 +56,7 @@ class Stream:
         self.event(t0, tid, Kind.ENTER, ret=flags, a=1, b=4026531840, seq=t0, comm=b"umount")
         seq = t0 + 1
         for wait, begin, stop in waits:
-            self.event(begin, tid, Kind.OFF_CPU, a=wait, seq=seq)
+            self.off_cpu(begin, tid, wait, seq)
             self.event(stop, tid, Kind.ON_CPU, seq=seq + 1)
             seq += 2
         if dead:
@@ -53,7 +70,7 @@ class Stream:
         self.event(t0, tid, Kind.NS_EXIT, ret=n_mounts, a=1, b=77, seq=t0, comm=b"sh")
         seq = t0 + 1
         for wait, begin, stop in waits:
-            self.event(t0 + begin, tid, Kind.OFF_CPU, a=wait, seq=seq)
+            self.off_cpu(t0 + begin, tid, wait, seq)
             self.event(t0 + stop, tid, Kind.ON_CPU, seq=seq + 1)
             seq += 2
         return self.event(t0 + dead, tid, Kind.DEAD, seq=seq)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tests.builders import EBUSY, Stream, split
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.records.events import EventBatch, Kind, Wait
+from umtrace.correlate.waits import Wait
+from umtrace.records.events import EventBatch, Kind, OnStack
 from umtrace.records.umounts import PHASES, SCHEMA
 
 OFFSET = 1_700_000_000_000_000_000
@@ -80,7 +81,7 @@ def test_shutdown_seen_means_the_last_put_was_its_own():
     stream = Stream()
     stream.event(1000, 7, Kind.ENTER)
     stream.event(1100, 7, Kind.EXIT, seq=1)
-    stream.event(1200, 7, Kind.OFF_CPU, a=Wait.SHUTDOWN, seq=2)
+    stream.event(1200, 7, Kind.OFF_CPU, a=OnStack.TASK_WORK, seq=2)
     stream.event(1300, 7, Kind.RETURNED, a=1, seq=3)
     row = one(stream)
     assert (row["final_put"], row["shutdown_ns"], row["complete"]) == ("self", 200, True)

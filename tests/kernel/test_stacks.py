@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
-from umtrace.kernel.stacks import classify
-from umtrace.records.events import Wait
+from umtrace.correlate.waits import Wait, classify
+from umtrace.kernel.stacks import FUNCTIONS, function_constants, on_stack
+from umtrace.kernel.symbols import Symbols
+from umtrace.sources.bpf_files import program_text
 
 SYSCALL = ["__x64_sys_umount", "do_syscall_64", "entry_SYSCALL_64_after_hwframe"]
 
@@ -74,8 +79,24 @@ STACKS = {
 @pytest.mark.parametrize("name", STACKS)
 def test_classify(name):
     frames, expected = STACKS[name]
-    assert classify([*frames, *SYSCALL]) is expected
+    bits = np.array([on_stack([*frames, *SYSCALL])], np.uint64)
+    assert classify(bits, np.array([False])).tolist() == [expected]
 
 
 def test_a_stack_that_could_not_be_read():
-    assert classify([]) is Wait.UNKNOWN
+    assert classify(np.zeros(1, np.uint64), np.array([True])).tolist() == [Wait.UNKNOWN]
+
+
+def test_constants_of_known_and_unknown_functions():
+    symbols = Symbols([0x1000, 0x2000, 0x2040], ["namespace_unlock", "task_work_run", "x"])
+    constants = function_constants(symbols)
+    assert constants["UM_FN_UNLOCK"] == "0x1000ULL,4096"
+    assert constants["UM_FN_TASK_WORK"] == "0x2000ULL,64"
+    assert constants["UM_FN_PUT_NS"] == "0x0ULL,0"
+    assert constants["UM_KNOWS_TASK_WORK"] == "1"
+    assert function_constants(Symbols([], []))["UM_KNOWS_TASK_WORK"] == "0"
+
+
+def test_the_program_and_the_list_name_the_same_functions():
+    used = set(re.findall(r"UM_FN_(?!\*)\w+", program_text("tracepoint.c")))
+    assert used == set(FUNCTIONS)

@@ -8,13 +8,26 @@ import subprocess
 
 import pytest
 
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, NAME_TEXT, Kind, Loss, NameKind
+from umtrace.records.events import (
+    EVENT_DTYPE,
+    NAME_DTYPE,
+    NAME_TEXT,
+    Kind,
+    Loss,
+    NameKind,
+    OnStack,
+)
 from umtrace.sources.bpf_files import bpf_directory
 
 HEADER = bpf_directory() / "event.h"
 STRUCTS = {"um_event": EVENT_DTYPE, "um_name": NAME_DTYPE}
-ENUMS = {"um_kind": Kind, "um_name_kind": NameKind, "um_loss": Loss}
-PREFIX = {"um_kind": "UM_", "um_name_kind": "UM_NAME_", "um_loss": "UM_LOSS_"}
+ENUMS = {"um_on_stack": OnStack, "um_kind": Kind, "um_name_kind": NameKind, "um_loss": Loss}
+PREFIX = {
+    "um_on_stack": "UM_ON_",
+    "um_kind": "UM_",
+    "um_name_kind": "UM_NAME_",
+    "um_loss": "UM_LOSS_",
+}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from umtrace.records.events import Array, NameKind
 
 MAX_TASKS = 65536
@@ -34,14 +36,14 @@ class PathStore:
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[int, list[_Path]] = {}
+        self._tasks: dict[int, deque[_Path]] = {}
 
     def add(self, names: Array) -> None:
         """Take in name records, shape (n,), dtype NAME_DTYPE, in the order of the ring."""
         for ts, tid, kind, part, length, more, text in names.tolist():
             if kind != NameKind.PATH:
                 continue
-            paths = self._tasks.setdefault(tid, [])
+            paths = self._tasks.setdefault(tid, deque())
             if part == 0:
                 paths.append(_Path(ts))
             if paths and paths[-1].ts == ts:
@@ -55,12 +57,9 @@ class PathStore:
         None where the name was lost, incomplete, or unreadable in the task's memory.
         """
         paths = self._tasks.get(tid)
-        if not paths:
-            return None
-        found = next((p for p in paths if p.ts == ts), None)
-        later = [p for p in paths if p.ts > ts]
-        if later:
-            self._tasks[tid] = later
-        else:
+        found = None
+        while paths and paths[0].ts <= ts:
+            found = paths.popleft()
+        if paths is not None and not paths:
             del self._tasks[tid]
-        return found.text() if found else None
+        return found.text() if found and found.ts == ts else None

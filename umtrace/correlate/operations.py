@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.records.events import Array, Kind, Wait
+from umtrace.correlate.waits import Wait, classify
+from umtrace.records.events import Array, Kind
 
 N_WAITS = len(Wait)
 
@@ -141,8 +142,7 @@ def _add_end(ops: Array, tail: Array, position: _I8) -> None:
 def _add_waits(ops: Array, events: Array, segment: _I8) -> None:
     kind, ts = events["kind"], events["ts_ns"].astype(np.int64)
     off = np.flatnonzero(kind == Kind.OFF_CPU)
-    # A wait class of a newer umtrace is one that has no column here.
-    waits = np.where(events["a"][off] < N_WAITS, events["a"][off], Wait.OTHER).astype(np.int64)
+    waits = classify(events["a"][off], events["b"][off] != 0)
     np.add.at(ops["waits"], (segment[off], waits), 1)
     follower = np.minimum(off + 1, events.size - 1)
     paired = (kind[follower] == Kind.ON_CPU) & (segment[follower] == segment[off])

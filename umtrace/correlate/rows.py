@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.records.events import Array, Kind, Wait
+from umtrace.correlate.waits import Wait
+from umtrace.records.arrow import Bools, choice, fixed, text
+from umtrace.records.events import Array, Kind
 from umtrace.records.umounts import SCHEMA
 
 MNT_DETACH = 2
 _RCU = [Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.RCU_PIGGYBACK]
-_Bool = npt.NDArray[np.bool_]
 
 Columns = dict[str, Any]
 
@@ -46,114 +47,105 @@ def build_rows(
     """
     n = len(ops)
     why = _incomplete_why(ops, why_open)
-    complete = why == ""
+    complete = why < 0
     columns: Columns = {
-        "id": pa.array(np.arange(first_id, first_id + n, dtype=np.int64)),
-        "tier": pa.array([tier] * n),
-        "complete": pa.array(complete),
-        "incomplete_why": _text(why, complete),
-        "path": pa.array(paths, pa.string()),
+        "id": fixed(np.arange(first_id, first_id + n), pa.int64()),
+        "tier": choice(np.zeros(n, np.int32), [tier]),
+        "complete": fixed(complete, pa.bool_()),
+        "incomplete_why": choice(why, _reasons(why_open)),
+        "path": text(paths),
     }
     columns |= _identity(ops, clock_offset_ns, container_of)
     columns |= _outcome(ops, complete)
     columns |= _times(ops, complete)
-    arrays = [
-        columns[f.name].cast(f.type) if f.name in columns else pa.nulls(n, f.type) for f in SCHEMA
-    ]
+    arrays = [columns[f.name] if f.name in columns else pa.nulls(n, f.type) for f in SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _incomplete_why(ops: Array, why_open: str) -> npt.NDArray[np.str_]:
-    """Return the reason of each operation, empty for a complete one; the last that applies."""
-    why = np.full(len(ops), "", "U16")
-    lost = ops["superseded"] | ops["gap"] | (ops["waits"][:, Wait.UNKNOWN] > 0)
-    reasons: tuple[tuple[str, _Bool], ...] = (
-        ("lost-events", lost),
-        ("no-enter", ops["opener"] == 0),
-        ("died", (ops["end"] == Kind.DEAD) & (ops["opener"] == Kind.ENTER)),
-        (why_open, (ops["end"] == 0) & ~ops["superseded"]),
-    )
-    for reason, applies in reasons:
-        why[applies] = reason
+def _reasons(why_open: str) -> tuple[str, ...]:
+    return ("lost-events", "no-enter", "died", why_open)
+
+
+def _incomplete_why(ops: Array, why_open: str) -> npt.NDArray[np.int32]:
+    """Return an index of ``_reasons`` for each operation, the last that applies; -1 if complete."""
+    applies = {
+        "lost-events": ops["superseded"] | ops["gap"] | (ops["waits"][:, Wait.UNKNOWN] > 0),
+        "no-enter": ops["opener"] == 0,
+        "died": (ops["end"] == Kind.DEAD) & (ops["opener"] == Kind.ENTER),
+        why_open: (ops["end"] == 0) & ~ops["superseded"],
+    }
+    why = np.full(len(ops), -1, np.int32)
+    for index, reason in enumerate(_reasons(why_open)):
+        why[applies[reason]] = index
     return why
 
 
 def _identity(ops: Array, offset_ns: int, container_of: Callable[[int], str | None]) -> Columns:
-    opened = ops["opener"] != 0
+    unopened = ops["opener"] == 0
     start = ops["t_first"].astype(np.int64) + offset_ns
-    ids, where = np.unique(ops["cgroup"], return_inverse=True)
-    names = np.array([container_of(int(i)) if i else None for i in ids], object)
-    comms = np.char.decode(ops["comm"], "utf-8", "backslashreplace")
+    cgroups, cgroup = np.unique(ops["cgroup"], return_inverse=True)
+    comms, comm = np.unique(ops["comm"], return_inverse=True)
     ns_exit = ops["opener"] == Kind.NS_EXIT
     return {
-        "t_start": pa.array(start, pa.timestamp("ns", tz="UTC"), mask=~opened),
-        "pid": pa.array(ops["tgid"].astype(np.int32)),
-        "tid": pa.array(ops["tid"].astype(np.int32)),
-        "comm": _text(comms, comms == ""),
-        "cgroup_id": pa.array(ops["cgroup"], mask=ops["cgroup"] == 0),
-        "container": pa.array(names[where], pa.string()),
-        "mntns": pa.array(ops["mntns"], mask=ops["mntns"] == 0),
-        "origin": _text(np.where(ns_exit, "ns-exit", "umount"), ~opened),
-        "n_mounts": pa.array(ops["flags"], mask=~ns_exit | (ops["flags"] < 0)),
+        "t_start": fixed(start, pa.timestamp("ns", tz="UTC"), unopened),
+        "pid": fixed(ops["tgid"], pa.int32()),
+        "tid": fixed(ops["tid"], pa.int32()),
+        "comm": choice(comm, [c.decode("utf-8", "backslashreplace") or None for c in comms]),
+        "cgroup_id": fixed(ops["cgroup"], pa.uint64(), ops["cgroup"] == 0),
+        "container": choice(cgroup, [container_of(int(i)) if i else None for i in cgroups]),
+        "mntns": fixed(ops["mntns"], pa.uint32(), ops["mntns"] == 0),
+        "origin": choice(np.where(unopened, -1, ns_exit), ["umount", "ns-exit"]),
+        "n_mounts": fixed(ops["flags"], pa.int32(), ~ns_exit | (ops["flags"] < 0)),
     }
 
 
-def _outcome(ops: Array, complete: _Bool) -> Columns:
+def _outcome(ops: Array, complete: Bools) -> Columns:
     umount = ops["opener"] == Kind.ENTER
     lazy = (ops["flags"] & MNT_DETACH) != 0
     known = complete | (ops["alone"] & ~ops["gap"])
-    errno = np.where(ops["t_exit"] > 0, -ops["ret"], 0).astype(np.int32)
-    failed = complete & (ops["ret"] < 0)
+    errno = np.where(ops["t_exit"] > 0, -ops["ret"], 0)
     waits = ops["waits"]
-    kind = np.select(
-        [
-            waits[:, Wait.RCU_NORMAL] > 0,
-            waits[:, Wait.RCU_EXPEDITED] > 0,
-            waits[:, Wait.RCU_PIGGYBACK] > 0,
-            failed,
-        ],
-        ["normal", "expedited", "piggybacked", "none"],
-        "",
-    )
+    rcu_kinds = {
+        "normal": waits[:, Wait.RCU_NORMAL] > 0,
+        "expedited": waits[:, Wait.RCU_EXPEDITED] > 0,
+        "piggybacked": waits[:, Wait.RCU_PIGGYBACK] > 0,
+        "none": ops["ret"] < 0,
+    }
+    rcu_kind = np.select(list(rcu_kinds.values()), list(range(len(rcu_kinds))), -1)
     self_put = complete & umount & (waits[:, Wait.SHUTDOWN] > 0)
     return {
-        "mode": _text(np.where(lazy, "lazy", "sync"), ~umount),
-        "flags": pa.array(ops["flags"], mask=~umount),
-        "errno": pa.array(errno, mask=~known),
-        "rcu_kind": _text(kind, (kind == "") | ~complete),
-        "final_put": _text(np.full(len(ops), "self"), ~self_put),
+        "mode": choice(np.where(umount, lazy, -1), ["sync", "lazy"]),
+        "flags": fixed(ops["flags"], pa.int32(), ~umount),
+        "errno": fixed(errno, pa.int32(), ~known),
+        "rcu_kind": choice(np.where(complete, rcu_kind, -1), list(rcu_kinds)),
+        "final_put": choice(np.where(self_put, 0, -1), ["self"]),
     }
 
 
-def _times(ops: Array, complete: _Bool) -> Columns:
+def _times(ops: Array, complete: Bools) -> Columns:
     umount = ops["opener"] == Kind.ENTER
     begin = ops["t_first"].astype(np.int64)
     latency = ops["t_end"].astype(np.int64) - begin
     syscall = ops["t_exit"].astype(np.int64) - begin
-    succeeded = complete & umount & (ops["ret"] >= 0)
     phases = {
         "lookup_ns": _waited(ops, [Wait.LOOKUP]),
         "lock_ns": _waited(ops, [Wait.NAMESPACE_LOCK]),
         "rcu_ns": _waited(ops, _RCU),
-        "shutdown_ns": (latency - syscall, succeeded),
+        "shutdown_ns": (latency - syscall, umount & (ops["ret"] >= 0)),
     }
     known = sum(np.where(seen, ns, 0) for ns, seen in phases.values())
-    bound = np.select(
-        [~umount, ops["end"] == Kind.EXIT, umount], ["approx", "exact", "upper"], "approx"
-    )
-    columns = {name: pa.array(ns, mask=~(seen & complete)) for name, (ns, seen) in phases.items()}
+    bound = np.select([~complete, ~umount, ops["end"] == Kind.EXIT], [-1, 2, 0], 1)
+    columns = {
+        name: fixed(ns, pa.int64(), ~(seen & complete)) for name, (ns, seen) in phases.items()
+    }
     return columns | {
-        "latency_ns": pa.array(latency, mask=~complete),
-        "latency_bound": _text(bound, ~complete),
-        "syscall_ns": pa.array(syscall, mask=~(complete & umount)),
-        "other_ns": pa.array(latency - known, mask=~complete),
+        "latency_ns": fixed(latency, pa.int64(), ~complete),
+        "latency_bound": choice(bound, ["exact", "upper", "approx"]),
+        "syscall_ns": fixed(syscall, pa.int64(), ~(complete & umount)),
+        "other_ns": fixed(latency - known, pa.int64(), ~complete),
     }
 
 
-def _waited(ops: Array, waits: list[Wait]) -> tuple[npt.NDArray[np.int64], _Bool]:
+def _waited(ops: Array, waits: list[Wait]) -> tuple[npt.NDArray[np.int64], Bools]:
     """Time off CPU in these waits, and whether the task was seen there at all."""
     return ops["wait_ns"][:, waits].sum(axis=1), ops["waits"][:, waits].sum(axis=1) > 0
-
-
-def _text(values: npt.NDArray[np.str_], null: _Bool) -> Any:
-    return pa.array(values.tolist(), pa.string(), mask=null)

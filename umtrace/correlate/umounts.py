@@ -12,6 +12,7 @@ from umtrace.correlate.operations import OP_DTYPE, group
 from umtrace.correlate.rows import build_rows
 from umtrace.records.events import Array, EventBatch, Kind
 from umtrace.records.losses import LossReport
+from umtrace.records.umounts import empty_rows
 
 MAX_OPEN = 65536
 
@@ -87,6 +88,8 @@ class UmountCorrelator:
         return evicted
 
     def _rows(self, ops: Array, why_open: str = "running") -> pa.RecordBatch:
+        if not ops.size:
+            return empty_rows()
         paths = [
             self._paths.take(tid, ts) if opener == Kind.ENTER else None
             for tid, ts, opener in zip(
@@ -104,5 +107,5 @@ class UmountCorrelator:
         )
         self._next_id += len(ops)
         self._unmatched += int(ops["n_events"][ops["opener"] == 0].sum())
-        self._incomplete += len(ops) - (rows.column("complete").true_count if len(ops) else 0)
+        self._incomplete += len(ops) - rows.column("complete").true_count
         return rows

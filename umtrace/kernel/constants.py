@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from umtrace.kernel.btf import Btf
-from umtrace.kernel.symbols import Symbols
 
 #: constant -> members that carry it, newest first
 MEMBERS: Mapping[str, tuple[str, ...]] = {
@@ -23,13 +22,6 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     # Renamed when the mounts of a namespace went into a tree, in 6.8,
     # 2eea9ce4310d ("mounts: keep list of mounts in an rbtree")
     "UM_OFF_MNT_NS_MOUNTS": ("mnt_namespace.nr_mounts", "mnt_namespace.mounts"),
-}
-
-#: prefix of the _LO and _HI constants -> function
-RANGES: Mapping[str, str] = {
-    "UM_TASK_WORK": "task_work_run",
-    "UM_PUT_NS": "put_mnt_ns",
-    "UM_UNLOCK": "namespace_unlock",
 }
 
 TASK_DEAD = 0x80  # include/linux/sched.h, the same from 5.10 to 7.3
@@ -48,16 +40,6 @@ def layout_constants(btf: Btf | None) -> dict[str, int]:
     known = {name: offset for name, offset in found.items() if offset is not None}
     known.setdefault("UM_OFF_MNT_NS_INUM", 0)
     return known
-
-
-def symbol_constants(symbols: Symbols) -> dict[str, int]:
-    """Return the address range of each function of RANGES; 0 to 0 where unknown."""
-    constants: dict[str, int] = {}
-    for prefix, name in RANGES.items():
-        low, high = symbols.span(name) or (0, 0)
-        constants[f"{prefix}_LO"] = low
-        constants[f"{prefix}_HI"] = high
-    return constants
 
 
 def host_mntns() -> int:

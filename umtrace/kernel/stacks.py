@@ -1,64 +1,76 @@
-"""What a kernel stack says a task inside an umount is waiting for.
+"""The functions whose presence on a kernel stack says what an umount waits for.
 
-Frames come innermost first. The rules hold from 5.10 to 7.3; the functions they name
-are listed with their history in docs/kernels.md.
+The one list behind the probe programs (as address ranges) and whoever has stacks as
+text. Frames come innermost first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from umtrace.records.events import Wait
+from umtrace.kernel.symbols import Symbols
+from umtrace.records.events import OnStack
 
-# The GP wait of namespace_unlock(); __wait_rcu_gp is what 5.10 and 6.1 call directly,
-# synchronize_rcu_normal what 6.12 calls when rcu_normal is set.
-_RCU = ("synchronize_rcu_expedited", "synchronize_rcu_normal", "__wait_rcu_gp", "synchronize_rcu")
-_RCU_NORMAL = ("synchronize_rcu_normal", "__wait_rcu_gp")
-# Taking namespace_sem for writing: rwsem on a standard kernel, rtmutex based on PREEMPT_RT.
-_RWSEM = ("rwsem_down_write", "down_write", "rwbase_write_lock", "__down_write")
-_LOCK_TAKERS = ("path_umount", "do_umount", "put_mnt_ns", "drop_collected_mounts", "namespace_lock")
-_SHUTDOWN = ("cleanup_mnt", "task_work_run", "deactivate_super", "deactivate_locked_super")
-_LOOKUP = ("user_path_at", "user_path_at_empty", "filename_lookup", "path_lookupat")
+#: constant of the probe programs -> the symbols that carry it, in order of preference
+FUNCTIONS: Mapping[str, tuple[str, ...]] = {
+    "UM_FN_UNLOCK": ("namespace_unlock",),
+    "UM_FN_RCU": ("synchronize_rcu_expedited",),
+    # 5.10 and 6.1 fall back to a normal grace period by __wait_rcu_gp; 6.12 has
+    # synchronize_rcu_normal, whose body the compiler splits off as .part.0.
+    "UM_FN_RCU_NORMAL": ("synchronize_rcu_normal",),
+    "UM_FN_RCU_NORMAL_PART": ("synchronize_rcu_normal.part.0",),
+    "UM_FN_WAIT_RCU_GP": ("__wait_rcu_gp",),
+    "UM_FN_FUNNEL": ("exp_funnel_lock",),  # inlined on 5.10 and 6.1
+    "UM_FN_MUTEX": ("__mutex_lock.constprop.0", "__mutex_lock.isra.0", "__mutex_lock"),
+    "UM_FN_DOWN_WRITE": ("down_write",),
+    "UM_FN_RWSEM_SLOW": ("rwsem_down_write_slowpath", "rwsem_down_write_slowpath.isra.0"),
+    "UM_FN_RWBASE": ("rwbase_write_lock", "rwbase_write_lock.isra.0"),  # PREEMPT_RT
+    "UM_FN_PATH_UMOUNT": ("path_umount",),
+    "UM_FN_PUT_NS": ("put_mnt_ns",),
+    "UM_FN_DROP_COLLECTED": ("drop_collected_mounts",),  # until 6.15
+    "UM_FN_LOOKUP": ("filename_lookup",),
+    "UM_FN_TASK_WORK": ("task_work_run",),
+    "UM_FN_CLEANUP": ("cleanup_mnt",),
+}
 
-
-def classify(frames: Sequence[str]) -> Wait:
-    """Return the wait class of one kernel stack.
-
-    Parameters
-    ----------
-    frames : sequence of str
-        Function names, innermost first; compiler suffixes are ignored.
-    """
-    names = [name.split(".", 1)[0] for name in frames]
-    if not names:
-        return Wait.UNKNOWN
-    if "namespace_unlock" in names:
-        return _grace_period(names[: names.index("namespace_unlock")])
-    if any(name in _SHUTDOWN for name in names):
-        return Wait.SHUTDOWN
-    if _waits_for_namespace_lock(names):
-        return Wait.NAMESPACE_LOCK
-    if any(name in _LOOKUP for name in names):
-        return Wait.LOOKUP
-    return Wait.OTHER
-
-
-def _grace_period(inner: list[str]) -> Wait:
-    if not any(name in _RCU for name in inner):
-        return Wait.OTHER
-    if any(name in _RCU_NORMAL for name in inner):
-        return Wait.RCU_NORMAL
-    # Asleep in exp_funnel_lock() outside its mutex means that somebody else has
-    # already asked for a late enough grace period: the function then returns true.
-    if "exp_funnel_lock" in inner and not any("mutex" in name for name in inner):
-        return Wait.RCU_PIGGYBACK
-    return Wait.RCU_EXPEDITED
+_BITS = {
+    "UM_FN_UNLOCK": OnStack.UNLOCK,
+    "UM_FN_RCU": OnStack.RCU,
+    "UM_FN_RCU_NORMAL": OnStack.RCU_NORMAL,
+    "UM_FN_RCU_NORMAL_PART": OnStack.RCU_NORMAL,
+    "UM_FN_WAIT_RCU_GP": OnStack.RCU_NORMAL,
+    "UM_FN_FUNNEL": OnStack.FUNNEL,
+    "UM_FN_MUTEX": OnStack.MUTEX,
+    "UM_FN_LOOKUP": OnStack.LOOKUP,
+    "UM_FN_TASK_WORK": OnStack.TASK_WORK,
+    "UM_FN_CLEANUP": OnStack.TASK_WORK,
+    "UM_FN_PUT_NS": OnStack.PUT_NS,
+}
+_LOCKS = ("UM_FN_DOWN_WRITE", "UM_FN_RWSEM_SLOW", "UM_FN_RWBASE")
+_LOCK_TAKERS = ("UM_FN_PATH_UMOUNT", "UM_FN_PUT_NS", "UM_FN_DROP_COLLECTED")
+_CONSTANT_OF = {symbol: name for name, symbols in FUNCTIONS.items() for symbol in symbols}
 
 
-def _waits_for_namespace_lock(names: list[str]) -> bool:
-    """Whether the first frame above the lock functions is one that takes namespace_sem."""
-    locking = [i for i, name in enumerate(names) if name.startswith(_RWSEM)]
-    if not locking:
-        return False
-    above = names[locking[-1] + 1 :]
-    return bool(above) and above[0] in _LOCK_TAKERS
+def function_constants(symbols: Symbols) -> dict[str, str]:
+    """Return each function as the two arguments "address, length"; "0, 0" where unknown."""
+    constants = {"UM_KNOWS_TASK_WORK": "0"}
+    for name, candidates in FUNCTIONS.items():
+        spans = (symbols.span(candidate) for candidate in candidates)
+        start, end = next((span for span in spans if span), (0, 0))
+        constants[name] = f"{start:#x}ULL,{end - start}"
+        if name == "UM_FN_TASK_WORK" and start:
+            constants["UM_KNOWS_TASK_WORK"] = "1"
+    return constants
+
+
+def on_stack(frames: Sequence[str]) -> OnStack:
+    """Return what a stack given as function names holds; the same rule as in the kernel."""
+    found = OnStack(0)
+    in_lock = False
+    for frame in frames:
+        name = _CONSTANT_OF.get(frame, "")
+        found |= _BITS.get(name, OnStack(0))
+        if in_lock and name in _LOCK_TAKERS:
+            found |= OnStack.LOCK_TAKER
+        in_lock = name in _LOCKS
+    return found

@@ -7,7 +7,7 @@ say what each field means for each kind.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 import numpy as np
 import numpy.typing as npt
@@ -72,21 +72,22 @@ class Loss(IntEnum):
     STACK = 3
 
 
-class Wait(IntEnum):
-    """Where a task inside an umount went off CPU; word ``a`` of a drained OFF_CPU event.
+class OnStack(IntFlag):
+    """Functions on the kernel stack of a task that goes off CPU (``enum um_on_stack``).
 
-    The kernel side sends a stack id; the source replaces it by one of these before
-    the batch leaves it, so that recordings need no kernel to be understood.
+    Word ``a`` of an OFF_CPU event, so that a recording needs no kernel, no symbols
+    and no stacks to be understood.
     """
 
-    UNKNOWN = 0  #: the stack could not be read
-    OTHER = 1  #: somewhere that has no column of its own
-    RCU_EXPEDITED = 2  #: synchronize_rcu_expedited() under namespace_unlock()
-    RCU_NORMAL = 3  #: the same, fallen back to a normal grace period
-    RCU_PIGGYBACK = 4  #: asleep in exp_funnel_lock(): another caller's grace period
-    NAMESPACE_LOCK = 5  #: waiting for namespace_sem
-    LOOKUP = 6  #: the path walk of umount(2)
-    SHUTDOWN = 7  #: cleanup_mnt() and below, on the way back to user mode
+    UNLOCK = 1
+    RCU = 2
+    RCU_NORMAL = 4
+    FUNNEL = 8
+    MUTEX = 16
+    LOCK_TAKER = 32
+    LOOKUP = 64
+    TASK_WORK = 128
+    PUT_NS = 256
 
 
 @dataclass(frozen=True, slots=True)

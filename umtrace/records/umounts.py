@@ -8,6 +8,7 @@ positive integer and 0 for success.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import pyarrow as pa
 
@@ -86,6 +87,7 @@ SCHEMA: pa.Schema = pa.schema(
 )
 
 
+@cache
 def empty_rows() -> pa.RecordBatch:
     """Return a batch of no rows with the right schema."""
-    return pa.RecordBatch.from_pylist([], schema=SCHEMA)
+    return pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in SCHEMA], schema=SCHEMA)

@@ -9,21 +9,20 @@ import time
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from umtrace.kernel.btf import Btf, BtfUnavailableError
-from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants, symbol_constants
-from umtrace.kernel.stacks import classify
+from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants
+from umtrace.kernel.stacks import function_constants
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.clock import ClockPair
 from umtrace.records.errors import NoTierError, NotPermittedError
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, Array, EventBatch, Kind, Loss, Wait
+from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Loss
 from umtrace.records.losses import LossReport
 from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
 from umtrace.sources.perf_event import attach_tracepoint
 from umtrace.sources.program_info import recursion_misses
 from umtrace.sources.ringbuf import RingReader
+from umtrace.sources.stderr import SHOW, Captured, held_back
 
 EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
@@ -54,9 +53,8 @@ class TracepointSource:
         self._programs: list[int] = []
         self._perf_fds: list[int] = []
         self._rings: tuple[RingReader, RingReader] | None = None
-        self._waits: dict[int, Wait] = {-1: Wait.UNKNOWN}
-        self._constants: dict[str, int] = {}
-        self._symbols = Symbols([], [])
+        self._constants: dict[str, int | str] = {}
+        self._symbols_known = False
         self._no_btf = ""
 
     def open(self) -> None:
@@ -86,7 +84,8 @@ class TracepointSource:
         self.clock = ClockPair.now()
 
     def _learn_kernel(self) -> None:
-        self._symbols = Symbols.load()
+        symbols = Symbols.load()
+        self._symbols_known = symbols.known
         self._constants = {
             "PAGE_SIZE": mmap.PAGESIZE,
             "UM_EVENT_PAGES": self._ring_bytes[0] // mmap.PAGESIZE,
@@ -94,7 +93,7 @@ class TracepointSource:
             "UM_MAX_TASKS": MAX_TASKS,
             "UM_TASK_DEAD": TASK_DEAD,
             "UM_HOST_MNTNS": host_mntns(),
-            **symbol_constants(self._symbols),
+            **function_constants(symbols),
         }
         try:
             with Btf() as btf:
@@ -137,31 +136,7 @@ class TracepointSource:
             time.sleep(timeout_s)
         # Events first: the name of an event is submitted before the event itself.
         drained = events.read()
-        self._name_waits(drained)
         return EventBatch(drained, names.read())
-
-    def _name_waits(self, events: Array) -> None:
-        """Replace stack ids by wait classes, in place."""
-        off = np.flatnonzero(events["kind"] == Kind.OFF_CPU)
-        if not off.size:
-            return
-        ids, where = np.unique(events["a"][off].astype(np.int64), return_inverse=True)
-        classes = np.array([self._wait_of(int(i)) for i in ids], np.uint64)
-        events["a"][off] = classes[where]
-
-    def _wait_of(self, stack_id: int) -> Wait:
-        if stack_id < 0:
-            return Wait.UNKNOWN
-        wait = self._waits.get(stack_id)
-        if wait is None:
-            wait = self._waits[stack_id] = self._classify(stack_id)
-        return wait
-
-    def _classify(self, stack_id: int) -> Wait:
-        if not self._symbols.known:
-            return Wait.OTHER  # off CPU for certain; where, this host does not tell
-        addresses = self._bpf[b"stacks"].walk(stack_id)
-        return classify([self._symbols.name_at(address) for address in addresses])
 
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``."""
@@ -181,7 +156,7 @@ class TracepointSource:
     def plan(self) -> list[dict[str, str]]:
         """Return what is probed, how, and why so."""
         switch = "raw tracepoint" if "UM_OFF_TASK_STATE" in self._constants else "tracepoint"
-        waits = "ok" if self._symbols.known else "kernel addresses hidden (kptr_restrict)"
+        waits = "ok" if self._symbols_known else "kernel addresses hidden (kptr_restrict)"
         namespace = f"no mount namespace, no ns-exit: {self._no_btf}" if self._no_btf else waits
         rows = (
             ("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint", "ok"),
@@ -229,25 +204,27 @@ def _require_root() -> None:
         raise NotPermittedError("tracing needs root: run it with sudo")
 
 
-def _compile(bcc: Any, constants: dict[str, int]) -> Any:
+def _compile(bcc: Any, constants: dict[str, int | str]) -> Any:
     os.environ.setdefault("BCC_KERNEL_SOURCE", str(headers_directory()))
-    defines = [f"-D{name}={_literal(value)}" for name, value in constants.items()]
+    defines = [f"-D{name}={value}" for name, value in constants.items()]
     flags = [f"-I{bpf_directory()}", "-w", *defines]
     try:
-        return bcc.BPF(text=program_text("tracepoint.c").encode(), cflags=flags)
+        with held_back() as captured:
+            return bcc.BPF(text=program_text("tracepoint.c").encode(), cflags=flags)
     except Exception as error:
-        raise NoTierError(f"bcc cannot compile the probes: {error}") from error
-
-
-def _literal(value: int) -> str:
-    return f"{value:#x}ULL"
+        raise NoTierError(f"bcc cannot compile the probes: {_why(captured, error)}") from error
 
 
 def _load(bpf: Any, function: bytes, kind: int) -> int:
     try:
-        return int(bpf.load_func(function, kind).fd)
+        with held_back() as captured:
+            return int(bpf.load_func(function, kind).fd)
     except Exception as error:
-        message = f"the kernel refuses the program {function.decode()}: {error}"
-        if "ermission" in str(error) or "not permitted" in str(error):
+        message = f"the kernel refuses {function.decode()}: {_why(captured, error)}"
+        if "not permitted" in str(error):  # EPERM; EACCES is the verifier
             raise NotPermittedError(message) from error
         raise NoTierError(message) from error
+
+
+def _why(captured: Captured, error: Exception) -> str:
+    return f"{captured.last_line or error} ({SHOW}=1 shows all)"

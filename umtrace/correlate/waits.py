@@ -1,0 +1,57 @@
+"""What a task inside an umount was waiting for, from the functions on its stack."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from umtrace.records.events import OnStack
+
+
+class Wait(IntEnum):
+    """Classes of time off CPU; a row column sums one or several of them."""
+
+    UNKNOWN = 0  #: the stack could not be read
+    OTHER = 1  #: somewhere that has no column of its own
+    RCU_EXPEDITED = 2  #: synchronize_rcu_expedited() under namespace_unlock()
+    RCU_NORMAL = 3  #: the same, fallen back to a normal grace period
+    RCU_PIGGYBACK = 4  #: asleep in exp_funnel_lock(): another caller's grace period
+    NAMESPACE_LOCK = 5  #: waiting for namespace_sem
+    LOOKUP = 6  #: the path walk of umount(2)
+    SHUTDOWN = 7  #: cleanup_mnt() and below, on the way back to user mode
+
+
+def classify(
+    on_stack: npt.NDArray[np.uint64], unknown: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Return the wait class of each stack.
+
+    Parameters
+    ----------
+    on_stack : ndarray of uint64, shape (n,)
+        Bits of ``records.events.OnStack``; bits of a newer umtrace are ignored.
+    unknown : ndarray of bool, shape (n,)
+        Where the stack could not be read.
+    """
+
+    def has(bits: OnStack) -> npt.NDArray[np.bool_]:
+        found: npt.NDArray[np.bool_] = (on_stack & np.uint64(bits)) != 0
+        return found
+
+    grace_period = has(OnStack.UNLOCK) & has(OnStack.RCU | OnStack.RCU_NORMAL)
+    rules = (
+        (unknown, Wait.UNKNOWN),
+        (grace_period & has(OnStack.RCU_NORMAL), Wait.RCU_NORMAL),
+        # Asleep in exp_funnel_lock() outside its mutex means that somebody else has
+        # already asked for a late enough grace period: the function then returns true.
+        (grace_period & has(OnStack.FUNNEL) & ~has(OnStack.MUTEX), Wait.RCU_PIGGYBACK),
+        (grace_period, Wait.RCU_EXPEDITED),
+        (has(OnStack.UNLOCK), Wait.OTHER),
+        (has(OnStack.TASK_WORK), Wait.SHUTDOWN),
+        (has(OnStack.LOCK_TAKER), Wait.NAMESPACE_LOCK),
+        (has(OnStack.LOOKUP), Wait.LOOKUP),
+    )
+    masks, classes = zip(*rules, strict=True)
+    return np.select(masks, [np.int64(c) for c in classes], np.int64(Wait.OTHER))

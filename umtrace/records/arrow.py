@@ -1,0 +1,64 @@
+"""numpy arrays to Arrow columns from their buffers.
+
+``pyarrow.array`` and ``RecordBatch.from_pylist`` import pandas when it is installed:
+some 0.2 s and 60 MB that a recorder has no use for. What is built here does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Bools = npt.NDArray[np.bool_]
+
+
+def fixed(
+    values: npt.NDArray[np.generic], arrow_type: pa.DataType, null: Bools | None = None
+) -> pa.Array:
+    """Return a column of numbers, booleans or timestamps.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Converted to the width of ``arrow_type``; values under ``null`` are ignored.
+    arrow_type : DataType
+        Of fixed width; a timestamp takes integers of its unit.
+    null : ndarray of bool, shape (n,), optional
+        Where the value is unknown.
+    """
+    if pa.types.is_boolean(arrow_type):
+        data = np.packbits(values.astype(np.bool_), bitorder="little")
+    elif pa.types.is_timestamp(arrow_type):
+        data = np.ascontiguousarray(values, np.int64)
+    else:
+        data = np.ascontiguousarray(values, np.dtype(str(arrow_type)))
+    buffers = [_validity(null), pa.py_buffer(data)]
+    return pa.Array.from_buffers(arrow_type, len(values), buffers)
+
+
+def text(values: Sequence[str | None]) -> pa.Array:
+    """Return a string column; None is null."""
+    encoded = [b"" if value is None else value.encode() for value in values]
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum([len(value) for value in encoded], out=offsets[1:])
+    null = np.fromiter((value is None for value in values), np.bool_, len(values))
+    buffers = [_validity(null), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+def choice(codes: npt.NDArray[np.integer], names: Sequence[str | None]) -> pa.Array:
+    """Return a string column whose values are ``names[code]``; a negative code is null.
+
+    For few distinct values: each is encoded once.
+    """
+    index = fixed(codes, pa.int32(), codes < 0)
+    return pa.DictionaryArray.from_arrays(index, text(names)).dictionary_decode()
+
+
+def _validity(null: Bools | None) -> pa.Buffer | None:
+    if null is None or not null.any():
+        return None
+    return pa.py_buffer(np.packbits(~null, bitorder="little"))
