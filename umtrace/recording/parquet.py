@@ -1,0 +1,178 @@
+"""Finished chunks: Parquet files that appear in one step and carry page checksums."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from umtrace.recording.layout import create_private, sync_directory
+from umtrace.recording.stream import READ_ERRORS, one_line
+from umtrace.recording.tables import TableKind
+
+GROUP_ROWS = 65536
+
+#: File metadata: least and greatest time in the chunk, ns, "MIN,MAX". The column statistics
+#: say the same, but pyarrow aborts the process when it looks at damaged ones.
+TIME_SPAN = b"umtrace.time_span"
+
+#: Half-open span of the table's time column, ns; None is no limit.
+Span = tuple[int | None, int | None]
+
+
+def write_parquet(
+    path: Path, kind: TableKind, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> int:
+    """Write a chunk under a temporary name, sync and rename it; return its rows.
+
+    Raises OSError, and leaves nothing behind then.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    os.close(create_private(temporary, replace=True))  # Arrow keeps the mode
+    try:
+        rows = _write(temporary, kind, schema, batches)
+        _sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_directory(path.parent)
+    return rows
+
+
+def _write(
+    path: Path, kind: TableKind, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> int:
+    delta = [name for name in kind.delta if name in schema.names]
+    rows = 0
+    times = TimeSpan(kind.time)
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            use_dictionary=[name for name in schema.names if name not in delta],
+            column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED") or None,
+            write_page_checksum=True,
+        ) as writer,
+    ):
+        for table in _groups(schema, batches):
+            writer.write_table(table, row_group_size=GROUP_ROWS)
+            rows += table.num_rows
+            times.add(table)
+        if times.least is not None and hasattr(writer, "add_key_value_metadata"):  # pyarrow 17
+            writer.add_key_value_metadata({TIME_SPAN: f"{times.least},{times.greatest}"})
+    return rows
+
+
+class TimeSpan:
+    """The least and the greatest time in some batches, ns; None without any."""
+
+    def __init__(self, column: str) -> None:
+        self.least: int | None = None
+        self.greatest: int | None = None
+        self._column = column
+
+    def add(self, rows: pa.RecordBatch | pa.Table) -> None:
+        """Take rows into account; a table without the column adds nothing."""
+        if self._column not in rows.schema.names:
+            return
+        times = rows.column(self._column)
+        if pa.types.is_timestamp(times.type):
+            times = times.cast(pa.int64())
+        ends = pc.min_max(times).as_py()
+        if ends["min"] is not None:
+            self.least = ends["min"] if self.least is None else min(self.least, ends["min"])
+            self.greatest = max(ends["max"], self.greatest or ends["max"])
+
+
+def _groups(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    pending: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        pending.append(batch.replace_schema_metadata(schema.metadata))
+        rows += batch.num_rows
+        if rows >= GROUP_ROWS:
+            yield pa.Table.from_batches(pending, schema)
+            pending, rows = [], 0
+    if pending:
+        yield pa.Table.from_batches(pending, schema)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class ParquetReader:
+    """Reads a finished chunk row group by row group; raises ``READ_ERRORS`` when it cannot open.
+
+    A row group that is damaged is reported and skipped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.name
+        self._file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
+        self.schema: pa.Schema = self._file.schema_arrow
+
+    def batches(
+        self,
+        columns: Sequence[str],
+        span: Span,
+        problem: Callable[[str], None],
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield (row number within the chunk, batch); nothing when it lies outside of the span."""
+        present = [name for name in columns if name in self.schema.names]
+        offset = 0
+        for number in range(self._file.num_row_groups if self._touches(span) else 0):
+            yield from self._group(number, offset, present, problem)
+            offset += self._file.metadata.row_group(number).num_rows
+
+    def last_time(self, time: str) -> int | None:
+        """Return the greatest time in the chunk, ns."""
+        bounds = self._bounds()
+        if bounds:
+            return bounds[1]
+        times = TimeSpan(time)
+        for _, batch in self.batches([time], (None, None), lambda _: None):
+            times.add(batch)
+        return times.greatest
+
+    def _group(
+        self, number: int, offset: int, columns: list[str], problem: Callable[[str], None]
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        try:
+            table = self._file.read_row_group(number, columns=columns, use_threads=False)
+            table.validate(full=True)  # text that is not UTF-8 would fail far from here
+            batches = table.to_batches(GROUP_ROWS)
+        except READ_ERRORS as error:
+            problem(f"{self._name}: row group {number} is damaged, skipped ({one_line(error)})")
+            return
+        for batch in batches:
+            yield offset, batch
+            offset += batch.num_rows
+
+    def _touches(self, span: Span) -> bool:
+        bounds = self._bounds() if span != (None, None) else None
+        if bounds is None:
+            return True
+        start, end = span
+        return (start is None or bounds[1] >= start) and (end is None or bounds[0] < end)
+
+    def _bounds(self) -> tuple[int, int] | None:
+        text = (self._file.metadata.metadata or {}).get(TIME_SPAN, b"")
+        try:
+            least, greatest = text.split(b",")
+            return int(least), int(greatest)
+        except ValueError:
+            return None

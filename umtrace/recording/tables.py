@@ -1,0 +1,129 @@
+"""The kinds of table that a recording holds, and the border check of their schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE
+from umtrace.records.umounts import SCHEMA
+
+#: Schema metadata of a chunk: number of rows of its table that came before it.
+FIRST_ROW = b"umtrace.first_row"
+_DIGITS = 18  # more would not be a row number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableKind:
+    """A table: its name (lower case letters), its plain-typed schema, its time column.
+
+    Columns that are not nullable and those in ``required`` must be in every chunk;
+    another missing column reads as null, which is how a minor version adds one.
+    ``delta`` names the columns that grow steadily: they are stored as differences.
+    """
+
+    name: str
+    schema: pa.Schema
+    time: str
+    required: tuple[str, ...] = ()
+    delta: tuple[str, ...] = ()
+
+
+def _column(dtype_name: str, arrow_type: pa.DataType) -> pa.Field:
+    return pa.field(dtype_name, arrow_type, nullable=False)
+
+
+_INTEGERS = {
+    "<u2": pa.uint16(),
+    "<u4": pa.uint32(),
+    "<i4": pa.int32(),
+    "<u8": pa.uint64(),
+}
+
+EVENTS = TableKind(
+    name="events",
+    schema=pa.schema(
+        [
+            _column(name, _INTEGERS.get(EVENT_DTYPE[name].str, pa.binary(16)))
+            for name in EVENT_DTYPE.names or ()
+        ]
+    ),
+    time="ts_ns",
+    delta=("ts_ns",),
+)
+
+#: ``at_event`` is the number of the first event that came in the same batch or later:
+#: whoever replays must hand the name out no later than that event.
+NAMES = TableKind(
+    name="names",
+    schema=pa.schema(
+        [
+            *(
+                _column(name, _INTEGERS.get(NAME_DTYPE[name].str, pa.binary()))
+                for name in NAME_DTYPE.names or ()
+            ),
+            _column("at_event", pa.uint64()),
+        ]
+    ),
+    time="ts_ns",
+    delta=("ts_ns", "at_event"),
+)
+
+UMOUNTS = TableKind(
+    name="umounts",
+    schema=SCHEMA,
+    time="t_start",
+    required=("id", "t_start"),
+    delta=("id", "t_start"),
+)
+
+TABLES: tuple[TableKind, ...] = (EVENTS, NAMES, UMOUNTS)
+
+
+def chunk_schema(kind: TableKind, first_row: int) -> pa.Schema:
+    """Return the schema of a chunk that starts at row ``first_row`` of its table."""
+    own = dict(kind.schema.metadata or {})
+    return kind.schema.with_metadata({**own, FIRST_ROW: str(first_row).encode()})
+
+
+def first_row_of(schema: pa.Schema) -> int | None:
+    """Return where a chunk starts in its table; None when it does not say."""
+    text = (schema.metadata or {}).get(FIRST_ROW, b"")
+    return int(text) if text.isdigit() and len(text) <= _DIGITS else None
+
+
+def check_schema(found: pa.Schema, kind: TableKind) -> None:
+    """Raise ValueError when a chunk cannot be read as a table of this kind."""
+    for field in kind.schema:
+        at = found.get_field_index(field.name)
+        if at < 0:
+            if not field.nullable or field.name in kind.required:
+                raise ValueError(f"column {field.name} is missing")
+        elif found.field(at).type != field.type:
+            raise ValueError(f"column {field.name} is {found.field(at).type}, not {field.type}")
+
+
+def selected(kind: TableKind, columns: Sequence[str] | None) -> pa.Schema:
+    """Return the schema of these columns, in the order asked for; KeyError for a stranger."""
+    if columns is None:
+        return kind.schema
+    return pa.schema([kind.schema.field(name) for name in columns])
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the batch with exactly these columns, the missing ones null.
+
+    Raises ValueError where a column that knows no null has one.
+    """
+    columns = []
+    for field in schema:
+        at = batch.schema.get_field_index(field.name)
+        column = pa.nulls(batch.num_rows, field.type) if at < 0 else batch.column(at)
+        if not field.nullable and column.null_count:
+            raise ValueError(f"column {field.name} has empty cells")
+        columns.append(column)
+    if not columns:
+        return batch.select([])
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,0 +1,221 @@
+"""Write a recording while it happens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+
+from umtrace.recording import layout
+from umtrace.recording.chunk_writer import Limits, TableWriter
+from umtrace.recording.columns import events_to_arrow, names_to_arrow
+from umtrace.recording.meta import Meta, encode
+from umtrace.recording.tables import EVENTS, NAMES, TABLES, UMOUNTS, TableKind
+from umtrace.records.clock import ClockPair
+from umtrace.records.errors import UsageError
+from umtrace.records.events import EventBatch
+from umtrace.records.losses import LossReport
+
+_SLICE_ROWS = 16384  # converted at once: fits a CPU cache
+_META_S = 1.0  # meta.json is rewritten at most this often while open
+
+
+class RecordingWriter:
+    """Writes one recording directory; call ``write`` or ``flush`` at least once a second.
+
+    Raises UsageError when the directory cannot be one, OSError naming it when the
+    disk fails. After that error, which is raised once, further calls do nothing, and
+    everything flushed before it stays readable.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        meta: Meta,
+        *,
+        force: bool = False,
+        tables: Sequence[TableKind] = TABLES,
+        limits: Limits | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.failed = False  #: whether the disk refused and later rows were dropped
+        self._closed = False
+        limits = limits or Limits()
+        self._lock = _claim(self.path, force=force)
+        self._tables = _in_order(self.path, tables, limits)
+        self.meta = replace(
+            meta,
+            tables=tuple(self._tables),
+            state="open",
+            end_ns=None,
+            writer_pid=os.getpid(),
+        )
+        self._meta_written = 0.0
+        try:
+            with self._failing_once():
+                self._save_meta(durable=True)
+        except OSError:
+            self.close()
+            raise
+
+    def write(self, batch: EventBatch, rows: pa.RecordBatch | None = None) -> None:
+        """Take a batch of events with the umount rows that ended in it; both are copied or kept.
+
+        The event arrays may be reused by the caller afterwards.
+        """
+        with self._failing_once():
+            if len(batch.names):
+                at_event = self._tables[EVENTS.name].rows
+                self._append(NAMES, names_to_arrow(batch.names, at_event))
+            for start in range(0, len(batch.events), _SLICE_ROWS):
+                part = batch.events[start : start + _SLICE_ROWS]
+                self._append(EVENTS, events_to_arrow(part))
+            if rows is not None:
+                self._append(UMOUNTS, rows)
+            for table in self._live_tables():
+                table.tick()
+
+    def append(self, kind: str, rows: pa.RecordBatch) -> None:
+        """Take rows of any other table that was given to the constructor."""
+        with self._failing_once():
+            if not self.failed:
+                self._tables[kind].append(rows)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system: it survives ``kill -9`` from here on."""
+        with self._failing_once():
+            for table in self._live_tables():
+                table.flush()
+
+    def update(self, *, losses: LossReport) -> None:
+        """Note the losses so far; ``meta.json`` follows within a second or so."""
+        if losses == self.meta.losses or self._closed:
+            return
+        self.meta = replace(self.meta, losses=losses)
+        if not self.failed and time.monotonic() - self._meta_written >= _META_S:
+            with self._failing_once():
+                self._save_meta(durable=False)
+
+    def close(self, *, losses: LossReport | None = None, clock: ClockPair | None = None) -> None:
+        """Turn the open chunks into Parquet and mark the recording as closed; idempotent.
+
+        ``clock`` is the clock pair read at the end. After a disk error the recording
+        stays marked as open, so that a repair finishes it.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self.meta = replace(self.meta, losses=losses or self.meta.losses, clock_end=clock)
+        try:
+            if not self.failed:
+                with self._failing_once():
+                    self._finish()
+        finally:
+            self._let_go()
+
+    def __enter__(self) -> RecordingWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _finish(self) -> None:
+        for table in self._live_tables():
+            table.flush()  # all of it safe before the slow part
+        for table in self._live_tables():
+            table.close()
+        self.meta = replace(self.meta, state="closed", end_ns=time.time_ns())
+        self._save_meta(durable=True)
+
+    def _let_go(self) -> None:
+        for table in self._tables.values():
+            table.abandon()
+        if self.failed:
+            with contextlib.suppress(OSError):
+                self._save_meta(durable=False)  # the losses at least
+        os.close(self._lock)
+
+    def _append(self, kind: TableKind, rows: pa.RecordBatch) -> None:
+        if not self.failed:
+            self._tables[kind.name].append(rows)
+
+    def _live_tables(self) -> list[TableWriter]:
+        return [] if self.failed else list(self._tables.values())
+
+    def _save_meta(self, *, durable: bool) -> None:
+        layout.replace_file(self.path / layout.META, encode(self.meta), durable=durable)
+        self._meta_written = time.monotonic()
+
+    @contextlib.contextmanager
+    def _failing_once(self) -> Iterator[None]:
+        try:
+            with layout.naming(self.path):
+                yield
+        except OSError:
+            self.failed = True
+            raise
+
+
+def _in_order(path: Path, kinds: Sequence[TableKind], limits: Limits) -> dict[str, TableWriter]:
+    """Return the tables, tied so that a kill leaves no event nameless and no row eventless.
+
+    A repair works the rows out again from the events.
+    """
+    tables = {kind.name: TableWriter(path, kind, limits) for kind in kinds}
+    events = tables[EVENTS.name]
+    for name, table in tables.items():
+        if name not in (NAMES.name, EVENTS.name):
+            table.after = events
+    events.after = tables[NAMES.name]
+    return tables
+
+
+def _claim(path: Path, *, force: bool) -> int:
+    """Make the directory ours and return the lock; UsageError when it must not be."""
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: no such directory; create it first")
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        _check_reusable(path, force=force)
+    with layout.naming(path):
+        lock = layout.acquire_lock(path)
+        if lock is None:
+            raise UsageError(f"{path}: another umtrace is writing this recording")
+        try:
+            _remove_old(path)
+        except BaseException:
+            os.close(lock)
+            raise
+    return lock
+
+
+def _check_reusable(path: Path, *, force: bool) -> None:
+    if not path.is_dir():
+        raise UsageError(f"{path}: is a file; choose another name for the recording")
+    with layout.naming(path):
+        inside = {entry.name for entry in path.iterdir()}
+    if layout.META in inside and not force:
+        raise UsageError(f"{path}: holds a recording already; use --force to replace it")
+    if layout.META not in inside and inside - {layout.LOCK, layout.META + ".tmp"}:
+        raise UsageError(f"{path}: holds other files and no recording; choose another directory")
+
+
+def _remove_old(path: Path) -> None:
+    for old in reversed(layout.own_files(path)):  # meta.json last: it marks the directory as ours
+        if old.is_dir():
+            shutil.rmtree(old)
+        elif old.name != layout.LOCK:
+            old.unlink()

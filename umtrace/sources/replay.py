@@ -1,0 +1,43 @@
+"""A recording as a source: what comes after cannot tell it from a live one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from umtrace.recording.reader import Recording
+from umtrace.records.events import EventBatch
+from umtrace.records.losses import LossReport
+
+
+class ReplaySource:
+    """Delivers the events of a recording, as fast as they are asked for.
+
+    What cannot be read is named in ``recording.problems``, never raised.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.tier = recording.meta.tier
+        self.clock = recording.meta.clock
+        self._batches: Iterator[EventBatch] | None = None
+
+    def open(self) -> None:
+        """Start at the first event."""
+        self._batches = self.recording.event_batches()
+
+    def read(self, timeout_s: float) -> EventBatch | None:
+        """Return the next batch at once; None at the end, before ``open`` and after ``close``."""
+        del timeout_s
+        return next(self._batches, None) if self._batches else None
+
+    def losses(self) -> LossReport:
+        """Return what was lost while recording."""
+        return self.recording.losses
+
+    def plan(self) -> list[dict[str, str]]:
+        """Return the probe plan that the recording was made with."""
+        return [dict(step) for step in self.recording.meta.plan]
+
+    def close(self) -> None:
+        """Let go of the recording's files."""
+        self._batches = None
