@@ -1,0 +1,173 @@
+"""Which rows to keep: one value for every command, applied to record batches."""
+
+from __future__ import annotations
+
+import errno as errno_names
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from umtrace.records.errors import UsageError
+from umtrace.stats.groups import encode
+
+MODES = ("sync", "lazy")
+_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµμ]+)")
+_COLUMNS = {
+    "pid": "pid",
+    "comm": "comm",
+    "cgroup": "cgroup_id",
+    "container": "container",
+    "mntns": "mntns",
+    "fstype": "fstype",
+    "mode": "mode",
+    "min_latency_ns": "latency_ns",
+    "errno": "errno",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFilter:
+    """A row passes if it matches every field that is given; a null never matches.
+
+    A field with several values matches any of them. ``comm``, ``container`` and
+    ``fstype`` are shell patterns (``*``, ``?``, ``[...]``), case-sensitive.
+    """
+
+    pid: tuple[int, ...] = ()  #: thread group ids
+    comm: tuple[str, ...] = ()
+    cgroup: tuple[int, ...] = ()  #: cgroup v2 ids
+    container: tuple[str, ...] = ()
+    mntns: tuple[int, ...] = ()  #: inode numbers of mount namespaces
+    fstype: tuple[str, ...] = ()
+    mode: tuple[str, ...] = ()  #: sync, lazy
+    min_latency_ns: int | None = None  #: latency at least this
+    errno: tuple[int, ...] = ()  #: positive, 0 for success
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every row passes."""
+        return not self._given
+
+    @property
+    def columns(self) -> list[str]:
+        """The row columns that `apply` reads."""
+        return [_COLUMNS[name] for name in self._given]
+
+    @property
+    def _given(self) -> list[str]:
+        return [f.name for f in fields(self) if getattr(self, f.name) not in ((), None)]
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows that pass, in order; has at least the columns `columns`."""
+        for name in self._given:
+            batch = batch.filter(pa.array(self._matches(name, batch.column(_COLUMNS[name]))))
+        return batch
+
+    def _matches(self, name: str, column: pa.Array) -> npt.NDArray[np.bool_]:
+        if name == "min_latency_ns":
+            latency: npt.NDArray[np.int64] = column.fill_null(-1).to_numpy(zero_copy_only=False)
+            return latency >= max(self.min_latency_ns or 0, 0)
+        wanted = getattr(self, name)
+        matcher = _glob if name in {"comm", "container", "fstype"} else _member
+        # Only distinct values are looked at one by one.
+        codes, values = encode(column)
+        return np.array([v is not None and matcher(v, wanted) for v in values], np.bool_)[codes]
+
+    def describe(self) -> str:
+        """Return the filter in the words of the command line, empty if there is none."""
+        words = []
+        for name in self._given:
+            option = "--" + name.removesuffix("_ns").replace("_", "-")
+            words += [f"{option} {text}" for text in self._texts(name)]
+        return " ".join(words)
+
+    def _texts(self, name: str) -> list[str]:
+        if name == "min_latency_ns":
+            return [_duration_text(self.min_latency_ns or 0)]
+        if name == "errno":
+            return [_errno_text(number) for number in self.errno]
+        return [str(value) for value in getattr(self, name)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that are given, ready for JSON."""
+        data = asdict(self)
+        return {
+            name: list(data[name]) if isinstance(data[name], tuple) else data[name]
+            for name in self._given
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RowFilter:
+        """Return the filter that `to_dict` wrote.
+
+        Raises
+        ------
+        UsageError
+            A field that this version does not know: it would filter too little.
+        """
+        unknown = sorted(set(data) - set(_COLUMNS))
+        if unknown:
+            raise UsageError(f"unknown filter: {', '.join(unknown)}")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list | tuple) else value
+            for name, value in data.items()
+        }
+        return cls(**values)
+
+
+def parse_errno(text: str) -> int:
+    """Return the number of an errno given as name (``EBUSY``), number (``16``) or ``ok``.
+
+    Raises
+    ------
+    UsageError
+        There is no such errno.
+    """
+    name = text.strip().upper()
+    if name == "OK":
+        return 0
+    if name.isascii() and name.isdigit() and (name == "0" or int(name) in errno_names.errorcode):
+        return int(name)
+    number = getattr(errno_names, name, None) if name.startswith("E") else None
+    if not isinstance(number, int):
+        raise UsageError(f"'{text}' is no errno; give a name as EBUSY, a number as 16, or ok")
+    return number
+
+
+def parse_duration(text: str) -> int:
+    """Return a duration in ns from a number with its unit: ``250us``, ``1.5 ms``, ``2s``.
+
+    Raises
+    ------
+    UsageError
+        It is not a duration, or has no unit.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or match[2] not in _UNITS:
+        raise UsageError(f"'{text}' is no duration; give a number and ns, us, ms or s, as 250us")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
+def _duration_text(ns: int) -> str:
+    units = (u for u in ("s", "ms", "us", "ns") if ns % _UNITS[u] == 0)
+    unit = next(units)
+    return f"{ns // _UNITS[unit]}{unit}"
+
+
+def _glob(value: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def _member(value: object, wanted: Sequence[object]) -> bool:
+    return value in wanted
+
+
+def _errno_text(number: int) -> str:
+    return errno_names.errorcode.get(number, str(number)) if number else "ok"

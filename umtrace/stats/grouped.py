@@ -1,0 +1,79 @@
+"""Histograms of one column for many groups at once, with no Python per group or row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from umtrace.stats import sparse
+from umtrace.stats.buckets import BUCKETS, Int64, bucket_of
+from umtrace.stats.histogram import Histogram
+from umtrace.stats.totals import GroupSums, Totals, grown
+
+_NO_MIN = np.iinfo(np.int64).max
+# Runs are merged when they outgrow what is merged already, so that each count is
+# moved a logarithmic number of times; below this many it is not worth it.
+_MERGE_FROM = 1 << 18
+
+
+class GroupedHistogram:
+    """One `Histogram` per group number, filled together.
+
+    The key of a count is ``group * BUCKETS + bucket``. Memory grows with the buckets in
+    use, not with the number of values.
+    """
+
+    __slots__ = ("_max", "_merged", "_min", "_pending", "_pending_size", "_sums")
+
+    def __init__(self) -> None:
+        self._merged = sparse.no_counts()
+        self._pending: list[sparse.Counts] = []
+        self._pending_size = 0
+        self._sums = GroupSums()
+        self._min = np.empty(0, np.int64)
+        self._max = np.empty(0, np.int64)
+
+    def add(self, groups: Int64, values: Int64, n_groups: int) -> None:
+        """Count each value in the histogram of its group.
+
+        Parameters
+        ----------
+        groups, values : ndarray of int64, shape (n,)
+            Group numbers below ``n_groups``, and non-negative values.
+        n_groups : int
+            Never less than in an earlier call.
+        """
+        self._min = grown(self._min, n_groups, _NO_MIN)
+        self._max = grown(self._max, n_groups, -1)
+        if not values.size:
+            return
+        np.minimum.at(self._min, groups, values)
+        np.maximum.at(self._max, groups, values)
+        self._sums.add(groups, values, n_groups)
+        run = sparse.count(groups * BUCKETS + bucket_of(values), n_groups * BUCKETS)
+        self._pending.append(run)
+        self._pending_size += run.keys.size
+        if self._pending_size > max(_MERGE_FROM, self._merged.keys.size):
+            self._merge()
+
+    def histogram(self, group: int) -> Histogram:
+        """Return the histogram of one group, empty if it got no value."""
+        self._merge()
+        start, stop = np.searchsorted(
+            self._merged.keys, [group * BUCKETS, (group + 1) * BUCKETS]
+        ).tolist()
+        if start == stop:
+            return Histogram()
+        keys = self._merged.keys[start:stop] - group * BUCKETS
+        counts = self._merged.counts[start:stop]
+        totals = Totals(
+            count=int(counts.sum()),
+            sum=self._sums[group],
+            min=int(self._min[group]),
+            max=int(self._max[group]),
+        )
+        return Histogram(sparse.Counts(keys, counts), totals)
+
+    def _merge(self) -> None:
+        if self._pending:
+            self._merged = sparse.add_up([self._merged, *self._pending])
+            self._pending, self._pending_size = [], 0

@@ -1,0 +1,82 @@
+"""Numbers the distinct combinations of key columns across record batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from umtrace.records.errors import UsageError
+from umtrace.stats.buckets import Int64
+
+#: columns that rows may be grouped by
+KEYS = (
+    "mode",
+    "fstype",
+    "container",
+    "comm",
+    "origin",
+    "errno",
+    "tier",
+    "final_put",
+    "rcu_kind",
+    "mntns",
+)
+
+Key = tuple[str | int | None, ...]
+
+
+def check_keys(by: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys without repetition.
+
+    Raises
+    ------
+    UsageError
+        A name is not one of `KEYS`.
+    """
+    for name in by:
+        if name not in KEYS:
+            raise UsageError(f"cannot group by '{name}'; choose from {', '.join(KEYS)}")
+    return tuple(dict.fromkeys(by))
+
+
+class GroupNumbers:
+    """Gives each distinct key a number, in order of appearance."""
+
+    def __init__(self, by: Sequence[str]) -> None:
+        self._by = check_keys(by)
+        self._numbers: dict[Key, int] = {}
+
+    @property
+    def keys(self) -> list[Key]:
+        """The keys seen so far; a key's place is its number."""
+        return list(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def of(self, batch: pa.RecordBatch) -> Int64:
+        """Return the group number of each row, int64 of shape (batch.num_rows,)."""
+        local = np.zeros(batch.num_rows, np.int64)
+        keys: list[Key] = [()] if batch.num_rows else []
+        for name in self._by:
+            codes, values = encode(batch.column(name))
+            distinct, local = np.unique(local * len(values) + codes, return_inverse=True)
+            pairs = (divmod(code, len(values)) for code in distinct.tolist())
+            keys = [(*keys[before], values[code]) for before, code in pairs]
+        numbers = [self._numbers.setdefault(key, len(self._numbers)) for key in keys]
+        return np.array(numbers, np.int64)[local] if numbers else local
+
+
+def encode(column: pa.Array) -> tuple[Int64, list[Any]]:
+    """Return (codes, values) of a column: the distinct values, and each row's place in them.
+
+    Null is a value like any other, None. ``codes`` is int64 of shape (len(column),).
+    """
+    if isinstance(column, pa.DictionaryArray):
+        column = column.dictionary_decode()
+    encoded = column.dictionary_encode(null_encoding="encode")
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, encoded.dictionary.to_pylist()
