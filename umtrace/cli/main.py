@@ -50,6 +50,12 @@ def run(args: list[str]) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return 0
+    except SystemExit as stop:
+        # click ends so when a pipe closes under a command, with its stdout wrapped.
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":
+            _silence_stdout()
+            return 0
+        return stop.code if isinstance(stop.code, int) else 0
     except OSError as error:
         return _complain(_os_message(error), 1)
     return code if isinstance(code, int) else 0

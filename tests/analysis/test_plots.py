@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from tests.stats.rows import batch_of, container_host, row
+from umtrace.analysis.figures import KINDS, figure_of, save
+from umtrace.analysis.plots import plot_cdf, plot_hist, plot_phases
+from umtrace.analysis.style import PHASES, SERIES, seconds
+from umtrace.records.errors import UsageError
+from umtrace.records.umounts import PHASES as PHASE_COLUMNS
+from umtrace.stats.histogram import Histogram
+from umtrace.stats.summarize import summarize
+
+
+def _summary(rows):
+    return summarize([batch_of(rows)])
+
+
+def _tick_texts(axes):
+    axes.figure.canvas.draw()
+    return [label.get_text() for label in axes.get_xticklabels()]
+
+
+@pytest.fixture
+def series():
+    groups = _summary(container_host()).groups
+    return {g.key[0]: g.metric("latency_ns").histogram for g in groups}
+
+
+def test_hist_bars_add_up_to_the_umounts(series):
+    axes = plot_hist(series, what="latency")
+    sums = [int(patch.get_data().values.sum()) for patch in axes.patches]
+    assert sums == [h.count for h in series.values()] == [138, 62]
+    assert axes.get_title(loc="left") == "latency (200 umounts)"
+    assert axes.get_xscale() == "log"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("duration", "umounts")
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels[1] == "lazy: 62, median 653 µs"
+
+
+def test_time_is_labelled_with_its_unit(series):
+    texts = _tick_texts(plot_hist(series, what="latency"))
+    assert {"10 µs", "100 µs", "1 ms", "10 ms"} <= set(texts)
+
+
+def test_series_differ_without_colour(series):
+    axes = plot_hist(series, what="latency")
+    assert len({patch.get_hatch() for patch in axes.patches}) == 2
+    lines = plot_cdf(series, what="latency").get_lines()[:2]
+    assert len({line.get_linestyle() for line in lines}) == 2
+    assert len({look.line for look in SERIES}) == len(SERIES)
+
+
+def test_cdf_rises_from_0_to_100(series):
+    axes = plot_cdf(series, what="latency")
+    for line, histogram in zip(axes.get_lines(), series.values(), strict=False):
+        x, y = line.get_data()
+        assert np.all(np.diff(y) > 0)
+        assert (y[0], y[-1]) == (0, 100)
+        assert (x[0], x[-1]) == (histogram.min / 1e9, histogram.max / 1e9)
+
+
+def test_phases_stack_to_the_mean_latency_and_name_what_is_not_seen():
+    groups = {g.key[0]: g for g in _summary(container_host()).groups}
+    axes = plot_phases(groups)
+    for row_number, group in enumerate(groups.values()):
+        mine = [p for p in axes.patches if round(p.get_y() + p.get_height() / 2) == row_number]
+        total = sum(patch.get_width() for patch in mine)
+        assert total == pytest.approx(group.metric("latency_ns").histogram.mean / 1e9)
+    assert "(not seen: namespace lock, mntput loop)" in axes.get_xlabel()
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == ["path lookup", "umount tree", "RCU wait", "fs shutdown", "other"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == [
+        "sync\n138 umounts",
+        "lazy\n62 umounts",
+    ]
+    assert set(PHASES) == set(PHASE_COLUMNS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_a_sentence(kind):
+    figure = figure_of(kind, _summary([]), "rec.umt")
+    figure.canvas.draw()
+    for axes in figure.axes:
+        assert axes.texts[0].get_text().startswith("No umount")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_umount_is_drawn_between_labelled_ticks(kind):
+    figure = figure_of(kind, _summary([row(rcu_ns=123_456, other_ns=999)]), "rec.umt")
+    assert len([text for text in _tick_texts(figure.axes[-1]) if text]) >= 2
+    assert "(1 umount)" in figure.axes[0].get_title(loc="left")
+
+
+def test_latency_keeps_its_ticks_where_rcu_is_unknown():
+    figure = figure_of("hist", _summary([row(latency_ns=5_000_000)]), "rec.umt")
+    upper, lower = figure.axes
+    assert "10 ms" in _tick_texts(upper)
+    assert upper.get_xlabel() == "duration"
+    assert lower.texts[0].get_text() == "No umount with RCU wait above zero is known."
+
+
+def test_draws_where_it_is_told_and_knows_no_gui(series):
+    own = Figure().subplots()
+    assert plot_hist(series, what="x", ax=own) is own
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_millions_of_values_are_a_handful_of_bars():
+    values = np.random.default_rng(0).lognormal(12, 1, 3_000_000).astype(np.int64)
+    (patch,) = plot_hist({"all": Histogram.of(values)}, what="latency").patches
+    assert patch.get_data().values.sum() == 3_000_000
+    assert patch.get_data().values.size < 100
+
+
+@pytest.mark.parametrize("extreme", [[1], [2**63 - 1], [1, 2**63 - 1]])
+def test_extremes_are_drawn(extreme):
+    axes = plot_hist({"all": Histogram.of(extreme)}, what="latency")
+    assert axes.patches[0].get_data().values.sum() == len(extreme)
+    _tick_texts(axes)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_the_same_rows_make_the_same_file(tmp_path, suffix):
+    names = [tmp_path / f"{n}.{suffix}" for n in range(2)]
+    for name in names:
+        save(figure_of("hist", _summary(container_host(20)), "rec.umt"), name)
+    assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_an_unknown_suffix_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="a picture ends in"):
+        save(Figure(), tmp_path / "x.gif")
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"), [(0, "0 s"), (1, "1 ns"), (1_234_567, "1.23 ms"), (999_999, "1 ms")]
+)
+def test_seconds(ns, text):
+    assert seconds(ns) == text

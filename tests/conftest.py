@@ -1,0 +1,52 @@
+"""Skips carry a reason, and can be forbidden.
+
+UMTRACE_KERNEL_TESTS=require and UMTRACE_LAB_TESTS=require turn a skip of a test that
+needs the kernel or the lab into a failure.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+import pytest
+
+from umtrace.diagnosis import working_tiers
+from umtrace.records.errors import UmtraceError
+
+
+@lru_cache
+def no_kernel_reason() -> str | None:
+    """Why tests of the running kernel cannot run here; None when they can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    try:
+        working_tiers()
+    except UmtraceError as error:
+        return str(error)
+    return None
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("kernel"):
+        _need(no_kernel_reason(), "UMTRACE_KERNEL_TESTS")
+
+
+def _need(reason: str | None, variable: str) -> None:
+    if reason is None:
+        return
+    if os.environ.get(variable) == "require":
+        pytest.fail(f"{variable}=require, but: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A skip inside a test that must run is a failure as well."""
+    report = yield
+    for marker, variable in (("kernel", "UMTRACE_KERNEL_TESTS"), ("lab", "UMTRACE_LAB_TESTS")):
+        required = os.environ.get(variable) == "require"
+        if report.skipped and required and item.get_closest_marker(marker):
+            report.outcome = "failed"
+            report.longrepr = f"{variable}=require, but skipped: {report.longrepr}"
+    return report

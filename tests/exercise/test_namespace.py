@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from umtrace.exercise import mountinfo, namespace
+
+
+@pytest.fixture
+def tmp(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def dead_pid():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_sweep_removes_empty_directories_of_the_dead_only(tmp, dead_pid):
+    stale = tmp / f"umtrace-exercise-{dead_pid}-a"
+    kept = [
+        tmp / f"umtrace-exercise-{os.getpid()}-a",
+        tmp / f"umtrace-exercise-{dead_pid}-full",
+        tmp / "umtrace-exercise-notes",
+        tmp / f"other-{dead_pid}-a",
+    ]
+    for directory in (stale, *kept):
+        directory.mkdir()
+    (kept[1] / "file").touch()
+    (tmp / f"umtrace-exercise-{dead_pid}-link").symlink_to(kept[3])
+    namespace._sweep()
+    assert not stale.exists()
+    assert all(directory.exists() for directory in kept)
+
+
+def test_sweep_spares_a_directory_in_use_in_another_pid_namespace(tmp, dead_pid):
+    directory = tmp / f"umtrace-exercise-{dead_pid}-a"
+    directory.mkdir()
+    fd = os.open(directory, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    namespace._sweep()
+    assert directory.exists()
+    os.close(fd)
+    namespace._sweep()
+    assert not directory.exists()
+
+
+def test_the_mount_under_the_root_counts(tmp_path, monkeypatch):
+    table = tmp_path / "mountinfo"
+    table.write_text("27 1 254:0 / / rw - ext4 /dev/vda rw\n22 27 0:21 / /proc rw - proc proc rw\n")
+    monkeypatch.setattr(mountinfo, "_MOUNTINFO", table)
+    assert mountinfo.count_mounts() == 2
+    assert mountinfo.count_all_mounts() == 3
+    table.write_text("27 27 254:0 / / rw - ext4 /dev/vda rw\n22 27 0:2 / /proc rw - proc proc rw\n")
+    assert mountinfo.count_all_mounts() == 2

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from tests.stats.rows import batch_of, container_host, row
+from umtrace.present import structured
+from umtrace.records.umounts import PHASES
+from umtrace.stats.summarize import summarize
+
+
+def _json(rows, heading, **options):
+    summary = summarize([batch_of(rows)], **options)
+    return json.loads(structured.to_json(structured.report_dict(summary, heading)))
+
+
+def test_json_has_the_documented_shape(heading):
+    data = _json([row(rcu_ns=10, other_ns=30), row(errno=16, rcu_ns=0, other_ns=20)], heading)
+    (group,) = data["groups"]
+    assert group["key"] == {"mode": "sync"}
+    assert (group["count"], group["errno"], group["incomplete"]) == (2, {"EBUSY": 1}, 0)
+    assert group["latency_ns"] == {
+        "n": 2,
+        "n_zero": 0,
+        "n_null": 0,
+        "p50": 20,
+        "p90": 40,
+        "p99": 40,
+        "max": 40,
+        "mean": 30.0,
+    }
+    assert (group["rcu_ns"]["n"], group["rcu_ns"]["n_zero"]) == (1, 1)
+    assert group["rcu_share"] == 10 / 60
+    assert list(group["phases"]) == list(PHASES)
+    lock = group["phases"]["lock_ns"]
+    assert (lock["n_null"], lock["p50"], lock["share"]) == (2, None, None)
+    assert data["losses"]["ring_events"] == 0
+    assert data["meta"]["start"] == "2026-01-01T00:00:00+00:00"
+
+
+def test_json_of_nothing_is_still_json(heading):
+    assert _json([], heading)["groups"] == []
+
+
+def test_histogram_json_counts_every_umount_that_waited(heading):
+    summary = summarize([batch_of(container_host())], metrics=("rcu_ns",))
+    data = structured.histogram_dict(summary, heading, "rcu_ns")
+    for group in data["groups"]:
+        assert sum(number for _, _, number in group["bins"]) == group["n"]
+        assert group["p99"] <= group["bins"][-1][1]
+
+
+def test_csv_is_one_line_per_group_with_empty_for_null(heading):
+    summary = summarize([batch_of(container_host())], by=("mode", "fstype"))
+    lines = list(csv.DictReader(io.StringIO(structured.report_csv(summary))))
+    assert [(line["mode"], line["fstype"]) for line in lines] == [
+        ("sync", "tmpfs"),
+        ("lazy", "overlay"),
+    ]
+    assert sum(int(line["count"]) for line in lines) == 200
+    assert lines[0]["lock_ns_p50"] == ""
+    assert lines[0]["errno"] == "EBUSY:13"
+    assert lines[1]["shutdown_ns_n_zero"] == lines[1]["count"]
+
+
+def test_markdown(golden, heading):
+    summary = summarize([batch_of(container_host())])
+    golden("report.md", structured.report_markdown(summary, heading))
+
+
+def test_markdown_escapes_bars(heading):
+    summary = summarize([batch_of([row(comm="a|b")])], by=("comm",))
+    assert "| a\\|b |" in structured.report_markdown(summary, heading)

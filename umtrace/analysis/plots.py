@@ -1,0 +1,221 @@
+"""Plots of distributions and phases; each takes data and returns axes, none shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from umtrace.analysis.style import (
+    NS_PER_S,
+    PHASES,
+    SERIES,
+    Look,
+    duration_axis,
+    log_duration_axis,
+    new_axes,
+    say_empty,
+    seconds,
+    tidy,
+)
+from umtrace.stats.buckets import Int64
+from umtrace.stats.histogram import Histogram
+from umtrace.stats.summary import GroupSummary, MetricSummary
+
+_PER_DECADE = 10
+_DECADES = np.logspace(0, 18, 18 * _PER_DECADE + 1).round().astype(np.int64)
+#: bin edges in ns, ten per decade, 1 ns to some 30 years; the last bin ends with int64
+EDGES = np.append(np.unique(_DECADES), np.iinfo(np.int64).max)
+_WORDS = {
+    "lookup_ns": "path lookup",
+    "lock_ns": "namespace lock",
+    "tree_ns": "umount tree",
+    "rcu_ns": "RCU wait",
+    "put_ns": "mntput loop",
+    "shutdown_ns": "fs shutdown",
+    "other_ns": "other",
+}
+_LABELLED_SHARE = 0.08
+_QUANTILES = (0.5, 0.9, 0.99)
+
+
+def plot_hist(series: Mapping[str, Histogram], *, what: str, ax: Axes | None = None) -> Axes:
+    """Draw histograms over one another, counts on a logarithmic axis of time.
+
+    Parameters
+    ----------
+    series : mapping of str to Histogram
+        By label; of ns. Zeros have no place on the axis: give histograms without.
+    what : str
+        What was measured, for the title.
+    ax : Axes, optional
+        Where to draw; a new figure's by default.
+    """
+    axes = new_axes() if ax is None else ax
+    n = _titled(axes, series, what)
+    if not n:
+        return axes
+    span = _used(series)
+    for look, (label, histogram) in zip(_looks(len(series)), series.items(), strict=True):
+        if histogram.count:
+            counts = histogram.rebin(EDGES)[span.start + 1 : span.stop]
+            _stairs(axes, counts, EDGES[span] / NS_PER_S, look, _label(label, histogram))
+    _finish(axes, "umounts")
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return axes
+
+
+def plot_cdf(series: Mapping[str, Histogram], *, what: str, ax: Axes | None = None) -> Axes:
+    """Draw which part of the umounts took at most so long; parameters as `plot_hist`."""
+    axes = new_axes() if ax is None else ax
+    n = _titled(axes, series, what)
+    if not n:
+        return axes
+    for look, (label, histogram) in zip(_looks(len(series)), series.items(), strict=True):
+        if histogram.count:
+            x, y = _cdf_points(histogram)
+            axes.plot(
+                x,
+                y,
+                drawstyle="steps-post",
+                color=look.color,
+                linestyle=look.line,
+                linewidth=2,
+                label=_label(label, histogram),
+            )
+    for q in _QUANTILES:
+        axes.axhline(100 * q, color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))
+    _finish(axes, "share of umounts, %")
+    axes.set_ylim(0, 102)
+    axes.set_yticks([0, 25, 50, 75, 90, 99], ["0", "25", "50", "75", "90", "99"])
+    return axes
+
+
+def plot_phases(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) -> Axes:
+    """Draw where the time of a mean umount goes: one stacked bar per group.
+
+    Parameters
+    ----------
+    groups : mapping of str to GroupSummary
+        By label, with all phases. A phase that the tier cannot see is named, not drawn.
+    """
+    axes = new_axes(height=1.9 + 0.75 * max(len(groups), 1)) if ax is None else ax
+    n = sum(group.count for group in groups.values())
+    axes.set_title(f"Mean time per umount, by phase ({_umounts(n)})", loc="left")
+    known = {
+        name for name in PHASES for group in groups.values() if group.metric(name).histogram.count
+    }
+    if not known:
+        say_empty(axes, "No umount with known phases." if n else "No umount was recorded.")
+        return axes
+    for row, group in enumerate(groups.values()):
+        _stack(axes, row, group)
+    labels = [f"{label}\n{_umounts(group.count)}" for label, group in groups.items()]
+    axes.set_yticks(range(len(groups)), labels)
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    duration_axis(axes.xaxis)
+    tidy(axes)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("mean time per umount" + _unseen(known))
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
+    return axes
+
+
+def _stack(axes: Axes, row: int, group: GroupSummary) -> None:
+    left = 0.0
+    for name, look in PHASES.items():
+        metric = group.metric(name)
+        mean = (metric.histogram.mean or 0.0) / NS_PER_S
+        fresh = name not in {bar.get_gid() for bar in axes.patches}
+        bars = axes.barh(
+            row,
+            mean,
+            left=left,
+            height=0.6,
+            color=look.color,
+            hatch=look.hatch,
+            edgecolor="black",
+            linewidth=0.6,
+            label=_WORDS[name] if fresh and metric.histogram.count else None,
+            gid=name if metric.histogram.count else None,
+        )
+        _label_bar(axes, bars[0].get_x() + mean / 2, row, metric)
+        left += mean
+
+
+def _label_bar(axes: Axes, x: float, row: int, metric: MetricSummary) -> None:
+    share = metric.share or 0.0
+    if share >= _LABELLED_SHARE:
+        text = f"{seconds(metric.histogram.mean or 0.0)}\n{100 * share:.0f} %"
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        axes.text(x, row, text, ha="center", va="center", fontsize="small", bbox=box)
+
+
+def _unseen(known: set[str]) -> str:
+    unseen = [_WORDS[name] for name in PHASES if name not in known]
+    return f"  (not seen: {', '.join(unseen)})" if unseen else ""
+
+
+def _titled(axes: Axes, series: Mapping[str, Histogram], what: str) -> int:
+    n = sum(histogram.count for histogram in series.values())
+    axes.set_title(f"{what} ({_umounts(n)})", loc="left")
+    if not n:
+        say_empty(axes, f"No umount with {what} above zero is known.")
+    return n
+
+
+def _finish(axes: Axes, y_label: str) -> None:
+    log_duration_axis(axes)
+    axes.set_xlabel("duration")
+    axes.set_ylabel(y_label)
+    tidy(axes)
+    axes.legend(frameon=False, loc="best")
+
+
+def _stairs(
+    axes: Axes, counts: Int64, edges: npt.NDArray[np.float64], look: Look, label: str
+) -> None:
+    axes.stairs(
+        counts,
+        edges,
+        fill=True,
+        facecolor=(look.color, 0.35),
+        edgecolor=look.color,
+        hatch=look.hatch,
+        linestyle=look.line,
+        linewidth=1.6,
+        label=label,
+    )
+
+
+def _used(series: Mapping[str, Histogram]) -> slice:
+    """Return the part of `EDGES` that encloses all values, whole bins."""
+    low = min(h.min for h in series.values() if h.min is not None)
+    high = max(h.max for h in series.values() if h.max is not None)
+    start = int(np.searchsorted(EDGES, low, side="right")) - 1
+    stop = int(np.searchsorted(EDGES, high, side="right")) + 1
+    return slice(min(max(start, 0), EDGES.size - 2), min(stop, EDGES.size))
+
+
+def _cdf_points(
+    histogram: Histogram,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    values, counts = histogram.cumulative()
+    x = np.concatenate([[histogram.min or 1], values]) / NS_PER_S
+    return x, 100 * np.concatenate([[0], counts]) / histogram.count
+
+
+def _looks(n: int) -> Sequence[Look]:
+    return [SERIES[place % len(SERIES)] for place in range(n)]
+
+
+def _umounts(n: int) -> str:
+    return f"{n:,} umount{'' if n == 1 else 's'}"
+
+
+def _label(label: str, histogram: Histogram) -> str:
+    return f"{label}: {histogram.count:,}, median {seconds(histogram.quantile(0.5) or 0)}"

@@ -1,0 +1,67 @@
+"""The command that `record` runs: started late, waited for, never left behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Sequence
+
+from umtrace.cli.live import StopSignals
+from umtrace.records.errors import UsageError
+
+_PATIENCE = 3  # signals until we stop waiting for the command
+
+
+class Child:
+    """Runs COMMAND with our stdin and stdout; passes signals on that a terminal would not."""
+
+    def __init__(self, command: Sequence[str], signals: StopSignals) -> None:
+        self._command = list(command)
+        self._signals = signals
+        self._passed_on = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # A failed recording does not take the command down with it.
+        if self._process and kind is None:
+            self._process.wait()
+
+    def start(self) -> None:
+        """Start the command, if there is one.
+
+        Raises
+        ------
+        UsageError
+            It cannot be started.
+        """
+        if not self._command:
+            return
+        try:
+            self._process = subprocess.Popen(self._command)
+        except OSError as error:
+            raise UsageError(f"cannot run '{self._command[0]}': {error.strerror}") from error
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, or we were told to stop so often that we do not wait."""
+        self._pass_on()
+        if self._process is None or self._signals.received >= _PATIENCE:
+            return True
+        return self._process.poll() is not None
+
+    def _pass_on(self) -> None:
+        # Ctrl-C reaches the whole foreground group by itself; a kill reaches only us.
+        if self._process and self._signals.received > self._passed_on:
+            self._passed_on = self._signals.received
+            if self._signals.last not in (None, signal.SIGINT):
+                self._process.send_signal(self._signals.last or signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Return its exit status as a shell would give it: 128 + n when killed by signal n."""
+        if self._process is None:
+            return 0
+        status = self._process.wait()
+        return status if status >= 0 else 128 - status

@@ -1,0 +1,26 @@
+"""umtrace doctor: what this kernel offers and what would mend the rest."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+_NOTHING_WORKS = 4
+
+
+@click.command("doctor", epilog="Example: umtrace doctor --json")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Say what this kernel offers, which probes are used, and what would mend the rest.
+
+    Each tier is attached for a moment and detached. Exit status 0 if any works.
+    """
+    from umtrace.diagnosis import diagnose
+    from umtrace.present.doctor import doctor_text
+
+    found = diagnose()
+    findings = found.to_dict()
+    click.echo(json.dumps(findings, indent=2) if as_json else doctor_text(findings), nl=as_json)
+    ctx.exit(0 if found.any_tier else _NOTHING_WORKS)

@@ -1,0 +1,87 @@
+"""`umtrace export`: the rows of a recording for other tools."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+
+@click.command()
+@click.argument("recording", metavar="DIR", type=click.Path(path_type=Path, readable=False))
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["csv", "jsonl"]),
+    default="csv",
+    show_default=True,
+    help="What to write.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    default="-",
+    show_default=True,
+    help="Where to write it; - is standard output.",
+)
+@click.option("--columns", metavar="A,B,…", help="Only these columns, in this order.")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+def command(recording: Path, form: str, output: str, columns: str | None, force: bool) -> None:
+    """Write the umount rows of the recording DIR as CSV or JSON lines.
+
+    Times are UTC with nanoseconds; an unknown value is an empty cell or null.
+
+    \b
+    Examples:
+      umtrace export rec.umt --to jsonl | jq 'select(.errno == 16).path'
+      umtrace export rec.umt -o rows.csv --columns t_start,path,latency_ns
+    """  # noqa: D301
+    from umtrace.present.rows import write_csv, write_jsonl
+    from umtrace.recording.reader import Recording
+
+    opened = Recording.open(recording)
+    names = [name.strip() for name in columns.split(",")] if columns else None
+    batches = opened.batches("umounts", columns=names)
+    write = {"csv": write_csv, "jsonl": write_jsonl}[form]
+    with _destination(output, force=force) as out:
+        write(out, opened.schema("umounts", names), batches)
+    for problem in opened.problems:
+        click.echo(f"umtrace: warning: {problem}", err=True)
+
+
+@contextlib.contextmanager
+def _destination(output: str, *, force: bool) -> Iterator[BinaryIO]:
+    """Open where to write; a file appears whole or, on any failure, not at all."""
+    path = Path(output)
+    if output == "-":
+        yield sys.stdout.buffer
+    elif path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as pipe:  # a FIFO, /dev/fd/63: nothing to protect
+            yield pipe
+    else:
+        with _whole_file(path, force=force) as file:
+            yield file
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
+    from umtrace.records.errors import UsageError
+
+    if path.is_dir():
+        raise UsageError(f"{path}: is a directory; name a file")
+    if path.exists() and not force:
+        raise UsageError(f"{path}: exists already; use --force to replace it")
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise

@@ -1,0 +1,111 @@
+"""The filter options that all commands share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from umtrace.records.errors import UsageError
+from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+def _parsed(parse: Callable[[str], int]) -> Callable[..., Any]:
+    """Return a click callback that reads one value or several; a bad one is a usage error."""
+
+    def callback(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        try:
+            if isinstance(value, tuple):
+                return tuple(parse(text) for text in value)
+            return None if value is None else parse(value)
+        except UsageError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
+def _cgroup(text: str) -> int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    below = text.removeprefix(str(_CGROUP_ROOT)).lstrip("/")
+    try:
+        # The id of a cgroup v2 is the inode number of its directory.
+        return (_CGROUP_ROOT / below).stat().st_ino
+    except OSError as error:
+        problem = f"'{text}' is no cgroup id and no directory below {_CGROUP_ROOT}"
+        raise UsageError(problem) from error
+
+
+_ID = click.IntRange(min=0)
+_OPTIONS = (
+    click.option("--pid", type=_ID, metavar="PID", multiple=True, help="Process id."),
+    click.option("--comm", multiple=True, metavar="GLOB", help="Task name, as 'runc*'."),
+    click.option(
+        "--cgroup",
+        metavar="ID|PATH",
+        callback=_parsed(_cgroup),
+        multiple=True,
+        help="Cgroup v2, by id or path.",
+    ),
+    click.option("--container", multiple=True, metavar="GLOB", help="Container id, as '3f2a*'."),
+    click.option(
+        "--mntns", type=_ID, metavar="INODE", multiple=True, help="Inode of a mount namespace."
+    ),
+    click.option("--fstype", multiple=True, metavar="GLOB", help="File system, as 'fuse*'."),
+    click.option("--mode", type=click.Choice(MODES), multiple=True, help="Plain, or MNT_DETACH."),
+    click.option(
+        "--min-latency",
+        "min_latency_ns",
+        metavar="TIME",
+        callback=_parsed(parse_duration),
+        help="At least this long, as 250us or 1ms.",
+    ),
+    click.option(
+        "--errno",
+        metavar="ERRNO",
+        callback=_parsed(parse_errno),
+        multiple=True,
+        help="Outcome: EBUSY, 16, or ok.",
+    ),
+)
+_NAMES = (
+    "pid",
+    "comm",
+    "cgroup",
+    "container",
+    "mntns",
+    "fstype",
+    "mode",
+    "min_latency_ns",
+    "errno",
+)
+
+
+def filter_options(command: Command) -> Command:
+    """Give a command the filter options, as one ``row_filter: RowFilter`` argument.
+
+    An option given twice matches either value; different options must all match.
+    """
+
+    @functools.wraps(command)
+    def collected(*args: Any, **kwargs: Any) -> Any:
+        given = {name: kwargs.pop(name) for name in _NAMES}
+        return command(*args, row_filter=RowFilter(**given), **kwargs)
+
+    wrapped: Any = collected
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    result: Command = wrapped
+    return result
+
+
+def key_list(text: str) -> list[str]:
+    """Return the keys of a ``--by`` option: `fstype,mode`, or `none`; checked later."""
+    return [] if text == "none" else [key.strip() for key in text.split(",")]

@@ -1,0 +1,59 @@
+"""`umtrace hist`: histogram bars in the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from umtrace.cli.filters import filter_options, key_list
+from umtrace.stats.bins import BINS
+from umtrace.stats.filters import RowFilter
+
+_PHASES = (
+    "latency",
+    "syscall",
+    "lookup",
+    "lock",
+    "tree",
+    "rcu",
+    "put",
+    "shutdown",
+    "other",
+    "tail",
+)
+_EPILOG = "Example: umtrace hist rec.umt --phase rcu --by fstype --mode sync"
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("recording", type=click.Path())
+@click.option("--phase", type=click.Choice(_PHASES), default="latency", help="What to draw.")
+@click.option("--by", default="mode", metavar="KEY,…", help="One histogram each, or none.")
+@click.option(
+    "--bins", type=click.Choice(tuple(BINS)), default="125", help="1-2-5, or powers of 2."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@filter_options
+def command(
+    recording: str, phase: str, by: str, bins: str, as_json: bool, row_filter: RowFilter
+) -> None:
+    """Draw how long a phase took in RECORDING, as bars of text.
+
+    KEY is as in `umtrace report`.
+    """
+    from umtrace.present.heading import heading_of
+    from umtrace.present.report import histogram_text
+    from umtrace.present.structured import histogram_dict, to_json
+    from umtrace.present.terminal import width_of, write
+    from umtrace.recording import Recording
+    from umtrace.stats.summarize import summarize_recording
+
+    metric = f"{phase}_ns"
+    opened = Recording.open(recording)
+    summary = summarize_recording(opened, row_filter, by=key_list(by), metrics=(metric,))
+    heading = heading_of(opened, row_filter.describe())
+    if as_json:
+        text = to_json(histogram_dict(summary, heading, metric, BINS[bins]))
+    else:
+        text = histogram_text(summary, heading, metric, BINS[bins], width_of(sys.stdout))
+    write(text, sys.stdout)

@@ -1,0 +1,58 @@
+"""What the live commands share: the tier option, and how they are stopped."""
+
+from __future__ import annotations
+
+import select
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import click
+
+tier_option = click.option(
+    "--tier", default="auto", metavar="TIER", help="Probe tier; see `umtrace doctor`."
+)
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopSignals:
+    """Counts SIGINT, SIGTERM and SIGHUP instead of dying of them.
+
+    The handlers are set also where a non-interactive shell started the process in
+    the background and had it ignore SIGINT.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._last: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        for number in _SIGNALS:
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.received += 1
+        self._last = number
+
+    @property
+    def last(self) -> int | None:
+        """Return the number of the last signal."""
+        return self._last
+
+
+def stdout_is_gone() -> bool:
+    """Whether the reader of a pipe on stdout has gone away."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        return False
+    return any(what & select.POLLERR for _fd, what in poll.poll(0))

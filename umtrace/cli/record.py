@@ -1,0 +1,91 @@
+"""umtrace record: into a recording, until Ctrl-C, a duration, or a command's end."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from umtrace.cli.child import Child
+from umtrace.cli.filters import filter_options
+from umtrace.cli.live import StopSignals, tier_option
+from umtrace.present.progress import Progress
+from umtrace.stats.filters import RowFilter
+
+
+@click.command(
+    "record",
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    epilog="Example: umtrace record -o demo.umt -- umtrace exercise --sync 20 --lazy 10",
+)
+@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Recording.")
+@click.option("-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0))
+@tier_option
+@click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option("--ready-fd", type=int, metavar="N", help="Write a line to N once attached.")
+@filter_options
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    output: Path | None,
+    duration: float | None,
+    tier: str,
+    force: bool,
+    quiet: bool,
+    ready_fd: int | None,
+    command: tuple[str, ...],
+    row_filter: RowFilter,
+) -> None:
+    """Record umounts until Ctrl-C, --duration, or the end of COMMAND.
+
+    Progress and summary go to stderr; COMMAND keeps stdin, stdout and its exit status.
+    """
+    from umtrace import pipeline
+
+    path = output or Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
+    progress = Progress(quiet=quiet)
+    with StopSignals() as signals, Child(command, signals) as child:
+        deadline = _Deadline(duration)
+
+        def start() -> None:
+            _tell(ready_fd)
+            progress.start(path, tier)
+            deadline.start()
+            child.start()
+
+        totals = pipeline.record(
+            path,
+            tier=tier,
+            row_filter=row_filter,
+            command=command,
+            force=force,
+            stop=lambda: deadline.passed or (child.done if command else signals.received > 0),
+            on_ready=start,
+            on_tick=progress.tick,
+        )
+        progress.finish(path, totals)
+        ctx.exit(child.wait() if command else 0)
+
+
+class _Deadline:
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._end = float("inf")
+
+    def start(self) -> None:
+        if self._seconds is not None:
+            self._end = time.monotonic() + self._seconds
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() >= self._end
+
+
+def _tell(ready_fd: int | None) -> None:
+    if ready_fd is not None:
+        os.write(ready_fd, b"ready\n")
+        os.close(ready_fd)

@@ -1,0 +1,38 @@
+"""`umtrace repair`: finish a recording that was cut short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from umtrace.recording.repair import RepairReport
+
+
+@click.command()
+@click.argument("recording", metavar="DIR", type=click.Path(path_type=Path, readable=False))
+def command(recording: Path) -> None:
+    """Finish the recording DIR, whose writer was killed or ran out of disk.
+
+    Everything readable is kept; what is not is said, and set aside as *.damaged.
+    A recording that needs nothing is left alone.
+
+    \b
+    Example:
+      umtrace repair rec.umt && umtrace report rec.umt
+    """  # noqa: D301
+    from umtrace.pipeline import repair
+
+    for line in _summary(repair(recording)):
+        click.echo(line)
+
+
+def _summary(report: RepairReport) -> list[str]:
+    if not report.changed:
+        return [f"{report.path}: nothing to repair"]
+    lines = [f"{report.path}: repaired, {report.rows_kept} rows saved from open chunks"]
+    if report.rows_rebuilt is not None:
+        lines.append(f"  {report.rows_rebuilt} umount rows worked out again from the events")
+    return lines + [f"  {note}" for note in report.notes]

@@ -1,0 +1,47 @@
+"""`umtrace report`: the summary of a recording."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from umtrace.cli.filters import filter_options, key_list
+from umtrace.stats.filters import RowFilter
+
+_FORMATS = ("table", "json", "csv", "markdown")
+_EPILOG = "Example: umtrace report rec.umt --by fstype,mode --min-latency 1ms"
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("recording", type=click.Path())
+@click.option("--by", default="mode", metavar="KEY,…", help="Group by these columns, or none.")
+@click.option("--format", "style", type=click.Choice(_FORMATS), default="table", help="Output.")
+@click.option("--json", "style", flag_value="json", help="The same as --format json.")
+@filter_options
+def command(recording: str, by: str, style: str, row_filter: RowFilter) -> None:
+    """Summarise RECORDING: outcomes, latency and phase quantiles, the share of RCU.
+
+    KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
+    rcu_kind, mntns.
+    """
+    from umtrace.present import structured
+    from umtrace.present.heading import heading_of
+    from umtrace.present.report import report_text
+    from umtrace.present.terminal import complain, width_of, write
+    from umtrace.recording import Recording
+    from umtrace.stats.summarize import summarize_recording
+
+    opened = Recording.open(recording)
+    summary = summarize_recording(opened, row_filter, by=key_list(by))
+    heading = heading_of(opened, row_filter.describe())
+    if style == "json":
+        text = structured.to_json(structured.report_dict(summary, heading))
+    elif style == "csv":
+        complain(heading.problems)
+        text = structured.report_csv(summary)
+    elif style == "markdown":
+        text = structured.report_markdown(summary, heading)
+    else:
+        text = report_text(summary, heading, width_of(sys.stdout))
+    write(text, sys.stdout)

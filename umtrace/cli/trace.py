@@ -1,0 +1,81 @@
+"""umtrace trace: one line per umount as it happens."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from umtrace.cli.filters import filter_options
+from umtrace.cli.live import StopSignals, stdout_is_gone, tier_option
+from umtrace.stats.filters import RowFilter
+
+if TYPE_CHECKING:
+    from umtrace.pipeline import Tick
+
+
+@click.command(
+    "trace",
+    epilog="Example: umtrace trace --comm 'containerd*' --min-latency 1ms",
+)
+@click.option("-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0))
+@tier_option
+@click.option("--json", "as_json", is_flag=True, help="JSON lines, all columns.")
+@click.option(
+    "--replay",
+    "recording",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Print a recording's umounts instead of live ones.",
+)
+@filter_options
+def command(
+    duration: float | None,
+    tier: str,
+    as_json: bool,
+    recording: Path | None,
+    row_filter: RowFilter,
+) -> None:
+    """Print one line per umount as it happens, until Ctrl-C or --duration."""
+    from umtrace import pipeline
+
+    end = time.monotonic() + duration if duration is not None else float("inf")
+    with StopSignals() as signals:
+        if recording is not None:
+            ticks = pipeline.replay(recording, row_filter=row_filter)
+        else:
+            ticks = pipeline.live(
+                tier,
+                row_filter=row_filter,
+                stop=lambda: bool(signals.received or time.monotonic() >= end or stdout_is_gone()),
+                on_ready=lambda: click.echo("umtrace: tracing; Ctrl-C ends it", err=True),
+            )
+        _print(ticks, as_json=as_json)
+
+
+def _print(ticks: Iterator[Tick], *, as_json: bool) -> None:
+    from umtrace.present import lines
+    from umtrace.present.heading import loss_text
+    from umtrace.present.rows import write_jsonl
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    losses = None
+    if not as_json:
+        click.echo(lines.HEADER)
+    for tick in ticks:
+        losses = tick.losses
+        if not tick.rows.num_rows:
+            continue
+        if as_json:
+            write_jsonl(sys.stdout.buffer, tick.rows.schema, [tick.rows])
+        else:
+            for row in lines.line_rows(tick.rows):
+                click.echo(lines.line(row, width))
+        sys.stdout.flush()
+    if losses is not None and losses.lost_anything:
+        click.echo(f"umtrace: losses: {loss_text(losses)}", err=True)

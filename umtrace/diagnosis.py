@@ -1,0 +1,75 @@
+"""What `umtrace doctor` finds: the host's features, and each tier tried in earnest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from umtrace.kernel.features import Feature, features
+from umtrace.records.errors import UmtraceError
+from umtrace.sources.select import LIVE_TIERS, open_source
+
+
+@dataclass(frozen=True, slots=True)
+class TierResult:
+    """Whether a tier attached; ``plan`` is its probes, ``reason`` why it did not."""
+
+    tier: str
+    works: bool
+    reason: str
+    plan: tuple[dict[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything doctor prints."""
+
+    features: tuple[Feature, ...]
+    tiers: tuple[TierResult, ...]
+
+    @property
+    def any_tier(self) -> bool:
+        """Whether any live tier works."""
+        return any(tier.works for tier in self.tiers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return asdict(self)
+
+
+def diagnose() -> Diagnosis:
+    """Try everything; attaches each tier for a moment and detaches it."""
+    return Diagnosis(tuple(features()), tuple(_try(tier) for tier in LIVE_TIERS))
+
+
+def _try(tier: str) -> TierResult:
+    try:
+        source = open_source(tier)
+    except UmtraceError as error:
+        return TierResult(tier, False, str(error))
+    try:
+        return TierResult(tier, True, "attaches", tuple(source.plan()))
+    finally:
+        source.close()
+
+
+def working_tiers() -> list[str]:
+    """Return the live tiers that attach here.
+
+    Raises
+    ------
+    UmtraceError
+        None does; the first one's reason.
+    """
+    tiers: list[str] = []
+    failures: list[UmtraceError] = []
+    for tier in LIVE_TIERS:
+        try:
+            open_source(tier).close()
+        except UmtraceError as error:  # noqa: PERF203 - a handful of tiers
+            failures.append(error)
+        else:
+            tiers.append(tier)
+    if not tiers:
+        raise failures[0]
+    return tiers

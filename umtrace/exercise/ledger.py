@@ -1,0 +1,162 @@
+"""The ledger: exactly what the exercise did, for comparison with what was recorded.
+
+Written as one JSON object with one umount per line; a reader that knows version 1
+may ignore fields it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from typing import Final, cast
+
+from umtrace.exercise.calls import CALL_FIELDS, CallLog, UmountCall, mode_of
+from umtrace.records.clock import ClockPair
+from umtrace.records.errors import DamagedInputError
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teardown:
+    """The end of a mount namespace; times in ns, `t_start` since the epoch.
+
+    `latency_ns` is exact for setns and an upper bound for an exit: from just before
+    the exit until the parent saw the child dead.
+    """
+
+    how: str  #: exit: by a task in do_exit; setns: by the exercise leaving its namespace
+    mntns: int
+    pid: int
+    tid: int
+    comm: str
+    t_start: int
+    latency_ns: int
+    n_mounts: int | None  #: mounts in the namespace, the hidden one under / included
+    origin: str = "ns-exit"
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """What one run did; filled in as it goes."""
+
+    root: str
+    mntns: int
+    pid: int
+    kernel: str
+    clock: ClockPair  #: t_start less its offset is the CLOCK_MONOTONIC time of the call
+    config: dict[str, object]
+    umounts: CallLog = field(default_factory=CallLog)
+    ns_exits: list[Teardown] = field(default_factory=list)
+    teardown: Teardown | None = None
+    walks: int = 0  #: rounds of stat and open that the walkers made
+    interrupted_by: int | None = None  #: the signal that cut the run short
+    complete: bool = True  #: false where calls were made that are not listed
+    notes: list[str] = field(default_factory=list)
+
+    def totals(self) -> dict[str, object]:
+        """Count calls by mode, errno and origin; keys are strings as in JSON."""
+        pairs, gone = self._count()
+        nested: dict[str, dict[str, int]] = {}
+        for (mode, errno), count in sorted(pairs.items()):
+            nested.setdefault(mode, {})[str(errno)] = count
+        ended = len(self.ns_exits) + (self.teardown is not None)
+        return {
+            "calls": len(self.umounts),
+            "by_mode": {mode: sum(counts.values()) for mode, counts in nested.items()},
+            "by_errno": _sum_by(pairs, 1),
+            "by_mode_errno": nested,
+            "by_origin": {"umount": len(self.umounts), "ns-exit": ended},
+            "by_teardown": {
+                "exit": len(self.ns_exits),
+                "setns": ended - len(self.ns_exits),
+            },
+            "mounts_gone": gone,
+        }
+
+    def _count(self) -> tuple[Counter[tuple[str, int]], int]:
+        pairs: Counter[tuple[str, int]] = Counter()
+        gone = 0
+        for _start, _latency, _tail, _context, flags, errno, n_mounts, _retry in self.umounts.raw():
+            pairs[mode_of(flags), errno] += 1
+            gone += n_mounts
+        return pairs, gone
+
+    def json_chunks(self) -> Iterator[str]:
+        """Yield the JSON text piece by piece, one umount a line."""
+        yield json.dumps(self._head())[:-1]
+        yield ',\n"umounts": ['
+        for number, call in enumerate(self.umounts):
+            yield (",\n" if number else "\n") + json.dumps(asdict(call))
+        yield "],\n"
+        yield json.dumps(self._tail())[1:]
+
+    def to_json(self) -> str:
+        """Return the whole ledger as JSON."""
+        return "".join(self.json_chunks())
+
+    def _head(self) -> dict[str, object]:
+        return {
+            "version": VERSION,
+            "root": self.root,
+            "mntns": self.mntns,
+            "pid": self.pid,
+            "kernel": self.kernel,
+            "clock": asdict(self.clock),
+            "config": self.config,
+        }
+
+    def _tail(self) -> dict[str, object]:
+        return {
+            "ns_exits": [asdict(end) for end in self.ns_exits],
+            "teardown": None if self.teardown is None else asdict(self.teardown),
+            "walks": self.walks,
+            "interrupted_by": self.interrupted_by,
+            "complete": self.complete,
+            "notes": self.notes,
+            "totals": self.totals(),
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> Ledger:
+        """Read a ledger back; DamagedInputError where it is not one."""
+        try:
+            raw = cast("dict[str, object]", json.loads(text))
+            version = raw["version"]
+            if not isinstance(version, int) or version > VERSION:
+                raise DamagedInputError(f"ledger version {version} is newer than this umtrace")
+            return _ledger(raw)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedInputError(f"not a ledger of umtrace exercise: {error!r}") from error
+
+
+def _sum_by(pairs: Counter[tuple[str, int]], part: int) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for key, count in sorted(pairs.items(), key=lambda item: item[0][part]):
+        sums[str(key[part])] += count
+    return dict(sums)
+
+
+def _ledger(raw: dict[str, object]) -> Ledger:
+    known = {f.name for f in fields(Ledger)} - {"umounts", "ns_exits", "teardown", "clock"}
+    plain = {key: value for key, value in raw.items() if key in known}
+    ledger = Ledger(**plain, clock=ClockPair(**raw["clock"]))  # type: ignore[arg-type]
+    for row in cast("list[dict[str, object]]", raw["umounts"]):
+        ledger.umounts.append(_call(row))
+    ledger.ns_exits = [_teardown(row) for row in cast("list[dict[str, object]]", raw["ns_exits"])]
+    if raw["teardown"] is not None:
+        ledger.teardown = _teardown(cast("dict[str, object]", raw["teardown"]))
+    return ledger
+
+
+def _call(row: dict[str, object]) -> UmountCall:
+    known = {key: value for key, value in row.items() if key in CALL_FIELDS}
+    return UmountCall(**known)  # type: ignore[arg-type]
+
+
+def _teardown(row: dict[str, object]) -> Teardown:
+    names = {f.name for f in fields(Teardown)}
+    known = {key: value for key, value in row.items() if key in names}
+    return Teardown(**known)  # type: ignore[arg-type]

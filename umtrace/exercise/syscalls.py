@@ -1,0 +1,108 @@
+"""The system calls Python has no wrapper for; failures become OSError.
+
+Only ``timed_umount`` is raw: it returns the errno instead of raising, and keeps
+the two clock reads right around the call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from typing import Final
+
+MS_REC: Final = 0x4000
+MS_BIND: Final = 0x1000
+MS_PRIVATE: Final = 1 << 18
+MS_SHARED: Final = 1 << 20
+MNT_DETACH: Final = 2
+CLONE_NEWNS: Final = 0x00020000
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+_PR_GET_NAME: Final = 16
+_COMM_BYTES: Final = 16  # TASK_COMM_LEN, terminating zero included
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_mount = _libc.mount
+_mount.argtypes = [
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_ulong,
+    ctypes.c_char_p,
+]
+_umount2 = _libc.umount2
+_umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
+_unshare = _libc.unshare
+_unshare.argtypes = [ctypes.c_int]
+_setns = _libc.setns
+_setns.argtypes = [ctypes.c_int, ctypes.c_int]
+_prctl = _libc.prctl
+_prctl.argtypes = [ctypes.c_int, ctypes.c_void_p]
+
+_clock_ns = time.perf_counter_ns  # CLOCK_MONOTONIC, the clock of the probes
+_get_errno = ctypes.get_errno
+
+
+def _check(status: int, filename: str | None = None) -> None:
+    if status != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), filename)
+
+
+def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
+    """Mount; the OSError of a failure names the target."""
+    _check(
+        _mount(
+            os.fsencode(source),
+            os.fsencode(target),
+            fstype.encode() or None,
+            flags,
+            data.encode() or None,
+        ),
+        target,
+    )
+
+
+def timed_umount(path: bytes, flags: int) -> tuple[int, int, int]:
+    """Call umount2 once; return (monotonic start, latency, errno), times in ns.
+
+    The second clock read comes after the return to user mode, so the deferred file
+    system shutdown is inside the latency.
+    """
+    begin = _clock_ns()
+    status = _umount2(path, flags)
+    end = _clock_ns()
+    return begin, end - begin, _get_errno() if status else 0
+
+
+def unshare_mounts() -> None:
+    """Give this task a mount namespace of its own, a copy of the one it was in."""
+    _check(_unshare(CLONE_NEWNS))
+
+
+def enter_mounts(fd: int) -> None:
+    """Move this task into the mount namespace of an open /proc/PID/ns/mnt."""
+    _check(_setns(fd, CLONE_NEWNS))
+
+
+def make_private() -> None:
+    """Cut every mount of this namespace off from its peers on the host."""
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+
+
+def die_with_parent(signum: int) -> None:
+    """Have the kernel send `signum` to this task when its parent dies."""
+    _check(_prctl(_PR_SET_PDEATHSIG, signum))
+
+
+def set_comm(name: str) -> None:
+    """Name this task; the kernel keeps the first 15 bytes."""
+    _check(_prctl(_PR_SET_NAME, ctypes.create_string_buffer(name.encode())))
+
+
+def get_comm() -> str:
+    """Return the name of this task as the kernel knows it."""
+    buffer = ctypes.create_string_buffer(_COMM_BYTES)
+    _check(_prctl(_PR_GET_NAME, buffer))
+    return buffer.value.decode(errors="replace")

@@ -1,0 +1,132 @@
+"""The head of every report: what was recorded, and what was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from umtrace.present.terminal import clean
+from umtrace.present.units import NS_PER_S, NULL, duration, plural
+from umtrace.records.errors import UsageError
+from umtrace.records.losses import LossReport
+from umtrace.stats.filters import RowFilter
+
+if TYPE_CHECKING:
+    from umtrace.recording import Recording
+
+_LOSSES = {
+    "ring_events": ("event", "dropped (event ring full)"),
+    "ring_names": ("name", "dropped (name ring full)"),
+    "task_map_full": ("umount", "not followed (task map full)"),
+    "stacks_lost": ("kernel stack", "not stored"),
+    "probe_misses": ("probe hit", "skipped by the kernel"),
+    "unmatched_events": ("event", "of no known umount"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """What a report says about the recording itself; None and empty mean unknown.
+
+    ``problems`` are sentences about damaged chunks, ``filtered`` the filter options,
+    ``recorded_only`` those that `umtrace record` was given.
+    ``duration_ns`` is None for a recording that was cut short or is being written.
+    """
+
+    source: str
+    kernel: str | None = None
+    tier: str | None = None
+    host: str | None = None
+    start: datetime | None = None
+    duration_ns: int | None = None
+    losses: LossReport = field(default_factory=LossReport)
+    problems: tuple[str, ...] = ()
+    filtered: str = ""
+    recorded_only: str = ""
+
+
+def heading_of(recording: Recording, filtered: str = "") -> Heading:
+    """Return the head for a recording, after its rows were read: problems show up then."""
+    meta = recording.meta
+    end = meta.end_ns
+    return Heading(
+        source=str(recording.path),
+        kernel=meta.kernel or None,
+        tier=meta.tier,
+        host=meta.host or None,
+        start=_wall_clock(meta.start_ns),
+        duration_ns=end - meta.start_ns if end is not None and meta.start_ns else None,
+        losses=recording.losses,
+        problems=tuple(recording.problems),
+        filtered=filtered,
+        recorded_only=_recorded_only(meta.filters),
+    )
+
+
+def heading_lines(heading: Heading, n_incomplete: int, n_rows: int) -> list[str]:
+    """Return the head of a report; the line of losses is always there.
+
+    Parameters
+    ----------
+    n_incomplete, n_rows : int
+        Of the rows that the report is about.
+    """
+    lines = [clean(line) for line in _about(heading)]
+    lines.append(f"losses: {loss_text(heading.losses)}")
+    if n_incomplete:
+        lines.append(f"INCOMPLETE: {n_incomplete:,} of {plural(n_rows, 'row')}")
+    lines += [f"DAMAGED: {clean(problem)}" for problem in heading.problems]
+    return lines
+
+
+def loss_text(losses: LossReport) -> str:
+    """Return what was lost, `none`, or what this tier cannot count."""
+    counts: dict[str, int | None] = {name: getattr(losses, name) for name in _LOSSES}
+    lost = [
+        f"{plural(counts[name] or 0, noun)} {fate}"
+        for name, (noun, fate) in _LOSSES.items()
+        if counts[name]
+    ]
+    uncounted = [
+        f"{noun}s {fate}" for name, (noun, fate) in _LOSSES.items() if counts[name] is None
+    ]
+    if len(uncounted) == len(_LOSSES):
+        return "not counted"
+    text = "; ".join(lost) or "none"
+    return f"{text} (not counted: {'; '.join(uncounted)})" if uncounted else text
+
+
+def kernel_text(kernel: str) -> str:
+    """Return the release of an uname text, and the kind of preemption if it says so."""
+    words = kernel.split()
+    return " ".join([*words[:1], *(word for word in words[1:] if word.startswith("PREEMPT"))])
+
+
+def _about(heading: Heading) -> Iterator[str]:
+    kernel = kernel_text(heading.kernel or "") or NULL
+    start = heading.start
+    when = f"{start.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC" if start else NULL
+    yield f"recording {heading.source}"
+    yield f"host {heading.host or NULL} · Linux {kernel}"
+    yield f"tier {heading.tier or NULL} · {_how_long(heading.duration_ns)} from {when}"
+    if heading.recorded_only:
+        yield f"recorded only: {heading.recorded_only}"
+    if heading.filtered:
+        yield f"only: {heading.filtered}"
+
+
+def _how_long(duration_ns: int | None) -> str:
+    return "not finished," if duration_ns is None else duration(duration_ns)
+
+
+def _wall_clock(ns: int) -> datetime | None:
+    return datetime.fromtimestamp(ns / NS_PER_S, timezone.utc) if ns else None
+
+
+def _recorded_only(filters: Mapping[str, Any]) -> str:
+    try:
+        return RowFilter.from_dict(filters).describe()
+    except (UsageError, TypeError, ValueError):  # written by another version
+        return str(dict(filters))

@@ -1,0 +1,82 @@
+"""One line per umount, as it happens."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from umtrace.present.terminal import clean
+from umtrace.present.units import NS_PER_S, NULL, padded
+
+HEADER = (
+    f"{'TIME':<12} {'PID':>7} {'COMM':<12} {'MODE':<5} {'RESULT':<7} "
+    f"{'LATENCY':>8} {'RCU WAIT':>8} PATH"
+)
+_PATH_AT = HEADER.index("PATH")
+
+
+def line(row: Mapping[str, Any], width: int | None = None) -> str:
+    """Return the line of one row.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of ``records.umounts.SCHEMA`` as Python values, ``t_start`` in ns.
+    width : int, optional
+        Columns of the terminal; a longer path loses its beginning. None: all of it.
+    """
+    text = (
+        f"{_clock(row['t_start']):<12} {row['pid']:>7} {clean(row['comm'] or NULL)[:12]:<12} "
+        f"{row['mode'] or _origin(row):<5} {_result(row):<7} "
+        f"{padded(row['latency_ns'])} {padded(row['rcu_ns'])} "
+    )
+    return text + _fit(_where(row), None if width is None else width - _PATH_AT)
+
+
+def _clock(start_ns: int | None) -> str:
+    if start_ns is None:
+        return NULL
+    seconds, rest = divmod(start_ns, NS_PER_S)
+    return f"{datetime.fromtimestamp(seconds).astimezone():%H:%M:%S}.{rest // 1_000_000:03}"
+
+
+def line_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return the rows of a batch as ``line`` takes them; Arrow would make pandas times."""
+    index = batch.schema.get_field_index("t_start")
+    plain = batch.set_column(index, "t_start", batch.column(index).cast(pa.int64()))
+    rows: list[dict[str, Any]] = plain.to_pylist()
+    return rows
+
+
+def _origin(row: Mapping[str, Any]) -> str:
+    return "ns" if row["origin"] == "ns-exit" else NULL
+
+
+def _result(row: Mapping[str, Any]) -> str:
+    number = row["errno"]
+    if number is None:
+        return NULL
+    return errno.errorcode.get(number, str(number)) if number else "ok"
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    path = clean(row["path"] or "")
+    if row["origin"] == "ns-exit":
+        path = f"(namespace {row['mntns'] or NULL}, {_mounts(row['n_mounts'])})"
+    if not row["complete"]:
+        path = f"{path or NULL} (incomplete: {row['incomplete_why']})"
+    return path or NULL
+
+
+def _mounts(number: int | None) -> str:
+    return "mounts unknown" if number is None else f"{number} mounts"
+
+
+def _fit(text: str, width: int | None) -> str:
+    if width is None or len(text) <= max(width, 1):
+        return text
+    return "…" + text[len(text) - max(width, 1) + 1 :]

@@ -1,0 +1,50 @@
+"""Columns and keys in the words of a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from umtrace.present.terminal import clean
+from umtrace.stats.groups import Key
+from umtrace.stats.summarize import errno_name
+
+_PHASES = {
+    "latency_ns": "latency",
+    "syscall_ns": "syscall",
+    "lookup_ns": "path lookup",
+    "lock_ns": "namespace lock",
+    "tree_ns": "umount tree",
+    "rcu_ns": "RCU wait",
+    "put_ns": "mntput loop",
+    "shutdown_ns": "fs shutdown",
+    "other_ns": "other",
+    "tail_ns": "tail",
+}
+_CONTAINER_CHARS = 12
+
+
+def phase_name(column: str) -> str:
+    """Return the words for a duration column."""
+    return _PHASES[column]
+
+
+def key_texts(by: Sequence[str], key: Key) -> list[str]:
+    """Return the parts of a group's key as text; `-` for null, container ids cut short."""
+    return [_key_text(name, part) for name, part in zip(by, key, strict=True)]
+
+
+def key_label(by: Sequence[str], key: Key) -> str:
+    """Return a group's key on one line: `sync`, `sync · tmpfs`, `all`."""
+    parts = zip(by, key_texts(by, key), strict=True)
+    # A bare "-" would not say of what.
+    return " · ".join(f"{name} -" if text == "-" else text for name, text in parts) or "all"
+
+
+def _key_text(name: str, part: str | int | None) -> str:
+    if part is None:
+        return "-"
+    if name == "errno":
+        return errno_name(int(part)) if part else "ok"
+    if name == "container":
+        return clean(str(part))[:_CONTAINER_CHARS]
+    return clean(str(part))

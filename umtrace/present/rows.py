@@ -1,0 +1,58 @@
+"""Rows as text for other tools: CSV and JSON lines, streamed batch by batch.
+
+Times become ISO 8601 in UTC with nanoseconds. An unknown value is an empty cell in
+CSV (an empty text is ``""``) and null in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+
+def write_csv(out: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write a header line and one line per row; return the number of rows."""
+    out.write((",".join(schema.names) + "\n").encode())
+    options = csv.WriteOptions(include_header=False)
+    rows = 0
+    for batch in batches:
+        buffer = pa.BufferOutputStream()
+        csv.write_csv(readable_times(batch), buffer, options)
+        out.write(buffer.getvalue())
+        rows += batch.num_rows
+    return rows
+
+
+def write_jsonl(out: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write one JSON object per row, keys in column order; return the number of rows."""
+    del schema  # every line names its keys
+    rows = 0
+    for batch in batches:
+        encoded = [json.dumps(row, ensure_ascii=False) for row in _objects(batch)]
+        out.write("".join(line + "\n" for line in encoded).encode())
+        rows += batch.num_rows
+    return rows
+
+
+def readable_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with its timestamps as text: 2026-03-01T12:00:00.000000001Z."""
+    columns = [_iso(column) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _iso(column: pa.Array) -> pa.Array:
+    if not pa.types.is_timestamp(column.type):
+        return column
+    text = column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.string())
+    return pc.replace_substring(text, pattern=" ", replacement="T", max_replacements=1)
+
+
+def _objects(batch: pa.RecordBatch) -> list[dict[str, object]]:
+    names = batch.schema.names
+    values = [column.to_pylist() for column in readable_times(batch).columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]

@@ -1,0 +1,69 @@
+"""What a summary means, in sentences; and what its numbers do not mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from umtrace.present.names import phase_name
+from umtrace.present.units import count, duration, percent, plural
+from umtrace.records.umounts import PHASES
+from umtrace.stats.summarize import LATENCY, RCU
+from umtrace.stats.summary import GroupSummary
+
+
+def verdict(total: GroupSummary) -> list[str]:
+    """Return the answer to "what did umount cost, and why" in one to three sentences."""
+    lines = [_rcu(total)]
+    largest = _largest_phase(total)
+    lines += [largest] if largest else []
+    lines += _failures(total)
+    return lines
+
+
+def caveats(total: GroupSummary) -> Iterator[str]:
+    """Yield what a reader must know before trusting the numbers."""
+    latency = total.metric(LATENCY)
+    if total.n_upper:
+        rows = plural(total.n_upper, "row")
+        yield f"latency is an upper bound for {rows}: the next syscall of the task ends it"
+    if latency.n_null:
+        yield f"latency is unknown for {plural(latency.n_null, 'row')}: left out of its quantiles"
+    negative = sum(metric.n_negative for metric in total.metrics.values())
+    if negative:
+        yield f"{plural(negative, 'negative duration')} left out: please report a bug"
+
+
+def _rcu(total: GroupSummary) -> str:
+    rcu = total.metric(RCU)
+    if not rcu.histogram.count:
+        return f"RCU wait: not seen by this tier in {plural(total.count, 'umount')}"
+    seen = rcu.occurred
+    if not seen.count:
+        return f"RCU wait: none in {plural(rcu.histogram.count, 'umount')}" + _unknown(rcu.n_null)
+    details = f"median {duration(seen.quantile(0.5))}, max {duration(seen.max)}"
+    what = f"{percent(rcu.share)} of the time of {plural(rcu.n_shared, 'umount')}"
+    if rcu.share is None:
+        what = "share unknown"
+    return f"RCU wait: {what} (seen in {count(seen.count)}; {details})" + _unknown(rcu.n_null)
+
+
+def _unknown(n_null: int) -> str:
+    return f"; unknown for {count(n_null)}" if n_null else ""
+
+
+def _largest_phase(total: GroupSummary) -> str | None:
+    shares = {name: share for name in PHASES if (share := total.metric(name).share)}
+    if not shares:
+        return None
+    name = max(shares, key=lambda name: shares[name])
+    if name == RCU:  # has its sentence already
+        return None
+    return f"Largest phase: {phase_name(name)}, {percent(shares[name])} of the time"
+
+
+def _failures(total: GroupSummary) -> list[str]:
+    known = total.count - total.n_outcome_unknown
+    busy = total.errnos.get("EBUSY", 0)
+    if not busy:
+        return []
+    return [f"EBUSY: {count(busy)} of {plural(known, 'umount')} ({percent(busy / known)})"]

@@ -1,0 +1,47 @@
+"""Which live source to use, by name or by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from umtrace.records.errors import NoTierError, UmtraceError, UsageError
+from umtrace.sources.base import Source
+
+
+def _tracepoint() -> Source:
+    from umtrace.sources.bpf import TracepointSource  # noqa: PLC0415 - bcc only when it is used
+
+    return TracepointSource()
+
+
+#: tier -> maker; the order is the order of preference of ``auto``
+LIVE_TIERS: dict[str, Callable[[], Source]] = {"tracepoint": _tracepoint}
+
+
+def open_source(tier: str) -> Source:
+    """Return an attached source of that tier; ``auto`` takes the first that attaches.
+
+    Raises
+    ------
+    UsageError
+        There is no such tier.
+    UmtraceError
+        As the tier's ``open`` says; for ``auto`` the last tier's reason.
+    """
+    if tier != "auto":
+        if tier not in LIVE_TIERS:
+            raise UsageError(f"no tier '{tier}'; there is auto, {', '.join(LIVE_TIERS)}")
+        return _opened(tier)
+    failure: UmtraceError = NoTierError("no live tier")
+    for name in LIVE_TIERS:
+        try:
+            return _opened(name)
+        except UmtraceError as error:  # noqa: PERF203 - a handful of tiers
+            failure = error
+    raise failure
+
+
+def _opened(tier: str) -> Source:
+    source = LIVE_TIERS[tier]()
+    source.open()
+    return source
