@@ -43,6 +43,32 @@ unit: setup ## Tests that need neither root nor BPF
 test-kernel: setup ## Tests on the running kernel (root), and the slow ones
 	$(PYTEST) -q -m "(kernel or slow) and not lab"
 
+KERNEL ?= 6.12-rt
+CMD ?= umtrace selftest
+KERNELS ?= 5.10 6.1-rt 7
+
+.PHONY: lab-deps
+lab-deps: setup ## Install what the lab needs on this host (root)
+	$(BIN)/python -m lab apt-deps
+
+.PHONY: lab-setup
+lab-setup: lab-deps ## Fetch and prepare the kernels KERNELS='5.10 6.1-rt 7'
+	$(BIN)/python -m lab setup $(KERNELS)
+
+.PHONY: lab
+lab: export CMD := $(CMD)
+lab: lab-deps ## Boot one kernel and run a command: make lab KERNEL=6.12-rt CMD='umtrace doctor'
+	$(BIN)/python -m lab run $(KERNEL) -- "$$CMD"
+
+.PHONY: lab-shell
+lab-shell: lab-deps ## A root shell on a kernel: make lab-shell KERNEL=7
+	$(BIN)/python -m lab shell $(KERNEL)
+
+.PHONY: lab-all
+lab-all: export CMD := $(CMD)
+lab-all: lab-deps ## Run CMD on every kernel of the table, two at a time
+	$(BIN)/python -m lab run-all --jobs 2 -- "$$CMD"
+
 .PHONY: format
 format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,173 @@
+"""Run one guest and say how it ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from lab import host, qemu
+from lab.errors import LabError
+from lab.job import initramfs, write_tar
+from lab.qemu import Disk, Machine
+
+if TYPE_CHECKING:
+    from lab.job import Job
+    from lab.ready import Ready
+
+NO_STATUS = 200
+STATUS = re.compile(r"^LABRC (\d{1,3})$", re.MULTILINE)
+OUT_BYTES = 1 << 30
+CONSOLE_TAIL_LINES = 60
+CHUNK = 1 << 16
+
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended: the command's exit status, or why there is none."""
+
+    status: int
+    seconds: float
+    console: str
+    trouble: str = ""
+
+    @property
+    def console_tail(self) -> str:
+        """The last lines the kernel wrote."""
+        lines = self.console.splitlines()[-CONSOLE_TAIL_LINES:]
+        return "\n".join(lines) or "(nothing)"
+
+
+def parse_status(report: str) -> int | None:
+    """Return the exit status the guest reported, None when it never came so far."""
+    match = STATUS.search(report)
+    return int(match[1]) if match else None
+
+
+def run(
+    ready: Ready, job: Job, *, out: Path | None, stdout: IO[bytes], stderr: IO[bytes]
+) -> Outcome:
+    """Boot the guest, pass its output on as it comes, bring its files back."""
+    with tempfile.TemporaryDirectory(prefix="umtrace-lab-") as name:
+        folder = Path(name)
+        machine = _prepare(folder, ready, job)
+        started = time.monotonic()
+        if job.interactive:
+            timed_out = _terminal(machine, job)
+        else:
+            timed_out = _piped(machine, job, stdout, stderr)
+        seconds = time.monotonic() - started
+        if out is not None:
+            _bring_back(folder / "out.raw", out)
+        return _outcome(folder, seconds, job.timeout_seconds if timed_out else None)
+
+
+def stop_all() -> None:
+    """Kill every guest of this process; their runs end without an exit status."""
+    for process in tuple(_running):
+        process.kill()
+
+
+def _prepare(folder: Path, ready: Ready, job: Job) -> Machine:
+    (folder / "initrd").write_bytes(initramfs(ready.kernel, ready.busybox))
+    write_tar(folder / "job.tar", job, ready.name, shutil.get_terminal_size())
+    with (folder / "out.raw").open("wb") as file:
+        file.truncate(OUT_BYTES)
+    disks = [
+        Disk(serial="lab-root", path=ready.userland),
+        Disk(serial="lab-job", path=folder / "job.tar"),
+        Disk(serial="lab-modules", path=ready.kernel.modules),
+        Disk(serial="lab-out", path=folder / "out.raw", writable=True),
+    ]
+    if ready.venv is not None:
+        disks.append(Disk(serial="lab-venv", path=ready.venv))
+    return Machine(
+        kernel=ready.kernel.vmlinux,
+        initrd=folder / "initrd",
+        console=None if job.interactive else folder / "console",
+        disks=tuple(disks),
+        status=folder / "status",
+        params=ready.params,
+    )
+
+
+def _terminal(machine: Machine, job: Job) -> bool:
+    subprocess.run(_command(machine, job, {}), check=False)
+    return False
+
+
+def _piped(machine: Machine, job: Job, stdout: IO[bytes], stderr: IO[bytes]) -> bool:
+    """Run the emulator with the guest's two outputs on pipes; return whether time ran out."""
+    pipes = {"lab.stdout": os.pipe(), "lab.stderr": os.pipe()}
+    ports = {name: f"/dev/fd/{write}" for name, (_, write) in pipes.items()}
+    writers = [write for _, write in pipes.values()]
+    process = subprocess.Popen(
+        _command(machine, job, ports), stdin=subprocess.DEVNULL, stdout=2, pass_fds=writers
+    )
+    for write in writers:
+        os.close(write)
+    targets = zip((read for read, _ in pipes.values()), (stdout, stderr), strict=True)
+    relays = [threading.Thread(target=_relay, args=pair) for pair in targets]
+    for relay in relays:
+        relay.start()
+    _running.add(process)
+    try:
+        process.wait(job.timeout_seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        process.kill()
+        process.wait()
+        _running.discard(process)
+        for relay in relays:
+            relay.join()
+    return False
+
+
+def _command(machine: Machine, job: Job, ports: dict[str, str]) -> list[str]:
+    line = qemu.command_line(machine, job, ports)
+    # The guest dies with this process, however that ends.
+    return [host.find("setpriv"), "--pdeathsig", "KILL", host.find(line[0]), *line[1:]]
+
+
+def _relay(source: int, target: IO[bytes]) -> None:
+    with os.fdopen(source, "rb", buffering=0) as pipe:
+        while chunk := pipe.read(CHUNK):
+            # When the reader went away, the guest still runs to its end.
+            with suppress(OSError, ValueError):
+                target.write(chunk)
+                target.flush()
+
+
+def _bring_back(disk: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        host.run(["tar", "-xf", disk, "-C", out, "--no-same-owner"])
+    except LabError as error:  # a guest that died while it was writing
+        host.say(f"the files in {out} are not complete: {error}")
+
+
+def _outcome(folder: Path, seconds: float, limit: float | None) -> Outcome:
+    console = _text(folder / "console")
+    status = parse_status(_text(folder / "status"))
+    if limit is not None:
+        status, trouble = NO_STATUS, f"killed after {limit:g} s"
+    elif status is None:
+        status, trouble = NO_STATUS, "the guest ended without an exit status"
+    else:
+        trouble = ""
+    return Outcome(status=status, seconds=seconds, console=console, trouble=trouble)
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""

@@ -1,0 +1,204 @@
+"""The lab's commands."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lab import batch, boot, cache, host, kernel, ready, table
+from lab.archive import Archive
+from lab.errors import LabError, NotServedError
+from lab.job import Job
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _machine_options(command: Command) -> Command:
+    for option in (
+        click.option("--append", default="", metavar="PARAMS", help="More kernel parameters."),
+        click.option("--mem", "memory", default="2G", show_default=True, help="Guest memory."),
+        click.option("--cpus", default=2, show_default=True, help="Guest processors."),
+        click.option("--no-tracefs", is_flag=True, help="Leave tracefs and debugfs unmounted."),
+        click.option(
+            "--out", type=click.Path(path_type=Path), help="Folder for what is left in $LAB_OUT."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+timeout_option = click.option(
+    "--timeout", default=900.0, show_default=True, metavar="S", help="Kill the guest after S."
+)
+
+
+class _Commands(click.Group):
+    """A group whose errors are one line on stderr."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except LabError as error:
+            host.say(f"error: {error}")
+            ctx.exit(1)
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Boot distribution kernels under software emulation and run commands in them."""
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+@main.command("list")
+def list_() -> None:
+    """Show the table: what is set up, and what the mirror serves."""
+    root, known = cache.folder(), table.load()
+    archive = Archive(root, known)
+    click.echo(f"{'NAME':14} {'SET UP':22} {'SERVED':22} {'FLAVOUR':12} NOTE")
+    for row in known.kernels.values():
+        booted = kernel.load(root, row, known)
+        have = booted.version if booted else "-"
+        click.echo(
+            f"{row.name:14} {have:22} {_served(archive, row):22} {row.flavour:12} {row.note}"
+        )
+
+
+@main.command()
+@click.argument("kernels", nargs=-1)
+@click.option("--refresh", is_flag=True, help="Fetch the package index even when it is recent.")
+def setup(kernels: tuple[str, ...], refresh: bool) -> None:
+    """Fetch and prepare KERNELS (all of the table when none is named)."""
+    for item in ready.set_up(cache.folder(), table.load(), _rows(kernels), refresh=refresh):
+        host.say(f"{item.name}: {item.kernel.release} ({item.kernel.version}) is ready")
+
+
+@main.command()
+@click.argument("kernel_name", metavar="KERNEL")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@timeout_option
+@_machine_options
+def run(
+    kernel_name: str, command: tuple[str, ...], timeout: float, out: Path | None, **machine: object
+) -> None:
+    """Run COMMAND as root on KERNEL and end with its exit status.
+
+    One word is a shell command line; several are a program and its arguments. The status is 200
+    when the guest gave none: a crash, a hang, or the end of its time.
+    """
+    job = _job(machine, command=command, timeout_seconds=timeout)
+    outcome = boot.run(
+        _prepared(kernel_name), job, out=out, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer
+    )
+    if outcome.trouble:
+        host.say(f"{kernel_name}: {outcome.trouble}; the end of its console:")
+        click.echo(outcome.console_tail, err=True)
+    sys.exit(outcome.status)
+
+
+@main.command()
+@click.argument("kernel_name", metavar="KERNEL")
+@_machine_options
+def shell(kernel_name: str, out: Path | None, **machine: object) -> None:
+    """Open a root shell on KERNEL; Ctrl-D powers it off, Ctrl-A X kills it."""
+    job = _job(machine, interactive=True)
+    outcome = boot.run(
+        _prepared(kernel_name), job, out=out, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer
+    )
+    sys.exit(outcome.status)
+
+
+@main.command("run-all")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--kernels", "names", default="", metavar="A,B", help="Only these kernels.")
+@click.option("--jobs", default=2, show_default=True, help="Guests at a time.")
+@click.option("--verbose", is_flag=True, help="Show the output of what succeeds, too.")
+@timeout_option
+@_machine_options
+def run_all(
+    command: tuple[str, ...],
+    names: str,
+    jobs: int,
+    verbose: bool,
+    timeout: float,
+    out: Path | None,
+    **machine: object,
+) -> None:
+    """Run COMMAND on many kernels; a line for each, status 1 when any failed.
+
+    With --out every kernel's files, output.log and console.log go to a folder of its name.
+    """
+    rows = _rows(tuple(name for name in names.split(",") if name))
+    prepared = [ready.for_run(cache.folder(), table.load(), row) for row in rows]
+    job = _job(machine, command=command, timeout_seconds=timeout)
+    failed = 0
+    for result in batch.run(prepared, job, guests=jobs, out=out):
+        failed += result.outcome.status != 0
+        _show(result, verbose=verbose)
+    host.say(f"{len(prepared) - failed} of {len(prepared)} kernels ok")
+    sys.exit(1 if failed else 0)
+
+
+@main.command("apt-deps")
+@click.option("--print", "only_print", is_flag=True, help="Name the packages, install nothing.")
+def apt_deps(only_print: bool) -> None:
+    """Install the host's packages that the lab needs and that are missing."""
+    missing = host.missing_packages()
+    if only_print:
+        click.echo("\n".join(missing))
+    elif missing:
+        host.say(f"installing {' '.join(missing)}")
+        host.run(["apt-get", "update"])
+        host.run(["apt-get", "install", "-y", "--no-install-recommends", *missing])
+
+
+@main.command()
+@click.option("--all", "everything", is_flag=True, help="Empty the whole cache.")
+def clean(everything: bool) -> None:
+    """Remove from the cache what newer versions have replaced."""
+    root = cache.folder()
+    with cache.lock(root):
+        freed = cache.clean(root, everything=everything, keep=ready.in_use(root, table.load()))
+    host.say(f"freed {freed // cache.MIB} MiB in {root}")
+
+
+def _terminated(number: int, _frame: object) -> None:
+    # As an exception, so that guests are stopped and temporary files removed.
+    sys.exit(128 + number)
+
+
+def _rows(names: tuple[str, ...]) -> list[table.Kernel]:
+    known = table.load()
+    return [known.kernel(name) for name in names or known.kernels]
+
+
+def _prepared(name: str) -> ready.Ready:
+    known = table.load()
+    return ready.for_run(cache.folder(), known, known.kernel(name))
+
+
+def _job(machine: dict[str, Any], **rest: Any) -> Job:
+    tracefs = not machine.pop("no_tracefs")
+    return Job(tracefs=tracefs, **machine, **rest)
+
+
+def _served(archive: Archive, row: table.Kernel) -> str:
+    if not archive.ready:
+        return "?"
+    try:
+        return archive.pick(row).version
+    except NotServedError:
+        return "not served"
+
+
+def _show(result: batch.Result, *, verbose: bool) -> None:
+    if verbose or result.outcome.status:
+        click.echo(f"--- {result.name}: output")
+        sys.stdout.buffer.write(result.output)
+        if result.outcome.trouble:
+            click.echo(f"--- {result.name}: end of the console\n{result.outcome.console_tail}")
+    click.echo(result.summary)

@@ -1,0 +1,96 @@
+"""Build the emulator's command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.job import Job
+
+# A crash ends the guest at once: panic=-1 restarts, -no-reboot turns that into an exit.
+PARAMETERS = ("console=ttyS0", "quiet", "loglevel=4", "panic=-1", "oops=panic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A raw image, found in the guest by its serial number."""
+
+    serial: str
+    path: Path
+    writable: bool = False
+
+    def options(self) -> list[str]:
+        """Return the emulator's options for this disk."""
+        drive = f"file={_escaped(self.path)},if=none,id={self.serial},format=raw,cache=unsafe"
+        if not self.writable:
+            drive += ",readonly=on"
+        return [
+            "-drive", drive,
+            "-device", f"virtio-blk-pci,drive={self.serial},serial={self.serial}",
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """The files and channels of one guest."""
+
+    kernel: Path
+    initrd: Path
+    console: Path | None
+    disks: tuple[Disk, ...]
+    status: Path
+    params: str = ""
+
+
+def command_line(machine: Machine, job: Job, outputs: dict[str, str]) -> list[str]:
+    """Return the whole command.
+
+    `outputs` maps a named port of the guest to the path its bytes go to. A machine without
+    console file talks to the terminal.
+    """
+    options = [
+        "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
+        "-smp", str(job.cpus), "-m", job.memory,
+        "-nodefaults", "-nic", "none", "-display", "none", "-no-reboot",
+        "-kernel", str(machine.kernel), "-initrd", str(machine.initrd),
+        "-append", parameters(machine, job),
+        *_console(machine.console),
+        "-device", "virtio-serial-pci",
+    ]  # fmt: skip
+    for name, path in {"lab.status": str(machine.status), **outputs}.items():
+        options += _port(name, path)
+    for disk in machine.disks:
+        options += disk.options()
+    return ["qemu-system-x86_64", *options]
+
+
+def parameters(machine: Machine, job: Job) -> str:
+    """Return the kernel's parameters; what the person asked for comes last and wins."""
+    has_venv = any(disk.serial == "lab-venv" for disk in machine.disks)
+    own = (*PARAMETERS, "lab.venv" if has_venv else "", machine.params, job.append)
+    return " ".join(part for part in own if part)
+
+
+def _console(path: Path | None) -> list[str]:
+    if path is not None:
+        return ["-serial", f"file:{path}"]
+    # Ctrl-C goes to the guest; Ctrl-A X ends the emulator.
+    return [
+        "-chardev", "stdio,id=tty,mux=on,signal=off",
+        "-serial", "chardev:tty", "-mon", "chardev=tty",
+    ]  # fmt: skip
+
+
+def _port(name: str, path: str) -> list[str]:
+    identity = name.replace(".", "-")
+    return [
+        "-chardev", f"file,id={identity},path={path}",
+        "-device", f"virtserialport,chardev={identity},name={name}",
+    ]  # fmt: skip
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace(",", ",,")

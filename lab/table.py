@@ -1,0 +1,77 @@
+"""The table of kernels and what the guest is made of (``kernels.toml``)."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from lab.errors import UnknownKernelError
+
+# In the standard library since 3.11: the lab asks for more than umtrace itself, which runs on 3.10.
+tomllib = importlib.import_module("tomllib")
+TABLE = Path(__file__).with_name("kernels.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """One row of the table: which package to boot, not which version."""
+
+    name: str
+    suites: tuple[str, ...]
+    series: str
+    flavour: str
+    params: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The whole of ``kernels.toml``."""
+
+    kernels: dict[str, Kernel]
+    keyrings: dict[str, tuple[str, ...]]
+    boot_modules: tuple[str, ...]
+    module_folders: tuple[str, ...]
+    packages: tuple[str, ...]
+
+    def kernel(self, name: str) -> Kernel:
+        """Return the kernel a person named."""
+        if name not in self.kernels:
+            known = ", ".join(self.kernels)
+            raise UnknownKernelError(f"no kernel named {name!r}; there are: {known}")
+        return self.kernels[name]
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """Every suite that some kernel comes from, once."""
+        return tuple(dict.fromkeys(s for kernel in self.kernels.values() for s in kernel.suites))
+
+    def keyrings_of(self, suite: str) -> tuple[str, ...]:
+        """Return the keyrings whose keys may sign the index of `suite`."""
+        return self.keyrings.get(suite, self.keyrings["default"])
+
+
+@cache
+def load(path: Path = TABLE) -> Table:
+    """Read the table."""
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    kernels = {
+        name: Kernel(
+            name=name,
+            suites=tuple(row["suites"]),
+            series=row["series"],
+            flavour=row["flavour"],
+            params=row.get("params", ""),
+            note=row.get("note", ""),
+        )
+        for name, row in raw["kernels"].items()
+    }
+    return Table(
+        kernels=kernels,
+        keyrings={suite: tuple(names) for suite, names in raw["keyrings"].items()},
+        boot_modules=tuple(raw["modules"]["boot"]),
+        module_folders=tuple(raw["modules"]["folders"]),
+        packages=tuple(raw["userland"]["packages"]),
+    )

@@ -1,0 +1,55 @@
+"""How a run ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import boot
+
+
+@pytest.mark.parametrize(
+    ("report", "status"),
+    [
+        ("LABRC 0\n", 0),
+        ("LABRC 127\n", 127),
+        ("LABRC 3", 3),
+        ("", None),
+        ("LABRC \n", None),
+        ("LABRC 1000\n", None),
+        ("echo LABRC 0\n", None),
+    ],
+)
+def test_the_status_is_what_the_guest_reported(report, status):
+    assert boot.parse_status(report) == status
+
+
+def outcome(folder, status, limit=None):
+    (folder / "console").write_bytes(b"".join(b"line %d\n" % n for n in range(200)) + b"\xff\n")
+    if status is not None:
+        (folder / "status").write_text(status)
+    return boot._outcome(folder, 1.5, limit)
+
+
+def test_a_report_is_the_commands_status(tmp_path):
+    result = outcome(tmp_path, "LABRC 7\n")
+    assert (result.status, result.trouble, result.seconds) == (7, "", 1.5)
+
+
+def test_no_report_is_a_crash(tmp_path):
+    result = outcome(tmp_path, None)
+    assert (result.status, result.trouble) == (200, "the guest ended without an exit status")
+
+
+def test_the_end_of_time_outweighs_a_late_report(tmp_path):
+    result = outcome(tmp_path, "LABRC 0\n", limit=12.0)
+    assert (result.status, result.trouble) == (200, "killed after 12 s")
+
+
+def test_the_console_is_shown_from_its_end(tmp_path):
+    tail = outcome(tmp_path, None).console_tail.splitlines()
+    assert len(tail) == boot.CONSOLE_TAIL_LINES
+    assert tail[-2:] == ["line 199", "\N{REPLACEMENT CHARACTER}"]
+
+
+def test_a_silent_console_is_said_to_be_silent(tmp_path):
+    assert boot._outcome(tmp_path, 0.1, None).console_tail == "(nothing)"

@@ -1,0 +1,71 @@
+"""The emulator's command line."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from lab import qemu
+from lab.job import Job
+from lab.qemu import Disk, Machine
+
+ROOT = Disk(serial="lab-root", path=Path("/c/root,1.ext4"))
+OUT = Disk(serial="lab-out", path=Path("/t/out.raw"), writable=True)
+
+
+def machine(console=Path("/t/console"), disks=(ROOT, OUT), params=""):
+    return Machine(
+        kernel=Path("/c/vmlinux"),
+        initrd=Path("/t/initrd"),
+        console=console,
+        disks=disks,
+        status=Path("/t/status"),
+        params=params,
+    )
+
+
+def after(line, option):
+    return [value for name, value in pairwise(line) if name == option]
+
+
+def test_the_whole_line():
+    line = qemu.command_line(machine(), Job(memory="1G", cpus=3), {"lab.stdout": "/dev/fd/7"})
+    assert line[0] == "qemu-system-x86_64"
+    assert after(line, "-m") == ["1G"]
+    assert after(line, "-smp") == ["3"]
+    assert after(line, "-kernel") == ["/c/vmlinux"]
+    assert after(line, "-serial") == ["file:/t/console"]
+    assert after(line, "-nic") == ["none"]
+    assert "-no-reboot" in line
+    assert after(line, "-chardev") == [
+        "file,id=lab-status,path=/t/status",
+        "file,id=lab-stdout,path=/dev/fd/7",
+    ]
+    assert "virtserialport,chardev=lab-stdout,name=lab.stdout" in after(line, "-device")
+
+
+def test_only_the_disk_for_results_is_written():
+    drives = after(qemu.command_line(machine(), Job(), {}), "-drive")
+    assert drives == [
+        "file=/c/root,,1.ext4,if=none,id=lab-root,format=raw,cache=unsafe,readonly=on",
+        "file=/t/out.raw,if=none,id=lab-out,format=raw,cache=unsafe",
+    ]
+
+
+def test_a_machine_without_console_file_talks_to_the_terminal():
+    line = qemu.command_line(machine(console=None), Job(interactive=True), {})
+    assert after(line, "-serial") == ["chardev:tty"]
+
+
+def test_what_the_person_asks_for_comes_last():
+    parameters = qemu.parameters(machine(params="table=1"), Job(append="loglevel=7 x=y"))
+    assert parameters.endswith("table=1 loglevel=7 x=y")
+    assert parameters.index("loglevel=4") < parameters.index("loglevel=7")
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_the_guest_is_told_of_the_environments_disk(present):
+    disks = (ROOT, Disk(serial="lab-venv", path=Path("/c/venv"))) if present else (ROOT,)
+    assert ("lab.venv" in qemu.parameters(machine(disks=disks), Job()).split()) == present
