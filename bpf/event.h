@@ -24,6 +24,61 @@ enum um_kind {
 	UM_NS_EXIT = 6,
 	/* the exiting task is dead */
 	UM_DEAD = 7,
+
+	/* From here on: function probes. mnt is the mount that the event is about. */
+
+	/* umount_tree entered by a task outside umount(2): ret = enum um_origin,
+	 * a = cgroup id, b = inum of the mount's namespace; opens an operation */
+	UM_TEARDOWN = 8,
+	/* what is known of the mount: ret = mount flags with UM_WALKERS_WATCHED, a = mount id,
+	 * b = s_dev, comm = file system type */
+	UM_MOUNT = 9,
+	/* path_umount entered: ret = flags */
+	UM_PATH_UMOUNT = 10,
+	/* path_umount left: ret = its return value */
+	UM_PATH_UMOUNT_EXIT = 11,
+	/* propagate_mount_busy entered */
+	UM_CHECK = 12,
+	/* and left: ret = 1 if busy, a = reference count of the mount, ~0 unknown,
+	 * b = inum of the namespace of the copy that was busy, 0 if it was the mount itself */
+	UM_CHECKED = 13,
+	/* umount_tree entered: ret = enum umount_tree_flags */
+	UM_TREE = 14,
+	/* namespace_unlock entered: a = mounts to be put, ~0 unknown */
+	UM_UNLOCK = 15,
+	UM_UNLOCK_EXIT = 16,
+	/* synchronize_rcu_expedited entered, nested in namespace_unlock */
+	UM_RCU = 17,
+	UM_RCU_EXIT = 18,
+	/* cleanup_mnt entered: ret = mount flags with UM_IS_TARGET, a = active references of the superblock, b = s_dev;
+	 * seq = 0 when the task is in no operation; comm = the task */
+	UM_CLEANUP = 19,
+	/* and left; seq = 0 as above */
+	UM_CLEANUP_EXIT = 20,
+	/* __legitimize_mnt by a path walker on a dying mount: ret = its return value, a = mount flags */
+	UM_WALK = 21,
+	/* mntput by a path walker on a dying mount: a = mount flags */
+	UM_PUT = 22,
+};
+
+/* In the mount flags of UM_MOUNT: walkers are probed, so that none seen means there was none. */
+#define UM_WALKERS_WATCHED 0x40000000
+
+/* In the mount flags of UM_CLEANUP: it is the mount that the operation unmounts. */
+#define UM_IS_TARGET 0x40000000
+
+/* In an event's cpu: sent by a task that is in no operation; carries no sequence. */
+#define UM_FOREIGN 0x8000
+
+/* Which caller of umount_tree took the mounts down. */
+enum um_origin {
+	UM_BY_OTHER = 0,
+	UM_BY_UMOUNT = 1,
+	UM_BY_NS_EXIT = 2,
+	UM_BY_DETACH = 3,  /* __detach_mounts: unlink, rmdir or rename of a mountpoint elsewhere */
+	UM_BY_EXPIRE = 4,  /* mark_mounts_for_expiry */
+	UM_BY_FD_CLOSE = 5, /* dissolve_on_fput */
+	UM_BY_FAILED_MOUNT = 6,
 };
 
 /* Functions found on the kernel stack of a task that goes off CPU; a set of bits. */
@@ -60,7 +115,8 @@ struct um_event {
 
 /* What a name record carries. */
 enum um_name_kind {
-	UM_NAME_PATH = 1, /* the path as given to umount(2) */
+	UM_NAME_PATH = 1,   /* the path as given to umount(2) */
+	UM_NAME_SOURCE = 2, /* the device or source of the mount */
 };
 
 #define UM_NAME_TEXT 232

@@ -18,6 +18,7 @@ enum um_phase {
 	UM_LEAVING = 2, /* past sys_exit: task work may still run */
 	UM_EXITING = 3, /* in do_exit, in a mount namespace that is not the host's */
 	UM_NS_DOWN = 4, /* in do_exit, seen taking its mount namespace down */
+	UM_TEARDOWN_IN = 5, /* taking mounts down outside umount(2), before namespace_unlock's end */
 };
 
 struct um_task {
@@ -28,6 +29,15 @@ struct um_task {
 	u8 shutdown;  /* the shutdown was seen once: enough */
 	u32 mntns;    /* EXITING: the namespace, kept since the task lets go of it */
 	int n_mounts; /* EXITING: mounts in it, -1 unknown */
+	/* Function probes only. */
+	u64 mnt;	 /* the mount that is being unmounted */
+	u64 counted;	 /* the mount mnt_get_count counts */
+	int count;	 /* references of mnt at the busy check, -1 unknown */
+	u32 busy_ns;	 /* namespace of a busy copy */
+	u8 in_check;	 /* in propagate_mount_busy */
+	u8 in_unlock;	 /* in namespace_unlock */
+	u8 by_function;	 /* path_umount was not reached through the umount system call */
+	u8 exiting;	 /* in do_exit */
 };
 
 /* How many tasks are followed, and how many of them are LEAVING: tested before any look-up. */

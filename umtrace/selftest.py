@@ -18,8 +18,15 @@ from umtrace.records.umounts import PHASES
 
 Row = Mapping[str, Any]
 
-#: What a run does: every kind of umount that a tier can tell apart.
-WORKLOAD = ("--sync", "23", "--lazy", "11", "--busy", "7", "--propagate", "20", "--ns-exit", "5")
+#: What a run does: every kind of umount that every tier sees, and those that only
+#: function probes see.
+WORKLOAD = ("--sync", "23", "--lazy", "11", "--busy", "7", "--propagate", "1000", "--ns-exit", "50")
+FUNCTION_WORKLOAD = (*WORKLOAD, "--detach", "5", "--fd-close", "5")
+HELD_WORKLOAD = ("--lazy", "3", "--hold-ms", "100")
+HELD_NS = 100_000_000
+
+_EBUSY = 16
+_FUNCTION_TIERS = ("fentry", "kprobe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +57,26 @@ class Result:
         return all(check.ok for check in self.checks)
 
 
-def run(tier: str, workload: Sequence[str] = WORKLOAD) -> Result:
-    """Trace one run of the exercise under a tier.
+def run(tier: str) -> Result:
+    """Trace runs of the exercise under a tier and compare.
 
     Raises
     ------
     UmtraceError
         The tier cannot be attached, or the exercise failed.
     """
+    functions = tier in _FUNCTION_TIERS
+    ledger, rows, losses = observe(tier, FUNCTION_WORKLOAD if functions else WORKLOAD)
+    mine = _rows_of(ledger, rows)
+    checks = list(_checks(ledger, mine, losses))
+    if functions:
+        checks += _function_checks(ledger, mine)
+        checks += _held_checks(*observe(tier, HELD_WORKLOAD))
+    return Result(tier, tuple(checks), _clock_ratio(ledger, mine))
+
+
+def observe(tier: str, workload: Sequence[str]) -> tuple[dict[str, Any], list[Row], LossReport]:
+    """Trace one run of the exercise; returns its ledger, all rows, and the losses."""
     exercise: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
@@ -71,9 +90,7 @@ def run(tier: str, workload: Sequence[str] = WORKLOAD) -> Result:
         for tick in ticks:
             rows += tick.rows.to_pylist()
             losses = tick.losses
-    ledger = output.ledger()
-    mine = _rows_of(ledger, rows)
-    return Result(tier, tuple(_checks(ledger, mine, losses)), _clock_ratio(ledger, mine))
+    return output.ledger(), rows, losses
 
 
 class _Output:
@@ -112,15 +129,8 @@ class _Output:
 def _rows_of(ledger: Mapping[str, Any], rows: Iterable[Row]) -> list[Row]:
     """Return the rows that belong to the exercise; others unmount things meanwhile."""
     root = ledger["root"] + "/"
-    namespaces = {(n["mntns"], n["tid"]) for n in ledger["ns_exits"]}
-    tasks = {ledger["pid"], *(u["tid"] for u in ledger["umounts"])}
-    return [
-        row
-        for row in rows
-        if (row["path"] or "").startswith(root)
-        or (row["mntns"], row["tid"]) in namespaces
-        or (not row["complete"] and row["tid"] in tasks)
-    ]
+    tasks = {ledger["pid"], *(n["tid"] for n in (*ledger["umounts"], *ledger["ns_exits"]))}
+    return [row for row in rows if (row["path"] or "").startswith(root) or row["tid"] in tasks]
 
 
 def _checks(ledger: Mapping[str, Any], rows: Sequence[Row], losses: LossReport) -> Iterable[Check]:
@@ -129,13 +139,57 @@ def _checks(ledger: Mapping[str, Any], rows: Sequence[Row], losses: LossReport) 
     expected, seen = Counter(map(key, ledger["umounts"])), Counter(map(key, umounts))
     for mode in ("sync", "lazy"):
         yield Check(f"{mode} umounts", _count(expected, 1, mode), _count(seen, 1, mode))
-    yield Check("EBUSY", _count(expected, 2, 16), _count(seen, 2, 16))
+    yield Check("EBUSY", _count(expected, 2, _EBUSY), _count(seen, 2, _EBUSY))
     yield Check("each path, mode and errno", expected, seen)
-    exits = [row for row in rows if row["origin"] == "ns-exit"]
-    yield Check("namespaces that exited", len(ledger["ns_exits"]), len(exits))
+    exited = {(n["mntns"], n["tid"]) for n in ledger["ns_exits"]}
+    exits = [r for r in rows if r["origin"] == "ns-exit" and (r["mntns"], r["tid"]) in exited]
+    yield Check("namespaces that exited", len(exited), len(exits))
     yield Check("incomplete rows", 0, sum(not row["complete"] for row in rows))
     yield Check("rows whose phases do not sum up", 0, sum(map(_unbalanced, rows)))
     yield Check("events, names and stacks lost", False, losses.lost_anything)
+
+
+def _function_checks(ledger: Mapping[str, Any], rows: Sequence[Row]) -> Iterable[Check]:
+    """Compare what only function probes see: sizes, last puts, umounts without umount(2)."""
+    sizes = {u["path"]: u["n_mounts"] for u in ledger["umounts"]}
+    umounts = [row for row in rows if row["origin"] == "umount" and not row["errno"]]
+    wrong = [row for row in umounts if row["n_mounts"] != sizes.get(row["path"])]
+    yield Check("mounts taken down, propagated ones too", 0, len(wrong))
+    largest = max((row["n_mounts"] or 0 for row in umounts), default=0)
+    yield Check("mounts of the largest umount", max(sizes.values()), largest)
+    yield Check(
+        "final put by the umounter itself", len(umounts), _having(umounts, "final_put", "self")
+    )
+    for origin in ("detach-on-unlink", "fd-close"):
+        done = sum(other["origin"] == origin for other in ledger["others"])
+        yield Check(f"origin {origin}", done, _having(rows, "origin", origin))
+    own = [r for r in rows if (r["origin"], r["mntns"]) == ("ns-exit", ledger["mntns"])]
+    yield Check("the exercise's own namespace", 1, len(own))
+    counts = Counter(row["refcount"] for row in rows if row["errno"] == _EBUSY)
+    yield Check("reference count of the busy ones", {3: _failures(ledger)}, dict(counts))
+    kinds = {row["rcu_kind"] for row in umounts}
+    yield Check("one kind of grace period", 1, len(kinds - {"piggybacked"}))
+
+
+def _held_checks(
+    ledger: Mapping[str, Any], rows: Sequence[Row], losses: LossReport
+) -> Iterable[Check]:
+    """Compare lazy umounts whose last reference is a file that is closed later."""
+    held = [r for r in _rows_of(ledger, rows) if r["mode"] == "lazy"]
+    yield Check(
+        "final put after the return", len(ledger["umounts"]), _having(held, "final_put", "other")
+    )
+    long = [row for row in held if (row["tail_ns"] or 0) >= HELD_NS]
+    yield Check("tails as long as the file was open", len(ledger["umounts"]), len(long))
+    yield Check("nothing lost meanwhile", False, losses.lost_anything)
+
+
+def _having(rows: Sequence[Row], column: str, value: object) -> int:
+    return sum(row[column] == value for row in rows)
+
+
+def _failures(ledger: Mapping[str, Any]) -> int:
+    return sum(umount["errno"] == _EBUSY for umount in ledger["umounts"])
 
 
 def _count(counter: Counter[tuple[object, ...]], index: int, value: object) -> int:

@@ -35,6 +35,12 @@ Examples:
     "--ns-exit", type=_COUNT, metavar="N", help="Tasks that exit and leave a mount namespace."
 )
 @click.option(
+    "--detach", type=_COUNT, metavar="N", help="Mountpoints removed under another namespace."
+)
+@click.option(
+    "--fd-close", type=_COUNT, metavar="N", help="Detached mounts that go with their descriptor."
+)
+@click.option(
     "--tasks", type=_COUNT, metavar="N", help="Tasks that mount and unmount at the same time."
 )
 @click.option(

@@ -1,4 +1,4 @@
-"""Puts the parts of a path together and keeps it until its operation completes."""
+"""Puts the parts of a name together and keeps it until its operation completes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import deque
 
 from umtrace.records.events import Array, NameKind
 
-MAX_TASKS = 65536
+MAX_KEPT = 65536
 
 
-class _Path:
-    """The parts of one path; a part that is missing makes all of it unknown."""
+class _Text:
+    """The parts of one text; a part that is missing makes all of it unknown."""
 
     __slots__ = ("_parts", "_whole", "ts")
 
@@ -29,37 +29,36 @@ class _Path:
         return path.decode("utf-8", "backslashreplace") if self._whole and path else None
 
 
-class PathStore:
-    """Paths by task, each under the time of the ENTER event it belongs to.
+class NameStore:
+    """Texts by task and kind, each under the time of the event it belongs to.
 
-    Bounded: of more than MAX_TASKS tasks the one heard of longest ago is forgotten.
+    Bounded: of more than MAX_KEPT entries the one begun longest ago is forgotten.
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[int, deque[_Path]] = {}
+        self._tasks: dict[tuple[int, int], deque[_Text]] = {}
 
     def add(self, names: Array) -> None:
         """Take in name records, shape (n,), dtype NAME_DTYPE, in the order of the ring."""
         for ts, tid, kind, part, length, more, text in names.tolist():
-            if kind != NameKind.PATH:
-                continue
-            paths = self._tasks.setdefault(tid, deque())
+            texts = self._tasks.setdefault((tid, kind), deque())
             if part == 0:
-                paths.append(_Path(ts))
-            if paths and paths[-1].ts == ts:
-                paths[-1].append(part, text[:length], last=not more)
-        while len(self._tasks) > MAX_TASKS:
+                texts.append(_Text(ts))
+            if texts and texts[-1].ts == ts:
+                texts[-1].append(part, text[:length], last=not more)
+        while len(self._tasks) > MAX_KEPT:
             del self._tasks[next(iter(self._tasks))]
 
-    def take(self, tid: int, ts: int) -> str | None:
-        """Return the path of the operation that began at ``ts`` and forget what is older.
+    def take(self, kind: NameKind, tid: int, ts: int) -> str | None:
+        """Return the text that belongs to the event at ``ts`` and forget what is older.
 
         None where the name was lost, incomplete, or unreadable in the task's memory.
         """
-        paths = self._tasks.get(tid)
+        key = (tid, int(kind))
+        texts = self._tasks.get(key)
         found = None
-        while paths and paths[0].ts <= ts:
-            found = paths.popleft()
-        if paths is not None and not paths:
-            del self._tasks[tid]
+        while texts and texts[0].ts <= ts:
+            found = texts.popleft()
+        if texts is not None and not texts:
+            del self._tasks[key]
         return found.text() if found and found.ts == ts else None

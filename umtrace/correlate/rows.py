@@ -9,13 +9,26 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.correlate.phases import BOUNDS, Timing, has_functions, missed_returns, timing
 from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools, choice, fixed, text
-from umtrace.records.events import Array, Kind
+from umtrace.records.events import WALKERS_WATCHED, Array, Kind, Origin
 from umtrace.records.umounts import SCHEMA
 
 MNT_DETACH = 2
-_RCU = [Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.RCU_PIGGYBACK]
+
+PUTTERS = ("self", "kworker", "other", "pending")
+
+#: by ``records.events.Origin``
+ORIGINS = (
+    "other",
+    "umount",
+    "ns-exit",
+    "detach-on-unlink",
+    "expire",
+    "fd-close",
+    "failed-mount",
+)
 
 Columns = dict[str, Any]
 
@@ -27,6 +40,7 @@ def build_rows(
     clock_offset_ns: int,
     tier: str,
     paths: list[str | None],
+    sources: list[str | None],
     container_of: Callable[[int], str | None],
     why_open: str = "running",
 ) -> pa.RecordBatch:
@@ -39,13 +53,14 @@ def build_rows(
         ``id`` of the first row.
     clock_offset_ns : int
         Added to event times to give wall clock time.
-    paths : list of str or None, length n
+    paths, sources : list of str or None, length n
     container_of : callable
         From cgroup id to container id; called once per distinct id.
     why_open : str
         ``incomplete_why`` of the operations that have not ended.
     """
     n = len(ops)
+    times = timing(ops)
     why = _incomplete_why(ops, why_open)
     complete = why < 0
     columns: Columns = {
@@ -57,7 +72,9 @@ def build_rows(
     }
     columns |= _identity(ops, clock_offset_ns, container_of)
     columns |= _outcome(ops, complete)
-    columns |= _times(ops, complete)
+    columns |= _mount(ops, sources)
+    columns |= _times(times, ops, complete)
+    columns |= _final_put(ops, complete, ops["t_first"].astype(np.int64) + times.latency)
     arrays = [columns[f.name] if f.name in columns else pa.nulls(n, f.type) for f in SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
@@ -69,7 +86,7 @@ def _reasons(why_open: str) -> tuple[str, ...]:
 def _incomplete_why(ops: Array, why_open: str) -> npt.NDArray[np.int32]:
     """Return an index of ``_reasons`` for each operation, the last that applies; -1 if complete."""
     applies = {
-        "lost-events": ops["superseded"] | ops["gap"] | (ops["waits"][:, Wait.UNKNOWN] > 0),
+        "lost-events": _lost(ops),
         "no-enter": ops["opener"] == 0,
         "died": (ops["end"] == Kind.DEAD) & (ops["opener"] == Kind.ENTER),
         why_open: (ops["end"] == 0) & ~ops["superseded"],
@@ -80,23 +97,38 @@ def _incomplete_why(ops: Array, why_open: str) -> npt.NDArray[np.int32]:
     return why
 
 
+def _lost(ops: Array) -> Bools:
+    # A stack that was not stored hides a phase only where stacks are all there is.
+    hidden = (ops["waits"][:, Wait.UNKNOWN] > 0) & ~has_functions(ops)
+    lost: Bools = ops["superseded"] | ops["gap"] | hidden | missed_returns(ops)
+    return lost
+
+
 def _identity(ops: Array, offset_ns: int, container_of: Callable[[int], str | None]) -> Columns:
     unopened = ops["opener"] == 0
     start = ops["t_first"].astype(np.int64) + offset_ns
     cgroups, cgroup = np.unique(ops["cgroup"], return_inverse=True)
     comms, comm = np.unique(ops["comm"], return_inverse=True)
-    ns_exit = ops["opener"] == Kind.NS_EXIT
     return {
         "t_start": fixed(start, pa.timestamp("ns", tz="UTC"), unopened),
         "pid": fixed(ops["tgid"], pa.int32()),
         "tid": fixed(ops["tid"], pa.int32()),
-        "comm": choice(comm, [c.decode("utf-8", "backslashreplace") or None for c in comms]),
+        "comm": _decoded(comm, comms),
         "cgroup_id": fixed(ops["cgroup"], pa.uint64(), ops["cgroup"] == 0),
         "container": choice(cgroup, [container_of(int(i)) if i else None for i in cgroups]),
         "mntns": fixed(ops["mntns"], pa.uint32(), ops["mntns"] == 0),
-        "origin": choice(np.where(unopened, -1, ns_exit), ["umount", "ns-exit"]),
-        "n_mounts": fixed(ops["flags"], pa.int32(), ~ns_exit | (ops["flags"] < 0)),
+        "origin": choice(_origin(ops), ORIGINS),
     }
+
+
+def _origin(ops: Array) -> npt.NDArray[np.int64]:
+    """Return an index of ORIGINS, -1 where the beginning was not seen."""
+    opener = ops["opener"]
+    return np.select(
+        [opener == 0, opener == Kind.ENTER, opener == Kind.NS_EXIT],
+        [-1, Origin.UMOUNT, Origin.NS_EXIT],
+        np.clip(ops["flags"], 0, len(ORIGINS) - 1),
+    )
 
 
 def _outcome(ops: Array, complete: Bools) -> Columns:
@@ -107,45 +139,81 @@ def _outcome(ops: Array, complete: Bools) -> Columns:
     waits = ops["waits"]
     rcu_kinds = {
         "normal": waits[:, Wait.RCU_NORMAL] > 0,
-        "expedited": waits[:, Wait.RCU_EXPEDITED] > 0,
+        "expedited": (waits[:, Wait.RCU_EXPEDITED] > 0),
         "piggybacked": waits[:, Wait.RCU_PIGGYBACK] > 0,
-        "none": ops["ret"] < 0,
+        "none": (ops["ret"] < 0) & (ops["n_rcu"][:, 0] == 0),
     }
     rcu_kind = np.select(list(rcu_kinds.values()), list(range(len(rcu_kinds))), -1)
-    self_put = complete & umount & (waits[:, Wait.SHUTDOWN] > 0)
+    # A wait that did not even sleep: a normal grace period always does.
+    rcu_kind = np.where((rcu_kind < 0) & (ops["n_rcu"][:, 1] > 0), 1, rcu_kind)
     return {
         "mode": choice(np.where(umount, lazy, -1), ["sync", "lazy"]),
         "flags": fixed(ops["flags"], pa.int32(), ~umount),
         "errno": fixed(errno, pa.int32(), ~known),
         "rcu_kind": choice(np.where(complete, rcu_kind, -1), list(rcu_kinds)),
-        "final_put": choice(np.where(self_put, 0, -1), ["self"]),
+        "refcount": fixed(ops["refcount"] - 1, pa.int32(), ops["refcount"] == 0),
     }
 
 
-def _times(ops: Array, complete: Bools) -> Columns:
+def _final_put(ops: Array, complete: Bools, ended: npt.NDArray[np.int64]) -> Columns:
+    """Who ran cleanup_mnt() for the mount, and how long after the umount's end."""
+    by_function = complete & (ops["mnt"] != 0)
+    by_self = ops["own_put"] | (ops["waits"][:, Wait.SHUTDOWN] > 0)
+    kworker = np.char.startswith(ops["put_comm"], b"kworker")
+    elsewhere = ops["put_ts"] > 0
+    who = np.select(
+        [complete & by_self, by_function & elsewhere & kworker, by_function & elsewhere],
+        [0, 1, 2],
+        np.where(by_function & (ops["ret"] >= 0), PUTTERS.index("pending"), -1),
+    )
+    put = (who >= 0) & (who != PUTTERS.index("pending"))
+    tail = np.where(elsewhere, ops["put_ts"].astype(np.int64) - ended, 0)
+    comms, comm = np.unique(np.where(elsewhere, ops["put_comm"], b""), return_inverse=True)
+    walked = by_function & ((ops["mount_flags"] & WALKERS_WATCHED) != 0)
+    return {
+        "final_put": choice(who, PUTTERS),
+        "final_put_comm": _decoded(comm, comms),
+        "tail_ns": fixed(np.maximum(tail, 0), pa.int64(), ~(by_function & put)),
+        "n_legitimized": fixed(ops["n_legitimized"], pa.int32(), ~walked),
+        "n_discounted": fixed(ops["n_discounted"], pa.int32(), ~walked),
+    }
+
+
+def _mount(ops: Array, sources: list[str | None]) -> Columns:
+    unknown = ops["mnt"] == 0
+    devs, dev = np.unique(ops["dev"], return_inverse=True)
+    numbers = [f"{d >> 20}:{d & 0xFFFFF}" for d in devs.tolist()]  # MAJOR, MINOR of dev_t
+    fstypes, fstype = np.unique(ops["fstype"], return_inverse=True)
+    return {
+        "fstype": _decoded(fstype, fstypes),
+        "source": text(sources),
+        "dev": choice(np.where(unknown, -1, dev), numbers),
+        "mount_id": fixed(ops["mount_id"], pa.uint64(), unknown),
+        "n_mounts": _n_mounts(ops),
+    }
+
+
+def _n_mounts(ops: Array) -> pa.Array:
+    counted = (ops["n_unlock"][:, 0] > 0) & ~ops["mounts_unknown"]
+    # Without function probes: the mounts of a namespace when its last task began to exit.
+    of_namespace = (ops["opener"] == Kind.NS_EXIT) & (ops["flags"] >= 0)
+    number = np.where(counted, ops["n_mounts"], ops["flags"])
+    return fixed(number, pa.int32(), ~(counted | of_namespace))
+
+
+def _times(times: Timing, ops: Array, complete: Bools) -> Columns:
     umount = ops["opener"] == Kind.ENTER
-    begin = ops["t_first"].astype(np.int64)
-    latency = ops["t_end"].astype(np.int64) - begin
-    syscall = ops["t_exit"].astype(np.int64) - begin
-    phases = {
-        "lookup_ns": _waited(ops, [Wait.LOOKUP]),
-        "lock_ns": _waited(ops, [Wait.NAMESPACE_LOCK]),
-        "rcu_ns": _waited(ops, _RCU),
-        "shutdown_ns": (latency - syscall, umount & (ops["ret"] >= 0)),
-    }
-    known = sum(np.where(seen, ns, 0) for ns, seen in phases.values())
-    bound = np.select([~complete, ~umount, ops["end"] == Kind.EXIT], [-1, 2, 0], 1)
     columns = {
-        name: fixed(ns, pa.int64(), ~(seen & complete)) for name, (ns, seen) in phases.items()
+        name: fixed(ns, pa.int64(), ~(seen & complete)) for name, (ns, seen) in times.phases.items()
     }
     return columns | {
-        "latency_ns": fixed(latency, pa.int64(), ~complete),
-        "latency_bound": choice(bound, ["exact", "upper", "approx"]),
-        "syscall_ns": fixed(syscall, pa.int64(), ~(complete & umount)),
-        "other_ns": fixed(latency - known, pa.int64(), ~complete),
+        "latency_ns": fixed(times.latency, pa.int64(), ~complete),
+        "latency_bound": choice(np.where(complete, times.bound, -1), BOUNDS),
+        "syscall_ns": fixed(times.syscall, pa.int64(), ~(complete & umount)),
+        "other_ns": fixed(times.other, pa.int64(), ~complete),
     }
 
 
-def _waited(ops: Array, waits: list[Wait]) -> tuple[npt.NDArray[np.int64], Bools]:
-    """Time off CPU in these waits, and whether the task was seen there at all."""
-    return ops["wait_ns"][:, waits].sum(axis=1), ops["waits"][:, waits].sum(axis=1) > 0
+def _decoded(index: npt.NDArray[np.int64], names: npt.NDArray[np.bytes_]) -> pa.Array:
+    """Return a string column of ``names[index]``; an empty name is null."""
+    return choice(index, [name.decode("utf-8", "backslashreplace") or None for name in names])

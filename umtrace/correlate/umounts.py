@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.correlate.names import PathStore
-from umtrace.correlate.operations import OP_DTYPE, group
+from umtrace.correlate.fields import OP_DTYPE
+from umtrace.correlate.names import NameStore
+from umtrace.correlate.operations import group
 from umtrace.correlate.rows import build_rows
-from umtrace.records.events import Array, EventBatch, Kind
+from umtrace.correlate.tails import TailKeeper
+from umtrace.records.events import Array, EventBatch, Kind, NameKind
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import empty_rows
 
@@ -50,26 +53,28 @@ class UmountCorrelator:
         self._container_of = container_of
         self._max_open = max_open
         self._open = np.empty(0, OP_DTYPE)
-        self._paths = PathStore()
+        self._tails = TailKeeper()
+        self._names = NameStore()
         self._next_id = 0
         self._unmatched = 0
         self._incomplete = 0
 
     def feed(self, batch: EventBatch) -> pa.RecordBatch:
         """Take in one batch and return the rows it completed (``records.umounts.SCHEMA``)."""
-        self._paths.add(batch.names)
+        self._names.add(batch.names)
         grouped = group(batch.events, self._open)
         self._open = grouped.still_open
-        rows = self._rows(grouped.complete)
+        rows = self._rows(self._tails.settle(grouped.complete, batch.events))
         if len(self._open) <= self._max_open:
             return rows
         evicted = self._rows(self._evict(), why_open="evicted")
         return pa.concat_batches([rows, evicted])
 
     def finish(self) -> pa.RecordBatch:
-        """Return what is still open as incomplete rows, oldest first."""
+        """Return what is still held or open, the latter as incomplete rows, oldest first."""
         rest, self._open = self._open, np.empty(0, OP_DTYPE)
-        return self._rows(rest[np.argsort(rest["t_first"], kind="stable")])
+        rest = rest[np.argsort(rest["t_first"], kind="stable")]
+        return self._rows(np.concatenate([self._tails.rest(), rest]))
 
     def losses(self) -> LossReport:
         """Return the counts this stage knows of."""
@@ -90,18 +95,13 @@ class UmountCorrelator:
     def _rows(self, ops: Array, why_open: str = "running") -> pa.RecordBatch:
         if not ops.size:
             return empty_rows()
-        paths = [
-            self._paths.take(tid, ts) if opener == Kind.ENTER else None
-            for tid, ts, opener in zip(
-                ops["tid"].tolist(), ops["t_first"].tolist(), ops["opener"].tolist(), strict=True
-            )
-        ]
         rows = build_rows(
             ops,
             first_id=self._next_id,
             clock_offset_ns=self._clock_offset_ns,
             tier=self._tier,
-            paths=paths,
+            paths=self._take_names(ops, NameKind.PATH, "t_first", ops["opener"] == Kind.ENTER),
+            sources=self._take_names(ops, NameKind.SOURCE, "t_mount", ops["t_mount"] > 0),
             container_of=self._container_of,
             why_open=why_open,
         )
@@ -109,3 +109,13 @@ class UmountCorrelator:
         self._unmatched += int(ops["n_events"][ops["opener"] == 0].sum())
         self._incomplete += len(ops) - rows.column("complete").true_count
         return rows
+
+    def _take_names(
+        self, ops: Array, kind: NameKind, time: str, has: npt.NDArray[np.bool_]
+    ) -> list[str | None]:
+        return [
+            self._names.take(kind, tid, ts) if named else None
+            for tid, ts, named in zip(
+                ops["tid"].tolist(), ops[time].tolist(), has.tolist(), strict=True
+            )
+        ]

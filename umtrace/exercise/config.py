@@ -9,7 +9,16 @@ from umtrace.records.errors import UsageError
 
 #: Order in which the scenarios run, always. Those that fork a namespace come before
 #: the shared mounts and the busy ones, of which they would otherwise hold copies.
-ORDER: Final = ("sync", "lazy", "tasks", "ns-exit", "propagate", "busy")
+ORDER: Final = (
+    "sync",
+    "lazy",
+    "tasks",
+    "ns-exit",
+    "detach",
+    "fd-close",
+    "propagate",
+    "busy",
+)
 
 FSTYPES: Final = ("tmpfs", "ext4", "xfs")
 TASK_MODES: Final = ("mixed", "sync", "lazy")
@@ -25,6 +34,8 @@ class ExerciseConfig:
     walkers: int = 0  #: processes that stat and open the mount a sync umount is about to take
     propagate: int = 0  #: copies that go with one sync umount
     ns_exit: int = 0  #: processes that leave a mount namespace behind when they exit
+    detach: int = 0  #: mountpoints removed while another namespace has a mount there
+    fd_close: int = 0  #: detached mounts that go with their descriptor
     tasks: int = 0  #: processes that mount and unmount at the same time
     duration_s: float = 1.0  #: how long the tasks do that
     task_mode: str = "mixed"  #: the tasks' umounts: sync, lazy, or both in turn
@@ -35,7 +46,7 @@ class ExerciseConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""
         counts = ("sync", "lazy", "busy", "walkers", "propagate", "ns_exit", "tasks", "files")
-        for name in (*counts, "duration_s", "hold_ms"):
+        for name in (*counts, "detach", "fd_close", "duration_s", "hold_ms"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative")
         if self.fstype not in FSTYPES:

@@ -50,6 +50,7 @@ class Ledger:
     config: dict[str, object]
     umounts: CallLog = field(default_factory=CallLog)
     ns_exits: list[Teardown] = field(default_factory=list)
+    others: list[Teardown] = field(default_factory=list)  #: umounts that are no umount(2)
     teardown: Teardown | None = None
     walks: int = 0  #: rounds of stat and open that the walkers made
     interrupted_by: int | None = None  #: the signal that cut the run short
@@ -68,7 +69,11 @@ class Ledger:
             "by_mode": {mode: sum(counts.values()) for mode, counts in nested.items()},
             "by_errno": _sum_by(pairs, 1),
             "by_mode_errno": nested,
-            "by_origin": {"umount": len(self.umounts), "ns-exit": ended},
+            "by_origin": {
+                "umount": len(self.umounts),
+                "ns-exit": ended,
+                **Counter(end.origin for end in self.others),
+            },
             "by_teardown": {
                 "exit": len(self.ns_exits),
                 "setns": ended - len(self.ns_exits),
@@ -111,6 +116,7 @@ class Ledger:
     def _tail(self) -> dict[str, object]:
         return {
             "ns_exits": [asdict(end) for end in self.ns_exits],
+            "others": [asdict(end) for end in self.others],
             "teardown": None if self.teardown is None else asdict(self.teardown),
             "walks": self.walks,
             "interrupted_by": self.interrupted_by,
@@ -140,12 +146,20 @@ def _sum_by(pairs: Counter[tuple[str, int]], part: int) -> dict[str, int]:
 
 
 def _ledger(raw: dict[str, object]) -> Ledger:
-    known = {f.name for f in fields(Ledger)} - {"umounts", "ns_exits", "teardown", "clock"}
+    known = {f.name for f in fields(Ledger)} - {
+        "umounts",
+        "ns_exits",
+        "others",
+        "teardown",
+        "clock",
+    }
     plain = {key: value for key, value in raw.items() if key in known}
     ledger = Ledger(**plain, clock=ClockPair(**raw["clock"]))  # type: ignore[arg-type]
     for row in cast("list[dict[str, object]]", raw["umounts"]):
         ledger.umounts.append(_call(row))
-    ledger.ns_exits = [_teardown(row) for row in cast("list[dict[str, object]]", raw["ns_exits"])]
+    for name in ("ns_exits", "others"):
+        rows = cast("list[dict[str, object]]", raw.get(name, []))
+        setattr(ledger, name, [_teardown(row) for row in rows])
     if raw["teardown"] is not None:
         ledger.teardown = _teardown(cast("dict[str, object]", raw["teardown"]))
     return ledger

@@ -11,6 +11,7 @@ from typing import Final
 
 from umtrace.exercise import scenarios
 from umtrace.exercise.config import ORDER, ExerciseConfig
+from umtrace.exercise.detached import detach, fd_close
 from umtrace.exercise.interrupt import Stop, catch_signals
 from umtrace.exercise.ledger import Ledger
 from umtrace.exercise.loopback import wait_cleared
@@ -27,6 +28,8 @@ _SCENARIOS: Final[Mapping[str, Callable[[Stage], None]]] = {
     "lazy": scenarios.lazy,
     "tasks": tasks,
     "ns-exit": ns_exit,
+    "detach": detach,
+    "fd-close": fd_close,
     "propagate": scenarios.propagate,
     "busy": scenarios.busy,
 }

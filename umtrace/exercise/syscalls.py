@@ -22,6 +22,10 @@ _PR_SET_NAME: Final = 15
 _PR_GET_NAME: Final = 16
 _COMM_BYTES: Final = 16  # TASK_COMM_LEN, terminating zero included
 
+_OPEN_TREE: Final = 428  # one number on every architecture
+_OPEN_TREE_CLONE: Final = 1
+_AT_FDCWD: Final = -100
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _mount = _libc.mount
 _mount.argtypes = [
@@ -76,9 +80,22 @@ def timed_umount(path: bytes, flags: int) -> tuple[int, int, int]:
     return begin, end - begin, _get_errno() if status else 0
 
 
+def unshare(flags: int) -> None:
+    """Stop sharing these parts of its state with the other tasks of the process."""
+    _check(_unshare(flags))
+
+
 def unshare_mounts() -> None:
     """Give this task a mount namespace of its own, a copy of the one it was in."""
     _check(_unshare(CLONE_NEWNS))
+
+
+def open_tree_clone(path: str) -> int:
+    """Return a descriptor of a detached copy of the mount at ``path`` (Linux 5.2)."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
+    fd = int(_libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags))
+    _check(min(fd, 0), path)
+    return fd
 
 
 def enter_mounts(fd: int) -> None:

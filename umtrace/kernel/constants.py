@@ -16,12 +16,28 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "UM_OFF_TASK_PID": ("task_struct.pid",),
     # Renamed in 5.14, 2f064a59a11f ("sched: Change task_struct::state")
     "UM_OFF_TASK_STATE": ("task_struct.__state", "task_struct.state"),
+    "UM_OFF_TASK_FLAGS": ("task_struct.flags",),
     "UM_OFF_TASK_NSPROXY": ("task_struct.nsproxy",),
     "UM_OFF_NSPROXY_MNT_NS": ("nsproxy.mnt_ns",),
     "UM_OFF_MNT_NS_INUM": ("mnt_namespace.ns.inum",),
     # Renamed when the mounts of a namespace went into a tree, in 6.8,
     # 2eea9ce4310d ("mounts: keep list of mounts in an rbtree")
     "UM_OFF_MNT_NS_MOUNTS": ("mnt_namespace.nr_mounts", "mnt_namespace.mounts"),
+}
+
+#: identity of a mount: all of them, or none is used
+IDENTITY: Mapping[str, str] = {
+    "UM_OFF_MOUNT_MNT": "mount.mnt",
+    "UM_OFF_MOUNT_NS": "mount.mnt_ns",
+    "UM_OFF_MOUNT_ID": "mount.mnt_id",
+    "UM_OFF_MOUNT_DEVNAME": "mount.mnt_devname",
+    "UM_OFF_VFSMOUNT_SB": "vfsmount.mnt_sb",
+    "UM_OFF_VFSMOUNT_FLAGS": "vfsmount.mnt_flags",
+    "UM_OFF_SB_DEV": "super_block.s_dev",
+    "UM_OFF_SB_TYPE": "super_block.s_type",
+    "UM_OFF_SB_ACTIVE": "super_block.s_active",
+    "UM_OFF_FSTYPE_NAME": "file_system_type.name",
+    "UM_OFF_PATH_MNT": "path.mnt",
 }
 
 TASK_DEAD = 0x80  # include/linux/sched.h, the same from 5.10 to 7.3
@@ -39,7 +55,17 @@ def layout_constants(btf: Btf | None) -> dict[str, int]:
     found = {name: btf.first_offset(*paths) for name, paths in MEMBERS.items()}
     known = {name: offset for name, offset in found.items() if offset is not None}
     known.setdefault("UM_OFF_MNT_NS_INUM", 0)
-    return known
+    return known | _identity_constants(btf)
+
+
+def _identity_constants(btf: Btf) -> dict[str, int]:
+    found = {name: btf.offset(path) for name, path in IDENTITY.items()}
+    known = {name: offset for name, offset in found.items() if offset is not None}
+    if len(known) < len(found):
+        return {}
+    # Unique until reboot, since 6.8, 98d2b43081972 ("add unique mount ID")
+    unique = btf.offset("mount.mnt_id_unique")
+    return known if unique is None else {**known, "UM_OFF_MOUNT_ID_UNIQUE": unique}
 
 
 def host_mntns() -> int:

@@ -28,12 +28,19 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "UM_FN_PATH_UMOUNT": ("path_umount",),
     "UM_FN_PUT_NS": ("put_mnt_ns",),
     "UM_FN_DROP_COLLECTED": ("drop_collected_mounts",),  # until 6.15
+    # Callers of umount_tree: which of them is on the stack is the origin of the umount.
+    "UM_FN_DETACH_MOUNTS": ("__detach_mounts",),
+    "UM_FN_EXPIRY": ("mark_mounts_for_expiry",),
+    "UM_FN_DISSOLVE": ("dissolve_on_fput",),
+    "UM_FN_PATH_MOUNT": ("path_mount",),
+    "UM_FN_COPY_TREE": ("copy_tree",),
+    "UM_FN_ATTACH_RECURSIVE": ("attach_recursive_mnt", "attach_recursive_mnt.isra.0"),
     "UM_FN_LOOKUP": ("filename_lookup",),
     "UM_FN_TASK_WORK": ("task_work_run",),
     "UM_FN_CLEANUP": ("cleanup_mnt",),
 }
 
-_BITS = {
+_BITS: Mapping[str, OnStack] = {
     "UM_FN_UNLOCK": OnStack.UNLOCK,
     "UM_FN_RCU": OnStack.RCU,
     "UM_FN_RCU_NORMAL": OnStack.RCU_NORMAL,
@@ -69,7 +76,8 @@ def on_stack(frames: Sequence[str]) -> OnStack:
     in_lock = False
     for frame in frames:
         name = _CONSTANT_OF.get(frame, "")
-        found |= _BITS.get(name, OnStack(0))
+        if name in _BITS:
+            found |= _BITS[name]
         if in_lock and name in _LOCK_TAKERS:
             found |= OnStack.LOCK_TAKER
         in_lock = name in _LOCKS

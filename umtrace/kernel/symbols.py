@@ -9,6 +9,7 @@ from pathlib import Path
 KALLSYMS = Path("/proc/kallsyms")
 
 _TEXT = frozenset(b"tT")
+_DATA = frozenset({b"unmounted"})
 
 
 class Symbols:
@@ -18,9 +19,12 @@ class Symbols:
     and nothing that needs it is measured.
     """
 
-    def __init__(self, addresses: list[int], names: list[str]) -> None:
+    def __init__(
+        self, addresses: list[int], names: list[str], data: dict[str, int] | None = None
+    ) -> None:
         self._addresses = addresses
         self._names = names
+        self._data = data or {}
 
     @classmethod
     def load(cls, path: Path = KALLSYMS) -> Symbols:
@@ -29,14 +33,13 @@ class Symbols:
             lines = path.read_bytes().splitlines()
         except OSError:
             return cls([], [])
-        pairs = sorted(
-            (int(address, 16), name)
-            for address, kind, name in (line.split(None, 3)[:3] for line in lines)
-            if kind[0] in _TEXT
-        )
+        split = [line.split(None, 3) for line in lines]
+        pairs = sorted((int(s[0], 16), s[2]) for s in split if s[1][0] in _TEXT)
         if not pairs or not pairs[-1][0]:
             return cls([], [])
-        return cls([a for a, _ in pairs], [n.decode() for _, n in pairs])
+        data = [(s[2].decode(), int(s[0], 16)) for s in split if s[2] in _DATA]
+        once = {name: address for name, address in data if [n for n, _ in data].count(name) == 1}
+        return cls([a for a, _ in pairs], [n.decode() for _, n in pairs], once)
 
     @property
     def known(self) -> bool:
@@ -48,6 +51,10 @@ class Symbols:
         """Return the function an address lies in, or ``?``."""
         index = bisect_right(self._addresses, address) - 1
         return self._names[index] if index >= 0 else "?"
+
+    def data_address(self, name: str) -> int | None:
+        """Return where a variable of the mount code lies; None if absent or ambiguous."""
+        return self._data.get(name)
 
     def span(self, name: str) -> tuple[int, int] | None:
         """Return start and end (exclusive) of a function, or None where it has no symbol.

@@ -61,6 +61,19 @@ class Tracefs:
         with os.fdopen(fd, encoding="ascii", errors="replace") as file:
             return file.read()
 
+    @property
+    def fd(self) -> int:
+        """Return the descriptor of the root directory."""
+        return self._fd
+
+    def append(self, path: str, text: str) -> None:
+        """Write to a control file without truncating it; OSError as the kernel says."""
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND, dir_fd=self._fd)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
     def event_id(self, event: str) -> int:
         """Return the number of ``category:name`` for perf_event_open.
 

@@ -49,6 +49,11 @@ def text(values: Sequence[str | None]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(values), buffers)
 
 
+def number(value: int, arrow_type: pa.DataType) -> pa.Scalar:
+    """Return a scalar for a comparison; ``pyarrow.scalar`` imports pandas too."""
+    return fixed(np.array([value], np.int64), arrow_type)[0]
+
+
 def choice(codes: npt.NDArray[np.integer], names: Sequence[str | None]) -> pa.Array:
     """Return a string column whose values are ``names[code]``; a negative code is null.
 

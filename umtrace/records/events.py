@@ -55,12 +55,48 @@ class Kind(IntEnum):
     ON_CPU = 5
     NS_EXIT = 6
     DEAD = 7
+    TEARDOWN = 8
+    MOUNT = 9
+    PATH_UMOUNT = 10
+    PATH_UMOUNT_EXIT = 11
+    CHECK = 12
+    CHECKED = 13
+    TREE = 14
+    UNLOCK = 15
+    UNLOCK_EXIT = 16
+    RCU = 17
+    RCU_EXIT = 18
+    CLEANUP = 19
+    CLEANUP_EXIT = 20
+    WALK = 21
+    PUT = 22
+
+
+#: in ``cpu``: sent by a task that is in no operation; carries no sequence
+FOREIGN = 0x8000
+#: in the flags of a MOUNT event: walkers are probed
+WALKERS_WATCHED = 0x40000000
+#: in the flags of a CLEANUP event: the mount that the operation unmounts
+IS_TARGET = 0x40000000
+
+
+class Origin(IntEnum):
+    """Which caller of umount_tree took the mounts down (``enum um_origin``)."""
+
+    OTHER = 0
+    UMOUNT = 1
+    NS_EXIT = 2
+    DETACH = 3
+    EXPIRE = 4
+    FD_CLOSE = 5
+    FAILED_MOUNT = 6
 
 
 class NameKind(IntEnum):
     """What a name record carries (``enum um_name_kind``)."""
 
     PATH = 1
+    SOURCE = 2
 
 
 class Loss(IntEnum):

@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack
 from typing import Any
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
@@ -15,10 +15,12 @@ from umtrace.kernel.stacks import function_constants
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.clock import ClockPair
-from umtrace.records.errors import NoTierError, NotPermittedError
+from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Loss
 from umtrace.records.losses import LossReport
 from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
+from umtrace.sources.functions import Probe, sides, wanted
+from umtrace.sources.kprobe_events import KprobeEvents
 from umtrace.sources.perf_event import attach_tracepoint
 from umtrace.sources.program_info import recursion_misses
 from umtrace.sources.ringbuf import RingReader
@@ -27,35 +29,44 @@ from umtrace.sources.stderr import SHOW, Captured, held_back
 EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
+_OPERATION = ("syscalls:sys_exit_umount", "syscalls:sys_enter_umount")
 _BUSY_RING = 0.1  # above this fill the reader does not sleep
 
 
-class TracepointSource:
-    """The tracepoint tier: needs no function probes (see bpf/tracepoint.c).
+class BpfSource:
+    """The BPF tiers: tracepoints alone, or with function probes as fentry or kprobe.
 
     Parameters
     ----------
+    tier : str
+        tracepoint, kprobe or fentry.
+    probes : str
+        ``full``, or ``light`` without what a path walk would pay for.
     event_ring_bytes, name_ring_bytes : int
         Sizes of the two rings, powers of two and multiples of the page size.
     """
 
-    tier = "tracepoint"
-
     def __init__(
         self,
+        tier: str = "tracepoint",
         *,
+        probes: str = "full",
         event_ring_bytes: int = EVENT_RING_BYTES,
         name_ring_bytes: int = NAME_RING_BYTES,
     ) -> None:
+        self.tier = tier
         self.clock = ClockPair.now()
         self._ring_bytes = (event_ring_bytes, name_ring_bytes)
+        self._probes = wanted(probes) if tier != "tracepoint" else ()
         self._bpf: Any = None
+        self._cleanup = ExitStack()
         self._programs: list[int] = []
-        self._perf_fds: list[int] = []
         self._rings: tuple[RingReader, RingReader] | None = None
         self._constants: dict[str, int | str] = {}
-        self._symbols_known = False
+        self._kprobes: KprobeEvents | None = None
+        self._symbols = Symbols([], [])
         self._no_btf = ""
+        self._plan: list[dict[str, str]] = []
 
     def open(self) -> None:
         """Compile, load and attach.
@@ -63,16 +74,19 @@ class TracepointSource:
         Raises
         ------
         NoTierError
-            bcc is missing or this kernel lacks a tracepoint.
+            bcc is missing, or this kernel lacks what the tier needs.
         NotPermittedError
-            The kernel refuses BPF to this user.
+            The kernel refuses BPF, or function probes, to this user.
         """
         bcc = _import_bcc()
         _require_root()
         self._learn_kernel()
         try:
-            self._bpf = _compile(bcc, self._constants)
-            self._attach(bcc)
+            self._bpf = _compile(bcc, self._constants, functions=bool(self._probes))
+            tracefs = self._cleanup.enter_context(Tracefs())
+            self._attach_tracepoints(bcc, tracefs, last=())
+            self._attach_functions(bcc, tracefs)
+            self._attach_tracepoints(bcc, tracefs, last=_OPERATION)
         except BaseException:
             self.close()
             raise
@@ -84,8 +98,7 @@ class TracepointSource:
         self.clock = ClockPair.now()
 
     def _learn_kernel(self) -> None:
-        symbols = Symbols.load()
-        self._symbols_known = symbols.known
+        self._symbols = Symbols.load()
         self._constants = {
             "PAGE_SIZE": mmap.PAGESIZE,
             "UM_EVENT_PAGES": self._ring_bytes[0] // mmap.PAGESIZE,
@@ -93,7 +106,7 @@ class TracepointSource:
             "UM_MAX_TASKS": MAX_TASKS,
             "UM_TASK_DEAD": TASK_DEAD,
             "UM_HOST_MNTNS": host_mntns(),
-            **function_constants(symbols),
+            **function_constants(self._symbols),
         }
         try:
             with Btf() as btf:
@@ -101,19 +114,40 @@ class TracepointSource:
         except BtfUnavailableError as error:
             self._no_btf = str(error)
             self._constants |= layout_constants(None)
+        if self._probes:
+            self._constants |= self._function_tier_constants()
 
-    def _attach(self, bcc: Any) -> None:
+    def _function_tier_constants(self) -> dict[str, int | str]:
+        constants: dict[str, int | str] = {}
+        if self.tier == "fentry":
+            constants["UM_FENTRY"] = 1
+        if any(probe.hot for probe in self._probes) and "UM_OFF_MOUNT_MNT" in self._constants:
+            constants["UM_WITH_WALKERS"] = 1
+        unmounted = self._symbols.data_address("unmounted")
+        if unmounted:
+            constants["UM_ADDR_UNMOUNTED"] = f"{unmounted:#x}ULL"
+        return constants
+
+    def _attach_tracepoints(self, bcc: Any, tracefs: Tracefs, *, last: tuple[str, ...]) -> None:
         # The next-syscall probe goes first and the entry probe last: nothing is
         # followed before everything that must see it is there.
+        if last:
+            for event, function in zip(last, (b"um_exit", b"um_enter"), strict=True):
+                self._event(bcc, tracefs, event, function)
+            self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
+            return
         self._raw(bcc, b"sys_enter", b"um_next_syscall")
-        with Tracefs() as tracefs:
-            if "UM_OFF_TASK_STATE" in self._constants:
-                self._raw(bcc, b"sched_switch", b"um_switch")
-            else:
-                self._event(bcc, tracefs, "sched:sched_switch", b"um_switch")
-            self._raw(bcc, b"sched_process_exit", b"um_process_exit")
-            self._event(bcc, tracefs, "syscalls:sys_exit_umount", b"um_exit")
-            self._event(bcc, tracefs, "syscalls:sys_enter_umount", b"um_enter")
+        self._note("return to user mode", "raw_syscalls:sys_enter", "raw tracepoint")
+        known = "ok" if self._symbols.known else "kernel addresses hidden (kptr_restrict)"
+        if "UM_OFF_TASK_STATE" in self._constants:
+            self._raw(bcc, b"sched_switch", b"um_switch")
+            self._note("waits", "sched:sched_switch, kernel stack", "raw tracepoint", known)
+        else:
+            self._event(bcc, tracefs, "sched:sched_switch", b"um_switch")
+            self._note("waits", "sched:sched_switch, kernel stack", "tracepoint", known)
+        self._raw(bcc, b"sched_process_exit", b"um_process_exit")
+        lost = f"no mount namespace, no ns-exit: {self._no_btf}" if self._no_btf else known
+        self._note("namespace exit", "sched:sched_process_exit", "raw tracepoint", lost)
 
     def _raw(self, bcc: Any, tracepoint: bytes, function: bytes) -> None:
         self._programs.append(_load(self._bpf, function, bcc.BPF.RAW_TRACEPOINT))
@@ -124,8 +158,49 @@ class TracepointSource:
 
     def _event(self, bcc: Any, tracefs: Tracefs, event: str, function: bytes) -> None:
         program = _load(self._bpf, function, bcc.BPF.TRACEPOINT)
+        self._attach_event(tracefs, event, program)
+
+    def _attach_event(self, tracefs: Tracefs, event: str, program: int) -> None:
         self._programs.append(program)
-        self._perf_fds.append(attach_tracepoint(tracefs.event_id(event), program))
+        fd = attach_tracepoint(tracefs.event_id(event), program)
+        self._cleanup.callback(os.close, fd)
+
+    def _attach_functions(self, bcc: Any, tracefs: Tracefs) -> None:
+        if self.tier == "kprobe":
+            self._kprobes = KprobeEvents(tracefs)
+            self._cleanup.callback(self._kprobes.close)
+        for probe in self._probes:
+            if probe.hot and "UM_WITH_WALKERS" not in self._constants:
+                self._note(probe.meaning, probe.function, "-", f"lost: {probe.lost} (no BTF)")
+            else:
+                self._attach_probe(bcc, tracefs, probe)
+        if self._kprobes:
+            self._kprobes.watch()
+
+    def _attach_probe(self, bcc: Any, tracefs: Tracefs, probe: Probe) -> None:
+        try:
+            for on_return in sides(probe, fentry=self.tier == "fentry"):
+                self._place(bcc, tracefs, probe, on_return=on_return)
+        except UmtraceError as error:
+            if probe.required:
+                raise
+            self._note(probe.meaning, probe.function, "-", f"lost: {probe.lost} ({error})")
+        else:
+            self._note(probe.meaning, probe.function, self.tier)
+
+    def _place(self, bcc: Any, tracefs: Tracefs, probe: Probe, *, on_return: bool) -> None:
+        if self._symbols.known and self._symbols.span(probe.function) is None:
+            raise NoTierError(f"this kernel has no function {probe.function}")
+        if self._kprobes:
+            side = "return" if on_return else "entry"
+            program = _load(self._bpf, f"um_{side}_{probe.function}".encode(), bcc.BPF.KPROBE)
+            event = self._kprobes.add(probe.function, on_return=on_return)
+            self._attach_event(tracefs, event, program)
+        else:
+            self._programs.append(_attach_fentry(self._bpf, probe.function, on_return=on_return))
+
+    def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
+        self._plan.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and drain both rings; None once closed."""
@@ -150,34 +225,24 @@ class TracepointSource:
             ring_names=sum(lost[Loss.NAME_RING]),
             task_map_full=sum(lost[Loss.TASK_MAP]),
             stacks_lost=sum(lost[Loss.STACK]),
-            probe_misses=recursion_misses(self._programs),
+            probe_misses=self._misses(),
         )
+
+    def _misses(self) -> int | None:
+        skipped = recursion_misses(self._programs)
+        missed = self._kprobes.misses() if self._kprobes else None
+        return skipped if missed is None else (skipped or 0) + missed
 
     def plan(self) -> list[dict[str, str]]:
         """Return what is probed, how, and why so."""
-        switch = "raw tracepoint" if "UM_OFF_TASK_STATE" in self._constants else "tracepoint"
-        waits = "ok" if self._symbols_known else "kernel addresses hidden (kptr_restrict)"
-        namespace = f"no mount namespace, no ns-exit: {self._no_btf}" if self._no_btf else waits
-        rows = (
-            ("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint", "ok"),
-            ("waits", "sched:sched_switch with the kernel stack", switch, waits),
-            ("shutdown", "raw_syscalls:sys_enter", "raw tracepoint", "ok"),
-            ("namespace exit", "sched:sched_process_exit", "raw tracepoint", namespace),
-        )
-        return [
-            {"meaning": m, "probe": probe, "how": how, "reason": reason}
-            for m, probe, how, reason in rows
-        ]
+        return list(self._plan)
 
     def close(self) -> None:
         """Detach and free everything; may be called twice."""
-        for fd in self._perf_fds:
-            with suppress(OSError):
-                os.close(fd)
-        self._perf_fds.clear()
         for ring in self._rings or ():
             ring.close()
         self._rings = None
+        self._cleanup.close()
         if self._bpf is not None:
             self._bpf.cleanup()
             self._bpf = None
@@ -204,13 +269,22 @@ def _require_root() -> None:
         raise NotPermittedError("tracing needs root: run it with sudo")
 
 
-def _compile(bcc: Any, constants: dict[str, int | str]) -> Any:
+def _compile(bcc: Any, constants: dict[str, int | str], *, functions: bool) -> Any:
+    class Quiet(bcc.BPF):  # type: ignore[misc]
+        """Attaches nothing by itself: every probe is tried, and may have a substitute."""
+
+        def _trace_autoload(self) -> None:
+            count = bcc.lib.bpf_num_functions(self.module)
+            names = (bcc.lib.bpf_function_name(self.module, i) for i in range(count))
+            self.function_names = [bytes(name) for name in names]
+
     os.environ.setdefault("BCC_KERNEL_SOURCE", str(headers_directory()))
     defines = [f"-D{name}={value}" for name, value in constants.items()]
     flags = [f"-I{bpf_directory()}", "-w", *defines]
+    text = program_text(functions=functions)
     try:
         with held_back() as captured:
-            return bcc.BPF(text=program_text("tracepoint.c").encode(), cflags=flags)
+            return Quiet(text=text.encode(), cflags=flags)
     except Exception as error:
         raise NoTierError(f"bcc cannot compile the probes: {_why(captured, error)}") from error
 
@@ -220,10 +294,33 @@ def _load(bpf: Any, function: bytes, kind: int) -> int:
         with held_back() as captured:
             return int(bpf.load_func(function, kind).fd)
     except Exception as error:
-        message = f"the kernel refuses {function.decode()}: {_why(captured, error)}"
-        if "not permitted" in str(error):  # EPERM; EACCES is the verifier
-            raise NotPermittedError(message) from error
-        raise NoTierError(message) from error
+        raise _refused(function.decode(), captured, error) from error
+
+
+def _attach_fentry(bpf: Any, function: str, *, on_return: bool) -> int:
+    attach = bpf.attach_kretfunc if on_return else bpf.attach_kfunc
+    name = _fentry_name(bpf, function, on_return=on_return)
+    try:
+        with held_back() as captured:
+            attach(fn_name=name)
+    except Exception as error:
+        raise _refused(function, captured, error) from error
+    return int(bpf.funcs[name].fd)
+
+
+def _fentry_name(bpf: Any, function: str, *, on_return: bool) -> bytes:
+    """Return what bcc's macro called the program; newer releases put the module in."""
+    prefix = b"kretfunc__" if on_return else b"kfunc__"
+    ends = {prefix + function.encode(), prefix + b"vmlinux__" + function.encode()}
+    found: bytes = next(name for name in bpf.function_names if name in ends)
+    return found
+
+
+def _refused(what: str, captured: Captured, error: Exception) -> UmtraceError:
+    message = f"the kernel refuses {what}: {_why(captured, error)}"
+    if "not permitted" in str(error):  # EPERM; EACCES is the verifier
+        return NotPermittedError(message)
+    return NoTierError(message)
 
 
 def _why(captured: Captured, error: Exception) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_INCLUDE = '#include "emit.h"'
+_OWN_INCLUDE = re.compile(r'^#include "(?:emit|placement)\.h"\n', re.MULTILINE)
+
+_TRACEPOINT = ("emit.h", "tracepoint.c")
+_FUNCTIONS = ("placement.h", "functions.c")
 
 
 def bpf_directory() -> Path:
@@ -14,17 +18,20 @@ def bpf_directory() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "bpf"
 
 
-def program_text(name: str) -> str:
-    """Return the text of a program with emit.h put in.
+def program_text(*, functions: bool) -> str:
+    """Return the programs as one text, with the function probes or without.
 
     bcc rewrites map accesses in the main text only, so that what uses maps cannot
     come by #include; #line keeps compiler messages pointing at the real files.
     """
-    directory = bpf_directory()
-    emit = (directory / "emit.h").read_text()
-    before, after = (directory / name).read_text().split(_INCLUDE, 1)
-    line = before.count("\n") + 2
-    return f'{before}#line 1 "emit.h"\n{emit}\n#line {line} "{name}"{after}'
+    names = _TRACEPOINT + (_FUNCTIONS if functions else ())
+    return "\n".join(_part(name) for name in names)
+
+
+def _part(name: str) -> str:
+    text = (bpf_directory() / name).read_text()
+    # The line of an include goes, its number stays.
+    return f'#line 1 "{name}"\n' + _OWN_INCLUDE.sub("\n", text)
 
 
 def headers_directory() -> Path:

@@ -8,17 +8,21 @@ from umtrace.records.errors import NoTierError, UmtraceError, UsageError
 from umtrace.sources.base import Source
 
 
-def _tracepoint() -> Source:
-    from umtrace.sources.bpf import TracepointSource  # noqa: PLC0415 - bcc only when it is used
+def _bpf(tier: str, probes: str) -> Source:
+    from umtrace.sources.bpf import BpfSource  # noqa: PLC0415 - bcc only when it is used
 
-    return TracepointSource()
+    return BpfSource(tier, probes=probes)
 
 
 #: tier -> maker; the order is the order of preference of ``auto``
-LIVE_TIERS: dict[str, Callable[[], Source]] = {"tracepoint": _tracepoint}
+LIVE_TIERS: dict[str, Callable[[str, str], Source]] = {
+    "fentry": _bpf,
+    "kprobe": _bpf,
+    "tracepoint": _bpf,
+}
 
 
-def open_source(tier: str) -> Source:
+def open_source(tier: str, probes: str = "full") -> Source:
     """Return an attached source of that tier; ``auto`` takes the first that attaches.
 
     Raises
@@ -31,17 +35,17 @@ def open_source(tier: str) -> Source:
     if tier != "auto":
         if tier not in LIVE_TIERS:
             raise UsageError(f"no tier '{tier}'; there is auto, {', '.join(LIVE_TIERS)}")
-        return _opened(tier)
+        return _opened(tier, probes)
     failure: UmtraceError = NoTierError("no live tier")
     for name in LIVE_TIERS:
         try:
-            return _opened(name)
+            return _opened(name, probes)
         except UmtraceError as error:  # noqa: PERF203 - a handful of tiers
             failure = error
     raise failure
 
 
-def _opened(tier: str) -> Source:
-    source = LIVE_TIERS[tier]()
+def _opened(tier: str, probes: str) -> Source:
+    source = LIVE_TIERS[tier](tier, probes)
     source.open()
     return source

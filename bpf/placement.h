@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Where a handler sits: fentry/fexit where the kernel has trampolines, else kprobe
+ * and kretprobe. A return probe of the second kind does not see the arguments: they
+ * are kept by task between the two.
+ */
+#ifdef UM_FENTRY
+
+/* bcc's own macros: what they call the program changed between its releases. */
+#define UM_ENTRY(function) KFUNC_PROBE(function)
+#define UM_RETURN(function) KRETFUNC_PROBE(function)
+#define UM_ARG(n) ctx[n]
+#define UM_RETVAL(n_args) ctx[n_args]
+#define UM_RETURN_ARG(n, kept) ctx[n]
+/* An entry that only keeps an argument for the return is not needed. */
+#define UM_COUNT_ENTRY(function) static __always_inline int um_unused_##function(u64 *ctx)
+#define UM_HOT_ENTRY(function) static __always_inline int um_unused_##function(u64 *ctx)
+#define um_stash(slot, word)
+#define um_stashed(slot) 0
+
+#else
+
+#include <uapi/linux/ptrace.h>
+
+#define UM_ENTRY(function) int um_entry_##function(struct pt_regs *ctx)
+#define UM_RETURN(function) int um_return_##function(struct pt_regs *ctx)
+#define UM_ARG(n) ((u64)UM_PARM##n(ctx))
+#define UM_PARM0(ctx) PT_REGS_PARM1(ctx)
+#define UM_PARM1(ctx) PT_REGS_PARM2(ctx)
+#define UM_RETVAL(n_args) PT_REGS_RC(ctx)
+#define UM_RETURN_ARG(n, kept) (kept)
+#define UM_COUNT_ENTRY(function) UM_ENTRY(function)
+#define UM_HOT_ENTRY(function) UM_ENTRY(function)
+
+/* An LRU map: an entry whose return was missed goes by itself. */
+BPF_TABLE("lru_hash", u64, u64, stash, 8192);
+
+static __always_inline u64 um_slot(u64 slot)
+{
+	return slot << 32 | (u32)bpf_get_current_pid_tgid();
+}
+
+static __always_inline void um_stash(u64 slot, u64 word)
+{
+	u64 key = um_slot(slot);
+
+	stash.update(&key, &word);
+}
+
+static __always_inline u64 um_stashed(u64 slot)
+{
+	u64 key = um_slot(slot);
+	u64 *word = stash.lookup(&key);
+
+	return word ? *word : 0;
+}
+
+#endif
+
+/* Slots of the words kept between an entry and its return. */
+#define UM_SLOT_CLEANUP 1
+#define UM_SLOT_WALK 2
+
+#define UM_PF_KTHREAD 0x00200000
+
+static __always_inline int um_is_kthread(void)
+{
+	u32 flags = 0;
+#ifdef UM_OFF_TASK_FLAGS
+	bpf_probe_read_kernel(&flags, sizeof(flags),
+			      (char *)bpf_get_current_task() + UM_OFF_TASK_FLAGS);
+#endif
+	return flags & UM_PF_KTHREAD;
+}

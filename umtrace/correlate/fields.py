@@ -1,0 +1,205 @@
+"""What an operation keeps of its events, and how two parts of one are joined.
+
+Every field has one of three rules (first known, last known, sum), so that an operation
+cut by a batch border comes out the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from umtrace.correlate.waits import Wait, classify
+from umtrace.records.events import IS_TARGET, Array, Kind
+
+N_WAITS = len(Wait)
+OPENERS = (Kind.ENTER, Kind.NS_EXIT, Kind.TEARDOWN)
+
+#: One operation, open or complete; 0 is "not seen" for times, kinds and addresses.
+OP_DTYPE = np.dtype(
+    [
+        ("tid", "<u4"),
+        ("tgid", "<u4"),
+        ("opener", "<u2"),  # one of OPENERS, or 0: the beginning was not seen
+        ("t_first", "<u8"),  # first event of any kind
+        ("flags", "<i4"),  # ret of the opener
+        ("cgroup", "<u8"),
+        ("mntns", "<u4"),
+        ("comm", "S16"),
+        ("t_exit", "<u8"),
+        ("ret", "<i4"),
+        ("t_end", "<u8"),
+        ("end", "<u2"),  # kind of the terminal event
+        ("alone", "?"),  # an EXIT whose beginning lies before the trace
+        ("wait_ns", "<i8", (N_WAITS,)),
+        ("waits", "<i4", (N_WAITS,)),
+        ("last_seq", "<u4"),
+        ("gap", "?"),  # an event is missing
+        ("off_ts", "<u8"),  # an OFF_CPU whose ON_CPU has not come yet
+        ("off_wait", "<u8"),
+        ("n_events", "<i8"),
+        ("superseded", "?"),  # a new operation of the task began before this one ended
+        ("done_at", "<i8"),  # position in the batch of the event that completed it
+        # Function tiers.
+        ("mnt", "<u8"),
+        ("t_mount", "<u8"),
+        ("mount_id", "<u8"),
+        ("dev", "<u4"),
+        ("fstype", "S16"),
+        ("mount_flags", "<u4"),
+        ("t_path", "<u8"),
+        ("t_path_exit", "<u8"),
+        ("t_locked", "<u8"),  # the first thing done under namespace_sem
+        ("t_unlock", "<u8"),
+        ("t_unlock_exit", "<u8"),
+        ("n_unlock", "<i4", (2,)),  # entries, returns
+        ("n_mounts", "<i8"),
+        ("mounts_unknown", "?"),
+        ("rcu_sum", "<i8", (2,)),  # sums of entry and return times: their difference is the wait
+        ("n_rcu", "<i4", (2,)),
+        ("t_rcu_exit", "<u8"),
+        ("checks", "<i4", (2,)),
+        ("busy", "?"),
+        ("refcount", "<i8"),  # plus 1; 0 unknown
+        ("n_cleanup", "<i4", (2,)),
+        ("t_cleanup_exit", "<u8"),
+        ("own_put", "?"),  # cleaned up the mount it unmounted itself
+        # Filled by the tail keeper from the events of other tasks.
+        ("put_ts", "<u8"),
+        ("put_comm", "S16"),
+        ("n_legitimized", "<i4"),
+        ("n_discounted", "<i4"),
+    ]
+)
+
+_FIRST = ("opener", "t_first", "flags", "cgroup", "mntns", "comm")
+_FIRST_KNOWN = ("mnt", "t_mount", "mount_id", "dev", "fstype", "mount_flags", "t_path", "t_locked")
+_LAST_KNOWN = ("t_path_exit", "t_unlock", "t_unlock_exit", "t_rcu_exit", "t_cleanup_exit")
+_SUM = (
+    "wait_ns",
+    "waits",
+    "n_events",
+    "n_unlock",
+    "n_mounts",
+    "rcu_sum",
+    "n_rcu",
+    "checks",
+)
+
+_I8 = npt.NDArray[np.int64]
+
+
+def add_function_events(ops: Array, events: Array, segment: _I8) -> None:
+    """Add what the function probes saw to fresh operations, in place."""
+    if not (events["kind"] >= Kind.TEARDOWN).any():
+        return
+    _add_identity(ops, events, segment)
+    _first_time(ops, "t_path", events, segment, Kind.PATH_UMOUNT)
+    _last_time(ops, "t_path_exit", events, segment, Kind.PATH_UMOUNT_EXIT)
+    _first_time(ops, "t_locked", events, segment, Kind.CHECK, Kind.TREE)
+    _last_time(ops, "t_unlock", events, segment, Kind.UNLOCK)
+    _last_time(ops, "t_unlock_exit", events, segment, Kind.UNLOCK_EXIT)
+    _last_time(ops, "t_rcu_exit", events, segment, Kind.RCU_EXIT)
+    _last_time(ops, "t_cleanup_exit", events, segment, Kind.CLEANUP_EXIT)
+    _count(ops, "n_unlock", events, segment, (Kind.UNLOCK, Kind.UNLOCK_EXIT))
+    _count(ops, "n_rcu", events, segment, (Kind.RCU, Kind.RCU_EXIT))
+    _count(ops, "checks", events, segment, (Kind.CHECK, Kind.CHECKED))
+    _count(ops, "n_cleanup", events, segment, (Kind.CLEANUP, Kind.CLEANUP_EXIT))
+    for side, kind in enumerate((Kind.RCU, Kind.RCU_EXIT)):
+        at = np.flatnonzero(events["kind"] == kind)
+        np.add.at(ops["rcu_sum"][:, side], segment[at], events["ts_ns"][at].astype(np.int64))
+    _add_counts(ops, events, segment)
+
+
+def _add_identity(ops: Array, events: Array, segment: _I8) -> None:
+    at = np.flatnonzero(events["kind"] == Kind.MOUNT)[::-1]  # the first one stays
+    where = segment[at]
+    ops["mnt"][where], ops["t_mount"][where] = events["mnt"][at], events["ts_ns"][at]
+    ops["mount_id"][where], ops["dev"][where] = events["a"][at], events["b"][at]
+    ops["fstype"][where] = events["comm"][at]
+    ops["mount_flags"][where] = events["ret"][at].view(np.uint32)
+
+
+def _add_counts(ops: Array, events: Array, segment: _I8) -> None:
+    unknown = np.uint64(0xFFFFFFFFFFFFFFFF)
+    at = np.flatnonzero(events["kind"] == Kind.UNLOCK)
+    known = events["a"][at] != unknown
+    np.add.at(ops["n_mounts"], segment[at[known]], events["a"][at[known]].astype(np.int64))
+    ops["mounts_unknown"][segment[at[~known]]] = True
+    at = np.flatnonzero(events["kind"] == Kind.CHECKED)
+    ops["busy"][segment[at]] = events["ret"][at] != 0
+    count = events["a"][at]
+    ops["refcount"][segment[at]] = np.where(count == unknown, 0, count + np.uint64(1))
+    at = np.flatnonzero(events["kind"] == Kind.CLEANUP)
+    ops["own_put"][segment[at[(events["ret"][at] & IS_TARGET) != 0]]] = True
+
+
+def _first_time(ops: Array, field: str, events: Array, segment: _I8, *kinds: Kind) -> None:
+    at = np.flatnonzero(np.isin(events["kind"], kinds))[::-1]
+    ops[field][segment[at]] = events["ts_ns"][at]
+
+
+def _last_time(ops: Array, field: str, events: Array, segment: _I8, kind: Kind) -> None:
+    at = np.flatnonzero(events["kind"] == kind)
+    ops[field][segment[at]] = events["ts_ns"][at]
+
+
+def _count(ops: Array, field: str, events: Array, segment: _I8, kinds: tuple[Kind, Kind]) -> None:
+    for side, kind in enumerate(kinds):
+        np.add.at(ops[field][:, side], segment[events["kind"] == kind], 1)
+
+
+def add_exit(ops: Array, events: Array, segment: _I8) -> None:
+    """Add the syscall's exit to fresh operations, in place."""
+    exits = np.flatnonzero(events["kind"] == Kind.EXIT)
+    ops["t_exit"][segment[exits]] = events["ts_ns"][exits]
+    ops["ret"][segment[exits]] = events["ret"][exits]
+    ops["alone"][segment[exits]] = events["a"][exits] == 1
+
+
+def add_waits(ops: Array, events: Array, segment: _I8) -> None:
+    """Add the times off CPU to fresh operations, in place."""
+    kind, ts = events["kind"], events["ts_ns"].astype(np.int64)
+    off = np.flatnonzero(kind == Kind.OFF_CPU)
+    waits = classify(events["a"][off], events["b"][off] != 0)
+    np.add.at(ops["waits"], (segment[off], waits), 1)
+    follower = np.minimum(off + 1, events.size - 1)
+    same = (segment[follower] == segment[off]) & (follower != off)
+    paired = same & (kind[follower] == Kind.ON_CPU)
+    begin = off[paired]
+    np.add.at(ops["wait_ns"], (segment[begin], waits[paired]), ts[begin + 1] - ts[begin])
+    # An OFF_CPU that ends its segment waits for an ON_CPU in a later batch.
+    dangling = segment[off[~same]]
+    ops["off_ts"][dangling] = events["ts_ns"][off[~same]]
+    ops["off_wait"][dangling] = waits[~same]
+
+
+def fold(ops: Array, index: _I8, old: Array, head: Array) -> None:
+    """Add the earlier part ``old`` of the operations ``ops[index]``; ``head`` their next events."""
+    new = ops[index]
+    new["gap"] |= old["gap"] | (head["seq"] != old["last_seq"] + np.uint32(1))
+    for name in _FIRST:
+        new[name] = old[name]
+    for name in _FIRST_KNOWN:
+        _prefer(new, name, old[name], new[name])
+    for name in _LAST_KNOWN:
+        _prefer(new, name, new[name], old[name])
+    no_exit = new["t_exit"] == 0
+    for name in ("t_exit", "ret", "alone"):
+        new[name] = np.where(no_exit, old[name], new[name])
+    unchecked = new["checks"][:, 1] == 0
+    for name in ("busy", "refcount"):
+        new[name] = np.where(unchecked, old[name], new[name])
+    for name in (*_SUM, "n_cleanup"):
+        new[name] += old[name]
+    for name in ("mounts_unknown", "own_put"):
+        new[name] |= old[name]
+    resumed = np.flatnonzero((old["off_ts"] > 0) & (head["kind"] == Kind.ON_CPU))
+    slept = (head["ts_ns"][resumed] - old["off_ts"][resumed]).astype(np.int64)
+    np.add.at(new["wait_ns"], (resumed, old["off_wait"][resumed].astype(np.int64)), slept)
+    ops[index] = new
+
+
+def _prefer(ops: Array, name: str, first: Array, second: Array) -> None:
+    empty = np.zeros((), ops.dtype[name])
+    ops[name] = np.where(first != empty, first, second)

@@ -1,0 +1,125 @@
+"""How long each part of an operation took: from stacks alone, or from function probes.
+
+Each phase is a pair of arrays, its nanoseconds and where they are known. What is
+known to have taken no time is 0; what the tier cannot see is unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from umtrace.correlate.waits import Wait
+from umtrace.records.arrow import Bools
+from umtrace.records.events import Array, Kind
+
+_RCU = [Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.RCU_PIGGYBACK]
+_I8 = npt.NDArray[np.int64]
+Known = tuple[_I8, Bools]
+
+#: values of ``Timing.bound``
+BOUNDS = ("exact", "upper", "approx")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Latency, syscall time and phases of n operations; ``bound`` indexes BOUNDS."""
+
+    latency: _I8
+    bound: _I8
+    syscall: _I8
+    phases: dict[str, Known]
+
+    @property
+    def other(self) -> _I8:
+        """What no phase accounts for."""
+        return self.latency - sum(np.where(seen, ns, 0) for ns, seen in self.phases.values())
+
+
+def timing(ops: Array) -> Timing:
+    """Return the times of operations, whether or not they are complete."""
+    begin = _ns(ops["t_first"])
+    by_function = has_functions(ops)
+    end = np.where(by_function, _function_end(ops), _ns(ops["t_end"]))
+    umount = ops["opener"] == Kind.ENTER
+    stacks, functions = _from_stacks(ops), _from_functions(ops)
+    bound = np.select(
+        [ops["opener"] == Kind.NS_EXIT, by_function | (ops["end"] == Kind.EXIT), umount],
+        [2, 0, 1],
+        2,
+    )
+    return Timing(
+        latency=end - begin,
+        bound=bound,
+        syscall=_ns(ops["t_exit"]) - begin,
+        phases={name: _either(by_function, functions[name], stacks[name]) for name in functions},
+    )
+
+
+def has_functions(ops: Array) -> Bools:
+    """Return where the function probes saw the operation."""
+    seen: Bools = (ops["t_path"] > 0) | (ops["opener"] == Kind.TEARDOWN) | (ops["t_unlock"] > 0)
+    return seen
+
+
+def _function_end(ops: Array) -> _I8:
+    """Return the end of the deferred work if there was any, else of the call itself."""
+    call = np.where(ops["t_exit"] > 0, _ns(ops["t_exit"]), _ns(ops["t_unlock_exit"]))
+    return np.maximum(call, _ns(ops["t_cleanup_exit"]))
+
+
+def _from_stacks(ops: Array) -> dict[str, Known]:
+    nothing = np.zeros(len(ops), np.int64), np.zeros(len(ops), np.bool_)
+    succeeded = (ops["opener"] == Kind.ENTER) & (ops["ret"] >= 0)
+    return {
+        "lookup_ns": _waited(ops, [Wait.LOOKUP]),
+        "lock_ns": _waited(ops, [Wait.NAMESPACE_LOCK]),
+        "tree_ns": nothing,
+        "rcu_ns": _waited(ops, _RCU),
+        "put_ns": nothing,
+        "shutdown_ns": (_ns(ops["t_end"]) - _ns(ops["t_exit"]), succeeded),
+    }
+
+
+def _from_functions(ops: Array) -> dict[str, Known]:
+    umount = ops["t_path"] > 0
+    waited = ops["n_rcu"][:, 1] > 0
+    called = np.where(umount, _ns(ops["t_path_exit"]), _ns(ops["t_unlock_exit"]))
+    began = np.where(ops["opener"] == Kind.ENTER, _ns(ops["t_locked"]), _ns(ops["t_first"]))
+    cleaned = ops["n_cleanup"][:, 1] > 0
+    everywhere = np.ones(len(ops), np.bool_)
+    slept = _waited(ops, [Wait.NAMESPACE_LOCK])
+    locked = umount & (ops["t_locked"] > 0)
+    return {
+        "lookup_ns": (_ns(ops["t_path"]) - _ns(ops["t_first"]), umount),
+        "lock_ns": _either(locked, (_ns(ops["t_locked"]) - _ns(ops["t_path"]), locked), slept),
+        "tree_ns": (_ns(ops["t_unlock"]) - began, (ops["t_unlock"] > 0) & (began > 0)),
+        "rcu_ns": (ops["rcu_sum"][:, 1] - ops["rcu_sum"][:, 0], everywhere),
+        "put_ns": (np.where(waited, called - _ns(ops["t_rcu_exit"]), 0), everywhere),
+        "shutdown_ns": (np.where(cleaned, _ns(ops["t_cleanup_exit"]) - called, 0), everywhere),
+    }
+
+
+def missed_returns(ops: Array) -> Bools:
+    """Return where a probe on a return did not fire: no gap in the sequence shows that."""
+    umount = ops["t_path"] > 0
+    missed: Bools = umount & (ops["t_path_exit"] == 0)
+    for name in ("n_unlock", "n_rcu", "checks", "n_cleanup"):
+        missed |= ops[name][:, 0] != ops[name][:, 1]
+    missed &= ops["end"] != 0
+    return missed
+
+
+def _waited(ops: Array, waits: list[Wait]) -> Known:
+    """Time off CPU in these waits, and whether the task was seen there at all."""
+    return ops["wait_ns"][:, waits].sum(axis=1), ops["waits"][:, waits].sum(axis=1) > 0
+
+
+def _either(first: Bools, a: Known, b: Known) -> Known:
+    return np.where(first, a[0], b[0]), np.where(first, a[1], b[1])
+
+
+def _ns(times: Array) -> _I8:
+    return times.astype(np.int64)

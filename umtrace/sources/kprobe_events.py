@@ -1,0 +1,111 @@
+"""Kprobes and kretprobes made through tracefs, in a group of our own.
+
+Made so, a kretprobe can have room for as many concurrent callers as a teardown storm
+brings (maxactive), and the kernel's counts of misses can be read; the perf interface
+offers neither. What it does not do is go away with the process: a watcher that
+outlives us removes the group, and a group whose process is gone is removed by the
+next start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from umtrace.kernel.tracefs import Tracefs
+from umtrace.records.errors import NoTierError, NotPermittedError
+
+MAXACTIVE = 4096  # KRETPROBE_MAXACTIVE_MAX
+_GROUP = re.compile(r"^[pr]\d*:(umtrace_(\d+))/(\S+)", re.MULTILINE)
+_WATCHER = 'cat >/dev/null; for e in "$@"; do echo "-:$e" >>"$0"; done'
+
+
+class KprobeEvents:
+    """The dynamic events of one tracer; close removes them."""
+
+    def __init__(self, tracefs: Tracefs) -> None:
+        self._tracefs = tracefs
+        self._group = f"umtrace_{os.getpid()}"
+        self._events: list[str] = []
+        self._watcher: subprocess.Popen[bytes] | None = None
+        remove_stale(tracefs)
+
+    def add(self, function: str, *, on_return: bool) -> str:
+        """Create a probe and return its event as ``group:name``.
+
+        Raises
+        ------
+        NotPermittedError, NoTierError
+            The kernel refuses: locked down, or not a function that can be probed.
+        """
+        name = f"{'r' if on_return else 'p'}_{re.sub(r'[^0-9A-Za-z_]', '_', function)}"
+        kind = f"r{MAXACTIVE}" if on_return else "p"
+        try:
+            self._tracefs.append("kprobe_events", f"{kind}:{self._group}/{name} {function}\n")
+        except PermissionError:
+            raise NotPermittedError("kprobes are refused here (lockdown, or no root)") from None
+        except OSError as error:
+            raise NoTierError(f"no kprobe on {function}: {error.strerror}") from None
+        self._events.append(f"{self._group}/{name}")
+        return f"{self._group}:{name}"
+
+    def watch(self) -> None:
+        """Start the watcher that removes the events should this process be killed."""
+        path = f"/proc/self/fd/{self._tracefs.fd}/kprobe_events"
+        self._watcher = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCHER, path, *self._events],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[self._tracefs.fd],
+            start_new_session=True,
+        )
+
+    def misses(self) -> int | None:
+        """Return how often the kernel had no room for a return, or skipped a hit."""
+        with suppress(OSError):
+            mine = (
+                line.split()
+                for line in self._tracefs.read("kprobe_profile").splitlines()
+                if self._group in line or self._is_mine(line)
+            )
+            return sum(int(words[-1]) for words in mine)
+        return None
+
+    def _is_mine(self, line: str) -> bool:
+        # The profile names events without their group.
+        return any(line.split(maxsplit=1)[0] == event.split("/")[1] for event in self._events)
+
+    def close(self) -> None:
+        """Remove the events; the probes must be detached before."""
+        for event in self._events:
+            with suppress(OSError):
+                self._tracefs.append("kprobe_events", f"-:{event}\n")
+        self._events.clear()
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
+            self._watcher = None
+
+
+def remove_stale(tracefs: Tracefs) -> list[str]:
+    """Remove the events of tracers that are gone; never those of others. Returns their names."""
+    with suppress(OSError):
+        gone = [
+            f"{match[1]}/{match[3]}"
+            for match in _GROUP.finditer(tracefs.read("kprobe_events"))
+            if not Path(f"/proc/{match[2]}").exists()
+        ]
+        return list(_removed(tracefs, gone))
+    return []
+
+
+def _removed(tracefs: Tracefs, events: Iterable[str]) -> Iterable[str]:
+    for event in events:
+        with suppress(OSError):
+            tracefs.append("kprobe_events", f"-:{event}\n")
+            yield event
