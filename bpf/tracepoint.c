@@ -350,6 +350,14 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 		um_dead(tid, task);
 		return;
 	}
+#ifdef UM_FUNCTIONS
+	/*
+	 * cleanup_mnt is probed: the stack need not say where the shutdown ends. It could
+	 * not either where a kretprobe hides the callers from the unwinder.
+	 */
+	if (task->phase == UM_LEAVING)
+		return;
+#endif
 	n = f ? um_stack(ctx, f) : -1;
 	if (n < 0)
 		um_lost(UM_LOSS_STACK);
@@ -360,6 +368,8 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 		return;
 	}
 	on_stack = um_on_stack(f, n);
+	if (task->in_unlock)
+		on_stack |= UM_ON_UNLOCK;
 	if (task->phase == UM_EXITING) {
 		if (!(on_stack & (UM_ON_PUT_NS | UM_ON_UNLOCK)))
 			return;

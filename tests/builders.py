@@ -10,6 +10,8 @@ from umtrace.correlate.waits import Wait
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind, NameKind, OnStack
 
 EBUSY = 16
+MASK = 0xFFFFFFFF
+NAMED = (Kind.ENTER, Kind.MOUNT)
 
 #: what the kernel side finds on the stack for each class of wait
 STACK_OF = {
@@ -53,8 +55,8 @@ class Stream:
         """
         exit_ts, return_ts = end or (t0 + 1000, t0 + 2000)
         self.path(t0, tid, path)
-        self.event(t0, tid, Kind.ENTER, ret=flags, a=1, b=4026531840, seq=t0, comm=b"umount")
-        seq = t0 + 1
+        self.event(t0, tid, Kind.ENTER, ret=flags, a=1, b=4026531840, seq=t0 & MASK, comm=b"umount")
+        seq = (t0 & MASK) + 1
         for wait, begin, stop in waits:
             self.off_cpu(begin, tid, wait, seq)
             self.event(stop, tid, Kind.ON_CPU, seq=seq + 1)
@@ -88,7 +90,7 @@ def split(batch, cuts):
     ends = []
     for begin, end in pairwise(edges):
         part = batch.events[begin:end]
-        keys = {(int(e["tid"]), int(e["ts_ns"])) for e in part if e["kind"] == Kind.ENTER}
+        keys = {(int(e["tid"]), int(e["ts_ns"])) for e in part if e["kind"] in NAMED}
         mine = [(int(n["tid"]), int(n["ts_ns"])) in keys for n in batch.names]
         ends.append(EventBatch(part, batch.names[np.array(mine, bool)]))
     return ends

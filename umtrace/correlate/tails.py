@@ -65,14 +65,16 @@ class TailKeeper:
 
     def _merge(self, complete: Array, events: Array, foreign: npt.NDArray[np.int64]) -> Array:
         needing = self._needing(complete)
-        for index in np.flatnonzero(complete["mnt"] != 0):
-            if not needing[index]:
-                self._take_walks(complete[index : index + 1])
-        settled = [complete[~needing]]
+        ready = complete[~needing]
         self._held["done_at"] = -1
         self._held = np.concatenate([self._held, complete[needing]])
+        settled, taken = [ready], 0
         for position in foreign.tolist():
+            until = int(np.searchsorted(ready["done_at"], position))
+            self._take_all_walks(ready[taken:until])
+            taken = until
             settled += self._foreign(events[position], position)
+        self._take_all_walks(ready[taken:])
         settled += self._already_put()
         settled.append(self._expire(events))
         self._advance(events)
@@ -125,9 +127,14 @@ class TailKeeper:
     def _release(self, which: npt.NDArray[np.bool_]) -> Array:
         ops: Array = self._held[which].copy()
         self._held = self._held[~which]
-        for index in range(len(ops)):
-            self._take_walks(ops[index : index + 1])
+        self._take_all_walks(ops)
         return ops
+
+    def _take_all_walks(self, ops: Array) -> None:
+        """Give the operations the walks counted so far; they are views, filled in place."""
+        if self._walks:
+            for index in np.flatnonzero(ops["mnt"] != 0):
+                self._take_walks(ops[index : index + 1])
 
     def _take_walks(self, op: Array) -> None:
         found = self._walks.pop(int(op["mnt"][0]), None)

@@ -118,7 +118,7 @@ class BpfSource:
             self._constants |= self._function_tier_constants()
 
     def _function_tier_constants(self) -> dict[str, int | str]:
-        constants: dict[str, int | str] = {}
+        constants: dict[str, int | str] = {"UM_FUNCTIONS": 1}
         if self.tier == "fentry":
             constants["UM_FENTRY"] = 1
         if any(probe.hot for probe in self._probes) and "UM_OFF_MOUNT_MNT" in self._constants:
