@@ -1,0 +1,79 @@
+"""Bad input on the command line: one line on stderr that says what to do, the right exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.system.umtrace_command import umtrace
+
+
+def check(done, code, *words):
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("umtrace: ")
+    for word in words:
+        assert word in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["report", "hist", "export", "repair"])
+def test_a_path_that_does_not_exist(command):
+    check(umtrace(command, "/no/such.umt"), 2, "/no/such.umt")
+
+
+@pytest.mark.parametrize("command", ["report", "hist", "export", "repair"])
+def test_a_directory_that_is_no_recording(command, tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    check(umtrace(command, tmp_path), 5, str(tmp_path))
+
+
+def test_a_file_instead_of_a_recording(tmp_path):
+    (tmp_path / "x").write_text("hello")
+    check(umtrace("report", tmp_path / "x"), 5)
+
+
+def test_a_recording_of_a_newer_major_version(tmp_path):
+    (tmp_path / "meta.json").write_text('{"format": "9.0", "tier": "x"}')
+    check(umtrace("report", tmp_path), 5, "newer")
+
+
+def test_no_such_command_option_or_tier():
+    check(umtrace("frobnicate"), 2, "frobnicate")
+    check(umtrace("report", "--nope", "x"), 2, "--nope")
+    check(umtrace("record", "--tier", "warp"), 2, "warp")
+
+
+def test_a_filter_that_makes_no_sense():
+    check(umtrace("trace", "--min-latency", "soon"), 2, "soon")
+    check(umtrace("trace", "--errno", "EWHAT"), 2, "EWHAT")
+
+
+def test_a_missing_parent_directory():
+    check(umtrace("record", "-o", "/no/such/dir/r.umt"), 2, "/no/such/dir")
+
+
+@pytest.mark.parametrize("command", ["record", "trace", "doctor", "--help", "--version"])
+def test_starting_imports_neither_pandas_nor_matplotlib(command, tmp_path):
+    code = (
+        "import sys; from umtrace.cli.main import run; "
+        f"run([{command!r}, *(['-d', '0'] if {command!r} in ('record', 'trace') else [])]); "
+        "bad = {'pandas', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(f'imported {bad}' if bad else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+def test_help_imports_no_command():
+    code = (
+        "import sys; from umtrace.cli.main import run; run(['--help']); "
+        "heavy = {'numpy', 'pyarrow', 'rich', 'bcc'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,78 @@
+"""Hosts that lack something: the tool says so, and measures what is left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.system.umtrace_command import COMMAND, losses, outcome, rows_under
+
+WITHOUT_BTF = """
+import umtrace.sources.bpf as bpf
+from umtrace.kernel.btf import BtfUnavailableError
+def no_btf(*_):
+    raise BtfUnavailableError("/sys/kernel/btf/vmlinux does not exist")
+bpf.Btf = no_btf
+"""
+
+WITHOUT_SYMBOLS = """
+import umtrace.sources.bpf as bpf
+from umtrace.kernel.symbols import Symbols
+bpf.Symbols.load = classmethod(lambda cls: cls([], []))
+"""
+
+WITHOUT_BCC = "import sys; sys.modules['bcc'] = None"
+
+OTHER_BCC = "import sys, types; sys.modules['bcc'] = types.ModuleType('bcc')"
+
+
+def run(setup, *args):
+    code = f"{setup}\nimport sys\nfrom umtrace.cli.main import run\nsys.exit(run(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def record(setup, path):
+    exercise = [*COMMAND, "exercise", "--sync", "5", "--lazy", "3", "--busy", "2", "--json"]
+    done = run(setup, "record", "-q", "--tier", "tracepoint", "-o", path, "--", *exercise)
+    assert done.returncode == 0, done.stderr
+    ledger = json.loads(done.stdout)
+    rows = rows_under(path, ledger["root"])
+    assert outcome(rows) == outcome(ledger["umounts"])
+    assert all(row["complete"] for row in rows)
+    assert losses(path)["ring_events"] == 0
+    return rows, json.loads((path / "meta.json").read_text())["plan"]
+
+
+@pytest.mark.kernel
+def test_without_btf_the_waits_are_still_measured(tmp_path):
+    rows, plan = record(WITHOUT_BTF, tmp_path / "r")
+    assert all(row["mntns"] is None for row in rows)
+    assert all(row["rcu_ns"] > 0 for row in rows if not row["errno"])
+    assert any("does not exist" in step["reason"] for step in plan)
+
+
+@pytest.mark.kernel
+def test_without_kernel_addresses_waits_have_no_name(tmp_path):
+    rows, plan = record(WITHOUT_SYMBOLS, tmp_path / "r")
+    assert all(row["rcu_ns"] is None for row in rows)
+    assert all(row["latency_ns"] > 0 for row in rows)
+    assert any("kptr_restrict" in step["reason"] for step in plan)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(("setup", "word"), [(WITHOUT_BCC, "python3-bpfcc"), (OTHER_BCC, "PyPI")])
+def test_without_bcc(setup, word, tmp_path):
+    done = run(setup, "record", "-o", tmp_path / "r")
+    assert done.returncode == 4
+    assert word in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
