@@ -107,7 +107,9 @@ struct um_event {
 	unsigned int b;
 	/*
 	 * Counts the events of one operation of one task, from a number taken from the
-	 * clock: a gap is a lost event, and what is left of two operations never joins up.
+	 * clock: a number that is missing is a lost event, and what is left of two operations
+	 * never joins up. Not always in order: a fentry program can be preempted between
+	 * taking a number and sending its event.
 	 */
 	unsigned int seq;
 	char comm[16];

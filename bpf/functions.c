@@ -306,8 +306,9 @@ static __always_inline u32 um_caller(struct um_frames *f, int n)
 
 static __always_inline u32 um_origin(void *ctx)
 {
-	u32 zero = 0;
-	struct um_frames *f = frames.lookup(&zero);
+	/* A fentry program can be preempted: sched_switch must not write over its frames. */
+	u32 slot = UM_FRAMES_CALL;
+	struct um_frames *f = frames.lookup(&slot);
 	int n = f ? um_stack(ctx, f) : -1;
 
 	return n < 0 ? UM_BY_OTHER : um_caller(f, n);

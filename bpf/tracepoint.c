@@ -53,7 +53,10 @@ struct um_frames {
 
 BPF_ARRAY(active, struct um_active, 1);
 BPF_HASH(tasks, u32, struct um_task, UM_MAX_TASKS);
-BPF_PERCPU_ARRAY(frames, struct um_frames, 1);
+/* One for sched_switch, one for everything that may be interrupted by it. */
+#define UM_FRAMES_SWITCH 0
+#define UM_FRAMES_CALL 1
+BPF_PERCPU_ARRAY(frames, struct um_frames, 2);
 
 static __always_inline struct um_active *um_active(void)
 {
@@ -341,8 +344,8 @@ static __always_inline void um_dead(u32 tid, struct um_task *task)
 
 static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *task, int state)
 {
-	u32 zero = 0;
-	struct um_frames *f = frames.lookup(&zero);
+	u32 slot = UM_FRAMES_SWITCH;
+	struct um_frames *f = frames.lookup(&slot);
 	u64 on_stack = 0;
 	int n;
 

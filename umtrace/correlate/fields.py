@@ -33,8 +33,9 @@ OP_DTYPE = np.dtype(
         ("alone", "?"),  # an EXIT whose beginning lies before the trace
         ("wait_ns", "<i8", (N_WAITS,)),
         ("waits", "<i4", (N_WAITS,)),
-        ("last_seq", "<u4"),
-        ("gap", "?"),  # an event is missing
+        ("seq_first", "<u4"),
+        ("seq_min", "<i8"),  # relative to seq_first
+        ("seq_max", "<i8"),
         ("off_ts", "<u8"),  # an OFF_CPU whose ON_CPU has not come yet
         ("off_wait", "<u8"),
         ("n_events", "<i8"),
@@ -177,7 +178,7 @@ def add_waits(ops: Array, events: Array, segment: _I8) -> None:
 def fold(ops: Array, index: _I8, old: Array, head: Array) -> None:
     """Add the earlier part ``old`` of the operations ``ops[index]``; ``head`` their next events."""
     new = ops[index]
-    new["gap"] |= old["gap"] | (head["seq"] != old["last_seq"] + np.uint32(1))
+    _join_numbers(new, old)
     for name in _FIRST:
         new[name] = old[name]
     for name in _FIRST_KNOWN:
@@ -198,6 +199,31 @@ def fold(ops: Array, index: _I8, old: Array, head: Array) -> None:
     slept = (head["ts_ns"][resumed] - old["off_ts"][resumed]).astype(np.int64)
     np.add.at(new["wait_ns"], (resumed, old["off_wait"][resumed].astype(np.int64)), slept)
     ops[index] = new
+
+
+def lost_events(ops: Array) -> npt.NDArray[np.bool_]:
+    """Return where an event is missing: the numbers are not all there."""
+    known = ops["opener"] != 0
+    whole = (ops["seq_min"] == 0) & (ops["seq_max"] + 1 == ops["n_events"])
+    lost: npt.NDArray[np.bool_] = known & ~whole
+    return lost
+
+
+def add_numbers(ops: Array, events: Array, first: _I8) -> None:
+    """Add the range of sequence numbers to fresh operations, in place; they wrap as in C."""
+    counts = np.diff(np.append(first, events.size))
+    start = events["seq"][first]
+    relative = (events["seq"] - np.repeat(start, counts)).view(np.int32)
+    ops["seq_first"] = start
+    ops["seq_min"] = np.minimum.reduceat(relative, first)
+    ops["seq_max"] = np.maximum.reduceat(relative, first)
+
+
+def _join_numbers(new: Array, old: Array) -> None:
+    shift = (new["seq_first"] - old["seq_first"]).view(np.int32)
+    new["seq_min"] = np.minimum(old["seq_min"], new["seq_min"] + shift)
+    new["seq_max"] = np.maximum(old["seq_max"], new["seq_max"] + shift)
+    new["seq_first"] = old["seq_first"]
 
 
 def _prefer(ops: Array, name: str, first: Array, second: Array) -> None:

@@ -18,6 +18,7 @@ from umtrace.correlate.fields import (
     OPENERS,
     add_exit,
     add_function_events,
+    add_numbers,
     add_waits,
     fold,
 )
@@ -97,10 +98,8 @@ def _reduce(events: Array, first: _I8, order: _I8) -> Array:
     add_exit(ops, events, segment)
     add_waits(ops, events, segment)
     add_function_events(ops, events, segment)
-    ops["last_seq"] = tail["seq"]
+    add_numbers(ops, events, first)
     ops["n_events"] = last - first + 1
-    missing = (np.diff(events["seq"]) != 1) & (segment[1:] == segment[:-1])  # wraps as in C
-    ops["gap"][segment[1:][missing]] = True
     return ops
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.correlate.fields import lost_events
 from umtrace.correlate.phases import BOUNDS, Timing, has_functions, missed_returns, timing
 from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools, choice, fixed, text
@@ -100,7 +101,7 @@ def _incomplete_why(ops: Array, why_open: str) -> npt.NDArray[np.int32]:
 def _lost(ops: Array) -> Bools:
     # A stack that was not stored hides a phase only where stacks are all there is.
     hidden = (ops["waits"][:, Wait.UNKNOWN] > 0) & ~has_functions(ops)
-    lost: Bools = ops["superseded"] | ops["gap"] | hidden | missed_returns(ops)
+    lost: Bools = ops["superseded"] | lost_events(ops) | hidden | missed_returns(ops)
     return lost
 
 
@@ -134,7 +135,7 @@ def _origin(ops: Array) -> npt.NDArray[np.int64]:
 def _outcome(ops: Array, complete: Bools) -> Columns:
     umount = ops["opener"] == Kind.ENTER
     lazy = (ops["flags"] & MNT_DETACH) != 0
-    known = complete | (ops["alone"] & ~ops["gap"])
+    known = complete | ops["alone"]
     errno = np.where(ops["t_exit"] > 0, -ops["ret"], 0)
     waits = ops["waits"]
     rcu_kinds = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.correlate.fields import OP_DTYPE
+from umtrace.correlate.fields import OP_DTYPE, lost_events
 from umtrace.records.events import FOREIGN, Array, Kind
 
 HOLD_NS = 5_000_000_000
@@ -55,7 +55,7 @@ class TailKeeper:
 
     @staticmethod
     def _needing(ops: Array) -> npt.NDArray[np.bool_]:
-        ended = (ops["end"] != 0) & (ops["ret"] >= 0) & ~ops["superseded"] & ~ops["gap"]
+        ended = (ops["end"] != 0) & (ops["ret"] >= 0) & ~ops["superseded"] & ~lost_events(ops)
         needing: npt.NDArray[np.bool_] = ended & (ops["mnt"] != 0) & ~ops["own_put"]
         return needing
 

@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -42,6 +43,8 @@ class BpfSource:
         tracepoint, kprobe or fentry.
     probes : str
         ``full``, or ``light`` without what a path walk would pay for.
+    declined : sequence of mappings
+        Lines of the plan for the tiers that were tried before this one.
     event_ring_bytes, name_ring_bytes : int
         Sizes of the two rings, powers of two and multiples of the page size.
     """
@@ -51,6 +54,7 @@ class BpfSource:
         tier: str = "tracepoint",
         *,
         probes: str = "full",
+        declined: Sequence[dict[str, str]] = (),
         event_ring_bytes: int = EVENT_RING_BYTES,
         name_ring_bytes: int = NAME_RING_BYTES,
     ) -> None:
@@ -66,7 +70,7 @@ class BpfSource:
         self._kprobes: KprobeEvents | None = None
         self._symbols = Symbols([], [])
         self._no_btf = ""
-        self._plan: list[dict[str, str]] = []
+        self._plan: list[dict[str, str]] = list(declined)
 
     def open(self) -> None:
         """Compile, load and attach.

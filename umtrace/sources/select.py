@@ -8,14 +8,14 @@ from umtrace.records.errors import NoTierError, UmtraceError, UsageError
 from umtrace.sources.base import Source
 
 
-def _bpf(tier: str, probes: str) -> Source:
+def _bpf(tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
     from umtrace.sources.bpf import BpfSource  # noqa: PLC0415 - bcc only when it is used
 
-    return BpfSource(tier, probes=probes)
+    return BpfSource(tier, probes=probes, declined=declined)
 
 
 #: tier -> maker; the order is the order of preference of ``auto``
-LIVE_TIERS: dict[str, Callable[[str, str], Source]] = {
+LIVE_TIERS: dict[str, Callable[[str, str, list[dict[str, str]]], Source]] = {
     "fentry": _bpf,
     "kprobe": _bpf,
     "tracepoint": _bpf,
@@ -25,6 +25,8 @@ LIVE_TIERS: dict[str, Callable[[str, str], Source]] = {
 def open_source(tier: str, probes: str = "full") -> Source:
     """Return an attached source of that tier; ``auto`` takes the first that attaches.
 
+    The tiers that ``auto`` tried in vain come first in the source's plan, with reasons.
+
     Raises
     ------
     UsageError
@@ -32,20 +34,27 @@ def open_source(tier: str, probes: str = "full") -> Source:
     UmtraceError
         As the tier's ``open`` says; for ``auto`` the last tier's reason.
     """
-    if tier != "auto":
-        if tier not in LIVE_TIERS:
-            raise UsageError(f"no tier '{tier}'; there is auto, {', '.join(LIVE_TIERS)}")
-        return _opened(tier, probes)
+    if tier == "auto":
+        return _first_that_opens(probes)
+    if tier not in LIVE_TIERS:
+        raise UsageError(f"no tier '{tier}'; there is auto, {', '.join(LIVE_TIERS)}")
+    return _opened(tier, probes, [])
+
+
+def _first_that_opens(probes: str) -> Source:
+    declined: list[dict[str, str]] = []
     failure: UmtraceError = NoTierError("no live tier")
     for name in LIVE_TIERS:
         try:
-            return _opened(name, probes)
+            return _opened(name, probes, declined)
         except UmtraceError as error:  # noqa: PERF203 - a handful of tiers
             failure = error
+            reason = f"not used: {error}"
+            declined.append({"meaning": f"tier {name}", "probe": "-", "how": "-", "reason": reason})
     raise failure
 
 
-def _opened(tier: str, probes: str) -> Source:
-    source = LIVE_TIERS[tier](tier, probes)
+def _opened(tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
+    source = LIVE_TIERS[tier](tier, probes, declined)
     source.open()
     return source
