@@ -14,6 +14,19 @@ static __always_inline struct um_task *um_current(u32 *tid)
 	return tasks.lookup(tid);
 }
 
+/* Set by user space while the walker probes are attached. */
+#ifdef UM_WITH_WALKERS
+BPF_ARRAY(watching, u32, 1);
+static __always_inline int um_watching(void)
+{
+	u32 zero = 0, *on = watching.lookup(&zero);
+
+	return on && *on;
+}
+#else
+#define um_watching() 0
+#endif
+
 #define UM_READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)(from))
 
 /* Identities need BTF; without it the times alone are sent. */
@@ -90,9 +103,8 @@ static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
 		return;
 	e->mnt = mnt;
 	e->ret = um_flags(mnt);
-#ifdef UM_WITH_WALKERS
-	e->ret |= UM_WALKERS_WATCHED;
-#endif
+	if (um_watching())
+		e->ret |= UM_WALKERS_WATCHED;
 	e->a = um_mount_id(mnt);
 	UM_READ(e->b, sb + UM_OFF_SB_DEV);
 	UM_READ(type, sb + UM_OFF_SB_TYPE);

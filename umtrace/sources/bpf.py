@@ -16,16 +16,17 @@ from umtrace.kernel.stacks import function_constants
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.clock import ClockPair
-from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError, UsageError
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Loss
 from umtrace.records.losses import LossReport
 from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
-from umtrace.sources.functions import Probe, sides, wanted
+from umtrace.sources.functions import PROBE_SETS, Probe, sides, wanted
 from umtrace.sources.kprobe_events import KprobeEvents
 from umtrace.sources.perf_event import attach_tracepoint
 from umtrace.sources.program_info import recursion_misses
 from umtrace.sources.ringbuf import RingReader
 from umtrace.sources.stderr import SHOW, Captured, held_back
+from umtrace.sources.walkers import WalkerProbes
 
 EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
@@ -42,7 +43,8 @@ class BpfSource:
     tier : str
         tracepoint, kprobe or fentry.
     probes : str
-        ``full``, or ``light`` without what a path walk would pay for.
+        ``full``; ``light`` without what a path walk would pay for; ``adaptive``, light until
+        an EBUSY or a slow umount shows up (fentry only; light elsewhere).
     declined : sequence of mappings
         Lines of the plan for the tiers that were tried before this one.
     event_ring_bytes, name_ring_bytes : int
@@ -61,7 +63,14 @@ class BpfSource:
         self.tier = tier
         self.clock = ClockPair.now()
         self._ring_bytes = (event_ring_bytes, name_ring_bytes)
-        self._probes = wanted(probes) if tier != "tracepoint" else ()
+        if probes not in PROBE_SETS:
+            raise UsageError(f"no probe set '{probes}'; there is {', '.join(PROBE_SETS)}")
+        # Kprobe events cannot come and go while their watcher knows them by name.
+        self._adaptive = probes == "adaptive" and tier == "fentry"
+        light = probes == "light" or (probes == "adaptive" and not self._adaptive)
+        chosen = wanted("light" if light else probes)
+        self._probes = chosen if tier != "tracepoint" else ()
+        self._walkers: WalkerProbes | None = None
         self._bpf: Any = None
         self._cleanup = ExitStack()
         self._programs: list[int] = []
@@ -173,13 +182,38 @@ class BpfSource:
         if self.tier == "kprobe":
             self._kprobes = KprobeEvents(tracefs)
             self._cleanup.callback(self._kprobes.close)
-        for probe in self._probes:
-            if probe.hot and "UM_WITH_WALKERS" not in self._constants:
-                self._note(probe.meaning, probe.function, "-", f"lost: {probe.lost} (no BTF)")
-            else:
-                self._attach_probe(bcc, tracefs, probe)
+        self._attach_probes(bcc, tracefs, [probe for probe in self._probes if not probe.hot])
+        self._attach_walkers(bcc, tracefs)
         if self._kprobes:
             self._kprobes.watch()
+
+    def _attach_walkers(self, bcc: Any, tracefs: Tracefs) -> None:
+        hot = [probe for probe in self._probes if probe.hot]
+        if hot and "UM_WITH_WALKERS" not in self._constants:
+            for probe in hot:
+                self._note(probe.meaning, probe.function, "-", f"lost: {probe.lost} (no BTF)")
+        elif hot:
+            self._walkers = WalkerProbes(
+                attach=lambda: self._attach_probes(bcc, tracefs, hot),
+                detach=lambda: self._detach_probes(hot),
+                announce=self._announce_walkers,
+                adaptive=self._adaptive,
+            )
+
+    def _announce_walkers(self, watching: bool) -> None:
+        self._bpf[b"watching"][ctypes.c_int(0)] = ctypes.c_uint32(watching)
+
+    def _attach_probes(self, bcc: Any, tracefs: Tracefs, probes: Sequence[Probe]) -> None:
+        for probe in probes:
+            self._attach_probe(bcc, tracefs, probe)
+
+    def _detach_probes(self, probes: Sequence[Probe]) -> None:
+        for probe in probes:
+            for on_return in sides(probe, fentry=True):
+                name = _fentry_name(self._bpf, probe.function, on_return=on_return)
+                detach = self._bpf.detach_kretfunc if on_return else self._bpf.detach_kfunc
+                detach(fn_name=name)
+                self._programs.remove(self._bpf.funcs[name].fd)
 
     def _attach_probe(self, bcc: Any, tracefs: Tracefs, probe: Probe) -> None:
         try:
@@ -204,7 +238,9 @@ class BpfSource:
             self._programs.append(_attach_fentry(self._bpf, probe.function, on_return=on_return))
 
     def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
-        self._plan.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
+        line = {"meaning": meaning, "probe": probe, "how": how, "reason": reason}
+        if line not in self._plan:  # the walkers' probes come and go
+            self._plan.append(line)
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and drain both rings; None once closed."""
@@ -215,6 +251,8 @@ class BpfSource:
             time.sleep(timeout_s)
         # Events first: the name of an event is submitted before the event itself.
         drained = events.read()
+        if self._walkers:
+            self._walkers.look(drained)
         return EventBatch(drained, names.read())
 
     def losses(self) -> LossReport:

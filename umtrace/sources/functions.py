@@ -41,12 +41,15 @@ PROBES: tuple[Probe, ...] = (
     Probe("mntput", "walker's put", True, False, False, "the puts of path walkers", hot=True),
 )
 
-PROBE_SETS = ("full", "light")
+PROBE_SETS = ("full", "light", "adaptive")
 
 
 def wanted(probes: str) -> tuple[Probe, ...]:
-    """Return the probes of a set: ``light`` leaves out what a path walk would pay for."""
-    return tuple(p for p in PROBES if probes == "full" or not p.hot)
+    """Return the probes of a set: ``light`` leaves out what a path walk would pay for.
+
+    ``adaptive`` has them all; its hot ones are attached for a while when they are needed.
+    """
+    return tuple(p for p in PROBES if probes != "light" or not p.hot)
 
 
 def sides(probe: Probe, *, fentry: bool) -> Sequence[bool]:

@@ -1,0 +1,78 @@
+"""When the hot probes, those on path walks, are attached.
+
+Always with ``--probes full``. With ``adaptive`` only while something shows that path
+walkers matter: an umount was busy, or slow; and for a while after that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from umtrace.records.events import Array, Kind
+
+_EBUSY = 16
+_SLOW_NS = 100_000_000
+_STAY_S = 10.0
+
+
+class WalkerProbes:
+    """Attaches and detaches the walker probes; ``announce`` tells the programs which.
+
+    Parameters
+    ----------
+    attach, detach, announce : callable
+        What to do; ``announce`` is given whether walkers are watched.
+    adaptive : bool
+        False attaches at once and for good.
+    """
+
+    def __init__(
+        self,
+        *,
+        attach: Callable[[], object],
+        detach: Callable[[], object],
+        announce: Callable[[bool], None],
+        adaptive: bool,
+    ) -> None:
+        self._attach = attach
+        self._detach = detach
+        self._announce = announce
+        self._adaptive = adaptive
+        self._until = 0.0
+        self.watching = False
+        if not adaptive:
+            self._start()
+
+    def look(self, events: Array) -> None:
+        """Attach or detach, by what a batch of events shows."""
+        if not self._adaptive:
+            return
+        now = time.monotonic()
+        if _matters(events):
+            self._until = now + _STAY_S
+            if not self.watching:
+                self._start()
+        elif self.watching and now >= self._until:
+            self._announce(False)
+            self._detach()
+            self.watching = False
+
+    def _start(self) -> None:
+        self._attach()
+        self._announce(True)
+        self.watching = True
+
+
+def _matters(events: Array) -> bool:
+    exits = events[events["kind"] == Kind.EXIT]
+    if (exits["ret"] == -_EBUSY).any():
+        return True
+    waits = events[np.isin(events["kind"], (Kind.RCU, Kind.RCU_EXIT))]
+    if len(waits) < 2:  # noqa: PLR2004 - a pair
+        return False
+    order = np.argsort(waits["tid"], kind="stable")
+    tid, ts = waits["tid"][order], waits["ts_ns"][order].astype(np.int64)
+    return bool(((np.diff(ts) > _SLOW_NS) & (tid[1:] == tid[:-1])).any())
