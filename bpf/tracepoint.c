@@ -355,10 +355,11 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 	}
 #ifdef UM_FUNCTIONS
 	/*
-	 * cleanup_mnt is probed: the stack need not say where the shutdown ends. It could
-	 * not either where a kretprobe hides the callers from the unwinder.
+	 * cleanup_mnt and umount_tree are probed: the stack need not say where the shutdown
+	 * ends (a kretprobe hides the callers from the unwinder) nor that a namespace goes
+	 * down (its opener may be what is being preempted).
 	 */
-	if (task->phase == UM_LEAVING)
+	if (task->phase == UM_LEAVING || task->phase == UM_EXITING)
 		return;
 #endif
 	n = f ? um_stack(ctx, f) : -1;

@@ -1,6 +1,6 @@
 """The way the data flows, as code: the only module that knows the order of the stages.
 
-source → correlate → filter → (recording, present)
+source → correlate → filter → ebusy → (recording, present)
 """
 
 from __future__ import annotations
@@ -8,20 +8,31 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.ebusy.attempts import latest_end
+from umtrace.ebusy.counters import WalkCounters
+from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
+from umtrace.ebusy.live import EbusyStage, EbusyUpdate
+from umtrace.holders.worker import ScanWorker
 from umtrace.kernel.cgroups import Containers
 from umtrace.kernel.rcu import rcu_state
 from umtrace.recording import Meta, Recording, RecordingWriter, RepairReport
 from umtrace.recording import repair as recording_repair
+from umtrace.recording.rebuild import rebuild_locked
+from umtrace.recording.tables import EBUSY, HOLDERS
 from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
+from umtrace.records.events import EVENT_DTYPE, Array, EventBatch
+from umtrace.records.holders import HolderScan, scans_from_arrow, scans_to_arrow
 from umtrace.records.losses import LossReport
+from umtrace.records.windows import EbusyWindow, windows_to_arrow
 from umtrace.sources.base import Source
 from umtrace.sources.replay import ReplaySource
 from umtrace.sources.select import open_source
@@ -29,6 +40,9 @@ from umtrace.stats.filters import RowFilter
 
 TICK_S = 0.05
 FLUSH_S = 0.25  # what a kill -9 may take
+#: tiers whose events tell more of an EBUSY than the rows do
+CLUE_TIERS = frozenset({"fentry", "kprobe", "ftrace", "synthetic"})
+_ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,7 @@ class Tick:
     batch: EventBatch
     rows: pa.RecordBatch  #: completed and passed by the filter
     losses: LossReport  #: so far, all stages together
+    ebusy: EbusyUpdate = field(default_factory=EbusyUpdate)
 
 
 @dataclass(slots=True)
@@ -49,6 +64,8 @@ class Totals:
     incomplete: int = 0
     events: int = 0
     seconds: float = 0.0
+    windows: int = 0
+    spurious: int = 0
     losses: LossReport = field(default_factory=LossReport)
 
     def add(self, tick: Tick) -> None:
@@ -58,6 +75,8 @@ class Totals:
         self.failed += sum(1 for errno in rows.column("errno").to_pylist() if errno)
         self.incomplete += rows.num_rows - (rows.column("complete").true_count if rows else 0)
         self.events += len(tick.batch.events)
+        self.windows += len(tick.ebusy.windows)
+        self.spurious += sum(window.spurious is True for window in tick.ebusy.windows)
         self.losses = tick.losses
 
 
@@ -68,6 +87,7 @@ def stream(
     container_of: Callable[[int], str | None] = lambda _id: None,
     stop: Callable[[], bool] = lambda: False,
     tick_s: float = TICK_S,
+    ebusy: EbusyStage | None = None,
 ) -> Iterator[Tick]:
     """Drive an open source until it ends or ``stop()``; the last tick holds what was open.
 
@@ -78,6 +98,7 @@ def stream(
         clock_offset_ns=source.clock.offset_ns, tier=source.tier, container_of=container_of
     )
     row_filter = row_filter or RowFilter()
+    ebusy = ebusy or EbusyStage(offset_ns=source.clock.offset_ns)
     stopping = False
     while not stopping:
         stopping = stop()
@@ -85,9 +106,12 @@ def stream(
         if batch is None:
             break
         rows = row_filter.apply(correlator.feed(batch))
-        yield Tick(batch, rows, source.losses() + correlator.losses())
+        yield Tick(
+            batch, rows, source.losses() + correlator.losses(), ebusy.feed(rows, batch.events)
+        )
     rest = row_filter.apply(correlator.finish())
-    yield Tick(EventBatch(), rest, source.losses() + correlator.losses())
+    last = ebusy.feed(rest) + ebusy.finish()
+    yield Tick(EventBatch(), rest, source.losses() + correlator.losses(), last)
 
 
 def live(
@@ -96,11 +120,30 @@ def live(
     row_filter: RowFilter | None = None,
     stop: Callable[[], bool],
     on_ready: Callable[[], None] = lambda: None,
+    spurious_within_ns: int = SPURIOUS_WITHIN_NS,
 ) -> Iterator[Tick]:
     """Trace without recording: attach, call ``on_ready``, yield ticks, detach."""
-    with closing(open_source(tier)) as source, closing(Containers()) as containers:
+    with ExitStack() as stack:
+        source = stack.enter_context(closing(open_source(tier)))
+        containers = stack.enter_context(closing(Containers()))
+        ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
         on_ready()
-        yield from stream(source, row_filter=row_filter, container_of=containers, stop=stop)
+        yield from stream(
+            source, row_filter=row_filter, container_of=containers, stop=stop, ebusy=ebusy
+        )
+
+
+@contextmanager
+def _looking(clock: ClockPair, spurious_within_ns: int) -> Iterator[EbusyStage]:
+    """Make an EBUSY stage that looks for holders, on the clock of the rows."""
+
+    def now() -> int:
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC) + clock.offset_ns
+
+    with closing(ScanWorker(now)) as worker:
+        yield EbusyStage(
+            offset_ns=clock.offset_ns, scanner=worker, spurious_within_ns=spurious_within_ns
+        )
 
 
 def replay(path: Path, *, row_filter: RowFilter | None = None) -> Iterator[Tick]:
@@ -109,7 +152,13 @@ def replay(path: Path, *, row_filter: RowFilter | None = None) -> Iterator[Tick]
     recorded = RowFilter.from_dict(recording.meta.filters)
     with closing(ReplaySource(recording)) as source:
         source.open()
-        ticks = stream(source, row_filter=recorded, container_of=_recorded_containers(recording))
+        ebusy = EbusyStage(offset_ns=recording.meta.clock.offset_ns, recorded=_scans(recording))
+        ticks = stream(
+            source,
+            row_filter=recorded,
+            container_of=_recorded_containers(recording),
+            ebusy=ebusy,
+        )
         for tick in ticks:
             yield replace(tick, rows=(row_filter or RowFilter()).apply(tick.rows))
 
@@ -129,7 +178,65 @@ def repair(path: Path) -> RepairReport:
             yield row_filter.apply(correlator.feed(batch))
         yield row_filter.apply(correlator.finish())
 
-    return recording_repair(path, rows_again)
+    report = recording_repair(path, rows_again)
+    if report.changed:
+        rebuild_locked(path, EBUSY, _batched(ebusy_windows(path)))
+    return report
+
+
+def ebusy_windows(
+    path: Path,
+    *,
+    spurious_within_ns: int = SPURIOUS_WITHIN_NS,
+    row_filter: RowFilter | None = None,
+) -> Iterator[EbusyWindow]:
+    """Work out the EBUSY windows of a recording from its rows and the looks it recorded.
+
+    With the threshold it was recorded with, they are those of its ``ebusy`` table.
+    """
+    recording = Recording.open(path)
+    stage = EbusyStage(
+        offset_ns=recording.meta.clock.offset_ns,
+        recorded=_scans(recording),
+        spurious_within_ns=spurious_within_ns,
+    )
+    row_filter = row_filter or RowFilter()
+    for rows, events in _rows_with_events(recording):
+        yield from stage.feed(row_filter.apply(rows), events).windows
+    yield from stage.finish().windows
+
+
+def _rows_with_events(recording: Recording) -> Iterator[tuple[pa.RecordBatch, Array]]:
+    """Yield rows, each with the events up to its end; none where the tier has no clues in them."""
+    batches = recording.event_batches() if recording.meta.tier in CLUE_TIERS else iter(())
+    for whole in recording.batches("umounts"):
+        for rows in (whole.slice(at, _ROWS_AT_ONCE) for at in range(0, len(whole), _ROWS_AT_ONCE)):
+            until = latest_end(rows) - recording.meta.clock.offset_ns
+            events = [np.empty(0, EVENT_DTYPE)]
+            while not (events[-1].size and int(events[-1]["ts_ns"].max()) > until):
+                batch = next(batches, None)
+                if batch is None:
+                    break
+                events.append(batch.events)
+            yield rows, np.concatenate(events)
+
+
+def walk_counters(path: Path, *, row_filter: RowFilter | None = None) -> WalkCounters:
+    """Count the walkers that met a dying mount, over a whole recording."""
+    counters = WalkCounters()
+    for rows in Recording.open(path).batches("umounts"):
+        counters.add((row_filter or RowFilter()).apply(rows))
+    return counters
+
+
+def _scans(recording: Recording) -> Iterator[HolderScan]:
+    for rows in recording.batches(HOLDERS.name):
+        yield from scans_from_arrow(rows)
+
+
+def _batched(windows: Iterator[EbusyWindow]) -> Iterator[pa.RecordBatch]:
+    while some := list(islice(windows, 4096)):
+        yield windows_to_arrow(some)
 
 
 def _recorded_containers(recording: Recording) -> Callable[[int], str | None]:
@@ -147,6 +254,7 @@ def record(
     stop: Callable[[], bool],
     on_ready: Callable[[], None] = lambda: None,
     on_tick: Callable[[Totals], None] = lambda _totals: None,
+    spurious_within_ns: int = SPURIOUS_WITHIN_NS,
 ) -> Totals:
     """Record until ``stop()``; returns what was recorded.
 
@@ -169,8 +277,12 @@ def record(
         meta = replace(meta, extra={"rcu": rcu_state()})
         writer = stack.enter_context(RecordingWriter(path, meta, force=force))
         containers = stack.enter_context(closing(Containers()))
+        ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
         on_ready()
-        totals = _write_all(source, writer, containers, row_filter, stop, on_tick)
+        ticks = stream(
+            source, row_filter=row_filter, container_of=containers, stop=stop, ebusy=ebusy
+        )
+        totals = _write_all(ticks, writer, containers, on_tick)
         detach.close()
         _note_containers(writer, containers)
         writer.close(losses=totals.losses, clock=ClockPair.now())
@@ -185,16 +297,18 @@ def _check_writable(path: Path) -> None:
 
 
 def _write_all(
-    source: Source,
+    ticks: Iterator[Tick],
     writer: RecordingWriter,
     containers: Containers,
-    row_filter: RowFilter,
-    stop: Callable[[], bool],
     on_tick: Callable[[Totals], None],
 ) -> Totals:
     totals, began, flushed = Totals(), time.monotonic(), 0.0
-    for tick in stream(source, row_filter=row_filter, container_of=containers, stop=stop):
+    for tick in ticks:
         writer.write(tick.batch, tick.rows)
+        if tick.ebusy.scans:
+            writer.append(HOLDERS.name, scans_to_arrow(tick.ebusy.scans))
+        if tick.ebusy.windows:
+            writer.append(EBUSY.name, windows_to_arrow(tick.ebusy.windows))
         totals.add(tick)
         now = time.monotonic()
         totals.seconds = now - began

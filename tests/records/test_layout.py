@@ -22,7 +22,13 @@ from umtrace.sources.bpf_files import bpf_directory
 
 HEADER = bpf_directory() / "event.h"
 STRUCTS = {"um_event": EVENT_DTYPE, "um_name": NAME_DTYPE}
-ENUMS = {"um_origin": Origin, "um_on_stack": OnStack, "um_kind": Kind, "um_name_kind": NameKind, "um_loss": Loss}
+ENUMS = {
+    "um_origin": Origin,
+    "um_on_stack": OnStack,
+    "um_kind": Kind,
+    "um_name_kind": NameKind,
+    "um_loss": Loss,
+}
 PREFIX = {
     "um_origin": "UM_BY_",
     "um_on_stack": "UM_ON_",

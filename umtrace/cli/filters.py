@@ -75,6 +75,16 @@ _OPTIONS = (
         help="Outcome: EBUSY, 16, or ok.",
     ),
 )
+#: how soon a reference must be gone to count as that of a walker passing by
+spurious_option = click.option(
+    "--spurious-within",
+    "spurious_within_ns",
+    metavar="TIME",
+    default="10ms",
+    show_default=True,
+    callback=_parsed(parse_duration),
+    help="An EBUSY whose cause was gone by then is spurious.",
+)
 _NAMES = (
     "pid",
     "comm",

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from umtrace.cli.child import Child
-from umtrace.cli.filters import filter_options
+from umtrace.cli.filters import filter_options, spurious_option
 from umtrace.cli.live import StopSignals, tier_option
 from umtrace.present.progress import Progress
 from umtrace.stats.filters import RowFilter
@@ -26,6 +26,7 @@ from umtrace.stats.filters import RowFilter
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("--ready-fd", type=int, metavar="N", help="Write a line to N once attached.")
+@spurious_option
 @filter_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -38,6 +39,7 @@ def command(
     quiet: bool,
     ready_fd: int | None,
     command: tuple[str, ...],
+    spurious_within_ns: int,
     row_filter: RowFilter,
 ) -> None:
     """Record umounts until Ctrl-C, --duration, or the end of COMMAND.
@@ -66,6 +68,7 @@ def command(
             stop=lambda: deadline.passed or (child.done if command else signals.received > 0),
             on_ready=start,
             on_tick=progress.tick,
+            spurious_within_ns=spurious_within_ns,
         )
         progress.finish(path, totals)
         ctx.exit(child.wait() if command else 0)

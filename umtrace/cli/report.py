@@ -25,7 +25,9 @@ def command(recording: str, by: str, style: str, row_filter: RowFilter) -> None:
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
     rcu_kind, mntns.
     """
+    from umtrace import pipeline
     from umtrace.present import structured
+    from umtrace.present.ebusy import section_lines, totals
     from umtrace.present.heading import heading_of
     from umtrace.present.report import report_text
     from umtrace.present.terminal import complain, width_of, write
@@ -36,12 +38,19 @@ def command(recording: str, by: str, style: str, row_filter: RowFilter) -> None:
     summary = summarize_recording(opened, row_filter, by=key_list(by))
     heading = heading_of(opened, row_filter.describe())
     if style == "json":
-        text = structured.to_json(structured.report_dict(summary, heading))
+        whole = structured.report_dict(summary, heading)
+        found = list(pipeline.ebusy_windows(opened.path, row_filter=row_filter))
+        counters = pipeline.walk_counters(opened.path, row_filter=row_filter)
+        whole["ebusy"] = {"windows": totals(found), "counters": counters.to_dict()}
+        text = structured.to_json(whole)
     elif style == "csv":
         complain(heading.problems)
         text = structured.report_csv(summary)
     elif style == "markdown":
         text = structured.report_markdown(summary, heading)
     else:
-        text = report_text(summary, heading, width_of(sys.stdout))
+        found = list(pipeline.ebusy_windows(opened.path, row_filter=row_filter))
+        counters = pipeline.walk_counters(opened.path, row_filter=row_filter)
+        more = list(section_lines(found, counters)) if summary.total.count else []
+        text = report_text(summary, heading, width_of(sys.stdout), more)
     write(text, sys.stdout)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli.filters import filter_options
+from umtrace.cli.filters import filter_options, spurious_option
 from umtrace.cli.live import StopSignals, stdout_is_gone, tier_option
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
     from umtrace.pipeline import Tick
+    from umtrace.records.windows import EbusyWindow
 
 
 @click.command(
@@ -33,15 +34,21 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Print a recording's umounts instead of live ones.",
 )
+@spurious_option
 @filter_options
 def command(
     duration: float | None,
     tier: str,
     as_json: bool,
     recording: Path | None,
+    spurious_within_ns: int,
     row_filter: RowFilter,
 ) -> None:
-    """Print one line per umount as it happens, until Ctrl-C or --duration."""
+    """Print one line per umount as it happens, until Ctrl-C or --duration.
+
+    An EBUSY gets a second line once it is known who made the mount busy, and one when
+    it is over; with --json these have a key "event" with "ebusy-open" or "ebusy".
+    """
     from umtrace import pipeline
 
     end = time.monotonic() + duration if duration is not None else float("inf")
@@ -52,6 +59,7 @@ def command(
             ticks = pipeline.live(
                 tier,
                 row_filter=row_filter,
+                spurious_within_ns=spurious_within_ns,
                 stop=lambda: bool(signals.received or time.monotonic() >= end or stdout_is_gone()),
                 on_ready=lambda: click.echo("umtrace: tracing; Ctrl-C ends it", err=True),
             )
@@ -69,13 +77,26 @@ def _print(ticks: Iterator[Tick], *, as_json: bool) -> None:
         click.echo(lines.HEADER)
     for tick in ticks:
         losses = tick.losses
-        if not tick.rows.num_rows:
+        found = [(w, True) for w in tick.ebusy.windows] + [(w, False) for w in tick.ebusy.news]
+        if not tick.rows.num_rows and not found:
             continue
         if as_json:
             write_jsonl(sys.stdout.buffer, tick.rows.schema, [tick.rows])
         else:
             for row in lines.line_rows(tick.rows):
                 click.echo(lines.line(row, width))
+        for window, over in found:
+            _print_window(window, over=over, as_json=as_json)
         sys.stdout.flush()
     if losses is not None and losses.lost_anything:
         click.echo(f"umtrace: losses: {loss_text(losses)}", err=True)
+
+
+def _print_window(window: EbusyWindow, *, over: bool, as_json: bool) -> None:
+    from umtrace.present.ebusy import jsonl, window_line
+
+    if as_json:
+        event = {"event": "ebusy" if over else "ebusy-open"}
+        sys.stdout.buffer.write(jsonl(window, event).encode())
+    else:
+        click.echo(window_line(window, over=over))

@@ -22,6 +22,8 @@ class RunTotals(Protocol):
     incomplete: int
     events: int
     seconds: float
+    windows: int
+    spurious: int
     losses: LossReport
 
 
@@ -63,4 +65,7 @@ def _counts(totals: RunTotals) -> str:
         parts.append(f"{count(totals.failed)} failed")
     if totals.incomplete:
         parts.append(f"{count(totals.incomplete)} INCOMPLETE")
+    if totals.windows:
+        spurious = f" ({count(totals.spurious)} spurious)" if totals.spurious else ""
+        parts.append(plural(totals.windows, "EBUSY window") + spurious)
     return f"{', '.join(parts)} in {totals.seconds:.1f} s"

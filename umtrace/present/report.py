@@ -24,7 +24,9 @@ _DETAILED_GROUPS = 3
 _TABLE_GROUPS = 20
 
 
-def report_text(summary: Summary, heading: Heading, width: int = WIDTH) -> str:
+def report_text(
+    summary: Summary, heading: Heading, width: int = WIDTH, more: Sequence[str] = ()
+) -> str:
     """Return the report as plain text, ending in a newline.
 
     Parameters
@@ -33,8 +35,11 @@ def report_text(summary: Summary, heading: Heading, width: int = WIDTH) -> str:
         With latency and all phases; of no rows it says what to do.
     width : int
         Columns; 80 is what it is made for.
+    more : sequence of str
+        Lines of a section at the end.
     """
-    return render(_parts(summary, heading, width), width)
+    parts = _parts(summary, heading, width)
+    return render([*parts, *(Text(line) for line in ("", *more) if more)], width)
 
 
 def histogram_text(

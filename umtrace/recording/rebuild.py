@@ -7,6 +7,7 @@ of all chunks below NNNNN. What follows is housekeeping that can be repeated.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,6 +43,18 @@ def rebuild(
     layout.sync_directory(directory)
     finish_swaps(directory, kind.name)
     return written
+
+
+def rebuild_locked(directory: Path, kind: TableKind, rows: Iterable[pa.RecordBatch]) -> None:
+    """Replace all chunks of a table of a closed recording, unless somebody else works on it."""
+    lock = layout.acquire_lock(directory)
+    if lock is None:
+        return
+    try:
+        rebuild(directory, kind, rows, at_least=0)
+        finish_swaps(directory, kind.name)
+    finally:
+        os.close(lock)
 
 
 def _write(directory: Path, kind: TableKind, rows: Iterable[pa.RecordBatch], first: int) -> int:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from umtrace.records import windows
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE
+from umtrace.records.holders import SCAN_SCHEMA
 from umtrace.records.umounts import SCHEMA
 
 #: Schema metadata of a chunk: number of rows of its table that came before it.
@@ -79,7 +81,12 @@ UMOUNTS = TableKind(
     delta=("id", "t_start"),
 )
 
-TABLES: tuple[TableKind, ...] = (EVENTS, NAMES, UMOUNTS)
+#: Who was found holding a mount after an EBUSY: with the umount rows, these give the windows.
+HOLDERS = TableKind(name="holders", schema=SCAN_SCHEMA, time="begin")
+
+EBUSY = TableKind(name="ebusy", schema=windows.SCHEMA, time="begin", required=("class", "begin"))
+
+TABLES: tuple[TableKind, ...] = (EVENTS, NAMES, UMOUNTS, HOLDERS, EBUSY)
 
 
 def chunk_schema(kind: TableKind, first_row: int) -> pa.Schema:

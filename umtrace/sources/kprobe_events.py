@@ -21,7 +21,15 @@ from umtrace.records.errors import NoTierError, NotPermittedError
 
 MAXACTIVE = 4096  # KRETPROBE_MAXACTIVE_MAX
 _GROUP = re.compile(r"^[pr]\d*:(umtrace_(\d+))/(\S+)", re.MULTILINE)
-_WATCHER = 'cat >/dev/null; for e in "$@"; do echo "-:$e" >>"$0"; done'
+# Waits for the end of its input, that is of the tracer. The probes stay busy until the
+# kernel has let go of the tracer's descriptors, hence the retries.
+_WATCHER = """
+cat >/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	for event in "$@"; do echo "-:$event" >>"$0"; done
+	sleep 0.5
+done
+"""
 
 
 class KprobeEvents:

@@ -1,0 +1,72 @@
+"""Ground truth: real mounts, held in known ways, and what a recording says of them."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from umtrace.pipeline import ebusy_windows
+from umtrace.recording import Recording
+from umtrace.records.windows import windows_to_arrow
+
+SCRIPT = Path(__file__).parents[2] / "scripts/ebusy-matrix"
+
+
+@pytest.fixture(scope="module")
+def script():
+    loader = importlib.machinery.SourceFileLoader("ebusy_matrix", str(SCRIPT))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def recorded(script, tmp_path_factory):
+    scratch = tmp_path_factory.mktemp("matrix")
+    (scratch / "mnt").mkdir()
+    return script.record(str(scratch), scratch / "rec.umt"), scratch / "rec.umt"
+
+
+@pytest.mark.kernel
+@pytest.mark.slow
+def test_the_matrix(script, recorded):
+    truths, path = recorded
+    done = subprocess.run(
+        [sys.executable, "-m", "umtrace", "ebusy", str(path), "--json"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    windows = json.loads(done.stdout)["windows"]
+    assert script.wrongly_spurious(truths, windows) == []
+    by_name = {Path(window["path"]).name: window for window in windows}
+    for truth in truths:
+        window = by_name.get(truth["name"])
+        if truth["truth"] == "none":
+            assert window is None, truth
+        else:
+            assert window["class"] in {truth["truth"], "unknown"}, (truth, window["evidence"])
+            assert window["spurious"] in {not truth["held"], None}
+    surely = {"open-fd.0", "cwd.0", "chroot.0", "exe.0", "maps.0", "loop-backing.0", "submount.0"}
+    named = [name for name in surely if by_name[name]["spurious"] is False]
+    assert len(named) >= len(surely) - 2, "a loaded host looks late: two may be unknown"
+    transient = [t for t in truths if t["truth"] == "transient-ref" and "loop" in t["name"]]
+    right = [t for t in transient if by_name[t["name"]]["spurious"]]
+    assert len(right) >= 0.6 * len(transient)
+
+
+@pytest.mark.kernel
+@pytest.mark.slow
+def test_windows_of_the_recording_are_the_live_ones(recorded):
+    _truths, path = recorded
+    (live,) = list(Recording.open(path).batches("ebusy"))
+    again = windows_to_arrow(list(ebusy_windows(path)))
+    assert again.num_rows == live.num_rows
+    for name in live.schema.names:
+        assert again.column(name).to_pylist() == live.column(name).to_pylist(), name

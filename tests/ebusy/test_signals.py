@@ -1,0 +1,72 @@
+"""Clues out of events, as the function tiers emit them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.builders import Stream
+from umtrace.ebusy.signals import ClueReader
+from umtrace.records.clues import NO_CLUES, Check, Superblock, Walk
+from umtrace.records.events import FOREIGN, Kind
+
+UNKNOWN = 2**64 - 1
+DEV = (8 << 20) + 1
+
+
+def read(*steps):
+    """Read events given as (time, kind, fields)."""
+    stream = Stream()
+    for ts, kind, fields in steps:
+        stream.event(ts, 7, kind, comm=b"cat", **fields)
+    return ClueReader().read(stream.batch().events)
+
+
+@pytest.mark.parametrize(
+    ("fields", "site", "refcount", "mntns"),
+    [
+        ({"a": 3}, "refcount", 3, None),
+        ({"a": 2}, "copy", 2, None),
+        ({"a": 2, "b": 4026}, "copy", 2, 4026),
+        ({"a": UNKNOWN, "b": 4026}, "copy", None, 4026),
+        ({"a": UNKNOWN}, "unknown", None, None),
+    ],
+)
+def test_a_busy_check(fields, site, refcount, mntns):
+    clues = read((5, Kind.CHECKED, {"ret": 1, **fields}))
+    assert clues.checks == (Check(5, 7, 0, site, refcount, mntns),)
+
+
+def test_no_count_means_a_mount_below_once_counts_are_known_to_come():
+    counted = (4, Kind.CHECKED, {"ret": 0, "a": 2})
+    clues = read(counted, (5, Kind.CHECKED, {"ret": 1, "a": UNKNOWN}))
+    assert [check.site for check in clues.checks] == ["submount"]
+    late = read((3, Kind.CHECKED, {"ret": 1, "a": UNKNOWN}), counted)
+    assert [check.site for check in late.checks] == ["unknown"]
+
+
+def test_walkers():
+    clues = read(
+        (1, Kind.WALK, {"ret": 1, "cpu": FOREIGN}),
+        (2, Kind.WALK, {"ret": -1, "cpu": FOREIGN}),
+        (3, Kind.PUT, {"cpu": FOREIGN}),
+        (4, Kind.CLEANUP_EXIT, {"cpu": FOREIGN}),
+        (5, Kind.CLEANUP_EXIT, {}),
+    )
+    assert [walk.what for walk in clues.walks] == ["discounted", "must-put", "put"]
+    assert clues.final_puts == (Walk(4, 7, "cat", 0, "put"),)
+
+
+def test_superblocks_are_followed_from_the_first_that_is_shared():
+    clues = read(
+        (1, Kind.CLEANUP, {"a": 1, "b": DEV + 1}),
+        (2, Kind.CLEANUP, {"a": 2, "b": DEV}),
+        (3, Kind.CLEANUP, {"a": 1, "b": DEV, "cpu": FOREIGN}),
+    )
+    assert clues.superblocks == (Superblock(2, 7, "8:1", 2), Superblock(3, 7, "8:1", 1))
+
+
+def test_the_tracepoint_tier_has_none():
+    stream = Stream().umount(1, 1000)
+    assert ClueReader().read(stream.batch().events) is NO_CLUES
+    assert ClueReader().read(np.empty(0, stream.batch().events.dtype)) is NO_CLUES

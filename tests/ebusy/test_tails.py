@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.ebusy.streams import MS, busy, one, umount, windows_of
+from tests.stats.rows import T0_NS, batch_of
+from umtrace.ebusy.counters import WalkCounters
+from umtrace.ebusy.detector import EbusyDetector
+from umtrace.records.clues import Clues, Failure, Superblock, Walk
+
+
+def late(at, putter="other", tail_ms=4, **given):
+    return umount(
+        at, final_put=putter, final_put_comm="stat", tail_ns=int(tail_ms * MS), took_ms=1, **given
+    )
+
+
+@pytest.mark.parametrize("putter", ["other", "kworker"])
+def test_a_stolen_put_is_spurious_by_itself(putter):
+    window = one([late(0, putter)])
+    assert (window.klass, window.spurious) == ("stolen-put", True)
+    assert window.begin_ns == T0_NS + 1 * MS
+    assert window.duration_ns == 4 * MS
+    assert window.walkers[0].comm == "stat"
+
+
+def test_a_put_that_never_came():
+    window = one([late(0, "pending", 0)])
+    assert (window.klass, window.end_ns) == ("stolen-put", None)
+
+
+def test_a_lazy_tail_is_as_documented():
+    window = one([late(0, flags=2, mode="lazy")])
+    assert (window.klass, window.spurious, window.duration_ns) == ("lazy-tail", False, 4 * MS)
+
+
+def test_no_tail_no_window():
+    assert windows_of([umount(0, final_put="self", tail_ns=0), umount(1)]) == []
+    assert windows_of([umount(0, final_put="self", flags=2, mode="lazy", tail_ns=0)]) == []
+    assert windows_of([late(0, origin="ns-exit")]) == []
+
+
+def test_a_shared_superblock_names_the_namespaces():
+    row = umount(0)
+    clue = Superblock(T0_NS + 1000, row["tid"], "7:0", 2, (4026, 4027))
+    window = one([row], clues=Clues(superblocks=(clue,)))
+    assert (window.klass, window.spurious, window.dev) == ("shared-sb", False, "7:0")
+    assert [holder.mntns for holder in window.holders] == [4026, 4027]
+    assert window.end_ns is None
+
+
+def test_umounts_of_one_superblock_are_one_window_until_it_dies():
+    rows = [umount(n) for n in range(3)]
+    clues = [Superblock(T0_NS + n * MS + 1000, 100, "7:0", 3 - n) for n in range(3)]
+    detector = EbusyDetector()
+    found = detector.feed(batch_of(rows[:2]), clues=Clues(superblocks=tuple(clues[:2])))
+    assert found == []
+    (window,) = detector.feed(batch_of(rows[2:]), clues=Clues(superblocks=tuple(clues[2:])))
+    assert (window.klass, window.attempts) == ("shared-sb", 2)
+    assert window.end_ns == T0_NS + 2 * MS + 1000
+    assert detector.finish() == []
+
+
+def test_a_superblock_whose_copies_all_go_with_one_umount_is_not_shared():
+    counts = [Superblock(T0_NS + n, 100, "0:9", active) for n, active in enumerate((3, 2, 1))]
+    assert windows_of([umount(0)], clues=Clues(superblocks=tuple(counts))) == []
+
+
+def test_the_thief_is_named_by_task():
+    row = late(0)
+    put = Walk(T0_NS + 5 * MS, 55, "stat", 0xAB, "put")
+    walk = Walk(T0_NS + MS // 2, 55, "stat", 0xAB, "must-put")
+    window = one([row], clues=Clues(final_puts=(put,), walks=(walk,)))
+    assert [(w.tid, w.what) for w in window.walkers] == [(55, "put"), (55, "must-put")]
+
+
+def failure(at, **given):
+    values = {"path": None, "dev": "7:0", "syscall": "openat"} | given
+    return Failure(T0_NS + int(at * MS), 9, "mkfs", **values)
+
+
+def classes(windows):
+    return [(w.klass, w.spurious) for w in windows]
+
+
+def test_a_later_failure_is_tied_to_its_cause():
+    inside = Clues(failures=(failure(2),))
+    found = windows_of([late(0, dev="7:0")], clues=inside)
+    assert classes(found) == [("stolen-put", True), ("downstream", True)]
+    assert "mkfs (9) got EBUSY" in found[1].evidence[0]
+    assert found[1].umount_id == found[0].umount_id
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        failure(6),
+        failure(0.5),
+        failure(2, dev="7:1"),
+        failure(2, errno=13),
+        failure(2, path="/x", dev=None),
+    ],
+)
+def test_a_failure_elsewhere_is_not(other):
+    found = windows_of([late(0, dev="7:0")], clues=Clues(failures=(other,)))
+    assert classes(found) == [("stolen-put", True)]
+
+
+def test_a_failure_that_comes_after_its_window():
+    detector = EbusyDetector()
+    found = detector.feed(batch_of([late(0, flags=2, mode="lazy", dev="7:0")]))
+    found += detector.feed(batch_of([]), clues=Clues(failures=(failure(2),)))
+    assert classes(found) == [("lazy-tail", False), ("downstream", False)]
+
+
+def test_a_mkfs_inside_a_busy_window():
+    found = windows_of([busy(0), umount(300)], clues=Clues(failures=(failure(5, path="/mnt"),)))
+    assert classes(found) == [("unknown", None), ("downstream", None)]
+
+
+def test_the_counters_of_the_argument():
+    counters = WalkCounters()
+    counters.add(batch_of([umount(0), busy(1)]))
+    assert counters.to_dict() | {"umounts": 0} == dict.fromkeys(counters.to_dict()) | {"umounts": 0}
+    rows = [
+        umount(0, n_discounted=2, n_legitimized=1, final_put="self"),
+        umount(1, n_discounted=0, n_legitimized=0, final_put="other"),
+        umount(2, n_discounted=1, n_legitimized=0, final_put="other", mode="lazy"),
+    ]
+    counters.add(batch_of(rows))
+    assert (counters.umounts, counters.discounted, counters.met) == (4, 3, 2)
+    assert (counters.puts_known, counters.stolen, counters.must_put) == (2, 1, 1)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.ebusy.streams import MS, busy, fd_of, one, scan, umount, windows_of
+from tests.stats.rows import T0_NS
+from umtrace.records.clues import Check, Clues, Walk
+from umtrace.records.holders import Holder
+
+DETACH, EXPIRE, FORCE = 2, 4, 1
+
+
+def said(window):
+    return (window.klass, window.spurious)
+
+
+def test_a_retry_that_succeeds_at_once_is_evidence():
+    window = one([busy(0), busy(1), umount(2)])
+    assert said(window) == ("transient-ref", True)
+    assert window.attempts == 3
+    assert window.duration_ns == 2 * MS
+    assert window.cost_ns == 3 * MS // 10
+    assert (window.first_success_ns, window.first_success_bound) == (2 * MS, "upper")
+    assert "a plain umount succeeded 1.9 ms after the first EBUSY" in window.evidence[-1]
+
+
+@pytest.mark.parametrize("at", [12, 30, 1000])
+def test_a_retry_that_succeeds_late_is_none(at):
+    assert said(one([busy(0), umount(at)])) == ("unknown", None)
+
+
+def test_the_threshold_is_the_users():
+    rows = [busy(0), umount(50)]
+    assert said(one(rows, spurious_within_ns=60 * MS)) == ("transient-ref", True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "mode"), [(DETACH, "lazy"), (FORCE, "sync"), (DETACH | FORCE, "lazy")]
+)
+def test_a_lazy_or_forced_success_proves_nothing(flags, mode):
+    window = one([busy(0), umount(1, flags=flags, mode=mode)])
+    assert said(window) == ("unknown", None)
+    assert "proves nothing" in " ".join(window.evidence)
+
+
+def test_a_named_holder_makes_it_real():
+    first = busy(0)
+    window = one([first, umount(300)], scans=[scan(first, 40, fd_of())])
+    assert said(window) == ("held", False)
+    assert window.holders[0].comm == "nginx"
+    assert window.dev == "0:99"
+    assert "nginx (42): fd 3 at /mnt/x, at 8 of 8 looks" in window.evidence
+
+
+def test_who_was_missing_at_one_look_is_a_walker():
+    first = busy(0)
+    window = one([first, umount(300)], scans=[scan(first, 2, fd_of(seen=5))])
+    assert said(window) == ("unknown", None)
+    assert [(w.tid, w.what, w.count) for w in window.walkers] == [(42, "seen (fd)", 5)]
+
+
+def test_an_early_empty_look_and_a_success_are_evidence():
+    first = busy(0)
+    rows = [first, umount(300)]
+    assert said(one(rows, scans=[scan(first, 5)])) == ("transient-ref", True)
+    assert said(one(rows, scans=[scan(first, 40)])) == ("unknown", None)
+    assert said(one(rows, scans=[scan(first, 5, blind=("pid 1",))])) == ("unknown", None)
+    assert said(one([first], scans=[scan(first, 5)])) == ("unknown", None)
+
+
+def test_a_look_after_the_success_does_not_count():
+    first = busy(0)
+    window = one([first, umount(20)], scans=[scan(first, 40, mounted=False)])
+    assert said(window) == ("unknown", None)
+
+
+def test_a_mount_that_is_held_after_the_success_is_another_or_the_same():
+    """Something mounted over it may have been unmounted in its place."""
+    first = busy(0)
+    window = one([first, umount(2)], scans=[scan(first, 40, fd_of())])
+    assert said(window) == ("unknown", None)
+    same = busy(0, mount_id=5)
+    rows = [same, umount(2, mount_id=5)]
+    assert said(one(rows, scans=[scan(same, 40, fd_of())])) == ("transient-ref", True)
+
+
+def test_submount_and_copy_from_a_look():
+    first = busy(0)
+    below = Holder(kind="submount", detail="/mnt/below (tmpfs)")
+    assert said(one([first], scans=[scan(first, 40, below)])) == ("submount", False)
+    copy = fd_of(of="copy", mntns=99)
+    window = one([first], scans=[scan(first, 40, copy)])
+    assert said(window) == ("propagated-copy", False)
+    assert "mount namespace 99" in " ".join(window.evidence)
+    both = scan(first, 40, below, fd_of())
+    assert said(one([first], scans=[both])) == ("held", False)
+
+
+@pytest.mark.parametrize(
+    ("refcount", "klass", "spurious"),
+    [(None, "unknown", None), (2, "propagated-copy", False), (3, "unknown", None)],
+)
+def test_the_count_at_the_check(refcount, klass, spurious):
+    window = one([busy(0, refcount=refcount, tier="fentry")])
+    assert said(window) == (klass, spurious)
+    assert window.refcount == refcount
+
+
+@pytest.mark.parametrize(("site", "klass"), [("submount", "submount"), ("copy", "propagated-copy")])
+def test_the_check_itself(site, klass):
+    first = busy(0, tier="fentry")
+    check = Check(T0_NS + 10, first["tid"], 0xFF, site, 2, 4026)
+    window = one([first], clues=Clues(checks=(check,)))
+    assert (*said(window), window.errno_site) == (klass, False, site)
+
+
+def test_expire_is_never_spurious_and_eagain_is_no_window():
+    assert said(one([busy(0, flags=EXPIRE), umount(1)])) == ("expire", False)
+    assert windows_of([umount(0, 11, flags=EXPIRE), umount(1, flags=EXPIRE)]) == []
+
+
+def test_another_errno_ends_a_window_only_if_the_mount_is_gone():
+    gone = one([busy(0), umount(1, 22)])
+    assert said(gone) == ("unknown", None)
+    assert "errno 22" in " ".join(gone.evidence)
+    assert said(one([busy(0), umount(1, 1), umount(2)])) == ("transient-ref", True)
+
+
+def _walks(*steps, mnt=0xFF):
+    return tuple(
+        Walk(T0_NS + int(at * MS), tid, f"walker-{tid}", mnt, what) for at, tid, what in steps
+    )
+
+
+def _checked(first, count):
+    return Check(T0_NS + int(0.05 * MS), first["tid"], 0xFF, "refcount", count)
+
+
+def test_walkers_seen_to_go_are_evidence_without_a_retry():
+    first = busy(0, refcount=4, tier="fentry")
+    walks = _walks(
+        (-0.01, 5, "legitimized"), (0.02, 6, "legitimized"), (0.2, 5, "put"), (3, 6, "put")
+    )
+    window = one([first], clues=Clues(walks=walks, checks=(_checked(first, 4),)))
+    assert said(window) == ("transient-ref", True)
+    assert (window.first_success_ns, window.first_success_bound) == (3 * MS, "exact")
+    assert {walker.tid for walker in window.walkers} == {5, 6}
+    assert "walker-5 (5), walker-6 (6)" in window.evidence[-1]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [(-0.01, 5, "legitimized")],
+        [(-0.01, 5, "legitimized"), (200, 5, "put")],
+        [(-0.01, 5, "legitimized"), (-0.005, 5, "put")],
+        [(-0.01, 5, "discounted"), (0.2, 5, "put")],
+    ],
+)
+def test_walkers_not_seen_to_go_in_time_are_none(steps):
+    first = busy(0, refcount=3, tier="fentry")
+    clues = Clues(walks=_walks(*steps), checks=(_checked(first, 3),))
+    assert said(one([first], clues=clues)) == ("unknown", None)
+
+
+def test_other_mounts_walkers_do_not_count():
+    first = busy(0, refcount=3, tier="fentry")
+    walks = _walks((-0.01, 5, "legitimized"), (0.2, 5, "put"), mnt=0xEE)
+    clues = Clues(walks=walks, checks=(_checked(first, 3),))
+    assert said(one([first], clues=clues)) == ("unknown", None)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from umtrace.holders import looks, procfs
+from umtrace.holders.looks import LOOKS, look_again
+from umtrace.holders.procfs import Open
+
+
+@pytest.fixture
+def held(tmp_path):
+    with (tmp_path / "x").open("w") as file:
+        yield Open(os.getpid(), os.getpid(), "fd", str(tmp_path / "x"), file.fileno())
+
+
+def test_who_stays_is_seen_every_time(held):
+    (seen, of), other = look_again([held, None])
+    assert seen == of >= LOOKS - looks._MOST_FROZEN
+    assert other == (1, 1)
+
+
+def test_who_is_gone_is_missing(held):
+    gone = Open(held.pid, held.tid, "fd", "/elsewhere", held.fd)
+    assert look_again([gone]) == [(1, LOOKS)]
+
+
+def test_a_task_that_never_ran_between_the_looks_is_not_known(held, monkeypatch):
+    monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (True, 5))
+    assert look_again([held]) == [(1, 2)]
+    monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (True, None))
+    assert look_again([held]) == [(LOOKS, LOOKS)]
+
+
+def test_who_opens_and_closes_in_a_loop_is_missing_at_times(tmp_path):
+    (tmp_path / "x").touch()
+    code = f"import os\nwhile True: os.close(os.open({str(tmp_path / 'x')!r}, os.O_RDONLY))"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        found = None
+        while found is None:
+            files = procfs.files(process.pid)
+            found = next((f for f in files if f.path == str(tmp_path / "x")), None)
+        ((seen, of),) = look_again([found])
+        process.kill()
+    assert seen < of

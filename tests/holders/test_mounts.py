@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from umtrace.holders.mounts import MountTable, layers, parse
+
+TEXT = r"""
+22 1 254:0 / / rw - ext4 /dev/vda rw
+30 22 0:30 / /mnt rw shared:5 - tmpfs none rw
+31 30 0:31 / /mnt/a\040b rw shared:6 master:5 propagate_from:2 - tmpfs no\134ne rw
+32 22 0:32 / /over rw - overlay overlay rw,lowerdir=/l1:/l2,upperdir=/u\054x,workdir=/w,index=off
+33 22 0:33 / /over rw - tmpfs none rw
+nonsense
+34 22 0:34
+""".strip()
+
+
+@pytest.fixture
+def table():
+    return MountTable(parse(TEXT))
+
+
+def test_lines_become_mounts(table):
+    mount = table.at("/mnt/a b")
+    assert (mount.mnt_id, mount.parent, mount.dev, mount.source) == (31, 30, "0:31", "no\\ne")
+    assert (mount.peers, mount.master) == (6, 5)
+    assert len(table.mounts) == 5
+
+
+def test_the_topmost_mount_counts(table):
+    assert table.at("/over").mnt_id == 33
+    assert table.stacked("/over") == 2
+    assert table.holding("/mnt/a b/c/d").mnt_id == 31
+    assert table.holding("/mnt/a").mnt_id == 30
+    assert table.holding("/elsewhere").mnt_id == 22
+    assert table.at("/mnt/a") is None
+
+
+def test_families(table):
+    assert [m.mnt_id for m in table.children(table.at("/mnt"))] == [31]
+    assert table.parent(table.at("/mnt")).mnt_id == 22
+
+
+def test_overlay_layers(table):
+    expected = [("lower", "/l1"), ("lower", "/l2"), ("upper", "/u,x"), ("work", "/w")]
+    assert layers(table.mounts[32]) == expected
+    assert layers(table.mounts[33]) == []
+
+
+def test_our_own_table_has_a_root():
+    assert MountTable.of().at("/") is not None

@@ -1,0 +1,50 @@
+"""`umtrace why`: who keeps a mount busy right now."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+#: beside the codes of every command, 1 to 5, which mean that there is no answer
+EXIT_CODES = {"free": 0, "transient": 10, "held": 11, "superblock": 12, "unknown": 13}
+
+
+@click.command("why", epilog="Example: umtrace why /mnt/data; [ $? -eq 10 ] && umount /mnt/data")
+@click.argument("path", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+def command(path: str, as_json: bool) -> int:
+    """Say who keeps PATH busy: a mount point, a path in a mount, or a block device.
+
+    Looks at open files, working directories, programs and mapped files of all processes,
+    at swap, loop devices and overlay layers, at mounts below it, and at its copies and
+    other mounts of its superblock in every mount namespace. It umounts nothing. It reads
+    the mount table of one process per namespace, for a moment: not for a loop.
+
+    \b
+    Exit status:
+       0  free: umount would succeed
+      10  transient: somebody passed by; a retry would do
+      11  held: umount says EBUSY until the holders named let go
+      12  umount would succeed, but its superblock stays alive (its device busy)
+      13  unknown: nobody seen, but not all could be looked at (without root: most)
+    1 to 5 are errors, as for every command.
+    """  # noqa: D301
+    from umtrace.holders.inquiry import Inquiry
+    from umtrace.present.terminal import write
+    from umtrace.present.why import why_json, why_lines
+    from umtrace.records.errors import UsageError
+
+    try:
+        answer = Inquiry(path).answer()
+    except OSError as error:
+        raise UsageError(f"{error.filename or path}: {error.strerror}") from error
+    code = EXIT_CODES[answer.state]
+    if as_json:
+        write(why_json(answer, code), sys.stdout)
+    else:
+        write("".join(line + "\n" for line in why_lines(answer)), sys.stdout)
+        if os.geteuid() != 0 and answer.blind:
+            click.echo("umtrace: without root most processes cannot be looked at: sudo", err=True)
+    return code

@@ -1,0 +1,169 @@
+"""The rows that matter, out of batches in which hardly any does."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from umtrace.records.arrow import number, text
+
+MNT_FORCE = 1
+MNT_DETACH = 2
+MNT_EXPIRE = 4
+EBUSY = 16
+ENOENT = 2
+EINVAL = 22
+
+_BUSY = number(EBUSY, pa.int32())
+_NO_TIME = number(0, pa.int64())
+_PUT_LATE = text(["pending", "other", "kworker"])
+
+Key = tuple[object, ...]
+
+_COLUMNS = (
+    "id",
+    "t_start",
+    "latency_ns",
+    "errno",
+    "flags",
+    "origin",
+    "mode",
+    "path",
+    "dev",
+    "mount_id",
+    "mntns",
+    "pid",
+    "tid",
+    "comm",
+    "container",
+    "refcount",
+    "final_put",
+    "final_put_comm",
+    "tail_ns",
+    "tier",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One umount row, as Python values; ``t_start`` in ns. The names are those of the row."""
+
+    id: int
+    t_start: int
+    latency_ns: int | None
+    errno: int
+    flags: int | None
+    origin: str | None
+    mode: str | None
+    path: str | None
+    dev: str | None
+    mount_id: int | None
+    mntns: int | None
+    pid: int
+    tid: int
+    comm: str | None
+    container: str | None
+    refcount: int | None
+    final_put: str | None
+    final_put_comm: str | None
+    tail_ns: int | None
+    tier: str | None
+
+    @property
+    def end_ns(self) -> int:
+        """When it was back in user mode."""
+        return self.t_start + (self.latency_ns or 0)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it got EBUSY."""
+        return self.errno == EBUSY
+
+    @property
+    def proves_free(self) -> bool:
+        """Whether nobody can have held the mount: a plain umount succeeded."""
+        return self.errno == 0 and not (self.flags or 0) & (MNT_DETACH | MNT_FORCE)
+
+    @property
+    def is_the_end(self) -> bool:
+        """Whether the mount was gone after it, or before."""
+        return self.errno in {0, ENOENT, EINVAL}
+
+    @property
+    def expiring(self) -> bool:
+        """Whether it was an MNT_EXPIRE call."""
+        return bool((self.flags or 0) & MNT_EXPIRE)
+
+    @property
+    def key(self) -> Key:
+        """The mount as well as it is known: its id, or its path in a namespace."""
+        if self.mount_id is not None:
+            return ("mount", self.mount_id)
+        if self.path is None:
+            return ("task", self.tid)
+        path = posixpath.normpath(self.path)
+        return ("path", self.mntns, path, None if path.startswith("/") else self.pid)
+
+
+def attempts(rows: pa.RecordBatch) -> Iterator[tuple[Attempt, int]]:
+    """Yield the rows that are umount calls with a known outcome, in their order.
+
+    Each comes with the latest begin of the rows of the batch before it, 0 for the first.
+    """
+    latest = np.maximum.accumulate(_begins(rows)).tolist()
+    columns = (_plain(rows, name) for name in _COLUMNS)
+    for before, values in zip([0, *latest[:-1]], zip(*columns, strict=True), strict=True):
+        attempt = Attempt(*values)
+        if attempt.origin == "umount" and attempt.errno is not None and attempt.t_start is not None:
+            yield attempt, before
+
+
+def any_interesting(rows: pa.RecordBatch) -> bool:
+    """Whether a row begins or is a window by itself."""
+    late = pc.greater(rows.column("tail_ns"), _NO_TIME)
+    put = pc.is_in(rows.column("final_put"), _PUT_LATE)
+    return any_busy(rows) or any(pc.any(mask).as_py() for mask in (late, put))
+
+
+def any_busy(rows: pa.RecordBatch) -> bool:
+    """Whether a row says EBUSY."""
+    return bool(pc.any(pc.equal(rows.column("errno"), _BUSY)).as_py())
+
+
+def latest_begin(rows: pa.RecordBatch) -> int:
+    """Return when the latest of the rows began, ns; 0 for no rows."""
+    return int(_begins(rows).max(initial=0))
+
+
+def latest_end(rows: pa.RecordBatch) -> int:
+    """Return when the latest of the rows was over, its tail included, ns."""
+    ends = _begins(rows).copy()
+    for name in ("latency_ns", "tail_ns"):
+        ends += _numbers(rows.column(name))
+    return int(ends.max(initial=0))
+
+
+def _begins(rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    return _numbers(rows.column("t_start").cast(pa.int64()))
+
+
+def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
+    column = column.fill_null(_NO_TIME)
+    if not len(column):
+        return np.empty(0, np.int64)
+    return np.frombuffer(column.buffers()[1], np.int64, len(column), column.offset * 8)
+
+
+def _plain(rows: pa.RecordBatch, name: str) -> list[Any]:
+    column = rows.column(name)
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())  # to_pylist would import pandas
+    values: list[Any] = column.to_pylist()
+    return values

@@ -1,0 +1,88 @@
+"""Keeps the clues of the last moments until the row comes that they belong to."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeVar
+
+from umtrace.ebusy.attempts import Attempt
+from umtrace.ebusy.runs import Run
+from umtrace.records.clues import Check, Clues, Superblock, Walk
+
+_MOST_KEYS = 4096
+_MOST_EACH = 256
+_EARLIER_NS = 1_000_000_000
+
+_Clue = TypeVar("_Clue")
+
+
+class ClueStore:
+    """Bounded: 256 clues for each of the 4096 tasks or mounts that came last."""
+
+    def __init__(self, offset_ns: int) -> None:
+        self._offset = offset_ns
+        self._checks: dict[int, deque[Check]] = {}
+        self._walks: dict[int, deque[Walk]] = {}
+        self._superblocks: dict[int, deque[Superblock]] = {}
+        self._final_puts: dict[int, deque[Walk]] = {}
+
+    def add(self, clues: Clues) -> None:
+        """Take in what came with a batch."""
+        for check in clues.checks:
+            _keep(self._checks, check.tid, check)
+        for walk in clues.walks:
+            _keep(self._walks, walk.mnt, walk)
+        for put in clues.final_puts:
+            _keep(self._final_puts, put.ts_ns, put)
+
+    def add_superblock(self, superblock: Superblock) -> None:
+        """Keep what an umount leaves alive, until something else is said of it."""
+        if superblock.active > 1:
+            _keep(self._superblocks, superblock.tid, superblock)
+        else:
+            left = self._superblocks.pop(superblock.tid, ())
+            for other in left:
+                if other.dev != superblock.dev:
+                    _keep(self._superblocks, superblock.tid, other)
+
+    @property
+    def superblocks_wait(self) -> bool:
+        """Whether rows are needed that tell what became of a superblock."""
+        return bool(self._superblocks)
+
+    def check(self, run: Run, attempt: Attempt) -> None:
+        """Give a run the checks made inside an attempt."""
+        begin, end = attempt.t_start - self._offset, attempt.end_ns - self._offset
+        mine = [c for c in self._checks.pop(attempt.tid, ()) if begin <= c.ts_ns <= end]
+        run.checks += mine[: _MOST_EACH - len(run.checks)]
+        if run.mnt is None and mine:
+            run.mnt = next((c.mnt for c in mine if c.site != "copy"), None)
+
+    def walks_of(self, run: Run) -> list[Walk]:
+        """Return the walks of a run's mount from a second before it to its end."""
+        if run.mnt is None:
+            return []
+        begin = run.first.t_start - self._offset - _EARLIER_NS
+        end = run.end_ns - self._offset + (0 if run.over else _EARLIER_NS)
+        return [walk for walk in self._walks.get(run.mnt, ()) if begin <= walk.ts_ns <= end]
+
+    def thieves(self, attempt: Attempt) -> list[Walk]:
+        """Return the final put that ended an umount's tail, and the walks that led to it."""
+        at = attempt.end_ns + (attempt.tail_ns or 0) - self._offset
+        puts = self._final_puts.get(at, ())
+        walks = [w for put in puts for w in self._walks.get(put.mnt, ()) if w.what == "must-put"]
+        return [*puts, *walks]
+
+    def superblock_of(self, attempt: Attempt) -> Superblock | None:
+        """Return and forget what was counted last inside an umount."""
+        begin, end = attempt.t_start - self._offset, attempt.end_ns - self._offset
+        counted = self._superblocks.pop(attempt.tid, deque())
+        for later in (s for s in counted if s.ts_ns > end):
+            _keep(self._superblocks, attempt.tid, later)
+        return next((s for s in reversed(counted) if begin <= s.ts_ns <= end), None)
+
+
+def _keep(store: dict[int, deque[_Clue]], key: int, clue: _Clue) -> None:
+    store.setdefault(key, deque(maxlen=_MOST_EACH)).append(clue)
+    while len(store) > _MOST_KEYS:
+        del store[next(iter(store))]

@@ -1,0 +1,199 @@
+"""The stage: rows, scans and clues in, windows out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from itertools import islice
+
+import pyarrow as pa
+
+from umtrace.ebusy.attempts import Attempt, Key, any_interesting, attempts, latest_begin
+from umtrace.ebusy.clues import ClueStore
+from umtrace.ebusy.downstream import Downstream
+from umtrace.ebusy.runs import Run
+from umtrace.ebusy.shared import SharedSuperblocks
+from umtrace.ebusy.tails import tail_window
+from umtrace.ebusy.verdict import judge
+from umtrace.records.clues import NO_CLUES, Clues
+from umtrace.records.holders import HolderScan
+from umtrace.records.windows import EbusyWindow
+
+SPURIOUS_WITHIN_NS = 10_000_000
+#: an EBUSY this long after the last one of its mount begins a new window
+GAP_NS = 30_000_000_000
+MAX_OPEN = 4096
+_MOST_EARLY_SCANS = 65536
+
+
+class EbusyDetector:
+    """Feeds on row batches, yields windows; the same rows and scans give the same windows.
+
+    How the rows are cut into batches makes no difference, nor does when a scan comes, if
+    those to come are named in ``pending``.
+
+    Parameters
+    ----------
+    spurious_within_ns : int
+        How soon extra references must be gone to count as transient.
+    offset_ns : int
+        Wall clock less CLOCK_MONOTONIC, on which clues are.
+    """
+
+    def __init__(
+        self,
+        *,
+        spurious_within_ns: int = SPURIOUS_WITHIN_NS,
+        offset_ns: int = 0,
+        gap_ns: int = GAP_NS,
+        max_open: int = MAX_OPEN,
+    ) -> None:
+        self._within = spurious_within_ns
+        self._offset = offset_ns
+        self._gap = gap_ns
+        self._max_open = max_open
+        self._now = 0  # the latest begin of a row
+        self._open: dict[Key, Run] = {}
+        self._closed: deque[Run] = deque()  # waiting for their scans, in order of closing
+        self._scans: dict[int, HolderScan] = {}  # came before their row
+        self._awaited: dict[int, Run] = {}
+        self._clues = ClueStore(offset_ns)
+        self._downstream = Downstream(offset_ns)
+        self._shared = SharedSuperblocks(offset_ns)
+
+    def feed(
+        self,
+        rows: pa.RecordBatch,
+        *,
+        clues: Clues = NO_CLUES,
+        scans: Iterable[HolderScan] = (),
+        pending: Collection[int] = (),
+    ) -> list[EbusyWindow]:
+        """Take in one batch and return the windows that are over.
+
+        Parameters
+        ----------
+        rows : RecordBatch of ``records.umounts.SCHEMA``
+            In order of completion.
+        scans : iterable of HolderScan
+            Of rows of this batch, of earlier or later ones.
+        pending : collection of int
+            Ids of rows whose scan is still to come.
+        """
+        self._clues.add(clues)
+        for scan in scans:
+            self._add_scan(scan)
+        found = self._downstream.add_failures(clues.failures)
+        for superblock in clues.superblocks:
+            self._clues.add_superblock(superblock)
+            if superblock.active <= 1:
+                found += self._joined(self._shared.died(superblock))
+        for attempt, before in self._needed(rows):
+            self._now = max(self._now, before)
+            found += self._take(attempt, pending)
+        self._now = max(self._now, latest_begin(rows))
+        self._expire()
+        return found + self._settle()
+
+    def add_scans(self, scans: Iterable[HolderScan]) -> list[EbusyWindow]:
+        """Take in scans that came without rows; return the windows that waited for them."""
+        for scan in scans:
+            self._add_scan(scan)
+        return self._settle()
+
+    def finish(self) -> list[EbusyWindow]:
+        """Return the windows still open, and those whose scan never came."""
+        for run in list(self._open.values()):
+            self._close(run)
+        for run in self._closed:
+            run.awaited = 0
+        self._awaited.clear()
+        return self._settle() + self._joined(self._shared.finish())
+
+    def preview(self, limit: int = MAX_OPEN) -> list[EbusyWindow]:
+        """Return what is known now of the windows still open, at most ``limit`` of them."""
+        return [self._judge(run) for run in islice(self._open.values(), limit)]
+
+    @property
+    def n_open(self) -> int:
+        """Windows under way."""
+        return len(self._open)
+
+    def _needed(self, rows: pa.RecordBatch) -> Iterable[tuple[Attempt, int]]:
+        """Skip the batches that can neither begin nor end a window: nearly all."""
+        needed = self._open or self._clues.superblocks_wait or any_interesting(rows)
+        return attempts(rows) if rows.num_rows and needed else ()
+
+    def _take(self, attempt: Attempt, pending: Collection[int]) -> list[EbusyWindow]:
+        run = self._open.get(attempt.key)
+        if run is not None and max(self._now, attempt.t_start) - run.last.end_ns > self._gap:
+            self._close(run)
+            run = None
+        if attempt.busy:
+            self._busy(run, attempt, pending)
+        elif run is not None and attempt.is_the_end:
+            run.end_with(attempt)
+            self._close(run)
+        return self._tails(attempt) if attempt.errno == 0 else []
+
+    def _busy(self, run: Run | None, attempt: Attempt, pending: Collection[int]) -> None:
+        if run is None:
+            run = self._open[attempt.key] = Run.begun_by(attempt)
+            self._evict()
+        else:
+            run.add(attempt)
+        self._clues.check(run, attempt)
+        scan = self._scans.pop(attempt.id, None)
+        if scan is not None:
+            run.add_scan(scan)
+        elif attempt.id in pending:
+            run.awaited += 1
+            self._awaited[attempt.id] = run
+
+    def _tails(self, attempt: Attempt) -> list[EbusyWindow]:
+        window = tail_window(attempt, self._clues.thieves(attempt))
+        found = self._joined([window] if window is not None else [])
+        superblock = self._clues.superblock_of(attempt)
+        if superblock is not None:
+            found += self._joined(self._shared.left_alive(attempt, superblock))
+        return found
+
+    def _joined(self, windows: list[EbusyWindow]) -> list[EbusyWindow]:
+        """Return windows, each with the failures that fell into it."""
+        return [w for window in windows for w in (window, *self._downstream.add_window(window))]
+
+    def _add_scan(self, scan: HolderScan) -> None:
+        run = self._awaited.pop(scan.umount_id, None)
+        if run is not None:
+            run.awaited -= 1
+            run.add_scan(scan)
+            return
+        self._scans[scan.umount_id] = scan
+        if len(self._scans) > _MOST_EARLY_SCANS:
+            del self._scans[next(iter(self._scans))]
+
+    def _expire(self) -> None:
+        old = [r for r in self._open.values() if self._now - r.last.end_ns > self._gap]
+        for run in old:
+            self._close(run)
+
+    def _evict(self) -> None:
+        while len(self._open) > self._max_open:
+            run = next(iter(self._open.values()))
+            run.why_over = f"closed early: more than {self._max_open} mounts were busy"
+            self._close(run)
+
+    def _close(self, run: Run) -> None:
+        del self._open[run.key]
+        self._closed.append(run)
+
+    def _settle(self) -> list[EbusyWindow]:
+        """Judge what is closed, in that order, up to the first that still awaits a scan."""
+        found: list[EbusyWindow] = []
+        while self._closed and not self._closed[0].awaited:
+            found += self._joined([self._judge(self._closed.popleft())])
+        return found
+
+    def _judge(self, run: Run) -> EbusyWindow:
+        run.walks = self._clues.walks_of(run)
+        return judge(run, spurious_within_ns=self._within, offset_ns=self._offset)

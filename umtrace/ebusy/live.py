@@ -1,0 +1,114 @@
+"""The detector with a worker beside it that looks who holds what is busy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from umtrace.ebusy.attempts import any_busy, attempts
+from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS, EbusyDetector
+from umtrace.ebusy.signals import ClueReader
+from umtrace.records.clues import NO_CLUES
+from umtrace.records.events import Array
+from umtrace.records.holders import HolderScan, ScanRequest
+from umtrace.records.windows import EbusyWindow
+
+_POLL_S = 0.01
+_PATIENCE_S = 2.0
+
+
+class Scanner(Protocol):
+    """Looks for holders while the pipeline goes on (``holders.worker.ScanWorker``)."""
+
+    @property
+    def pending(self) -> Collection[int]:
+        """Ids of the rows that an answer is due for."""
+
+    def ask(self, requests: Sequence[ScanRequest]) -> None:
+        """Ask for scans."""
+
+    def answers(self) -> list[HolderScan]:
+        """Return the scans that have ended since the last call."""
+
+
+@dataclass(slots=True)
+class EbusyUpdate:
+    """What one batch of rows brought."""
+
+    windows: list[EbusyWindow] = field(default_factory=list)  #: that are over
+    scans: list[HolderScan] = field(default_factory=list)  #: that have ended
+    news: list[EbusyWindow] = field(default_factory=list)  #: open ones, first time or changed
+
+    def __add__(self, later: EbusyUpdate) -> EbusyUpdate:
+        """Return both."""
+        return EbusyUpdate(
+            self.windows + later.windows, self.scans + later.scans, self.news + later.news
+        )
+
+
+class EbusyStage:
+    """Rows in, windows out, looks taken in between.
+
+    ``recorded`` are the scans of a recording, in place of a scanner.
+    """
+
+    def __init__(
+        self,
+        *,
+        offset_ns: int = 0,
+        scanner: Scanner | None = None,
+        recorded: Iterable[HolderScan] = (),
+        spurious_within_ns: int = SPURIOUS_WITHIN_NS,
+    ) -> None:
+        self._detector = EbusyDetector(spurious_within_ns=spurious_within_ns, offset_ns=offset_ns)
+        self._detector.add_scans(recorded)
+        self._scanner = scanner
+        self._reader = ClueReader()
+        self._told: dict[int | None, str] = {}
+
+    def feed(self, rows: pa.RecordBatch, events: Array | None = None) -> EbusyUpdate:
+        """Take in the rows of one batch, and the events that came with them; never waits."""
+        clues = NO_CLUES if events is None else self._reader.read(events)
+        scans: list[HolderScan] = []
+        if self._scanner is not None:
+            if any_busy(rows):
+                self._scanner.ask(_requests(rows))
+            scans = self._scanner.answers()
+        pending = self._scanner.pending if self._scanner is not None else ()
+        windows = self._detector.feed(rows, clues=clues, scans=scans, pending=pending)
+        return EbusyUpdate(windows, scans, self._news(windows))
+
+    def finish(self) -> EbusyUpdate:
+        """Wait for the last scans, but not for ever; return the rest."""
+        scans: list[HolderScan] = []
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._scanner is not None and self._scanner.pending:
+            scans += self._scanner.answers()
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_POLL_S)
+        windows = self._detector.add_scans(scans) + self._detector.finish()
+        return EbusyUpdate(windows, scans)
+
+    def _news(self, over: list[EbusyWindow]) -> list[EbusyWindow]:
+        """Return the open windows whose verdict is new since the last call."""
+        for window in over:
+            self._told.pop(window.umount_id, None)
+        news = []
+        for window in self._detector.preview(limit=256):
+            if window.klass != "unknown" and self._told.get(window.umount_id) != window.klass:
+                self._told[window.umount_id] = window.klass
+                news.append(window)
+        return news
+
+
+def _requests(rows: pa.RecordBatch) -> list[ScanRequest]:
+    return [
+        ScanRequest(umount_id=a.id, path=a.path, mntns=a.mntns, pid=a.pid)
+        for a, _ in attempts(rows)
+        if a.busy and a.path is not None
+    ]

@@ -1,0 +1,79 @@
+"""A run: the EBUSYs of one mount and what ended them. Constant size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from umtrace.ebusy.attempts import Attempt, Key
+from umtrace.records.clues import Check, Walk
+from umtrace.records.holders import HolderScan
+
+_MOST_SCANS = 32
+
+
+@dataclass(slots=True)
+class Run:
+    """What happened to one mount from its first EBUSY on.
+
+    ``over`` is the attempt that ended it, which need not have succeeded; None where no
+    more came.
+    """
+
+    key: Key
+    first: Attempt
+    last: Attempt
+    over: Attempt | None = None
+    why_over: str = ""
+    attempts: int = 0
+    busy: int = 0
+    expiring: int = 0
+    cost_ns: int = 0
+    scans: list[HolderScan] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    walks: list[Walk] = field(default_factory=list)
+    mnt: int | None = None
+    awaited: int = 0  #: scans that are still to come
+
+    @classmethod
+    def begun_by(cls, attempt: Attempt) -> Run:
+        """Begin with an EBUSY."""
+        run = cls(attempt.key, attempt, attempt)
+        run.add(attempt)
+        return run
+
+    def add(self, attempt: Attempt) -> None:
+        """Count one call."""
+        self.attempts += 1
+        self.cost_ns += attempt.latency_ns or 0
+        self.expiring += attempt.expiring
+        if attempt.busy:
+            self.busy += 1
+            self.last = attempt
+
+    def end_with(self, attempt: Attempt) -> None:
+        """Close with the call that was not EBUSY any more."""
+        self.add(attempt)
+        self.over = attempt
+
+    def add_scan(self, scan: HolderScan) -> None:
+        """Keep what was found; a long run keeps the first ones."""
+        if len(self.scans) < _MOST_SCANS:
+            self.scans.append(scan)
+
+    @property
+    def success(self) -> Attempt | None:
+        """The plain umount that succeeded."""
+        return self.over if self.over is not None and self.over.proves_free else None
+
+    @property
+    def end_ns(self) -> int:
+        """Entry into the call that was not EBUSY any more, or the last EBUSY's end."""
+        return self.over.t_start if self.over is not None else self.last.end_ns
+
+    def timely_scans(self) -> list[HolderScan]:
+        """Return the scans made while the mount was as the EBUSYs had found it."""
+        return [s for s in self.scans if self.over is None or s.begin_ns < self.over.t_start]
+
+    def late_scans(self) -> list[HolderScan]:
+        """Return the scans made when the run was over already."""
+        return [s for s in self.scans if self.over is not None and s.begin_ns >= self.over.t_start]

@@ -1,0 +1,91 @@
+"""Superblocks that live on after an umount, through other mounts: one window for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from umtrace.ebusy.attempts import Attempt
+from umtrace.records.clues import Superblock
+from umtrace.records.holders import Holder
+from umtrace.records.windows import EbusyWindow
+
+_MOST = 4096
+
+
+@dataclass(slots=True)
+class _Alive:
+    first: Attempt
+    superblock: Superblock
+    umounts: int = 1
+    cost_ns: int = 0
+
+
+class SharedSuperblocks:
+    """Opens a window at the first umount that leaves a superblock alive, until it dies.
+
+    A host that unmounts a thousand bind mounts of one file system has one window.
+    """
+
+    def __init__(self, offset_ns: int) -> None:
+        self._offset = offset_ns
+        self._alive: dict[str, _Alive] = {}
+        self._dead: dict[str, Superblock] = {}  # rows come later than what happened in them
+
+    def left_alive(self, attempt: Attempt, superblock: Superblock) -> list[EbusyWindow]:
+        """Note an umount; return a window when it is over, or too many are open."""
+        death = self._dead.get(superblock.dev)
+        if death is not None and death.ts_ns > superblock.ts_ns:
+            over = self._alive.pop(superblock.dev, None) or _Alive(attempt, superblock)
+            return [_window(over, death.ts_ns + self._offset)]
+        known = self._alive.get(superblock.dev)
+        if known is None:
+            known = self._alive[superblock.dev] = _Alive(attempt, superblock)
+        else:
+            known.umounts += 1
+        known.cost_ns += attempt.latency_ns or 0
+        if len(self._alive) <= _MOST:
+            return []
+        return [_window(self._alive.pop(next(iter(self._alive))), None)]
+
+    def died(self, superblock: Superblock) -> list[EbusyWindow]:
+        """Return the window of a superblock whose last reference goes."""
+        self._dead[superblock.dev] = superblock
+        if len(self._dead) > _MOST:
+            del self._dead[next(iter(self._dead))]
+        known = self._alive.pop(superblock.dev, None)
+        return [_window(known, superblock.ts_ns + self._offset)] if known else []
+
+    def finish(self) -> list[EbusyWindow]:
+        """Return the windows of those that live on."""
+        rest, self._alive = self._alive, {}
+        return [_window(known, None) for known in rest.values()]
+
+
+def _window(known: _Alive, end_ns: int | None) -> EbusyWindow:
+    first, superblock = known.first, known.superblock
+    where = ", ".join(str(ns) for ns in superblock.mntns)
+    left = superblock.active - 1
+    facts = [f"after it the superblock of {superblock.dev} had {left} other references"]
+    if where:
+        facts.append(f"mounts of it remain in mount namespaces: {where}")
+    if known.umounts > 1:
+        facts.append(f"{known.umounts} umounts left it alive")
+    facts.append("it lives on" if end_ns is None else "then its last mount went")
+    return EbusyWindow(
+        klass="shared-sb",
+        spurious=False,
+        begin_ns=first.end_ns,
+        end_ns=None if end_ns is None else max(end_ns, first.end_ns),
+        path=first.path,
+        dev=superblock.dev,
+        umount_id=first.id,
+        holders=tuple(Holder(kind="mount", of="superblock", mntns=n) for n in superblock.mntns),
+        evidence=tuple(facts),
+        attempts=known.umounts,
+        cost_ns=known.cost_ns,
+        pid=first.pid,
+        comm=first.comm,
+        container=first.container,
+        mntns=first.mntns,
+        tier=first.tier,
+    )

@@ -1,0 +1,68 @@
+"""Windows after an umount that succeeded: it returned, and the file system lived on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from umtrace.ebusy.attempts import Attempt
+from umtrace.ebusy.facts import ms
+from umtrace.records.clues import Walk
+from umtrace.records.windows import EbusyWindow, Walker
+
+_MOST_WALKERS = 16
+_LATE = frozenset({"other", "kworker", "pending"})
+
+
+def tail_window(attempt: Attempt, thieves: Sequence[Walk] = ()) -> EbusyWindow | None:
+    """Return the window of a final put that came after the return; None where it did not.
+
+    ``thieves`` are the walkers seen to put it.
+    """
+    late = attempt.final_put in _LATE or bool(attempt.tail_ns and attempt.tail_ns > 0)
+    if attempt.errno != 0 or not late:
+        return None
+    stolen = attempt.mode == "sync"
+    if stolen and attempt.final_put not in _LATE:
+        return None
+    begin = attempt.end_ns
+    ended = attempt.tail_ns is not None and attempt.final_put != "pending"
+    putter = attempt.final_put_comm or attempt.final_put or "somebody"
+    walkers = tuple(Walker(tid=w.tid, comm=w.comm, what=w.what) for w in thieves[:_MOST_WALKERS])
+    if not walkers and attempt.final_put_comm:
+        walkers = (Walker(tid=0, comm=attempt.final_put_comm, what="put"),)
+    return _window(
+        attempt,
+        klass="stolen-put" if stolen else "lazy-tail",
+        spurious=stolen,
+        begin_ns=begin,
+        end_ns=begin + (attempt.tail_ns or 0) if ended else None,
+        walkers=walkers,
+        evidence=(_returned(stolen=stolen), _put_by(attempt, putter, ended=ended)),
+    )
+
+
+def _returned(*, stolen: bool) -> str:
+    if stolen:
+        return "umount returned 0, and its last reference was put by another task"
+    return "MNT_DETACH returned 0 while references were left, as documented"
+
+
+def _put_by(attempt: Attempt, putter: str, *, ended: bool) -> str:
+    if not ended:
+        return "the final put was not seen: the file system may still be alive"
+    return f"final put by {putter}, {ms(attempt.tail_ns or 0)} after the return"
+
+
+def _window(attempt: Attempt, **values: object) -> EbusyWindow:
+    shared = {
+        "path": attempt.path,
+        "dev": attempt.dev,
+        "umount_id": attempt.id,
+        "cost_ns": attempt.latency_ns,
+        "pid": attempt.pid,
+        "comm": attempt.comm,
+        "container": attempt.container,
+        "mntns": attempt.mntns,
+        "tier": attempt.tier,
+    }
+    return EbusyWindow(**{**shared, **values})  # type: ignore[arg-type]

@@ -1,0 +1,193 @@
+"""From a run to a window: its class, whether it was spurious, and why we say so.
+
+``spurious`` is true only where the extra references are known to have gone within
+``spurious_within_ns`` of the first EBUSY; false only with a holder named, or with the
+kernel's own reason; else it is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from umtrace.ebusy import facts
+from umtrace.ebusy.runs import Run
+from umtrace.ebusy.walkers import Departure, departure, run_walkers
+from umtrace.records.holders import Holder
+from umtrace.records.windows import EbusyWindow
+
+_PLAIN_COUNT = 2  # one for being mounted, one for umount's own path walk
+#: tiers that see the count at every busy check that makes one
+COUNTING_TIERS = frozenset({"fentry", "kprobe"})
+_MOST_FACTS = 16
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """What a run amounts to, and the sentences that say why."""
+
+    klass: str = "unknown"
+    spurious: bool | None = None
+    site: str | None = None
+    holders: tuple[Holder, ...] = ()
+    free_at_ns: int | None = None  #: when a retry would have succeeded
+    free_bound: str | None = None
+    evidence: list[str] = field(default_factory=list)
+
+
+Rule = Callable[[Run, Verdict, int], bool]
+
+
+def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWindow:
+    """Return the window of a run.
+
+    Parameters
+    ----------
+    offset_ns : int
+        Wall clock less CLOCK_MONOTONIC, on which clues are.
+    """
+    verdict = Verdict(evidence=facts.of_attempts(run))
+    gone = departure(run, offset_ns)
+    _note_free(run, verdict, gone)
+    rules: tuple[Rule, ...] = (_expire, _checked, _found, _counted, _quickly_free, _looked_free)
+    if not any(rule(run, verdict, spurious_within_ns) for rule in rules):
+        verdict.evidence += facts.of_nothing_found(run)
+    _walked(run, verdict, gone, spurious_within_ns)
+    return _window(run, verdict)
+
+
+def _expire(run: Run, verdict: Verdict, _within: int) -> bool:
+    if not run.expiring:
+        return False
+    verdict.klass, verdict.spurious, verdict.site = "expire", False, "expire"
+    verdict.evidence.append("MNT_EXPIRE: any reference at all is EBUSY, and no retry is meant")
+    verdict.holders = _staying(run)
+    return True
+
+
+def _checked(run: Run, verdict: Verdict, _within: int) -> bool:
+    """Go by the probe at the busy check: no count, or the count of a copy."""
+    check = next((c for c in run.checks if c.site in {"submount", "copy"}), None)
+    if check is None:
+        return False
+    verdict.spurious, verdict.site = False, check.site
+    verdict.klass = {"submount": "submount", "copy": "propagated-copy"}[check.site]
+    verdict.evidence.append(facts.of_check(check))
+    verdict.holders = _staying(run)
+    return True
+
+
+def _found(run: Run, verdict: Verdict, _within: int) -> bool:
+    """Go by who was there at every look."""
+    holders = _staying(run)
+    if not holders:
+        return False
+    own = [h for h in holders if h.of == "mount" and h.kind != "submount"]
+    below = [h for h in holders if h.kind == "submount"]
+    verdict.klass = "held" if own else "submount" if below else "propagated-copy"
+    verdict.site = {"held": "refcount", "submount": "submount"}.get(verdict.klass, "copy")
+    verdict.spurious, verdict.holders = False, holders
+    verdict.evidence += facts.of_holders(run, holders)
+    return True
+
+
+def _counted(run: Run, verdict: Verdict, _within: int) -> bool:
+    """Go by the row's own count, where it says that it was not this mount's."""
+    if run.first.tier not in COUNTING_TIERS or run.checks:
+        return False
+    if run.first.refcount is None:
+        verdict.evidence.append("the busy check made no count: maybe there was a mount below")
+        return False
+    if run.first.refcount > _PLAIN_COUNT:
+        return False
+    verdict.klass, verdict.site, verdict.spurious = "propagated-copy", "copy", False
+    verdict.evidence.append(
+        f"its own reference count was {run.first.refcount}, as it should be: "
+        "the count of a propagated copy was too high"
+    )
+    return True
+
+
+def _quickly_free(run: Run, verdict: Verdict, within: int) -> bool:
+    """Go by a plain umount that succeeded so soon that whoever it was had gone."""
+    success = run.success
+    if success is None or success.t_start - run.first.end_ns > within:
+        return False
+    return _transient(run, verdict, facts.of_success(run, within))
+
+
+def _looked_free(run: Run, verdict: Verdict, within: int) -> bool:
+    """Go by a look that found nobody, so soon that whoever it was had gone."""
+    if run.success is None:
+        return False
+    for scan in run.timely_scans():
+        if scan.complete and not scan.holders and scan.begin_ns - run.first.end_ns <= within:
+            return _transient(run, verdict, facts.of_empty_scan(run, scan))
+    return False
+
+
+def _transient(run: Run, verdict: Verdict, fact: str) -> bool:
+    verdict.site = "refcount"
+    verdict.evidence.append(fact)
+    if run.first.mount_id is None and any(h.stays for s in run.late_scans() for h in s.holders):
+        verdict.evidence.append(
+            "but a mount at this path is held after it: the success may be another mount's"
+        )
+        return True
+    verdict.klass, verdict.spurious = "transient-ref", True
+    return True
+
+
+def _walked(run: Run, verdict: Verdict, gone: Departure | None, within: int) -> None:
+    """Go by walkers that were seen to put every extra reference."""
+    if gone is None or verdict.spurious is not None:
+        return
+    left_ns = gone.at_ns - run.first.end_ns
+    verdict.evidence.append(facts.of_departure(gone, left_ns))
+    if left_ns <= within:
+        verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
+
+
+def _note_free(run: Run, verdict: Verdict, gone: Departure | None) -> None:
+    if gone is not None:
+        verdict.free_at_ns, verdict.free_bound = gone.at_ns, "exact"
+    elif run.success is not None:
+        verdict.free_at_ns, verdict.free_bound = run.success.t_start, "upper"
+
+
+def _staying(run: Run) -> tuple[Holder, ...]:
+    found: dict[tuple[object, ...], Holder] = {}
+    for scan in run.timely_scans():
+        for holder in scan.holders:
+            if holder.stays:
+                found.setdefault((holder.kind, holder.pid, holder.fd, holder.detail), holder)
+    return tuple(found.values())
+
+
+def _window(run: Run, verdict: Verdict) -> EbusyWindow:
+    first = run.first
+    seen_dev = next((s.dev for s in run.timely_scans() if s.dev), None)
+    free = None if verdict.free_at_ns is None else max(verdict.free_at_ns - first.t_start, 0)
+    return EbusyWindow(
+        klass=verdict.klass,
+        spurious=verdict.spurious,
+        begin_ns=first.t_start,
+        end_ns=max(run.end_ns, first.t_start),
+        path=first.path,
+        dev=first.dev or seen_dev,
+        umount_id=first.id,
+        errno_site=verdict.site,
+        refcount=first.refcount,
+        holders=verdict.holders,
+        walkers=run_walkers(run),
+        evidence=tuple(verdict.evidence[:_MOST_FACTS]),
+        attempts=run.attempts,
+        cost_ns=run.cost_ns,
+        first_success_ns=free,
+        first_success_bound=verdict.free_bound,
+        pid=first.pid,
+        comm=first.comm,
+        container=first.container,
+        mntns=first.mntns,
+        tier=first.tier,
+    )

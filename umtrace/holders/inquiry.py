@@ -1,0 +1,197 @@
+"""Who keeps a mount, or its superblock, busy right now: everything that can be asked."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from umtrace.holders import procfs
+from umtrace.holders.kernelrefs import kernel_files
+from umtrace.holders.looks import look_again
+from umtrace.holders.mounts import Mount, layers
+from umtrace.holders.namespaces import Namespaces
+from umtrace.holders.procfs import Open
+from umtrace.holders.statx import mount_and_dev
+from umtrace.holders.sweep import Sweep
+from umtrace.records.holders import Holder
+
+_BUDGET_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was found out about one path.
+
+    ``state`` is free, transient (somebody passed by), held, superblock (umount works, its
+    device stays busy), or unknown (nobody seen, but not everybody could be looked at).
+    """
+
+    path: str
+    dev: str
+    state: str
+    mount: Mount | None = None  #: None for a device
+    holders: tuple[Holder, ...] = ()
+    blind: tuple[str, ...] = ()
+    n_namespaces: int = 0
+
+
+class Inquiry:
+    """One question about one path; ``answer`` takes a second or so on a large host."""
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.realpath(path)
+        self._spaces = Namespaces.read()
+        self._mount, self._dev = self._subject()
+        self._copies = self._find_copies()
+        self._of: dict[int, str] = {}
+        for _, mount in self._spaces.mounts():
+            if mount.dev == self._dev:
+                self._of[mount.mnt_id] = "superblock"
+        self._of.update(dict.fromkeys(self._copies, "copy"))
+        if self._mount is not None:
+            self._of[self._mount.mnt_id] = "mount"
+
+    def answer(self) -> Answer:
+        """Look through everything."""
+        points = {m.point for _, m in self._spaces.mounts() if m.dev == self._dev}
+        sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=points)
+        found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._other_mounts()]
+        found += [(h, None) for h in self._kernel()]
+        for opened in sweep.everything():
+            if opened.pid != os.getpid() and (holder := self._holder(opened)) is not None:
+                found.append((holder, opened))
+        sweep.carried()
+        looked = look_again([opened for _, opened in found])
+        holders = [
+            replace(holder, seen=seen, looks=looks)
+            for (holder, _), (seen, looks) in zip(found, looked, strict=True)
+        ]
+        blind = list(sweep.blind)
+        if self._spaces.denied:
+            blind.append(f"mount namespaces of {self._spaces.denied} processes")
+        return Answer(
+            path=self._path,
+            dev=self._dev,
+            state=_state(holders, blind),
+            mount=self._mount,
+            holders=tuple(holders),
+            blind=tuple(blind),
+            n_namespaces=len(self._spaces.all),
+        )
+
+    def _subject(self) -> tuple[Mount | None, str]:
+        status = Path(self._path).stat()
+        if stat.S_ISBLK(status.st_mode):
+            return None, f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+        mount = self._spaces.own_table.holding(self._path)
+        if mount is None:
+            raise FileNotFoundError(2, "no mount of this namespace holds it", self._path)
+        return mount, mount.dev
+
+    def _find_copies(self) -> list[int]:
+        """Return the ids of the mounts that umount would take along."""
+        mount = self._mount
+        parent = self._spaces.own_table.parent(mount) if mount else None
+        if mount is None or parent is None or parent.peers is None:
+            return []
+        copies = []
+        for space, other in self._spaces.mounts():
+            above = space.table.parent(other)
+            same = other.dev == mount.dev and other.root == mount.root
+            if same and above is not None and parent.peers in {above.peers, above.master}:
+                copies.append(other.mnt_id)
+        return copies
+
+    def _other_mounts(self) -> Iterator[Holder]:
+        for space, mount in self._spaces.mounts():
+            of = self._of.get(mount.mnt_id)
+            if of == "superblock":
+                yield self._mount_holder("mount", "superblock", space.inode, space.pid, mount)
+            for role, path in layers(mount):
+                below = space.table.holding(path)
+                if below is not None and below.dev == self._dev:
+                    holder = self._mount_holder("overlay", "superblock", space.inode, 0, mount)
+                    yield replace(holder, detail=f"{role} layer {path} of {mount.point}")
+            if of in {"mount", "copy"}:
+                for child in space.table.children(mount):
+                    if child.mnt_id not in self._of or of == "mount":
+                        yield self._mount_holder("submount", of, space.inode, space.pid, child)
+
+    def _mount_holder(self, kind: str, of: str, inode: int, pid: int, mount: Mount) -> Holder:
+        inside = pid if pid and inode != self._spaces.own else None
+        return Holder(
+            kind=kind,
+            of=of,
+            pid=inside,
+            comm=procfs.comm(inside) if inside else None,
+            detail=mount.point,
+            mnt_id=mount.mnt_id,
+            mntns=inode,
+            match="mount-id",
+        )
+
+    def _kernel(self) -> Iterator[Holder]:
+        for kind, path, by in kernel_files():
+            mount = self._spaces.own_table.holding(procfs.undeleted(path))
+            if mount is not None and mount.mnt_id in self._of:
+                of = self._of[mount.mnt_id]
+                yield Holder(kind=kind, of=of, comm=by, detail=path, match="path")
+        above = Path("/sys/dev/block", self._dev, "holders")
+        for device in sorted(above.iterdir()) if above.is_dir() else ():
+            yield Holder(
+                kind="device", of="superblock", comm=f"/dev/{device.name}", detail=self._dev
+            )
+
+    def _holder(self, opened: Open) -> Holder | None:
+        if not opened.path.startswith("/"):
+            return None
+        mnt_id, dev = self._behind(opened)
+        of = self._of.get(mnt_id or 0)
+        if of is None and dev == self._dev:
+            of = "superblock"  # through a mount that is in no namespace any more
+        if of is None:
+            return None
+        return Holder(
+            kind=opened.kind,
+            of=of,
+            pid=opened.pid,
+            tid=opened.tid,
+            comm=procfs.comm(opened.pid, opened.tid),
+            fd=opened.fd,
+            detail=opened.path,
+            mnt_id=mnt_id,
+            mntns=procfs.mntns(opened.pid),
+            match="mount-id" if mnt_id in self._of else "dev",
+        )
+
+    def _behind(self, opened: Open) -> tuple[int | None, str | None]:
+        """Return the mount and, where the mount is not known, the device of something open."""
+        if opened.kind == "maps":
+            space = self._spaces.all.get(procfs.mntns(opened.pid) or 0)
+            mount = space.table.holding(procfs.undeleted(opened.path)) if space else None
+            return (mount.mnt_id, mount.dev) if mount else (None, None)
+        mnt_id = procfs.mount_id(opened) if opened.kind == "fd" else None
+        if mnt_id is not None and self._known(mnt_id):
+            return mnt_id, None
+        try:
+            return mount_and_dev(opened.link)
+        except OSError:
+            return mnt_id, None
+
+    def _known(self, mnt_id: int) -> bool:
+        return any(mnt_id in space.table.mounts for space in self._spaces.all.values())
+
+
+def _state(holders: list[Holder], blind: list[str]) -> str:
+    busy = [holder for holder in holders if holder.of in {"mount", "copy"}]
+    if any(holder.stays for holder in busy):
+        return "held"
+    if blind:
+        return "unknown"
+    if busy:
+        return "transient"
+    return "superblock" if any(holder.stays for holder in holders) else "free"

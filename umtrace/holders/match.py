@@ -1,0 +1,72 @@
+"""Decides whether something open keeps a target busy, and how sure that is."""
+
+from __future__ import annotations
+
+from umtrace.holders import procfs
+from umtrace.holders.procfs import Open
+from umtrace.holders.target import Target
+from umtrace.records.holders import Holder
+
+
+class Matcher:
+    """Compares what processes have open with the targets; asks about matches only."""
+
+    def __init__(self, targets: list[Target], own_mntns: int | None) -> None:
+        self._targets = targets
+        self._own = own_mntns
+        self._namespaces: dict[int, int | None] = {}
+
+    def holders(self, opened: Open) -> list[tuple[Target, Holder]]:
+        """Return the targets that this keeps busy; empty for nearly everything."""
+        path = procfs.undeleted(opened.path)
+        if not path.startswith("/"):
+            return []
+        named = (target for target in self._targets if target.covers(path))
+        return [(t, h) for t in named if (h := self._holder(t, opened, path)) is not None]
+
+    def _holder(self, target: Target, opened: Open, path: str) -> Holder | None:
+        if target.table is None:
+            same = self._namespace(opened.pid) == target.request.mntns
+            return self._found(opened, "mount", "path+namespace") if same else None
+        if target.mount is None:
+            return None
+        if opened.kind == "fd":
+            return self._by_id(target, opened)
+        if self._namespace(opened.pid) != self._own:
+            return self._copy(target, opened)
+        inside = target.table.holding(path) is target.mount
+        return self._found(opened, "mount", "path") if inside else None
+
+    def _by_id(self, target: Target, opened: Open) -> Holder | None:
+        number = procfs.mount_id(opened)
+        if target.mount is not None and number == target.mount.mnt_id:
+            return self._found(opened, "mount", "mount-id", number)
+        if number is None or (target.table and number in target.table.mounts):
+            return None  # below it, or hidden by it
+        if self._namespace(opened.pid) == self._own:
+            return None  # a mount that is in no namespace any more
+        return self._copy(target, opened, number)
+
+    def _copy(self, target: Target, opened: Open, number: int | None = None) -> Holder | None:
+        if not target.copies_possible:
+            return None
+        return self._found(opened, "copy", "path", number)
+
+    def _found(self, opened: Open, of: str, match: str, number: int | None = None) -> Holder:
+        return Holder(
+            kind=opened.kind,
+            of=of,
+            pid=opened.pid,
+            tid=opened.tid,
+            comm=procfs.comm(opened.pid, opened.tid),
+            fd=opened.fd,
+            detail=opened.path,
+            mnt_id=number,
+            mntns=self._namespace(opened.pid),
+            match=match,
+        )
+
+    def _namespace(self, pid: int) -> int | None:
+        if pid not in self._namespaces:
+            self._namespaces[pid] = procfs.mntns(pid)
+        return self._namespaces[pid]

@@ -1,0 +1,119 @@
+"""Mounts as /proc/PID/mountinfo lists them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+_FIXED_FIELDS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One line; ``peers`` and ``master`` are peer group numbers."""
+
+    mnt_id: int
+    parent: int
+    dev: str
+    root: str
+    point: str
+    fstype: str
+    source: str
+    options: str
+    peers: int | None = None
+    master: int | None = None
+
+
+class MountTable:
+    """The mounts of one namespace, in the order of the file: later ones lie on top."""
+
+    def __init__(self, mounts: Iterable[Mount]) -> None:
+        self.mounts = {mount.mnt_id: mount for mount in mounts}
+        self._by_point: dict[str, list[Mount]] = {}
+        for mount in self.mounts.values():
+            self._by_point.setdefault(mount.point, []).append(mount)
+
+    @classmethod
+    def of(cls, pid: int | str = "self") -> MountTable:
+        """Read a process's table; OSError when that is not possible.
+
+        Never for another process while tracing: the open file pins its namespace, and
+        its close may have to take that namespace down.
+        """
+        text = Path(f"/proc/{pid}/mountinfo").read_text(errors="surrogateescape")
+        return cls(parse(text))
+
+    def at(self, point: str) -> Mount | None:
+        """Return the topmost mount at this mount point."""
+        found = self._by_point.get(point)
+        return found[-1] if found else None
+
+    def stacked(self, point: str) -> int:
+        """Return how many mounts lie at this mount point."""
+        return len(self._by_point.get(point, ()))
+
+    def holding(self, path: str) -> Mount | None:
+        """Return the topmost mount in which a path lies."""
+        while True:
+            mount = self.at(path)
+            if mount is not None or path in {"/", ""}:
+                return mount
+            path = posixpath.dirname(path)
+
+    def children(self, mount: Mount) -> list[Mount]:
+        """Return the mounts on top of directories of this one."""
+        return [m for m in self.mounts.values() if m.parent == mount.mnt_id and m is not mount]
+
+    def parent(self, mount: Mount) -> Mount | None:
+        """Return the mount it is mounted on."""
+        return self.mounts.get(mount.parent)
+
+
+def parse(text: str) -> Iterator[Mount]:
+    """Yield the mounts of a mountinfo text; a line that makes no sense is left out."""
+    for line in text.splitlines():
+        head, found, tail = line.partition(" - ")
+        fields, rest = head.split(" "), tail.split(" ")
+        if not found or len(fields) < _FIXED_FIELDS or not rest:
+            continue
+        groups = dict(tag.partition(":")[::2] for tag in fields[_FIXED_FIELDS:])
+        fstype, source, options = (*rest, "", "")[:3]
+        yield Mount(
+            mnt_id=int(fields[0]),
+            parent=int(fields[1]),
+            dev=fields[2],
+            root=unescape(fields[3]),
+            point=unescape(fields[4]),
+            fstype=fstype,
+            source=unescape(source),
+            options=options,
+            peers=_number(groups.get("shared")),
+            master=_number(groups.get("master")),
+        )
+
+
+def unescape(text: str) -> str:
+    r"""Return text with the kernel's octal escapes (``\040`` for a blank) undone."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
+
+
+def layers(mount: Mount) -> list[tuple[str, str]]:
+    """Return (role, path) of an overlay's lower, upper and work directories."""
+    if mount.fstype != "overlay":
+        return []
+    found = []
+    for option in mount.options.split(","):
+        name, _, value = option.partition("=")
+        role = name.rstrip("+").removesuffix("dir")
+        if name.rstrip("+") in {"lowerdir", "upperdir", "workdir", "datadir"}:
+            paths = value.split(":") if role in {"lower", "data"} else [value]
+            found += [(role, unescape(path)) for path in paths if path]
+    return found
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None

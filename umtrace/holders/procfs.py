@@ -1,0 +1,170 @@
+"""What /proc tells of a process without opening anything it has open.
+
+readlink(2) of /proc/PID/fd/N takes a reference on what is open there for about a
+microsecond. That cannot make a mount busy that nobody holds: the reference is taken
+through one that the process holds itself. Never read here: /proc/PID/mountinfo, mounts
+and mountstats, which pin a whole namespace for as long as they are open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+_PROC = "/proc"
+LINKS = ("cwd", "root", "exe")
+_DELETED = " (deleted)"
+INIT_PID_NS = 0xEFFFFFFC  # PROC_PID_INIT_INO
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Something a task keeps open, and where: ``fd`` is None for cwd, root, exe, maps."""
+
+    pid: int
+    tid: int
+    kind: str
+    path: str
+    fd: int | None = None
+
+    @property
+    def link(self) -> str:
+        """The link in /proc that names it."""
+        task = f"{_PROC}/{self.pid}"
+        if self.tid != self.pid:
+            task += f"/task/{self.tid}"
+        return f"{task}/fd/{self.fd}" if self.kind == "fd" else f"{task}/{self.kind}"
+
+    def still(self) -> bool:
+        """Whether the task has it open now."""
+        if self.kind == "maps":
+            return any(path == self.path for path in mapped(self.pid, self.path))
+        return _readlink(self.link) == self.path
+
+
+def pids() -> list[int]:
+    """Return the processes that can be seen, the newest first."""
+    return sorted((int(name) for name in os.listdir(_PROC) if name.isdigit()), reverse=True)  # noqa: PTH208
+
+
+def links(pid: int, tid: int | None = None) -> Iterator[Open]:
+    """Yield cwd, root and executable; nothing for a kernel thread or a process gone.
+
+    PermissionError when the process belongs to another user.
+    """
+    task = f"{_PROC}/{pid}" if tid is None else f"{_PROC}/{pid}/task/{tid}"
+    for kind in LINKS if tid is None else LINKS[:2]:
+        path = _read_or_raise(f"{task}/{kind}")
+        if path:
+            yield Open(pid, tid or pid, kind, path)
+
+
+def files(pid: int, tid: int | None = None) -> Iterator[Open]:
+    """Yield the open files; PermissionError when the process belongs to another user."""
+    task = f"{_PROC}/{pid}" if tid is None else f"{_PROC}/{pid}/task/{tid}"
+    try:
+        numbers = os.listdir(f"{task}/fd")  # noqa: PTH208
+    except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
+        return
+    for number in numbers:
+        path = _readlink(f"{task}/fd/{number}")
+        if path:
+            yield Open(pid, tid or pid, "fd", path, int(number))
+
+
+def threads(pid: int) -> list[int]:
+    """Return the threads of a process other than its first."""
+    try:
+        if os.stat(f"{_PROC}/{pid}/task").st_nlink <= 3:  # noqa: PLR2004, PTH116  2 and one a thread
+            return []
+        return [tid for name in os.listdir(f"{_PROC}/{pid}/task") if (tid := int(name)) != pid]  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def mapped(pid: int, prefix: str) -> set[str]:
+    """Return the mapped files whose path begins so."""
+    wanted = os.fsencode(prefix)
+    try:
+        with open(f"{_PROC}/{pid}/maps", "rb") as maps:  # noqa: PTH123
+            data = maps.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    if wanted not in data:
+        return set()
+    lines = (line.split(maxsplit=5) for line in data.splitlines())
+    names = {fields[5] for fields in lines if len(fields) > 5}  # noqa: PLR2004
+    return {os.fsdecode(name) for name in names if name.startswith(wanted)}
+
+
+def mount_id(opened: Open) -> int | None:
+    """Return the id of the mount an open file was opened through; None when not told."""
+    text = fdinfo(opened)
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name == "mnt_id":
+            return int(value)
+    return None
+
+
+def fdinfo(opened: Open) -> str:
+    """Return what the kernel tells of an open file; empty when it is gone."""
+    with suppress(OSError), open(opened.link.replace("/fd/", "/fdinfo/")) as info:  # noqa: PTH123
+        return info.read()
+    return ""
+
+
+def comm(pid: int, tid: int | None = None) -> str | None:
+    """Return the name of a task."""
+    task = f"{_PROC}/{pid}/task/{tid or pid}/comm"
+    with suppress(OSError), open(task, errors="replace") as file:  # noqa: PTH123
+        return file.read().rstrip("\n")
+    return None
+
+
+def running(pid: int, tid: int) -> tuple[bool, int | None]:
+    """Return whether a task runs or waits for a CPU, and how long it has run, ns.
+
+    The time is None where the kernel does not count it.
+    """
+    task = f"{_PROC}/{pid}/task/{tid}"
+    with suppress(OSError, ValueError, IndexError):
+        with open(f"{task}/stat") as stat, open(f"{task}/schedstat") as times:  # noqa: PTH123
+            state = stat.read().rpartition(")")[2].split()[0]
+            return state == "R", int(times.read().split()[0]) or None
+    return False, None
+
+
+def mntns(pid: int | str) -> int | None:
+    """Return the inode number of a process's mount namespace.
+
+    Pins the namespace for about a microsecond: asked only of who was found to hold.
+    """
+    name = _readlink(f"{_PROC}/{pid}/ns/mnt")
+    number = name[name.find("[") + 1 : -1] if name else ""
+    return int(number) if number.isdigit() else None
+
+
+def sees_all_processes() -> bool:
+    """Whether /proc is that of the initial pid namespace."""
+    return _readlink(f"{_PROC}/self/ns/pid") == f"pid:[{INIT_PID_NS}]"
+
+
+def undeleted(path: str) -> str:
+    """Return the path of a link without the mark of a file that was removed."""
+    return path.removesuffix(_DELETED)
+
+
+def _readlink(link: str) -> str | None:
+    with suppress(OSError):
+        return os.readlink(link)  # noqa: PTH115
+    return None
+
+
+def _read_or_raise(link: str) -> str | None:
+    try:
+        return os.readlink(link)  # noqa: PTH115
+    except (FileNotFoundError, ProcessLookupError):
+        return None

@@ -1,0 +1,110 @@
+"""Who keeps these mounts busy: one pass over /proc for all of them, then second looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from umtrace.holders import procfs
+from umtrace.holders.kernelrefs import kernel_files
+from umtrace.holders.looks import look_again
+from umtrace.holders.match import Matcher
+from umtrace.holders.mounts import MountTable
+from umtrace.holders.procfs import Open
+from umtrace.holders.sweep import Sweep
+from umtrace.holders.target import Target, find_target
+from umtrace.records.holders import Holder, HolderScan, ScanRequest
+
+BUDGET_S = 0.05
+_MOST_HOLDERS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    target: Target
+    holder: Holder
+    opened: Open | None
+
+
+def scan(
+    requests: Sequence[ScanRequest],
+    *,
+    clock: Callable[[], int] = time.time_ns,
+    budget_s: float = BUDGET_S,
+) -> list[HolderScan]:
+    """Return one scan per request; takes ``budget_s`` and LOOKS_SPAN_S at most, nearly.
+
+    Parameters
+    ----------
+    clock : callable
+        Wall clock in ns, the one that the rows are on.
+    """
+    begin, deadline = clock(), time.monotonic() + budget_s
+    own = procfs.mntns("self")
+    table = MountTable.of()
+    targets = [find_target(request, table, own) for request in requests]
+    present = [target for target in targets if target.table is None or target.mount]
+    sweep = Sweep(deadline, prefixes=[target.point for target in present])
+    found = [f for target in present for f in _mounts_on(target)]
+    found += _kernel(present)
+    if present:
+        found += _processes(sweep, Matcher(present, own))
+        if len({id(f.target) for f in found}) < len(present):
+            sweep.carried()
+    looked = look_again([f.opened for f in found])
+    found = [
+        replace(f, holder=replace(f.holder, seen=seen, looks=looks))
+        for f, (seen, looks) in zip(found, looked, strict=True)
+    ]
+    end = clock()
+    return [_answer(target, found, sweep, begin, end) for target in targets]
+
+
+def _processes(sweep: Sweep, matcher: Matcher) -> list[_Found]:
+    return [
+        _Found(target, holder, opened)
+        for opened in sweep.everything()
+        for target, holder in matcher.holders(opened)
+    ]
+
+
+def _mounts_on(target: Target) -> Iterator[_Found]:
+    if target.table is None or target.mount is None:
+        return
+    for child in target.table.children(target.mount):
+        detail = f"{child.point} ({child.fstype})"
+        holder = Holder(kind="submount", detail=detail, mnt_id=child.mnt_id, match="mount-id")
+        yield _Found(target, holder, None)
+
+
+def _kernel(targets: list[Target]) -> list[_Found]:
+    found = []
+    for kind, path, by in kernel_files():
+        plain = procfs.undeleted(path)
+        for target in targets:
+            # The kernel names such a file from the namespace that set it up, which is not told.
+            if target.table and target.mount and target.table.holding(plain) is target.mount:
+                holder = Holder(kind=kind, comm=by, detail=path, match="path")
+                found.append(_Found(target, holder, None))
+    return found
+
+
+def _answer(target: Target, found: list[_Found], sweep: Sweep, begin: int, end: int) -> HolderScan:
+    mine = [f.holder for f in found if f.target is target]
+    blind = [*target.blind, *sweep.blind]
+    if len(mine) > _MOST_HOLDERS:
+        blind.append(f"{len(mine) - _MOST_HOLDERS} holders more, not listed")
+    mount = target.mount
+    return HolderScan(
+        umount_id=target.request.umount_id,
+        path=target.request.path,
+        begin_ns=begin,
+        end_ns=end,
+        mounted=None if target.table is None else mount is not None,
+        dev=mount.dev if mount else None,
+        fstype=mount.fstype if mount else None,
+        holders=tuple(mine[:_MOST_HOLDERS]),
+        blind=tuple(blind),
+        n_processes=len(sweep.pids),
+    )

@@ -1,0 +1,171 @@
+"""The answer of `umtrace why`, for reading and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from umtrace.present.terminal import clean
+from umtrace.present.units import plural
+from umtrace.records.holders import Holder
+
+_MOST = 50
+_OF = {
+    "mount": "Held: umount says EBUSY because of",
+    "copy": "A copy that umount would take along is held by",
+    "superblock": "The superblock is kept alive by",
+}
+_VERDICTS = {
+    "free": "Free: nothing keeps it; umount would succeed.",
+    "transient": "Transient: only passers-by were seen; a retry would do.",
+    "held": "Held: a retry will not do until these let go.",
+    "superblock": "Umount would succeed; its file system stays alive, and its device busy.",
+    "unknown": "Unknown: nobody was seen to hold it, but not everything could be looked at.",
+}
+
+
+class MountLike(Protocol):
+    """A mount, as `holders.mounts` has it."""
+
+    @property
+    def point(self) -> str:
+        """Where it is mounted."""
+
+    @property
+    def fstype(self) -> str:
+        """File system type."""
+
+    @property
+    def source(self) -> str:
+        """Device or source."""
+
+    @property
+    def mnt_id(self) -> int:
+        """Id in mountinfo."""
+
+
+class AnswerLike(Protocol):
+    """What `holders.inquiry` answers."""
+
+    @property
+    def path(self) -> str:
+        """The path asked about, resolved."""
+
+    @property
+    def dev(self) -> str:
+        """major:minor."""
+
+    @property
+    def state(self) -> str:
+        """One of the verdicts."""
+
+    @property
+    def mount(self) -> MountLike | None:
+        """The mount; None for a device."""
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """Who holds it."""
+
+    @property
+    def blind(self) -> tuple[str, ...]:
+        """What could not be seen."""
+
+    @property
+    def n_namespaces(self) -> int:
+        """How many namespaces were looked into."""
+
+
+def why_lines(answer: AnswerLike) -> Iterator[str]:
+    """Yield the lines of the answer, the verdict first."""
+    yield f"{_subject(answer)}"
+    yield _VERDICTS[answer.state]
+    shown = 0
+    for of, title in _OF.items():
+        holders = [h for h in answer.holders if h.of == of]
+        if not holders:
+            continue
+        yield ""
+        yield f"{title}:"
+        for holder in holders[: max(_MOST - shown, 1)]:
+            yield f"  {_who(holder)}"
+            yield f"    to free it: {remedy(holder)}"
+        rest = len(holders) - max(_MOST - shown, 1)
+        if rest > 0:
+            yield f"  and {rest} more; --json lists all"
+        shown += len(holders)
+    if answer.blind:
+        yield ""
+        yield from (f"Not seen: {what}" for what in answer.blind)
+    yield ""
+    yield f"{plural(answer.n_namespaces, 'mount namespace')} looked into, each for a moment."
+
+
+def why_json(answer: AnswerLike, exit_code: int) -> str:
+    """Return the answer as one JSON object."""
+    mount = answer.mount
+    whole: dict[str, Any] = {
+        "path": answer.path,
+        "state": answer.state,
+        "exit_code": exit_code,
+        "retry_would_do": {"transient": True, "free": True, "superblock": True, "held": False}.get(
+            answer.state
+        ),
+        "dev": answer.dev,
+        "mount": None
+        if mount is None
+        else {
+            "point": mount.point,
+            "fstype": mount.fstype,
+            "source": mount.source,
+            "mnt_id": mount.mnt_id,
+        },
+        "holders": [{**h.to_dict(), "remedy": remedy(h)} for h in answer.holders],
+        "blind": list(answer.blind),
+        "namespaces": answer.n_namespaces,
+    }
+    return json.dumps(whole, indent=2) + "\n"
+
+
+def remedy(holder: Holder) -> str:
+    """Return what would make this holder let go."""
+    enter = f"nsenter -t {holder.pid} -m " if holder.pid else ""
+    if holder.kind in {"submount", "mount"}:
+        return f"{enter}umount {holder.detail}"
+    if holder.kind == "overlay":
+        return "umount the overlay"
+    by_kind = {
+        "swap": f"swapoff {holder.detail}",
+        "loop": f"umount what is on {holder.comm}, then losetup -d {holder.comm}",
+        "device": f"remove {holder.comm}",
+        "cwd": f"have {holder.pid} change its directory, or end it",
+        "root": f"end {holder.pid}: it is chrooted there",
+        "exe": f"end {holder.pid}: it runs a program from there",
+        "maps": f"end {holder.pid}: it has a file from there mapped",
+    }
+    return by_kind.get(holder.kind, f"have {holder.pid} close it, or end it")
+
+
+def _subject(answer: AnswerLike) -> str:
+    if answer.mount is None:
+        return clean(f"{answer.path}: block device {answer.dev}")
+    mount = answer.mount
+    about = f"{mount.fstype} {mount.source}, superblock {answer.dev}, mount id {mount.mnt_id}"
+    if mount.point == answer.path:
+        return clean(f"{answer.path}: {about}")
+    return clean(f"{answer.path}: no mount point; it lies in {mount.point} ({about})")
+
+
+def _who(holder: Holder) -> str:
+    passing = "" if holder.stays else f" (seen at {holder.seen} of {holder.looks} looks)"
+    where = f", in mount namespace {holder.mntns}" if holder.of != "mount" and holder.mntns else ""
+    if holder.kind in {"submount", "mount"}:
+        return clean(f"mount {holder.detail}{where}")
+    if holder.pid is None:
+        return clean(f"{holder.kind} {holder.comm or ''}: {holder.detail}")
+    task = f"{holder.comm or '?'} (pid {holder.pid})"
+    if holder.tid not in {None, holder.pid}:
+        task = f"{holder.comm or '?'} (pid {holder.pid}, thread {holder.tid})"
+    what = f"fd {holder.fd}" if holder.kind == "fd" else holder.kind
+    return clean(f"{task}: {what} {holder.detail}{where}{passing}")

@@ -1,0 +1,83 @@
+"""What probes other than umount's own tell about a busy mount; every stream is optional.
+
+Times are CLOCK_MONOTONIC, as in events. A clue is tied to an umount by its task and
+time, or by the address of the struct mount.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: outcomes of ``__legitimize_mnt``, and of a later ``mntput``
+WALKS = ("legitimized", "discounted", "must-put", "put")
+#: where the kernel decides on EBUSY
+SITES = ("refcount", "submount", "copy", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A path walker met a mount.
+
+    ``what`` is legitimized (took a reference), discounted (saw a dying mount and backed
+    off), must-put (took one it has to put itself), or put (dropped it).
+    """
+
+    ts_ns: int
+    tid: int
+    comm: str
+    mnt: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The busy check of an umount by task ``tid``.
+
+    ``site`` is one of SITES; ``refcount`` is that of ``mnt``, the mount unmounted; ``mntns``
+    is the namespace of the copy that was busy in its place.
+    """
+
+    ts_ns: int
+    tid: int
+    mnt: int
+    site: str
+    refcount: int | None = None
+    mntns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Superblock:
+    """``tid`` drops a mount's reference on a superblock that has ``active`` of them."""
+
+    ts_ns: int
+    tid: int
+    dev: str
+    active: int
+    mntns: tuple[int, ...] = ()  #: namespaces of its other mounts
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Another system call that got EBUSY on a path or a device."""
+
+    ts_ns: int
+    tid: int
+    comm: str
+    syscall: str
+    path: str | None = None
+    dev: str | None = None
+    errno: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clues:
+    """What came with one batch; in order of time."""
+
+    walks: tuple[Walk, ...] = ()
+    checks: tuple[Check, ...] = ()
+    final_puts: tuple[Walk, ...] = ()  #: last references put by a task that unmounts nothing
+    superblocks: tuple[Superblock, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+NO_CLUES = Clues()

@@ -1,0 +1,161 @@
+"""Who was found holding a mount, and how thorough the look was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from umtrace.records.arrow import fixed, text
+
+#: kinds of hold that are no process's
+KERNEL_KINDS = frozenset({"swap", "loop", "overlay", "submount", "mount"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """One hold on a mount or on its superblock; null is not known.
+
+    Attributes
+    ----------
+    kind : str
+        fd, cwd, root, exe, maps: a process; swap, loop, overlay: the kernel for that
+        file; submount, mount: another mount, below it or of the same superblock.
+    of : str
+        mount: umount says EBUSY for it; copy: a propagated copy of it, which umount would
+        take along; superblock: umount works, the file system stays alive.
+    detail : str
+        What is held: a path, a device.
+    match : str
+        How it was tied to the mount: mount-id, path, path+namespace, dev.
+    seen, looks : int
+        In how many looks, some ms apart, it was there.
+    """
+
+    kind: str
+    of: str = "mount"
+    pid: int | None = None
+    tid: int | None = None
+    comm: str | None = None
+    fd: int | None = None
+    detail: str | None = None
+    mnt_id: int | None = None
+    mntns: int | None = None
+    match: str | None = None
+    seen: int = 1
+    looks: int = 1
+
+    @property
+    def stays(self) -> bool:
+        """Whether it was there at every look."""
+        return self.seen == self.looks
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Holder:
+        """Build one from ``to_dict``; keys of a later version are left out."""
+        return cls(**{k: v for k, v in values.items() if k in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderScan:
+    """One look through /proc for the holders of one mount, after one EBUSY.
+
+    Attributes
+    ----------
+    umount_id : int
+        ``id`` of the row that said EBUSY.
+    begin_ns, end_ns : int
+        Wall clock.
+    mounted : bool or None
+        Whether a mount was at the path; None where that namespace cannot be looked into.
+    blind : tuple of str
+        What could not be looked at, one phrase each; empty: everything was.
+    """
+
+    umount_id: int
+    path: str
+    begin_ns: int
+    end_ns: int
+    mounted: bool | None = None
+    dev: str | None = None
+    fstype: str | None = None
+    holders: tuple[Holder, ...] = ()
+    blind: tuple[str, ...] = ()
+    n_processes: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether a holder would have been seen."""
+        return not self.blind and self.mounted is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRequest:
+    """An EBUSY whose holders are to be found."""
+
+    umount_id: int
+    path: str
+    mntns: int | None = None
+    pid: int | None = None
+
+
+_TS = pa.timestamp("ns", tz="UTC")
+_PLAIN = ("mounted", "dev", "fstype", "blind", "n_processes")
+
+SCAN_SCHEMA: pa.Schema = pa.schema(
+    [
+        pa.field("umount_id", pa.int64(), nullable=False),
+        pa.field("begin", _TS, nullable=False),
+        pa.field("end", _TS, nullable=False),
+        pa.field("path", pa.string()),
+        pa.field("complete", pa.bool_()),
+        pa.field("holders", pa.string()),  # JSON list
+        pa.field("details", pa.string()),  # JSON object
+    ]
+)
+
+
+def scans_to_arrow(scans: Sequence[HolderScan]) -> pa.RecordBatch:
+    """Return scans as rows of ``SCAN_SCHEMA``."""
+    columns = [
+        _int64([s.umount_id for s in scans], pa.int64()),
+        _int64([s.begin_ns for s in scans], _TS),
+        _int64([s.end_ns for s in scans], _TS),
+        text([s.path for s in scans]),
+        fixed(np.array([s.complete for s in scans], np.bool_), pa.bool_()),
+        text([json.dumps([h.to_dict() for h in s.holders]) for s in scans]),
+        text([json.dumps({name: getattr(s, name) for name in _PLAIN}) for s in scans]),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCAN_SCHEMA)
+
+
+def scans_from_arrow(rows: pa.RecordBatch) -> list[HolderScan]:
+    """Return the scans that ``scans_to_arrow`` was given."""
+    begin, end = (rows.column(n).cast(pa.int64()).to_pylist() for n in ("begin", "end"))
+    names = ("umount_id", "path", "holders", "details")
+    values = zip(begin, end, *(rows.column(n).to_pylist() for n in names), strict=True)
+    return [_scan(*row) for row in values]
+
+
+def _scan(begin: int, end: int, number: int, path: str, holders: str, details: str) -> HolderScan:
+    plain = {k: v for k, v in json.loads(details).items() if k in _PLAIN}
+    return HolderScan(
+        umount_id=number,
+        path=path,
+        begin_ns=begin,
+        end_ns=end,
+        holders=tuple(Holder.from_dict(h) for h in json.loads(holders)),
+        **{**plain, "blind": tuple(plain.get("blind", ()))},
+    )
+
+
+def _int64(values: Sequence[int], arrow_type: pa.DataType) -> pa.Array:
+    return fixed(np.array(values, np.int64), arrow_type)
