@@ -1,11 +1,31 @@
 """What umount costs on a live Linux host.
 
-``umtrace.load(path)`` reads a recording; everything else is on the command line.
+``umtrace.load(path)`` reads a recording, ``umtrace.record()`` makes one,
+``umtrace.compare(a, b)`` tells two apart; see ``docs/python.md``.
 Importing the package is cheap: pandas, matplotlib and bcc load when first needed.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from umtrace.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from umtrace.api import compare, load, record
+
+__all__ = ["__version__", "compare", "load", "record"]
+
+_LAZY = ("compare", "load", "record")
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'umtrace' has no attribute {name!r}")
+    from umtrace import api  # noqa: PLC0415
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -24,7 +24,7 @@ def test_types_do_not_depend_on_the_rows(rows):
     assert frame.dtypes["errno"] == pd.Int32Dtype()
     assert frame.dtypes["complete"] == pd.BooleanDtype()
     assert frame.dtypes["path"] == pd.StringDtype()
-    for name in CATEGORIES:
+    for name in set(CATEGORIES) & set(SCHEMA.names):
         assert isinstance(frame.dtypes[name], pd.CategoricalDtype)
 
 

@@ -4,35 +4,121 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from umtrace.analysis.plots import plot_cdf, plot_hist, plot_phases
+from umtrace.analysis.ebusy import ebusy_frame
+from umtrace.analysis.heatmap import plot_heatmap
+from umtrace.analysis.modes import plot_modes
+from umtrace.analysis.mounts import COLUMNS as MOUNT_COLUMNS
+from umtrace.analysis.mounts import RcuByMounts, plot_rcu_by_mounts
+from umtrace.analysis.plots import EDGES, plot_cdf, plot_hist, plot_phases
 from umtrace.analysis.style import figure_with, new_column
+from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
+from umtrace.analysis.windows import plot_ebusy
 from umtrace.records.errors import UsageError
 from umtrace.stats.histogram import Histogram
+from umtrace.stats.overtime import even_edges, heat, in_flight
+from umtrace.stats.placement import COLUMNS as PLACED_COLUMNS
+from umtrace.stats.selection import START, Selection
 from umtrace.stats.summarize import LATENCY, RCU
-from umtrace.stats.summary import GroupSummary, Summary
+from umtrace.stats.summary import GroupSummary
 
-KINDS = ("hist", "cdf", "phases")
 SUFFIXES = (".png", ".svg", ".pdf")
 _DPI = 150
-_DRAW = {"hist": plot_hist, "cdf": plot_cdf}
+_TIME_BINS = 160
+_GROUPS = 4
 
 
-def figure_of(kind: str, summary: Summary, source: str) -> Figure:
-    """Return one of the `KINDS`, drawn from a summary of latency and all phases.
+def figure_of(
+    kind: str, selection: Selection, *, by: Sequence[str] = ("mode",), source: str = ""
+) -> Figure:
+    """Return one of the `KINDS`, drawn from rows that are read once or twice, never held.
 
     The largest four groups are drawn. ``source`` names the recording in the picture.
     """
-    groups = {_label(group): group for group in summary.groups[:4]}
-    with rc_context({"hatch.linewidth": 0.7, "font.family": "DejaVu Sans"}):
-        figure = _phases(groups) if kind == "phases" else _distributions(kind, groups)
-        figure.suptitle(source, fontsize="small", color="0.4", x=0.99, ha="right")
+    with pinned_style():
+        figure = figure_with(DRAW[kind](selection, by))
+        if source:
+            figure.suptitle(source, fontsize="small", color="0.4", x=0.99, ha="right")
     return figure
+
+
+@contextmanager
+def pinned_style() -> Iterator[None]:
+    """Draw the same whatever the user's matplotlibrc says of fonts and hatches."""
+    with rc_context({"hatch.linewidth": 0.7, "font.family": "DejaVu Sans"}):
+        yield
+
+
+def draw_hist(selection: Selection, by: Sequence[str]) -> Axes:
+    """Draw latency above RCU wait, as histograms."""
+    return _distributions(plot_hist, _groups(selection, by))
+
+
+def draw_cdf(selection: Selection, by: Sequence[str]) -> Axes:
+    """Draw latency above RCU wait, as cumulative shares."""
+    return _distributions(plot_cdf, _groups(selection, by))
+
+
+def draw_phases(selection: Selection, by: Sequence[str]) -> Axes:
+    """Draw where the mean umount's time goes."""
+    return plot_phases(_groups(selection, by))
+
+
+def draw_modes(selection: Selection, by: Sequence[str]) -> Axes:
+    """Draw median and tail of each phase, the groups side by side."""
+    return plot_modes(_groups(selection, by))
+
+
+def draw_heatmap(selection: Selection, by: Sequence[str] = ()) -> Axes:
+    """Draw latency over time."""
+    del by
+    _, begin, end = selection.extent()
+    edges = even_edges(begin, end, _TIME_BINS)
+    counts = heat(selection.batches((START, LATENCY)), LATENCY, edges, EDGES)
+    return plot_heatmap(counts, edges, EDGES, what="latency")
+
+
+def draw_timeline(selection: Selection, by: Sequence[str] = ()) -> Axes:
+    """Draw umounts one by one, or, where there are many, how many at once."""
+    del by
+    rows, begin, end = selection.extent()
+    batches = selection.batches((START, *PLACED_COLUMNS))
+    if rows <= MOST_DRAWN:
+        return plot_umounts(batches)
+    edges = even_edges(begin, end, _TIME_BINS)
+    return plot_in_flight(in_flight(batches, edges), edges, rows)
+
+
+def draw_mounts(selection: Selection, by: Sequence[str] = ()) -> Axes:
+    """Draw the RCU wait against the mounts taken down."""
+    del by
+    return plot_rcu_by_mounts(RcuByMounts.of(selection.batches(MOUNT_COLUMNS)))
+
+
+def draw_ebusy(selection: Selection, by: Sequence[str] = ()) -> Axes:
+    """Draw the EBUSY windows; of the filter, only the span applies to them."""
+    del by
+    return plot_ebusy(ebusy_frame(selection.recording, selection.span))
+
+
+DRAW: dict[str, Callable[[Selection, Sequence[str]], Axes]] = {
+    "hist": draw_hist,
+    "cdf": draw_cdf,
+    "phases": draw_phases,
+    "modes": draw_modes,
+    "heatmap": draw_heatmap,
+    "timeline": draw_timeline,
+    "mounts": draw_mounts,
+    "ebusy": draw_ebusy,
+}
+KINDS = tuple(DRAW)
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
@@ -65,25 +151,28 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
 _DATE = {".svg": "Date", ".pdf": "CreationDate"}
 
 
-def _phases(groups: Mapping[str, GroupSummary]) -> Figure:
-    return figure_with(plot_phases(groups))
+def _groups(selection: Selection, by: Sequence[str]) -> dict[str, GroupSummary]:
+    groups = selection.summary(by).groups[:_GROUPS]
+    return {_label(by, group): group for group in groups}
 
 
-def _distributions(kind: str, groups: Mapping[str, GroupSummary]) -> Figure:
+def _distributions(draw: Callable[..., Axes], groups: Mapping[str, GroupSummary]) -> Axes:
     upper, lower = new_column(2, height=6.5)
-    draw = _DRAW[kind]
     draw(_histograms(groups, LATENCY), what="latency", ax=upper)
     draw(_histograms(groups, RCU), what="RCU wait", ax=lower)
     if lower.lines or lower.patches:
         upper.set_xlabel("")  # the lower one's says it for both
     else:
         upper.tick_params(labelbottom=True)
-    return figure_with(upper)
+    return upper
 
 
 def _histograms(groups: Mapping[str, GroupSummary], metric: str) -> dict[str, Histogram]:
     return {label: group.metric(metric).occurred for label, group in groups.items()}
 
 
-def _label(group: GroupSummary) -> str:
-    return ", ".join("unknown" if part is None else str(part) for part in group.key) or "all"
+def _label(by: Sequence[str], group: GroupSummary) -> str:
+    parts = zip(by, group.key, strict=True)
+    # A bare "-" would not say of what.
+    texts = [f"{name} -" if part is None else str(part) for name, part in parts]
+    return ", ".join(texts) or "all"

@@ -1,9 +1,16 @@
-"""Umount rows as a DataFrame."""
+"""Tables of a recording as DataFrames, and what their columns mean."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from umtrace.records.clock import ClockPair
+from umtrace.records.events import Kind
 
 #: columns with few distinct values
 CATEGORIES = (
@@ -18,29 +25,104 @@ CATEGORIES = (
     "final_put_comm",
     "tier",
     "incomplete_why",
+    "class",
+    "spurious",
+    "kind",
 )
+_UNITS = {"_ns": "ns", "_bytes": "bytes", "_pct": "%"}
 
 
 def rows_to_frame(table: pa.Table) -> pd.DataFrame:
-    """Return umount rows as a DataFrame that keeps unknown apart from zero.
+    """Return rows as a DataFrame that keeps unknown apart from zero.
 
     Parameters
     ----------
     table : Table
-        With columns of `umtrace.records.umounts.SCHEMA`, any of them, in any order.
+        With columns of a recording's table, any of them, in any order.
 
     Returns
     -------
     DataFrame
-        Integers are nullable (``Int64``, ``UInt32``, ...), ``complete`` is ``boolean``,
-        ``t_start`` is ``datetime64[ns, UTC]``, texts are ``string``, and those of
-        `CATEGORIES` are categorical. Missing values are ``pd.NA`` or ``NaT``.
+        Integers are nullable (``Int64``, ``UInt32``, ...), truth is ``boolean``, times
+        are ``datetime64[ns, UTC]``, texts are ``string``, and those of `CATEGORIES` are
+        categorical. Missing values are ``pd.NA`` or ``NaT``.
     """
     for place, name in enumerate(table.column_names):
-        if name in CATEGORIES:
+        if name in CATEGORIES and pa.types.is_string(table.schema.field(name).type):
             table = table.set_column(place, name, table.column(name).dictionary_encode())
     frame: pd.DataFrame = table.to_pandas(types_mapper=_dtype)
     return frame
+
+
+def events_to_frame(table: pa.Table, clock: ClockPair) -> pd.DataFrame:
+    """Return events as a DataFrame, with their wall clock time first as ``time``.
+
+    ``kind`` is the event's name, ``comm`` is text; both where they are in the table.
+    """
+    if "kind" in table.column_names:
+        table = _replaced(table, "kind", _kind_names(table.column("kind")))
+    if "comm" in table.column_names:
+        table = _replaced(table, "comm", _texts(table.column("comm")))
+    if "ts_ns" in table.column_names:
+        wall = pc.add(table.column("ts_ns").cast(pa.int64()), clock.offset_ns)
+        times = wall.cast(pa.timestamp("ns")).cast(pa.timestamp("ns", tz="UTC"))
+        table = table.add_column(0, "time", times)
+    return rows_to_frame(table)
+
+
+def schema_frame(schemas: Mapping[str, pa.Schema]) -> pd.DataFrame:
+    """Return what each column of each table means: type, unit, meaning."""
+    rows = [
+        (table, field.name, str(field.type), _unit(field), _meaning(field))
+        for table, schema in schemas.items()
+        for field in schema
+    ]
+    names = ["table", "column", "type", "unit", "meaning"]
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=names, dtype="string").set_index(names[:2])
+    return frame
+
+
+def described(schema: pa.Schema) -> str:
+    """Return the columns as lines for a docstring."""
+    lines = []
+    for field in schema:
+        unit = _unit(field)
+        lines.append(f"``{field.name}``{f' ({unit})' if unit else ''}: {_meaning(field)}")
+    return "\n".join(lines)
+
+
+def _meaning(field: pa.Field) -> str:
+    text: str = (field.metadata or {}).get(b"doc", b"").decode()
+    return text
+
+
+def _unit(field: pa.Field) -> str:
+    if pa.types.is_timestamp(field.type):
+        return "UTC"
+    match = re.search(r"_[a-z]+$", field.name)
+    return _UNITS.get(match.group(), "") if match else ""
+
+
+def _replaced(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def _kind_names(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kinds = {int(kind): kind.name.lower().replace("_", "-") for kind in Kind}
+    return _looked_up(column, {n: kinds.get(n, str(n)) for n in column.unique().to_pylist()})
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return _looked_up(
+        column,
+        {raw: raw.split(b"\0")[0].decode(errors="replace") for raw in column.unique().to_pylist()},
+    )
+
+
+def _looked_up(column: pa.ChunkedArray, names: Mapping[object, str]) -> pa.ChunkedArray:
+    values: Iterable[object] = names
+    at = pc.index_in(column, value_set=pa.array(list(values), column.type))
+    return pc.take(pa.array(list(names.values()), pa.string()), at)
 
 
 def _dtype(kind: pa.DataType) -> pd.api.extensions.ExtensionDtype | None:

@@ -13,6 +13,7 @@ from umtrace.analysis.style import (
     NS_PER_S,
     PHASES,
     SERIES,
+    WORDS,
     Look,
     duration_axis,
     log_duration_axis,
@@ -20,6 +21,7 @@ from umtrace.analysis.style import (
     say_empty,
     seconds,
     tidy,
+    umounts,
 )
 from umtrace.stats.buckets import Int64
 from umtrace.stats.histogram import Histogram
@@ -29,16 +31,8 @@ _PER_DECADE = 10
 _DECADES = np.logspace(0, 18, 18 * _PER_DECADE + 1).round().astype(np.int64)
 #: bin edges in ns, ten per decade, 1 ns to some 30 years; the last bin ends with int64
 EDGES = np.append(np.unique(_DECADES), np.iinfo(np.int64).max)
-_WORDS = {
-    "lookup_ns": "path lookup",
-    "lock_ns": "namespace lock",
-    "tree_ns": "umount tree",
-    "rcu_ns": "RCU wait",
-    "put_ns": "mntput loop",
-    "shutdown_ns": "fs shutdown",
-    "other_ns": "other",
-}
 _LABELLED_SHARE = 0.08
+_LABELLED_WIDTH = 0.12  # of the longest bar: the text fits
 _QUANTILES = (0.5, 0.9, 0.99)
 
 
@@ -105,16 +99,17 @@ def plot_phases(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) -
     """
     axes = new_axes(height=1.9 + 0.75 * max(len(groups), 1)) if ax is None else ax
     n = sum(group.count for group in groups.values())
-    axes.set_title(f"Mean time per umount, by phase ({_umounts(n)})", loc="left")
+    axes.set_title(f"Mean time per umount, by phase ({umounts(n)})", loc="left")
     known = {
         name for name in PHASES for group in groups.values() if group.metric(name).histogram.count
     }
     if not known:
         say_empty(axes, "No umount with known phases." if n else "No umount was recorded.")
         return axes
+    longest = max(map(_mean_total, groups.values()))
     for row, group in enumerate(groups.values()):
-        _stack(axes, row, group)
-    labels = [f"{label}\n{_umounts(group.count)}" for label, group in groups.items()]
+        _stack(axes, row, group, longest)
+    labels = [f"{label}\n{umounts(group.count)}" for label, group in groups.items()]
     axes.set_yticks(range(len(groups)), labels)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     duration_axis(axes.xaxis)
@@ -125,7 +120,11 @@ def plot_phases(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) -
     return axes
 
 
-def _stack(axes: Axes, row: int, group: GroupSummary) -> None:
+def _mean_total(group: GroupSummary) -> float:
+    return sum(group.metric(name).histogram.mean or 0.0 for name in PHASES) / NS_PER_S
+
+
+def _stack(axes: Axes, row: int, group: GroupSummary, longest: float) -> None:
     left = 0.0
     for name, look in PHASES.items():
         metric = group.metric(name)
@@ -140,10 +139,11 @@ def _stack(axes: Axes, row: int, group: GroupSummary) -> None:
             hatch=look.hatch,
             edgecolor="black",
             linewidth=0.6,
-            label=_WORDS[name] if fresh and metric.histogram.count else None,
+            label=WORDS[name] if fresh and metric.histogram.count else None,
             gid=name if metric.histogram.count else None,
         )
-        _label_bar(axes, bars[0].get_x() + mean / 2, row, metric)
+        if mean >= _LABELLED_WIDTH * longest:
+            _label_bar(axes, bars[0].get_x() + mean / 2, row, metric)
         left += mean
 
 
@@ -156,13 +156,13 @@ def _label_bar(axes: Axes, x: float, row: int, metric: MetricSummary) -> None:
 
 
 def _unseen(known: set[str]) -> str:
-    unseen = [_WORDS[name] for name in PHASES if name not in known]
+    unseen = [WORDS[name] for name in PHASES if name not in known]
     return f"  (not seen: {', '.join(unseen)})" if unseen else ""
 
 
 def _titled(axes: Axes, series: Mapping[str, Histogram], what: str) -> int:
     n = sum(histogram.count for histogram in series.values())
-    axes.set_title(f"{what} ({_umounts(n)})", loc="left")
+    axes.set_title(f"{what} ({umounts(n)})", loc="left")
     if not n:
         say_empty(axes, f"No umount with {what} above zero is known.")
     return n
@@ -211,10 +211,6 @@ def _cdf_points(
 
 def _looks(n: int) -> Sequence[Look]:
     return [SERIES[place % len(SERIES)] for place in range(n)]
-
-
-def _umounts(n: int) -> str:
-    return f"{n:,} umount{'' if n == 1 else 's'}"
 
 
 def _label(label: str, histogram: Histogram) -> str:

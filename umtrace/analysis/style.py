@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import math
+from datetime import datetime, timezone
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    EngFormatter,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    MultipleLocator,
+    NullFormatter,
+)
+
+from umtrace.stats.buckets import Int64
 
 NS_PER_S = 1e9
+
+Floats = npt.NDArray[np.float64]
 
 
 class Look(NamedTuple):
@@ -25,13 +41,13 @@ class Look(NamedTuple):
 SERIES = (
     Look("#0072B2", "", "-"),
     Look("#E69F00", "////", "--"),
-    Look("#009E73", "....", "-."),
+    Look("#009E73", "----", "-."),
     Look("#CC79A7", "xxxx", ":"),
 )
 
 #: for phases, by column; RCU stands out
 PHASES = {
-    "lookup_ns": Look("#56B4E9", "....", "-"),
+    "lookup_ns": Look("#56B4E9", "----", "-"),
     "lock_ns": Look("#E69F00", "\\\\\\\\", "-"),
     "tree_ns": Look("#F0E442", "", "-"),
     "rcu_ns": Look("#D55E00", "////", "-"),
@@ -40,8 +56,23 @@ PHASES = {
     "other_ns": Look("#BBBBBB", "||", "-"),
 }
 
+#: the words for the phases
+WORDS = {
+    "lookup_ns": "path lookup",
+    "lock_ns": "namespace lock",
+    "tree_ns": "umount tree",
+    "rcu_ns": "RCU wait",
+    "put_ns": "mntput loop",
+    "shutdown_ns": "fs shutdown",
+    "other_ns": "other",
+}
+
 _SECONDS = EngFormatter(unit="s")
 _DIGITS = 3
+_NOTEBOOK_DPI = 96
+# Units of an axis of time beyond seconds, from so many of them on.
+_LONG_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_FEWEST_UNITS = 3
 _SLACK = 1e-6  # of a decade: rounding must not add one
 
 
@@ -53,8 +84,18 @@ def new_axes(width: float = 8.0, height: float = 4.5) -> Axes:
 def new_column(rows: int, width: float = 8.0, height: float = 4.5) -> list[Axes]:
     """Return axes below one another that share their x axis."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    grid = figure.subplots(rows, 1, sharex=True, squeeze=False)
+    options = {"axes_class": ShownAxes}
+    grid = figure.subplots(rows, 1, sharex=True, squeeze=False, subplot_kw=options)
     return [axes for row in grid for axes in row]
+
+
+class ShownAxes(Axes):
+    """Axes that a notebook shows when they are the last value of a cell."""
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        figure_with(self).savefig(out, format="png", dpi=_NOTEBOOK_DPI)
+        return out.getvalue()
 
 
 def figure_with(axes: Axes) -> Figure:
@@ -85,13 +126,68 @@ def log_duration_axis(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.margins(x=0)
     axes.autoscale(axis="x")
-    low, high = (math.log10(limit) for limit in axes.get_xlim())
-    first = math.floor(low + _SLACK)
-    axes.set_xlim(10.0**first, 10.0 ** max(math.ceil(high - _SLACK), first + 1))
+    axes.set_xlim(*_decades(*axes.get_xlim()))
+    _label_decades(axes.xaxis)
+
+
+def log_duration_y_axis(axes: Axes, low: float, high: float) -> None:
+    """Make y logarithmic over the decades that hold low and high, both in seconds."""
+    axes.set_yscale("log")
+    axes.set_ylim(*_decades(low, high))
+    _label_decades(axes.yaxis)
+
+
+def _decades(low: float, high: float) -> tuple[float, float]:
+    first = math.floor(math.log10(low) + _SLACK)
+    return 10.0**first, 10.0 ** max(math.ceil(math.log10(high) - _SLACK), first + 1)
+
+
+def _label_decades(axis: Axis) -> None:
+    duration_axis(axis)
+    axis.set_major_locator(LogLocator(numticks=20))
+    axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=20))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def time_axis(axes: Axes, begin_ns: int, length_ns: int) -> None:
+    """Label x, in seconds after a moment of UTC in ns, over a length in ns."""
+    moment = datetime.fromtimestamp(begin_ns // 10**9, timezone.utc)
+    axes.set_xlabel(f"time after {moment:%Y-%m-%d %H:%M:%S}.{begin_ns % 10**9 // 10**6:03} UTC")
+    for size, unit in _LONG_UNITS:
+        if length_ns >= _FEWEST_UNITS * size * NS_PER_S:
+            step = size * max(
+                MaxNLocator(7, steps=[1, 2, 3, 5, 6, 10]).tick_values(
+                    0, length_ns / NS_PER_S / size
+                )[1],
+                1,
+            )
+            axes.xaxis.set_major_locator(MultipleLocator(step))
+            axes.xaxis.set_major_formatter(_in_units(size, unit))
+            return
     duration_axis(axes.xaxis)
-    axes.xaxis.set_major_locator(LogLocator(numticks=20))
-    axes.xaxis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=20))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _in_units(size: int, unit: str) -> FuncFormatter:
+    return FuncFormatter(lambda value, _at: f"{value / size:g} {unit}")
+
+
+def counted_cells(axes: Axes, x: Floats, y: Floats, counts: Int64) -> None:
+    """Draw counts as cells, darker for fewer, none for zero; with a colour bar.
+
+    Parameters
+    ----------
+    x, y : ndarray, shapes (n + 1,) and (m + 1,)
+        Edges of the cells, in units of the axes.
+    counts : ndarray of int64, shape (m, n)
+    """
+    # cividis: the same to most of the colour-blind, and brighter is always more.
+    norm = LogNorm(1, max(int(counts.max()), 10))
+    shown = np.ma.masked_equal(counts, 0)
+    mesh = axes.pcolormesh(x, y, shown, cmap="cividis", norm=norm, rasterized=True)
+    bar = figure_with(axes).colorbar(mesh, ax=axes, pad=0.01, label="umounts in a cell")
+    bar.ax.yaxis.set_major_locator(LogLocator())
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:,.0f}"))
+    bar.ax.minorticks_off()
 
 
 def tidy(axes: Axes) -> None:
@@ -99,6 +195,11 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="0.88", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def umounts(n: int) -> str:
+    """Return how many: `1 umount`, `12,345 umounts`."""
+    return f"{n:,} umount{'' if n == 1 else 's'}"
 
 
 def say_empty(axes: Axes, text: str) -> None:

@@ -6,9 +6,12 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
+
+if TYPE_CHECKING:
+    from umtrace.recording import Recording
 
 
 @click.command()
@@ -16,7 +19,7 @@ import click
 @click.option(
     "--to",
     "form",
-    type=click.Choice(["csv", "jsonl"]),
+    type=click.Choice(["csv", "jsonl", "perfetto"]),
     default="csv",
     show_default=True,
     help="What to write.",
@@ -32,26 +35,44 @@ import click
 @click.option("--columns", metavar="A,B,…", help="Only these columns, in this order.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 def command(recording: Path, form: str, output: str, columns: str | None, force: bool) -> None:
-    """Write the umount rows of the recording DIR as CSV or JSON lines.
+    """Write the umount rows of the recording DIR as CSV or JSON lines, or as a trace.
 
     Times are UTC with nanoseconds; an unknown value is an empty cell or null.
+    A Perfetto trace has a track per task with its phases, the RCU waits and the
+    EBUSY windows; open it in ui.perfetto.dev.
 
     \b
     Examples:
       umtrace export rec.umt --to jsonl | jq 'select(.errno == 16).path'
       umtrace export rec.umt -o rows.csv --columns t_start,path,latency_ns
+      umtrace export rec.umt --to perfetto -o rec.pftrace
     """  # noqa: D301
-    from umtrace.present.rows import write_csv, write_jsonl
     from umtrace.recording.reader import Recording
 
     opened = Recording.open(recording)
     names = [name.strip() for name in columns.split(",")] if columns else None
-    batches = opened.batches("umounts", columns=names)
-    write = {"csv": write_csv, "jsonl": write_jsonl}[form]
+    if form == "perfetto" and names:
+        raise click.UsageError("--columns is for csv and jsonl; a trace has all it can show")
     with _destination(output, force=force) as out:
-        write(out, opened.schema("umounts", names), batches)
+        _write_trace(out, opened) if form == "perfetto" else _write_rows(out, opened, form, names)
     for problem in opened.problems:
         click.echo(f"umtrace: warning: {problem}", err=True)
+
+
+def _write_rows(out: BinaryIO, opened: Recording, form: str, names: list[str] | None) -> None:
+    from umtrace.present.rows import write_csv, write_jsonl
+
+    write = {"csv": write_csv, "jsonl": write_jsonl}[form]
+    write(out, opened.schema("umounts", names), opened.batches("umounts", columns=names))
+
+
+def _write_trace(out: BinaryIO, opened: Recording) -> None:
+    from umtrace.present.perfetto import COLUMNS, write_perfetto
+    from umtrace.stats.plain import plain_rows
+
+    windows = opened.batches("ebusy") if "ebusy" in opened.meta.tables else ()
+    rows = opened.batches("umounts", columns=COLUMNS)
+    write_perfetto(out, opened.meta.clock, rows, plain_rows(windows))
 
 
 @contextlib.contextmanager
@@ -64,12 +85,13 @@ def _destination(output: str, *, force: bool) -> Iterator[BinaryIO]:
         with path.open("wb") as pipe:  # a FIFO, /dev/fd/63: nothing to protect
             yield pipe
     else:
-        with _whole_file(path, force=force) as file:
+        with whole_file(path, force=force) as file:
             yield file
 
 
 @contextlib.contextmanager
-def _whole_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
+    """Write a file that appears whole or not at all; UsageError if it is there already."""
     from umtrace.records.errors import UsageError
 
     if path.is_dir():

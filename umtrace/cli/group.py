@@ -17,6 +17,8 @@ COMMANDS = {
     "why": "Who keeps a mount busy right now, in every namespace.",
     "export": "Write a recording's rows as CSV, JSON lines or a Perfetto trace.",
     "plot": "Draw a recording as a picture.",
+    "html": "One self-contained page: summary, pictures, worst umounts, EBUSY.",
+    "diff": "Two recordings: what became slower or faster, with intervals.",
     "repair": "Finish a recording that was cut short.",
     "exercise": "Do real umounts in a private mount namespace, and say which.",
     "selftest": "Record the exercise and compare it with its ledger, count by count.",

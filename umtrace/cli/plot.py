@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from umtrace.cli.filters import filter_options, key_list
+from umtrace.records.errors import UsageError
 from umtrace.stats.filters import RowFilter
 
-_KINDS = ("hist", "cdf", "phases")
+_KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy")
 _EPILOG = "Example: umtrace plot rec.umt --kind phases -o phases.svg"
 
 
@@ -16,20 +19,35 @@ _EPILOG = "Example: umtrace plot rec.umt --kind phases -o phases.svg"
 @click.option("--kind", type=click.Choice(_KINDS), default="hist", help="What to draw.")
 @click.option("--by", default="mode", metavar="KEY,…", help="One series each, or none.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="A .png, .svg or .pdf.")
+@click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
 @filter_options
-def command(recording: str, kind: str, by: str, output: str, row_filter: RowFilter) -> None:
-    """Draw RECORDING: latency and RCU wait (hist, cdf), or where the time goes (phases).
+def command(
+    recording: str, kind: str, by: str, output: str, force: bool, row_filter: RowFilter
+) -> None:
+    """Draw RECORDING.
 
-    KEY is as in `umtrace report`; the four largest groups are drawn.
-    """
+    \b
+    hist, cdf  how long umount took, and its RCU wait
+    phases     where the time of a mean umount goes
+    modes      median and tail of each phase, sync against lazy
+    heatmap    latency over time
+    timeline   umounts side by side in time, with their phases
+    mounts     RCU wait against the mounts that went with one umount
+    ebusy      EBUSY windows over time
+
+    KEY is as in `umtrace report`, for the first three lines; the four largest
+    groups are drawn.
+    """  # noqa: D301
     from umtrace.analysis.figures import check_suffix, figure_of, save
     from umtrace.present.terminal import clean, complain
     from umtrace.recording import Recording
-    from umtrace.stats.summarize import summarize_recording
+    from umtrace.stats.selection import Selection
 
     check_suffix(output)
+    if Path(output).exists() and not force:
+        raise UsageError(f"{output}: exists already; use --force to replace it")
     opened = Recording.open(recording)
-    summary = summarize_recording(opened, row_filter, by=key_list(by))
-    complain(opened.problems)
     source = " ".join([clean(str(opened.path)), row_filter.describe()]).strip()
-    save(figure_of(kind, summary, source), output)
+    figure = figure_of(kind, Selection(opened, row_filter), by=key_list(by), source=source)
+    complain(opened.problems)
+    save(figure, output)

@@ -168,6 +168,25 @@ class Histogram:  # noqa: PLW1641  it changes, so it has no hash
         value = int(place(self._counts.keys[at : at + 1])[0])
         return min(max(value, self.min), self.max)
 
+    def at_ranks(self, ranks: Int64) -> Int64:
+        """Return the values at these places in the order of size.
+
+        Parameters
+        ----------
+        ranks : ndarray of int64, shape (k,)
+            From 1, the smallest value, to ``count``.
+
+        Returns
+        -------
+        ndarray of int64, shape (k,)
+            Each within 0.4 % of the value that was added.
+        """
+        if ranks.size and not 1 <= int(ranks.min()) <= int(ranks.max()) <= self.count:
+            raise ValueError(f"ranks are between 1 and {self.count}")
+        at = np.searchsorted(np.cumsum(self._counts.counts), ranks)
+        found = buckets.middles(self._counts.keys)[at]
+        return np.clip(found, self.min, self.max)
+
     def cumulative(self) -> tuple[Int64, Int64]:
         """Return (values, counts): how many were at most each value.
 
@@ -182,6 +201,11 @@ class Histogram:  # noqa: PLW1641  it changes, so it has no hash
         if self.max is not None:
             values = np.minimum(values, self.max)
         return values, np.cumsum(self._counts.counts)
+
+    def buckets(self) -> tuple[Int64, Int64, Int64]:
+        """Return (lower, upper, count) of the buckets in use, int64 of shape (k,) each."""
+        keys, counts = self._counts
+        return buckets.lower_bounds(keys), buckets.upper_bounds(keys), counts.copy()
 
     def rebin(self, edges: npt.ArrayLike) -> Int64:
         """Count into wider bins, for drawing.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.records.umounts import PHASES
+from umtrace.stats.ahead import read_ahead
 from umtrace.stats.buckets import Int64
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.grouped import GroupedHistogram
@@ -74,7 +75,7 @@ def summarize_recording(
 ) -> Summary:
     """Summarise the rows of a recording that pass the filter; see `summarize`."""
     columns = dict.fromkeys((*columns_for(check_keys(by), metrics), *row_filter.columns))
-    batches = recording.batches("umounts", columns=list(columns))
+    batches = read_ahead(recording.batches("umounts", columns=list(columns)))
     return summarize((row_filter.apply(batch) for batch in batches), by=by, metrics=metrics)
 
 
@@ -177,11 +178,13 @@ class _MetricState:
         self._negative.add(groups[~own.usable & ~own.null], n_groups)
         if not own.usable.any():
             return
-        self._histogram.add(groups[own.usable], own.values[own.usable], n_groups)
+        known, values = _picked(own.usable, groups, own.values)
+        self._histogram.add(known, values, n_groups)
         both = own.usable & latency.usable
-        self._shared.add(groups[both], n_groups)
-        self._own_sum.add(groups[both], own.values[both], n_groups)
-        self._latency_sum.add(groups[both], latency.values[both], n_groups)
+        shared, values, latencies = _picked(both, groups, own.values, latency.values)
+        self._shared.add(shared, n_groups)
+        self._own_sum.add(shared, values, n_groups)
+        self._latency_sum.add(shared, latencies, n_groups)
 
     def group(self, number: int) -> MetricSummary:
         return MetricSummary(
@@ -198,6 +201,11 @@ def _duration(column: pa.Array) -> _Duration:
     null = column.is_null().to_numpy(zero_copy_only=False)
     values = column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
     return _Duration(values, ~null & (values >= 0), null)
+
+
+def _picked(mask: Mask, *arrays: Int64) -> tuple[Int64, ...]:
+    """Return the chosen places of each array; the arrays themselves where all are chosen."""
+    return arrays if mask.all() else tuple(array[mask] for array in arrays)
 
 
 def _equal(column: pa.Array, *, wanted: object) -> Mask:

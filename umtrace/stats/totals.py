@@ -11,6 +11,7 @@ from umtrace.stats.buckets import Int64
 
 _HALF = 32
 _LOW = (1 << _HALF) - 1
+_EXACT_FLOAT = 1 << 53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,11 @@ class GroupSums:
         """
         self._high = grown(self._high, n_groups, 0)
         self._low = grown(self._low, n_groups, 0)
+        if not values.size:
+            return
+        if int(values.max()) < _EXACT_FLOAT // values.size:
+            self._low += _by_group(groups, values, n_groups)
+            return
         # bincount adds in float64: exact for 2**20 half words, whose sum is below 2**52.
         for start in range(0, values.size, 1 << 20):
             group, value = groups[start : start + (1 << 20)], values[start : start + (1 << 20)]

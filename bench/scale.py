@@ -1,0 +1,137 @@
+"""What a big recording costs to read: made-up rows, real files, wall clock and peak memory.
+
+    .venv/bin/python bench/scale.py --rows 10000000
+
+Each reading is a process of its own. The recording is made in a temporary directory and
+deleted afterwards; ten million rows take some 350 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from umtrace.recording import Meta, RecordingWriter
+from umtrace.records.arrow import choice, fixed
+from umtrace.records.clock import ClockPair
+from umtrace.records.events import EventBatch
+from umtrace.records.losses import LossReport
+from umtrace.records.umounts import SCHEMA
+
+T0_NS = 1_767_225_600_000_000_000
+NS_PER_ROW = 2_000_000
+BATCH = 65_536
+
+_READ = "import sys, umtrace; rec = umtrace.load(sys.argv[1])\n"
+READINGS = {
+    "open": _READ,
+    "summary (stats alone)": _READ + "rec.summary()",
+    "histogram of one column": _READ + "rec.histogram('rcu_ns', by='mode')",
+    "two columns as a frame": _READ + "rec.read_umounts(['t_start', 'latency_ns'])",
+    "heat map": _READ + "rec.plot.heatmap()",
+    "timeline": _READ + "rec.plot.timeline()",
+    "umtrace report": "import sys; from umtrace.cli.main import run; run(['report', sys.argv[1]])",
+    "umtrace html": "import sys; from umtrace.cli.main import run; "
+    "run(['html', sys.argv[1], '-o', sys.argv[1] + '/page.html', '--force'])",
+}
+_PEAK = (
+    "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--keep", type=Path, help="make it here and leave it")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        path = given.keep or Path(scratch) / "scale.umt"
+        if not path.exists():
+            make(path, given.rows)
+        print(f"{given.rows:,} rows, {_size(path) / 1e6:.0f} MB")
+        for name, code in READINGS.items():
+            seconds, peak_kib = measure(code, path)
+            print(f"{name:<26} {seconds:7.2f} s  {peak_kib / 1024:6.0f} MiB")
+
+
+def measure(code: str, path: Path) -> tuple[float, int]:
+    """Return wall clock seconds and peak memory in KiB of a Python process."""
+    began = time.monotonic()
+    command = [sys.executable, "-c", code + _PEAK, str(path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return time.monotonic() - began, int(done.stderr.split()[-1])
+
+
+def make(path: Path, rows: int) -> None:
+    """Write a recording of a busy container host: three bursts, a tenth of sync ones busy."""
+    known = ("ring_events", "ring_names", "task_map_full", "stacks_lost", "probe_misses")
+    meta = Meta(
+        tier="synthetic",
+        clock=ClockPair(5, T0_NS),
+        start_ns=T0_NS,
+        kernel="synthetic",
+        losses=LossReport(**dict.fromkeys(known, 0)),
+    )
+    rng = np.random.default_rng(7)
+    with RecordingWriter(path, meta) as writer:
+        for first in range(0, rows, BATCH):
+            count = min(BATCH, rows - first)
+            writer.write(EventBatch(), batch(rng, first, count, rows))
+
+
+def batch(rng: np.random.Generator, first: int, n: int, rows: int) -> pa.RecordBatch:
+    """Return n rows from number ``first`` on, of ``rows`` in all."""
+    lazy = rng.random(n) < 0.3
+    busy = ~lazy & (rng.random(n) < 0.1)
+    start = np.sort(first * NS_PER_ROW + rng.integers(0, n * NS_PER_ROW, n))
+    third = max(rows * NS_PER_ROW // 3, 1)
+    burst = np.where(start % third < third // 4, 8, 1)
+    phases = {
+        "lookup_ns": rng.lognormal(8, 0.5, n),
+        "lock_ns": rng.lognormal(6, 1, n),
+        "tree_ns": rng.lognormal(7.5, 0.4, n),
+        "rcu_ns": np.where(busy, 0, rng.lognormal(13, 0.8, n) * burst),
+        "put_ns": rng.lognormal(6.5, 0.3, n),
+        "shutdown_ns": np.where(busy | lazy, 0, rng.lognormal(12, 1.2, n)),
+        "other_ns": rng.lognormal(8.5, 0.6, n),
+    }
+    numbers = {name: values.astype(np.int64) for name, values in phases.items()}
+    numbers |= {
+        "id": np.arange(first, first + n),
+        "t_start": T0_NS + start,
+        "latency_ns": sum(numbers.values()),
+        "errno": np.where(busy, 16, 0),
+        "pid": rng.integers(1000, 1064, n),
+        "complete": np.ones(n, np.bool_),
+        "n_mounts": np.minimum(2 ** rng.geometric(0.5, n) - 1, 4096),
+    }
+    texts = {
+        "mode": (lazy.astype(np.int64), ["sync", "lazy"]),
+        "comm": (rng.integers(0, 3, n), ["umount", "runc", "containerd"]),
+        "container": (rng.integers(-1, 40, n), [f"{i:02x}" * 32 for i in range(40)]),
+        "fstype": (rng.integers(0, 3, n), ["tmpfs", "overlay", "ext4"]),
+        "path": (rng.integers(0, 2000, n), [f"/var/lib/c/{i:05}/rootfs" for i in range(2000)]),
+        "origin": (np.zeros(n, np.int64), ["umount"]),
+        "latency_bound": (np.zeros(n, np.int64), ["exact"]),
+        "tier": (np.zeros(n, np.int64), ["synthetic"]),
+        "rcu_kind": (busy.astype(np.int64), ["expedited", "none"]),
+    }
+    columns = {name: choice(*given) for name, given in texts.items()}
+    columns |= {name: fixed(v, SCHEMA.field(name).type) for name, v in numbers.items()}
+    arrays = [columns.get(f.name, pa.nulls(n, f.type)) for f in SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.iterdir())
+
+
+if __name__ == "__main__":
+    main()

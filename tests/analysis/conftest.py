@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.stats.rows import T0_NS, batch_of
+from umtrace.recording import Meta, Recording, RecordingWriter
+from umtrace.records.clock import ClockPair
+from umtrace.records.events import EventBatch
+from umtrace.stats.selection import Selection
+
+
+@pytest.fixture
+def select(tmp_path):
+    """Write rows as a recording and select them all."""
+
+    def write(rows, name="rec.umt"):
+        meta = Meta(tier="fentry", clock=ClockPair(5, T0_NS), start_ns=T0_NS)
+        with RecordingWriter(tmp_path / name, meta, force=True) as writer:
+            writer.write(EventBatch(), batch_of(rows))
+        return Selection(Recording.open(tmp_path / name))
+
+    return write

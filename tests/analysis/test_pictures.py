@@ -1,0 +1,68 @@
+"""Every kind of picture against a small stored image: what a person would see is the same.
+
+UMTRACE_UPDATE_BASELINES=1 writes the images instead; look at them before committing.
+The comparison is of thumbnails in grey with a tolerance, so that another version of
+FreeType or of the rasteriser is no failure, and a lost series or legend is one.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.stats.rows import T0_NS, container_host
+from umtrace.analysis.figures import KINDS, figure_of
+
+BASELINES = Path(__file__).parent / "baselines"
+_DPI = 40
+_CELL = 8
+_TOLERANCE = 6.0  # of 255, mean over the image
+_WORST_CELL = 45.0
+
+
+def _rows(n):
+    rows = container_host(n)
+    for number, row in enumerate(rows):
+        row["n_mounts"] = 1 << number % 6
+        row["t_start"] = T0_NS + number * 700_000
+    return rows
+
+
+def _image(figure):
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=_DPI)
+    return Image.open(out).convert("L")
+
+
+def _thumbnail(image):
+    return np.asarray(image.reduce(_CELL), np.float64)
+
+
+_FEW = [(kind, 300) for kind in KINDS if kind != "ebusy"]
+_MANY = [("timeline", 4000), ("mounts", 4000)]  # drawn otherwise then
+
+
+@pytest.mark.parametrize(("kind", "n"), _FEW + _MANY)
+def test_looks_as_it_did(kind, n, select):
+    found = _image(figure_of(kind, select(_rows(n)), source="rec.umt"))
+    path = BASELINES / f"{kind}-{n}.png"
+    if os.environ.get("UMTRACE_UPDATE_BASELINES"):
+        found.save(path, optimize=True)
+    expected = Image.open(path)
+    assert found.size == expected.size
+    difference = np.abs(_thumbnail(found) - _thumbnail(expected))
+    assert difference.mean() <= _TOLERANCE
+    assert difference.max() <= _WORST_CELL
+
+
+def test_the_comparison_notices_a_lost_series(select):
+    rows = _rows(300)
+    both = _thumbnail(_image(figure_of("cdf", select(rows))))
+    one = [row | {"mode": "sync"} for row in rows]
+    less = _thumbnail(_image(figure_of("cdf", select(one))))
+    assert np.abs(both - less).max() > _WORST_CELL

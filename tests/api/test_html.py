@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+
+import pyarrow as pa
+import pytest
+
+import umtrace
+from tests.api.conftest import evidence
+from tests.stats.rows import T0_NS, container_host, row
+from umtrace.cli.main import run
+
+_UTC = pa.timestamp("ns", tz="UTC")
+_BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-features=NetworkTimeServiceQuerying",
+    "--host-resolver-rules=MAP * ~NOTFOUND",  # what the browser itself looks for stays unfound
+    "--hide-scrollbars",
+)
+_MEASURE = """<script>
+const root = document.documentElement;
+root.dataset.inner = window.innerWidth;
+root.dataset.content = root.scrollWidth;
+root.dataset.fetched = performance.getEntriesByType("resource").length;
+</script></body>"""
+
+
+def _windows(schema_of):
+    """Return EBUSY windows as the recording knows them; None where it knows none."""
+    schema = schema_of()
+    if schema is None:
+        return None
+    values = {
+        "class": ["transient-ref", "held"],
+        "begin": [T0_NS, T0_NS + 10**9],
+        "duration_ns": [40_000, 3 * 10**9],
+        "path": ["/mnt/<b>", "/mnt/held"],
+        "evidence": [evidence("refcount 3 at the busy check", "gone after 40 µs"), evidence()],
+        "holders": [evidence(), evidence({"pid": 7, "comm": "bash", "what": "cwd"})],
+    }
+    columns = [
+        pa.array(values[f.name], pa.int64()).cast(f.type)
+        if f.name in values and pa.types.is_timestamp(f.type)
+        else pa.array(values.get(f.name, [None, None]), f.type)
+        for f in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _ebusy_schema():
+    from umtrace.recording import TABLES
+
+    return next((kind.schema for kind in TABLES if kind.name == "ebusy"), None)
+
+
+@pytest.fixture
+def page(write, tmp_path, capsys):
+    path = write(container_host(300), windows=_windows(_ebusy_schema), command=("umtrace", "x"))
+    target = tmp_path / "page.html"
+    assert run(["html", str(path), "-o", str(target)]) == 0
+    assert capsys.readouterr() == ("", "")
+    return target
+
+
+def test_the_page_tells_all_there_is(page):
+    text = page.read_text()
+    for heading in ("Pictures", "Groups", "Worst umounts", "EBUSY windows", "Probe plan"):
+        assert f"<h2>{heading}</h2>" in text
+    assert "losses: none" in text
+    assert text.count("<figure>") >= 5
+    assert text.count("<li>\n<div") == 15
+    if _ebusy_schema() is not None:
+        assert "gone after 40 µs" in text
+        assert "pid 7, comm bash, what cwd" in text
+        listed = text[text.index("<details") :]
+        assert listed.index("/mnt/held") < listed.index("/mnt/&lt;b&gt;")
+
+
+def test_the_page_needs_nothing_else(page):
+    text = page.read_text()
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    assert not re.findall(r"https?://", text)
+    assert not re.findall(r"<script|<link|<iframe|@import", text)
+    assert set(re.findall(r'(?:src|href)="([^#"][^"]{0,20})', text)) <= {"data:image/png;base64"}
+
+
+def test_ids_are_unique_and_refer_to_something(page):
+    text = page.read_text()
+    ids = re.findall(r'\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', text)) <= set(ids)
+
+
+def test_pictures_are_well_formed_and_follow_the_theme(page):
+    for svg in re.findall(r"<svg.*?</svg>", page.read_text(), re.DOTALL):
+        ET.fromstring(svg)
+        assert "var(--" in svg
+        assert "#000000" not in svg
+
+
+def test_texts_of_a_recording_are_only_text(write, evil_rows):
+    html = umtrace.load(write(evil_rows)).to_html(by="comm")
+    assert "<script>alert" not in html
+    assert "<img" not in html
+    assert "<b>operation" not in html
+    assert "\x1b" not in html
+    assert "&lt;script&gt;alert(1)" in html
+
+
+@pytest.mark.parametrize("rows", [[], [row(t_start=T0_NS)], [row(t_start=T0_NS, rcu_ns=5)]])
+def test_little_is_a_page_too(write, rows):
+    html = umtrace.load(write(rows, plan=())).to_html()
+    assert "<h1>What umount cost</h1>" in html
+    assert "The recording has none." in html
+
+
+def test_does_not_replace_a_file_unasked(page, write):
+    path = write([], name="other.umt")
+    assert run(["html", str(path), "-o", str(page)]) == 2
+    assert run(["html", str(path), "-o", str(page), "--force"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(_BROWSER is None, reason="no chromium: apt-get install chromium")
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_browser_shows_it_without_overflow_or_network(page, tmp_path, width):
+    """In a frame of exactly that width, for a window cannot be as narrow as a phone."""
+    inner = tmp_path / "inner.html"
+    inner.write_text(_unlocked(page.read_text()).replace("</body>", _MEASURE))
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        f'<iframe id="f" src="inner.html" width="{width}" height="900" style="border:0"></iframe>'
+        "<script>onload = () => { const d = f.contentDocument.documentElement.dataset;"
+        " document.title = JSON.stringify(d); }</script>"
+    )
+    dom = subprocess.run(
+        [
+            _BROWSER,
+            *_FLAGS,
+            "--allow-file-access-from-files",
+            "--virtual-time-budget=5000",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=1300,1000",
+            "--dump-dom",
+            outer.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    measured = json.loads(re.search(r"<title>(.*?)</title>", dom)[1].replace("&quot;", '"'))
+    assert int(measured["inner"]) == width
+    assert int(measured["content"]) <= width
+    assert measured["fetched"] == "0"
+
+
+def _unlocked(text):
+    """Let the test's own script run, which the page's policy rightly forbids."""
+    return re.sub(r"<meta http-equiv=.Content-Security-Policy[^>]*>", "", text)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import umtrace
+from tests.stats.rows import T0_NS, container_host
+from umtrace.records.errors import DamagedInputError, UsageError
+from umtrace.records.umounts import SCHEMA
+
+
+@pytest.fixture
+def rec(path):
+    return umtrace.load(path)
+
+
+def test_umounts_are_the_rows_with_their_types(rec):
+    assert list(rec.umounts.columns) == SCHEMA.names
+    assert rec.umounts.dtypes["t_start"] == pd.DatetimeTZDtype("ns", "UTC")
+    assert rec.umounts.dtypes["rcu_ns"] == pd.Int64Dtype()
+    assert rec.umounts["id"].tolist() == list(range(200))
+    assert rec.umounts is rec.umounts
+
+
+def test_reads_some_columns_and_some_of_the_time(rec):
+    half = pd.Timestamp(T0_NS, unit="ns") + pd.Timedelta("5s")
+    frame = rec.read_umounts(["latency_ns", "id"], span=(half, None))
+    assert list(frame.columns) == ["latency_ns", "id"]
+    assert len(frame) == 100
+    same = rec.read_umounts(["id"], span=(half.tz_localize("UTC").isoformat(), None))
+    assert same["id"].tolist() == frame["id"].tolist()
+    assert len(rec.read_umounts(span=(None, T0_NS))) == 0
+
+
+def test_filters_are_those_of_the_command_line(rec):
+    assert set(rec.read_umounts(mode="lazy")["mode"]) == {"lazy"}
+    busy = rec.read_umounts(["latency_ns"], errno=(16,), min_latency_ns=1)
+    assert list(busy.columns) == ["latency_ns"]
+    assert 0 < len(busy) < 30
+    with pytest.raises(UsageError, match="unknown filter: colour"):
+        rec.read_umounts(colour="red")
+    with pytest.raises(UsageError, match="no column"):
+        rec.read_umounts(["nope"])
+
+
+def test_events_have_wall_clock_times_and_names(rec):
+    assert rec.events["time"][0] == pd.Timestamp(T0_NS + 500, unit="ns", tz="UTC")
+    assert list(rec.events["kind"][:2]) == ["enter", "exit"]
+    assert rec.events["comm"][0] == "umount"
+    later = rec.read_events(["ts_ns"], span=(T0_NS + 5000, None))
+    assert later["ts_ns"].tolist() == [1_000_009_000, 1_000_010_000]
+    assert list(rec.read_events(["kind"]).columns) == ["kind"]
+
+
+def test_no_ebusy_windows_is_an_empty_frame(rec):
+    assert rec.ebusy_windows.empty
+    assert {"class", "begin", "duration_ns"} <= set(rec.ebusy_windows.columns)
+
+
+def test_histogram_and_summary(rec):
+    found = rec.histogram("rcu_ns", by="mode")
+    assert list(found) == ["sync", "lazy"]
+    frame = rec.summary()
+    assert frame["umounts"].to_dict() == {"sync": 138, "lazy": 62}
+    assert frame.loc["sync", "rcu_p50_ns"] == found.quantile(0.5).loc["sync", "p50"]
+    assert rec.summary(by=None, mode="lazy")["umounts"].tolist() == [62]
+    with pytest.raises(UsageError, match="no duration 'path'"):
+        rec.histogram("path")
+
+
+def test_explains_itself(rec):
+    schema = rec.schema.loc["umounts"]
+    assert schema.loc["rcu_ns", "unit"] == "ns"
+    assert schema.loc["t_start", "unit"] == "UTC"
+    assert all(schema["meaning"])
+    for column in SCHEMA.names:
+        assert f"``{column}``" in type(rec).umounts.__doc__
+    html = rec._repr_html_()
+    assert "losses: none" in html
+    assert "<table" in html
+    assert "rec.umt" in repr(rec)
+
+
+@pytest.mark.parametrize(
+    "kind", ["hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy"]
+)
+def test_every_plot_is_a_method(rec, kind):
+    axes = getattr(rec.plot, kind)(span=(T0_NS, T0_NS + 1_000_000_000))
+    assert axes.figure is not None
+
+
+def test_a_notebook_shows_the_axes(rec):
+    assert rec.plot.phases(by="mode", mode="lazy")._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_wrong_path_is_told_at_once(tmp_path):
+    with pytest.raises(UsageError):
+        umtrace.load(tmp_path / "nope")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DamagedInputError):
+        umtrace.load(tmp_path / "empty")
+
+
+def test_damage_is_a_problem_not_an_error(path):
+    (chunk,) = path.glob("umounts-*.parquet")
+    chunk.write_bytes(chunk.read_bytes()[:100])
+    rec = umtrace.load(path)
+    assert rec.umounts.empty
+    assert any(chunk.name in problem for problem in rec.problems)
+    assert "DAMAGED" in rec._repr_html_()
+
+
+def test_opening_reads_no_table(path, monkeypatch):
+    monkeypatch.setattr("umtrace.recording.reader.open_chunks", None)
+    rec = umtrace.load(path)
+    assert rec.meta.tier == "fentry"
+    assert rec.losses.ring_events == 0
+
+
+@pytest.mark.parametrize("module", ["pandas", "matplotlib", "pyarrow", "numpy", "bcc"])
+def test_importing_umtrace_imports_nothing_heavy(module):
+    code = (
+        f"import sys, umtrace; assert '{module}' not in sys.modules; dir(umtrace); umtrace.__all__"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_there_is_nothing_else():
+    assert {"load", "record", "compare"} <= set(dir(umtrace))
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        _ = umtrace.nope
+
+
+def test_compare(path, write):
+    slower = [row | {"rcu_ns": row["rcu_ns"] * 4} for row in container_host(900)]
+    same, other = write(container_host(900), "a.umt"), write(slower, "b.umt", kernel="6.13.1")
+    found = umtrace.compare(same, umtrace.load(other))
+    assert set(found.different["verdict"]) == {"slower"}
+    assert found.warnings == ["different kernels: A 6.12.9-amd64, B 6.13.1"]
+    assert "warning: different kernels" in found._repr_html_()
+    frame = found.to_frame()
+    assert frame.loc[("sync", "rcu_ns", 0.5), "ratio"] == pytest.approx(4, rel=0.02)
+    assert umtrace.compare(same, same, by=None, mode="lazy").different.empty

@@ -1,0 +1,110 @@
+"""Figures as SVG for a page that has its own colours, light and dark, and a narrow screen."""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+
+_WIDTH = 4.6  # inches: on a phone, text keeps its size
+_DPI = 220  # of what is drawn as an image: cells, and bars by the hundred
+_LABEL_CHARS = 46  # that fit below the axes
+_LEGEND_CHARS = 58
+_KEY_CHARS = 6
+_LEGEND_LINE = 0.18  # inches
+#: greys of the plots -> custom properties of the page
+_INKS = {
+    "#000000": "var(--ink)",
+    "#333333": "var(--ink)",
+    "#4c4c4c": "var(--muted)",
+    "#666666": "var(--muted)",
+    "#999999": "var(--muted)",
+    "#e0e0e0": "var(--rule)",
+    "#ffffff": "var(--paper)",
+}
+_COLOR = re.compile(r"(?<=[:\s\"])#[0-9a-f]{6}(?=[;\s\"])")
+_LONG_NUMBER = re.compile(r"(?<=[\s\",(])-?\d+\.\d{3,}(?=[\s\",)])")
+_PLATE = "#eef0f3"  # behind cells, whose darkest colour is for the fewest
+_ID = re.compile(r'((?<=\sid=")|(?<=url\(#)|(?<=href="#))')
+
+
+def svg_of(figure: Figure, name: str) -> str:
+    """Return a figure as one ``<svg>`` element that refers to nothing outside of it.
+
+    Text stays text, without a font of its own; black, white and greys become the
+    page's ``--ink``, ``--paper``, ``--muted`` and ``--rule``. The figure is changed: it
+    becomes narrow, and a legend beside the axes moves below them.
+
+    Parameters
+    ----------
+    name : str
+        Goes before every id, so that several pictures fit on one page.
+    """
+    _make_narrow(figure)
+    _clear_paper(figure)
+    out = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "umtrace"}):
+        figure.savefig(out, format="svg", dpi=_DPI, metadata={"Date": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\s(?:width|height)="[\d.]+pt"', "", text, count=2)
+    text = re.sub(r'\sxmlns(?::\w+)?="[^"]*"', "", text)
+    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    text = re.sub(r"<!--.*?-->", "", text.replace("xlink:href", "href"), flags=re.DOTALL)
+    text = re.sub(r"\n\s*", "\n", text)
+    text = _ID.sub(f"{name}-", text)
+    text = _LONG_NUMBER.sub(lambda match: f"{float(match.group()):.2f}", text)
+    return _COLOR.sub(lambda match: _INKS.get(match.group(), match.group()), text)
+
+
+def _make_narrow(figure: Figure) -> None:
+    figure.set_size_inches(_WIDTH, figure.get_size_inches()[1])
+    figure.suptitle("")
+    for artist in figure.findobj():
+        artist.set_gid(None)  # would be an id, and the bars of a phase share theirs
+    plots = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    for axes in plots:
+        legend = axes.get_legend()
+        if legend is not None and _is_beside(legend, axes):
+            _move_below(figure, legend)
+        axes.set_xlabel(textwrap.fill(axes.get_xlabel(), _LABEL_CHARS))
+        if len(plots) == 1:
+            axes.set_title("", loc="left")  # the page has it
+
+
+def _clear_paper(figure: Figure) -> None:
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        if any(isinstance(artist, QuadMesh) for artist in axes.collections):
+            axes.set_facecolor(_PLATE)
+        else:
+            axes.patch.set_alpha(0)
+
+
+def _is_beside(legend: Legend, axes: Axes) -> bool:
+    box = legend.get_bbox_to_anchor().transformed(axes.transAxes.inverted())
+    return bool(box.x0 >= 1)
+
+
+def _move_below(figure: Figure, legend: Legend) -> None:
+    handles = [handle for handle in legend.legend_handles if handle is not None]
+    labels = [text.get_text() for text in legend.get_texts()]
+    columns = max(_LEGEND_CHARS // (max(map(len, labels)) + _KEY_CHARS), 1)
+    legend.remove()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(len(labels), columns),
+        frameon=False,
+        fontsize="small",
+    )
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + _LEGEND_LINE * -(-len(labels) // columns))

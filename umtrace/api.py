@@ -1,0 +1,314 @@
+"""umtrace from Python: load a recording, make one, compare two.
+
+::
+
+    rec = umtrace.load("rec.umt")
+    rec.umounts  # a DataFrame
+    rec.histogram("rcu_ns", by="mode").quantile([0.5, 0.99])
+    rec.plot.phases(by="mode")
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from umtrace.analysis.accessor import By, Plots
+from umtrace.analysis.compared import Compared
+from umtrace.analysis.ebusy import LEAST, ebusy_frame
+from umtrace.analysis.frames import described, events_to_frame, rows_to_frame, schema_frame
+from umtrace.analysis.histograms import Histograms
+from umtrace.analysis.summaries import summary_frame
+from umtrace.page import page_of
+from umtrace.recording import Meta, Recording
+from umtrace.records.errors import UsageError
+from umtrace.records.losses import LossReport
+from umtrace.records.umounts import SCHEMA
+from umtrace.stats.comparability import warnings
+from umtrace.stats.compare import compare as compare_summaries
+from umtrace.stats.filters import RowFilter
+from umtrace.stats.selection import Selection
+from umtrace.stats.summarize import METRICS
+
+_LARGE = 64 << 20  # bytes of rows from which on a notebook gets no table unasked
+
+
+class LoadedRecording:
+    """A recording, opened: nothing but its ``meta.json`` is read until asked for.
+
+    The frames of the properties are read once, whole, and kept. The ``read_`` methods
+    read only some columns or a span of time, and keep nothing. Summaries, histograms and
+    plots read in batches, so that they work on recordings larger than memory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._opened: Recording | None = None
+
+    def __repr__(self) -> str:
+        return f"<umtrace recording {str(self.path)!r}>"
+
+    @property
+    def recording(self) -> Recording:
+        """The reader beneath, for batches of Arrow instead of frames."""
+        if self._opened is None:
+            self._opened = Recording.open(self.path)
+        return self._opened
+
+    @property
+    def meta(self) -> Meta:
+        """What explains the recording: kernel, tier, probe plan, command, clock."""
+        return self.recording.meta
+
+    @property
+    def losses(self) -> LossReport:
+        """What was not seen; None is unknown, not zero."""
+        return self.recording.losses
+
+    @property
+    def problems(self) -> list[str]:
+        """What is damaged, one line each; grows as damage is met while reading."""
+        return self.recording.problems
+
+    @property
+    def schema(self) -> pd.DataFrame:
+        """Type, unit and meaning of every column of every table."""
+        tables = self.recording.tables
+        return schema_frame({name: self.recording.schema(name) for name in tables})
+
+    @cached_property
+    def umounts(self) -> pd.DataFrame:
+        """All umounts, one row each; unknown is ``pd.NA``, never zero."""
+        return self.read_umounts()
+
+    @cached_property
+    def ebusy_windows(self) -> pd.DataFrame:
+        """All EBUSY windows, one row each; empty where the recording has no such table."""
+        return ebusy_frame(self.recording)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """All raw events with their wall clock ``time``; see ``docs/events.md``."""
+        return self.read_events()
+
+    def read_umounts(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        span: tuple[object, object] = (None, None),
+        **where: object,
+    ) -> pd.DataFrame:
+        """Return some umounts.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Only these, in this order; only they are read from the disk.
+        span : (begin, end), optional
+            Umounts that began in it: ``("2026-01-01 12:00", None)``. UTC unless it
+            says otherwise; the end is outside.
+        **where
+            The filters of the command line: ``mode="lazy"``, ``errno=(16,)``,
+            ``comm="runc*"``, ``min_latency_ns=1_000_000``, ...
+        """
+        selection = self.select(span=span, **where)
+        schema = self.recording.schema("umounts", columns)
+        batches = (batch.select(schema.names) for batch in selection.batches(schema.names))
+        return rows_to_frame(pa.Table.from_batches(batches, schema))
+
+    def read_events(
+        self, columns: Sequence[str] | None = None, *, span: tuple[object, object] = (None, None)
+    ) -> pd.DataFrame:
+        """Return some raw events, parameters as `read_umounts`; ``ts_ns`` is CLOCK_MONOTONIC."""
+        offset = self.meta.clock.offset_ns
+        begin, end = (None if ns is None else ns - offset for ns in _span(span))
+        batches = self.recording.batches("events", columns=columns, span=(begin, end))
+        schema = self.recording.schema("events", columns)
+        return events_to_frame(pa.Table.from_batches(batches, schema), self.meta.clock)
+
+    def select(self, *, span: tuple[object, object] = (None, None), **where: object) -> Selection:
+        """Return the rows that a filter and a span choose, unread, for `umtrace.stats`."""
+        return Selection(self.recording, _filter(where), _span(span))
+
+    def histogram(self, column: str, by: By = None, **where: object) -> Histograms:
+        """Return histograms of a duration column, such as ``rcu_ns``, one for each group.
+
+        They add up with those of other recordings, and their quantiles are within 0.4 %.
+        """
+        if column not in METRICS:
+            raise UsageError(f"no duration {column!r}; there are: {', '.join(METRICS)}")
+        summary = self.select(**where).summary(_keys(by), (column,))  # type: ignore[arg-type]
+        return Histograms.of(summary, column)
+
+    def summary(self, by: By = "mode", **where: object) -> pd.DataFrame:
+        """Return counts, outcomes, latency and RCU wait, one row for each group."""
+        return summary_frame(self.select(**where).summary(_keys(by)))  # type: ignore[arg-type]
+
+    def to_html(self, by: By = "mode", **where: object) -> str:
+        """Return one self-contained page: summary, pictures, worst umounts, EBUSY, losses."""
+        return page_of(self.select(**where), _keys(by))  # type: ignore[arg-type]
+
+    @property
+    def plot(self) -> Plots:
+        """The plots: ``rec.plot.phases(by="mode")``."""
+        return Plots(self.select)
+
+    def _repr_html_(self) -> str:
+        from umtrace.present.heading import heading_lines, heading_of  # noqa: PLC0415
+
+        size = sum(file.stat().st_size for file in self.path.glob("**/umounts-*"))
+        table = "" if size > _LARGE else self.summary()._repr_html_()  # type: ignore[operator]
+        lines = heading_lines(heading_of(self.recording), self.losses.incomplete_rows or 0, 0)
+        return "<br>".join(escape(line) for line in lines) + table
+
+
+def load(path: str | os.PathLike[str]) -> LoadedRecording:
+    """Open a recording, even a huge one, at once.
+
+    Raises
+    ------
+    UmtraceError
+        There is none, or it cannot be read; the message says what to do.
+    """
+    loaded = LoadedRecording(path)
+    loaded.meta  # noqa: B018  a wrong path is told here, not at first use
+    return loaded
+
+
+@contextmanager
+def record(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    tier: str = "auto",
+    force: bool = False,
+    **where: object,
+) -> Iterator[LoadedRecording]:
+    """Record while the block runs; needs root, as ``umtrace record`` does.
+
+    ::
+
+        with umtrace.record(tier="auto") as rec:
+            subprocess.run(["umount", "/mnt"])
+        rec.umounts
+
+    Parameters
+    ----------
+    path : path, optional
+        Where; ``umtrace-DATE-TIME.umt`` in the working directory by default.
+    tier, force, **where
+        As the options of ``umtrace record``.
+
+    Yields
+    ------
+    LoadedRecording
+        Once the probes are attached. Complete after the block; inside it has what was
+        written so far, and properties that are read inside are read again after it.
+    """
+    target = Path(path) if path is not None else Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
+    loaded = LoadedRecording(target)
+    recorder = _Recorder(target, tier=tier, force=force, row_filter=_filter(where))
+    with recorder:
+        yield loaded
+    loaded.__dict__.clear()
+    loaded.__init__(target)  # type: ignore[misc]
+
+
+class _Recorder:
+    """Runs the pipeline in a thread, from attached probes to the end of the block."""
+
+    def __init__(self, path: Path, *, tier: str, force: bool, row_filter: RowFilter) -> None:
+        self._stop, self._ready = threading.Event(), threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._run, args=(path, tier, force, row_filter), name="umtrace-record"
+        )
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+        self._raise()
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._raise()
+
+    def _run(self, path: Path, tier: str, force: bool, row_filter: RowFilter) -> None:
+        from umtrace import pipeline  # noqa: PLC0415
+
+        try:
+            pipeline.record(
+                path,
+                tier=tier,
+                force=force,
+                row_filter=row_filter,
+                stop=self._stop.is_set,
+                on_ready=self._ready.set,
+            )
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ready.set()
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            self._thread.join()
+            raise error
+
+
+def compare(
+    a: LoadedRecording | str | os.PathLike[str],
+    b: LoadedRecording | str | os.PathLike[str],
+    by: By = "mode",
+    **where: object,
+) -> Compared:
+    """Tell what is slower or faster in recording b than in a; see ``umtrace diff``."""
+    sides = [each if isinstance(each, LoadedRecording) else load(each) for each in (a, b)]
+    first, second = (side.select(**where).summary(_keys(by)) for side in sides)  # type: ignore[arg-type]
+    comparison = compare_summaries(first, second)
+    return Compared(comparison, warnings(*(side.recording for side in sides)))
+
+
+def _keys(by: By) -> list[str]:
+    return [by] if isinstance(by, str) else list(by or ())
+
+
+def _filter(where: Mapping[str, object]) -> RowFilter:
+    plain = {
+        name: value if name == "min_latency_ns" or isinstance(value, tuple | list) else [value]
+        for name, value in where.items()
+    }
+    return RowFilter.from_dict(plain)
+
+
+def _span(span: tuple[object, object]) -> tuple[int | None, int | None]:
+    begin, end = span
+    return _moment(begin), _moment(end)
+
+
+def _moment(moment: object) -> int | None:
+    if moment is None or isinstance(moment, int):
+        return moment
+    stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
+    stamp = stamp.tz_localize("UTC") if stamp.tz is None else stamp
+    return int(stamp.as_unit("ns").value)
+
+
+def _document(name: str, schema: pa.Schema) -> None:
+    """Put the meaning of the columns under the property's docstring, for ``help()``."""
+    documented = vars(LoadedRecording)[name]
+    documented.__doc__ = f"{documented.__doc__}\n\n{described(schema)}"
+
+
+_document("umounts", SCHEMA)
+_document("ebusy_windows", LEAST)

@@ -1,0 +1,48 @@
+"""`umtrace diff`: two recordings side by side."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from umtrace.cli.filters import filter_options, key_list
+from umtrace.stats.filters import RowFilter
+
+_EPILOG = "Example: umtrace diff before.umt after.umt --by fstype --mode sync"
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("a", type=click.Path())
+@click.argument("b", type=click.Path())
+@click.option("--by", default="mode", metavar="KEY,…", help="Compare group by group, or none.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@filter_options
+def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> None:
+    """Say which phases are slower or faster in recording B than in A.
+
+    Each ratio of quantiles comes with an interval; a word stands only where the
+    interval excludes 1. KEY is as in `umtrace report`.
+    """
+    from umtrace.present.diff import DiffPage, diff_dict, diff_text
+    from umtrace.present.heading import heading_of
+    from umtrace.present.structured import to_json
+    from umtrace.present.terminal import complain, width_of, write
+    from umtrace.recording import Recording
+    from umtrace.stats.comparability import warnings
+    from umtrace.stats.compare import compare
+    from umtrace.stats.summarize import summarize_recording
+
+    opened = Recording.open(a), Recording.open(b)
+    first, second = (summarize_recording(r, row_filter, by=key_list(by)) for r in opened)
+    page = DiffPage(
+        comparison=compare(first, second),
+        a=heading_of(opened[0], row_filter.describe()),
+        b=heading_of(opened[1], row_filter.describe()),
+        warnings=warnings(*opened),
+    )
+    if as_json:
+        complain(problem for recording in opened for problem in recording.problems)
+        write(to_json(diff_dict(page)), sys.stdout)
+    else:
+        write(diff_text(page, width_of(sys.stdout)), sys.stdout)

@@ -1,0 +1,34 @@
+"""`umtrace html`: a recording as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from umtrace.cli.filters import filter_options, key_list
+from umtrace.stats.filters import RowFilter
+
+_EPILOG = "Example: umtrace html rec.umt -o rec.html"
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("recording", type=click.Path())
+@click.option("-o", "--output", required=True, metavar="FILE", help="Where to write it.")
+@click.option("--by", default="mode", metavar="KEY,…", help="Group by these columns, or none.")
+@click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
+@filter_options
+def command(recording: str, output: str, by: str, force: bool, row_filter: RowFilter) -> None:
+    """Write RECORDING as one page that needs nothing else, for a mail or an issue.
+
+    Summary, pictures, the worst umounts, EBUSY windows with their evidence, losses and
+    the probe plan. KEY is as in `umtrace report`.
+    """
+    from umtrace.cli.export import whole_file
+    from umtrace.page import page_of
+    from umtrace.recording import Recording
+    from umtrace.stats.selection import Selection
+
+    opened = Recording.open(recording)
+    with whole_file(Path(output), force=force) as file:
+        file.write(page_of(Selection(opened, row_filter), key_list(by)).encode())

@@ -1,0 +1,75 @@
+"""A recording as one HTML page: gathers what `present.page` shows and `analysis` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from umtrace.analysis.figures import figure_of
+from umtrace.analysis.svg import svg_of
+from umtrace.present.heading import heading_of
+from umtrace.present.page import Page, Picture, page_html
+from umtrace.stats.plain import plain_rows
+from umtrace.stats.selection import Selection
+from umtrace.stats.worst import worst
+
+_WORST = 15
+_WINDOWS = 40
+_PICTURES = {
+    "phases": (
+        "Where the time of a mean umount goes",
+        "A phase that this tier cannot see is in “other”.",
+    ),
+    "cdf": ("How long umount takes", "Below each line: that share of the umounts was faster."),
+    "modes": ("Median and tail of each phase", "Mark: median; line: to the 99th percentile."),
+    "heatmap": ("Latency over time", "Brighter: more umounts."),
+    "timeline": (
+        "Umounts side by side",
+        "Durations are measured; where a phase lies within its umount is by order.",
+    ),
+    "mounts": (
+        "RCU wait by mounts taken down",
+        "One wait serves all the mounts that go with one umount.",
+    ),
+    "ebusy": ("EBUSY windows", "From the first EBUSY until it was over."),
+}
+
+
+def page_of(selection: Selection, by: Sequence[str] = ("mode",)) -> str:
+    """Return the page about some rows of a recording."""
+    recording = selection.recording
+    summary = selection.summary(by)
+    windows = _windows(selection)
+    pictures = list(_pictures(selection, by, with_windows=bool(windows)))
+    longest = worst(selection, _WORST)
+    page = Page(
+        heading=heading_of(recording, selection.row_filter.describe()),
+        summary=summary,
+        pictures=pictures,
+        worst=longest,
+        windows=(windows or [])[:_WINDOWS],
+        n_windows=None if windows is None else len(windows),
+        plan=recording.meta.plan,
+        command=recording.meta.command,
+        version=recording.meta.umtrace,
+        counters=recording.losses.to_dict(),
+    )
+    return page_html(page)
+
+
+def _pictures(selection: Selection, by: Sequence[str], *, with_windows: bool) -> Iterator[Picture]:
+    for kind, (title, caption) in _PICTURES.items():
+        if kind == "ebusy" and not with_windows:
+            continue
+        figure = figure_of(kind, selection, by=by)
+        if any(axes.has_data() for axes in figure.axes):
+            yield Picture(title=title, caption=caption, svg=svg_of(figure, kind))
+
+
+def _windows(selection: Selection) -> list[dict[str, Any]] | None:
+    """Return the EBUSY windows, the longest first; None where there is no such table."""
+    recording = selection.recording
+    if "ebusy" not in recording.meta.tables:
+        return None
+    rows = plain_rows(recording.batches("ebusy", span=selection.span))
+    return sorted(rows, key=lambda row: -(row.get("duration_ns") or float("inf")))

@@ -1,0 +1,210 @@
+"""One self-contained page about a recording: no script, nothing fetched, light and dark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from umtrace.present.heading import Heading, heading_lines, loss_text
+from umtrace.present.names import key_label, phase_name
+from umtrace.present.terminal import clean
+from umtrace.present.units import NS_PER_S, NULL, count, duration, percent, plural
+from umtrace.present.verdict import caveats, verdict
+from umtrace.records.umounts import PHASES
+from umtrace.stats.histogram import Histogram
+from umtrace.stats.summarize import LATENCY, RCU, errno_name
+from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
+
+Row = Mapping[str, Any]
+_QUANTILES = (0.5, 0.9, 0.99)
+_MOST_GROUPS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A drawing: ``svg`` is one trusted ``<svg>`` element, the texts are plain."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """All that the page tells.
+
+    Attributes
+    ----------
+    summary : Summary
+        With latency and all phases.
+    worst : sequence of mapping
+        Umount rows, the longest first, ``t_start`` in ns.
+    windows : sequence of mapping
+        EBUSY windows, the longest first; ``n_windows`` counts all, None where the
+        recording has no such table.
+    plan : sequence of mapping
+        The probe plan.
+    """
+
+    heading: Heading
+    summary: Summary
+    pictures: Sequence[Picture] = ()
+    worst: Sequence[Row] = ()
+    windows: Sequence[Row] = ()
+    n_windows: int | None = None
+    plan: Sequence[Mapping[str, str]] = ()
+    command: Sequence[str] = ()
+    version: str = ""
+    counters: Mapping[str, object] = field(default_factory=dict)
+
+
+def page_html(page: Page) -> str:
+    """Return the page as HTML text."""
+    environment = Environment(
+        loader=PackageLoader("umtrace.present", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(**_view(page)) + "\n"
+
+
+def _view(page: Page) -> dict[str, Any]:
+    total = page.summary.total
+    recording, *facts = heading_lines(page.heading, total.n_incomplete, total.count)
+    shown = page.summary.groups[:_MOST_GROUPS]
+    return {
+        "title": clean(page.heading.source),
+        "recording": recording,
+        "facts": facts,
+        "lossy": page.heading.losses.lost_anything,
+        "verdict": verdict(total) if total.count else ["No umount was recorded."],
+        "caveats": list(caveats(total)),
+        "tiles": list(_tiles(total)),
+        "pictures": [(p.title, p.caption, Markup(p.svg)) for p in page.pictures],  # noqa: S704
+        "groups": [(key_label(page.summary.by, g.key), _group_rows(g)) for g in shown],
+        "more_groups": len(page.summary.groups) - len(shown),
+        "phases": [_phase(name, total.metric(name)) for name in PHASES],
+        "worst": [_worst(row) for row in page.worst],
+        "windows": [_window(row) for row in page.windows],
+        "n_windows": page.n_windows,
+        "losses": loss_text(page.heading.losses),
+        "counters": [(name.replace("_", " "), _counter(v)) for name, v in page.counters.items()],
+        "plan": page.plan,
+        "command": clean(" ".join(page.command)),
+        "version": page.version,
+    }
+
+
+def _tiles(total: GroupSummary) -> Iterator[tuple[str, str, str]]:
+    latency, rcu = total.metric(LATENCY).occurred, total.metric(RCU)
+    failed = ", ".join(f"{name} {count(n)}" for name, n in total.errnos.items())
+    yield "umounts", count(total.count), failed or "none failed"
+    yield "latency p50", duration(latency.quantile(0.5)), f"p90 {duration(latency.quantile(0.9))}"
+    yield "latency p99", duration(latency.quantile(0.99)), f"max {duration(latency.max)}"
+    yield "RCU wait", percent(rcu.share), f"of the time of {plural(rcu.n_shared, 'umount')}"
+
+
+def _group_rows(group: GroupSummary) -> list[list[str]]:
+    failed = ", ".join(f"{name} {count(n)}" for name, n in group.errnos.items())
+    latency, rcu = group.metric(LATENCY), group.metric(RCU)
+    seen = count(rcu.occurred.count) if rcu.histogram.count else NULL
+    return [
+        ["latency", count(group.count), failed or "0", *_times(latency.occurred), ""],
+        ["RCU wait", seen, "", *_times(rcu.occurred), percent(rcu.share)],
+    ]
+
+
+def _phase(name: str, metric: MetricSummary) -> dict[str, Any]:
+    return {
+        "name": phase_name(name),
+        "seen": count(metric.occurred.count) if metric.histogram.count else NULL,
+        "times": _times(metric.occurred),
+        "share": percent(metric.share),
+        "width": round(100 * (metric.share or 0), 1),
+        "column": name,
+    }
+
+
+def _times(histogram: Histogram) -> list[str]:
+    return [*(duration(histogram.quantile(q)) for q in _QUANTILES), duration(histogram.max)]
+
+
+def _worst(row: Row) -> dict[str, Any]:
+    latency = row["latency_ns"] or 1
+    parts = [(phase_name(name), name, row.get(name) or 0) for name in PHASES]
+    return {
+        "latency": duration(row["latency_ns"]),
+        "when": _clock(row["t_start"]),
+        "what": _result(row),
+        "path": clean(row.get("path") or row.get("origin") or NULL),
+        "who": clean(f"{row.get('comm') or NULL} {row.get('pid') or ''}").strip(),
+        "container": clean(row.get("container") or "")[:12],
+        "parts": [
+            (words, name, round(100 * ns / latency, 2), duration(ns))
+            for words, name, ns in parts
+            if ns
+        ],
+        "complete": bool(row.get("complete")),
+    }
+
+
+def _result(row: Row) -> str:
+    mode = row.get("mode") or row.get("origin") or NULL
+    number = row.get("errno")
+    return f"{mode}, {errno_name(number)}" if number else str(mode)
+
+
+def _window(row: Row) -> dict[str, Any]:
+    spurious = row.get("spurious")
+    words = {True: "spurious", False: "real", "true": "spurious", "false": "real"}
+    return {
+        "class": clean(str(row.get("class") or "unknown")),
+        "spurious": words.get(spurious, "not known") if spurious is not None else "not known",
+        "path": clean(str(row.get("path") or NULL)),
+        "when": _clock(row.get("begin")),
+        "duration": duration(row.get("duration_ns")),
+        "attempts": row.get("attempts"),
+        "who": clean(f"{row.get('comm') or ''} {row.get('pid') or ''}").strip(),
+        "evidence": _sentences(row.get("evidence")),
+        "holders": _sentences(row.get("holders")),
+        "walkers": _sentences(row.get("walkers")),
+    }
+
+
+def _sentences(value: object) -> list[str]:
+    """Return a JSON list, of texts or of objects, as lines."""
+    if not isinstance(value, str) or not value:
+        return []
+    try:
+        items = json.loads(value)
+    except ValueError:
+        return [clean(value)]
+    return [_sentence(item) for item in (items if isinstance(items, list) else [items])]
+
+
+def _sentence(item: object) -> str:
+    if isinstance(item, Mapping):
+        parts = (f"{name} {part}" for name, part in item.items() if part not in (None, "", []))
+        return clean(", ".join(parts))
+    return clean(str(item))
+
+
+def _clock(ns: int | None) -> str:
+    if ns is None:
+        return NULL
+    moment = datetime.fromtimestamp(ns // NS_PER_S, timezone.utc)
+    return f"{moment:%H:%M:%S}.{ns % NS_PER_S // 1_000_000:03}"
+
+
+def _counter(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return count(value) if isinstance(value, int) else "not counted"

@@ -1,0 +1,205 @@
+"""Umounts as a Perfetto trace: a track per task, its phases as slices, EBUSY and RCU apart.
+
+Protocol buffers rather than Chrome's JSON: times stay exact (JSON has floating-point µs),
+and tracks have names and parents. The field numbers are those of Perfetto's
+``protos/perfetto/trace``, and the tests read the result with Perfetto's own classes.
+Those classes could write it as well, but are one more package for users to install, for
+the sake of a dozen fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from umtrace.present.names import phase_name
+from umtrace.present.protobuf import message, number, text
+from umtrace.present.terminal import clean
+from umtrace.records.clock import ClockPair
+from umtrace.stats.placement import PLACED, place
+from umtrace.stats.plain import plain_rows
+from umtrace.stats.selection import START
+from umtrace.stats.summarize import LATENCY, RCU, errno_name
+
+#: columns of the rows that are read
+COLUMNS = (
+    "id", START, LATENCY, "latency_bound", "syscall_ns", "origin", "mode", "errno", "pid", "tid",
+    "comm", "container", "fstype", "path", "n_mounts", *PLACED, "rcu_kind", "complete",
+)  # fmt: skip
+_ARGS = (
+    "path", "mode", "origin", "errno", "fstype", "container", "n_mounts", "rcu_kind",
+    "latency_bound", "complete",
+)  # fmt: skip
+_PLACES = "by order; durations are measured"
+
+_REALTIME, _MONOTONIC = 1, 3
+_BEGIN, _END = 1, 2
+_SEQUENCE = 1
+_STATE_CLEARED = 1
+
+
+def write_perfetto(
+    out: BinaryIO,
+    clock: ClockPair,
+    rows: Iterable[pa.RecordBatch],
+    windows: Iterable[Mapping[str, Any]] = (),
+) -> int:
+    """Write a trace; return the number of umounts in it.
+
+    Parameters
+    ----------
+    clock : ClockPair
+        Of the recording: the trace runs on CLOCK_MONOTONIC, and shows wall clock time.
+    rows : iterable of RecordBatch
+        Umount rows with at least `COLUMNS`; one of unknown latency is left out.
+    windows : iterable of mapping
+        EBUSY windows as plain values, ``begin`` in ns.
+    """
+    trace = _Trace(out, clock)
+    written = 0
+    for batch in rows:
+        written += trace.umounts(batch)
+    for window in windows:
+        trace.window(window)
+    return written
+
+
+class _Trace:
+    """Writes packets; a track is described when it is first used."""
+
+    def __init__(self, out: BinaryIO, clock: ClockPair) -> None:
+        self._out = out
+        self._offset = clock.offset_ns
+        self._tracks: dict[object, int] = {}
+        self._rcu = _Lanes()
+        self._ebusy = _Lanes()
+        clocks = (
+            message(1, number(1, _MONOTONIC), number(2, clock.monotonic_ns)),
+            message(1, number(1, _REALTIME), number(2, clock.realtime_ns)),
+        )
+        self._packet(message(6, *clocks, number(2, _MONOTONIC)), number(13, _STATE_CLEARED))
+
+    def umounts(self, batch: pa.RecordBatch) -> int:
+        """Write the umounts of a batch."""
+        begins, ends = place(batch)
+        written = 0
+        for index, row in enumerate(plain_rows([batch])):
+            if row[LATENCY] is None or row[START] is None:
+                continue
+            spans = zip(PLACED, begins[:, index].tolist(), ends[:, index].tolist(), strict=True)
+            self._umount(row, [span for span in spans if span[2] > span[1]])
+            written += 1
+        return written
+
+    def _umount(self, row: Mapping[str, Any], spans: list[tuple[str, int, int]]) -> None:
+        track, start = self._task(row), row[START] - self._offset
+        args = {name: row[name] for name in _ARGS if row[name] is not None}
+        if row["errno"]:
+            args["errno"] = errno_name(row["errno"])
+        self._begin(track, start, f"umount {clean(row['path'] or '')}".strip(), args)
+        for name, begin, end in spans:
+            note = {"duration_ns": end - begin, "position": _PLACES}
+            self._slice(track, start + begin, start + end, phase_name(name), note)
+            if name == RCU:
+                self._rcu_wait(row, start + begin, start + end)
+        self._end(track, start + row[LATENCY])
+
+    def _rcu_wait(self, row: Mapping[str, Any], begin: int, end: int) -> None:
+        lane = self._rcu.take(begin, end)
+        track = self._track(("rcu", lane), "RCU waits", parent=self._group("RCU waits"))
+        note = {"umount_id": row["id"], "kind": row["rcu_kind"], "position": _PLACES}
+        self._slice(track, begin, end, clean(row["comm"] or "RCU wait"), note)
+
+    def window(self, window: Mapping[str, Any]) -> None:
+        """Write an EBUSY window; one whose end is unknown is a moment."""
+        if window.get("begin") is None:
+            return
+        begin = window["begin"] - self._offset
+        end = begin + (window.get("duration_ns") or 0)
+        lane = self._ebusy.take(begin, end)
+        track = self._track(("ebusy", lane), "EBUSY windows", parent=self._group("EBUSY windows"))
+        args = {k: v for k, v in window.items() if v is not None and k not in {"begin", "end"}}
+        name = f"{window.get('class') or 'EBUSY'} {clean(str(window.get('path') or ''))}".strip()
+        self._slice(track, begin, end, name, args)
+
+    def _task(self, row: Mapping[str, Any]) -> int:
+        pid, tid, comm = row["pid"] or 0, row["tid"] or 0, clean(row["comm"] or "")
+        process = self._tracks.get(("process", pid))
+        if process is None:
+            process = self._new(("process", pid))
+            self._describe(process, message(3, number(1, pid), text(6, comm)))
+        thread = self._tracks.get(("thread", pid, tid))
+        if thread is None:
+            thread = self._new(("thread", pid, tid))
+            described = message(4, number(1, pid), number(2, tid), text(5, comm))
+            self._describe(thread, number(5, process), described)
+        return thread
+
+    def _group(self, name: str) -> int:
+        return self._track(("group", name), name)
+
+    def _track(self, key: object, name: str, parent: int | None = None) -> int:
+        track = self._tracks.get(key)
+        if track is None:
+            track = self._new(key)
+            above = [] if parent is None else [number(5, parent)]
+            self._describe(track, text(2, name), *above)
+        return track
+
+    def _new(self, key: object) -> int:
+        self._tracks[key] = len(self._tracks) + 1
+        return self._tracks[key]
+
+    def _describe(self, track: int, *fields: bytes) -> None:
+        self._packet(message(60, number(1, track), *fields))
+
+    def _slice(
+        self, track: int, begin: int, end: int, name: str, args: Mapping[str, object]
+    ) -> None:
+        self._begin(track, begin, name, args)
+        self._end(track, end)
+
+    def _begin(self, track: int, at: int, name: str, args: Mapping[str, object]) -> None:
+        notes = b"".join(_annotation(key, value) for key, value in args.items())
+        self._event(at, number(9, _BEGIN), number(11, track), text(23, name), notes)
+
+    def _end(self, track: int, at: int) -> None:
+        self._event(at, number(9, _END), number(11, track))
+
+    def _event(self, at: int, *fields: bytes) -> None:
+        self._packet(number(8, max(at, 0)), self._on_clock, message(11, *fields))
+
+    @cached_property
+    def _on_clock(self) -> bytes:
+        return number(58, _MONOTONIC)
+
+    def _packet(self, *fields: bytes) -> None:
+        self._out.write(message(1, *fields, number(10, _SEQUENCE)))
+
+
+class _Lanes:
+    """Gives intervals lanes so that no two of a lane overlap."""
+
+    def __init__(self) -> None:
+        self._ends: list[int] = []
+
+    def take(self, begin: int, end: int) -> int:
+        for lane, free in enumerate(self._ends):
+            if free <= begin:
+                self._ends[lane] = end
+                return lane
+        self._ends.append(end)
+        return len(self._ends) - 1
+
+
+def _annotation(name: str, value: object) -> bytes:
+    if isinstance(value, bool):
+        held = number(2, int(value))
+    elif isinstance(value, int):
+        held = number(4, value)
+    else:
+        held = text(6, clean(str(value)))
+    return message(4, text(10, name), held)

@@ -1,0 +1,54 @@
+"""Why the difference of two recordings may not be that of the two kernels or loads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from umtrace.recording import Recording
+
+
+def warnings(a: Recording, b: Recording) -> list[str]:
+    """Return one sentence per reason; ask after the rows were read: damage shows up then."""
+    return [*_differences(a, b), *_losses("A", a), *_losses("B", b)]
+
+
+def _differences(a: Recording, b: Recording) -> Iterator[str]:
+    release_a, release_b = _release(a), _release(b)
+    if release_a != release_b:
+        yield f"different kernels: A {release_a}, B {release_b}"
+    elif a.meta.kernel != b.meta.kernel:
+        yield "the same kernel release in different builds"
+    if a.meta.tier != b.meta.tier:
+        yield (
+            f"different tiers: A {a.meta.tier}, B {b.meta.tier}; "
+            "they see different phases, and add different cost to a umount"
+        )
+    if a.meta.plan != b.meta.plan and a.meta.tier == b.meta.tier:
+        yield "different probe plans: what one side could not attach to is in its other phases"
+    if a.meta.filters != b.meta.filters:
+        yield "recorded with different filters"
+    state_a, state_b = a.meta.extra.get("rcu"), b.meta.extra.get("rcu")
+    if state_a != state_b:
+        yield f"different RCU settings: A {_settings(state_a)}, B {_settings(state_b)}"
+
+
+def _losses(name: str, recording: Recording) -> Iterator[str]:
+    losses = recording.losses
+    if losses.lost_anything:
+        yield f"{name} lost events: its quantiles are those of what was seen"
+    if losses.incomplete_rows:
+        yield f"{name} has {losses.incomplete_rows:,} incomplete rows"
+    if recording.problems:
+        yield f"{name} is damaged: {recording.problems[0]}"
+
+
+def _release(recording: Recording) -> str:
+    return (recording.meta.kernel.split() or ["unknown"])[0]
+
+
+def _settings(state: object) -> str:
+    if not isinstance(state, dict):
+        return "unknown"
+    return ", ".join(f"{name}={value}" for name, value in sorted(state.items()))

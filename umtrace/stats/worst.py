@@ -1,0 +1,48 @@
+"""The longest umounts of a recording, without sorting it."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from umtrace.records.umounts import SCHEMA
+from umtrace.stats.plain import plain_rows
+from umtrace.stats.selection import START, Selection, durations, times
+from umtrace.stats.summarize import LATENCY
+
+
+def worst(selection: Selection, n: int = 20) -> list[dict[str, Any]]:
+    """Return the n rows of largest known latency, the largest first, times in ns.
+
+    The rows are read twice: all of them in three columns, then the few that are wanted.
+    """
+    found = heapq.nlargest(n, _candidates(selection, n))
+    if not found:
+        return []
+    starts = [start for _, _, start in found]
+    wanted = pa.array([-number for _, number, _ in found], SCHEMA.field("id").type)
+    near = selection.within((min(starts), max(starts) + 1))
+    rows = [row for batch in near.batches(SCHEMA.names) for row in _these(batch, wanted)]
+    return sorted(rows, key=lambda row: (-row[LATENCY], row["id"]))
+
+
+def _candidates(selection: Selection, n: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (latency, -id, start) of the longest of each batch; a smaller id comes first."""
+    for batch in selection.batches(("id", LATENCY, START)):
+        latency = durations(batch, LATENCY)
+        order = np.argsort(-latency, kind="stable")[:n]
+        order = order[latency[order] > 0]
+        ids = -durations(batch, "id")[order]
+        yield from zip(
+            latency[order].tolist(), ids.tolist(), times(batch)[order].tolist(), strict=True
+        )
+
+
+def _these(batch: pa.RecordBatch, ids: pa.Array) -> Iterator[dict[str, Any]]:
+    at = batch.schema.get_field_index("id")
+    return plain_rows([batch.filter(pc.is_in(batch.column(at), value_set=ids))])
