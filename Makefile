@@ -23,7 +23,7 @@ demo: setup ## Record real umounts and show what they cost (a bundled recording 
 	@scripts/demo $(BIN)/umtrace
 
 .PHONY: test
-test: setup check test-kernel ## Everything CI runs
+test: setup check test-kernel test-lab ## Everything CI runs
 
 .PHONY: check
 check: setup lint unit ## The everyday part: lint, types, unit tests; under two minutes
@@ -42,6 +42,11 @@ unit: setup ## Tests that need neither root nor BPF
 .PHONY: test-kernel
 test-kernel: setup ## Tests on the running kernel (root), and the slow ones
 	$(PYTEST) -q -m "(kernel or slow) and not lab"
+
+.PHONY: test-lab
+test-lab: setup ## Every tier on the oldest, an RT and the newest kernel, under QEMU
+	-$(BIN)/python -m lab apt-deps
+	$(PYTEST) -q -m lab
 
 KERNEL ?= 6.12-rt
 CMD ?= umtrace selftest
@@ -69,6 +74,12 @@ lab-all: export CMD := $(CMD)
 lab-all: lab-deps ## Run CMD on every kernel of the table, two at a time
 	$(BIN)/python -m lab run-all --jobs 2 -- "$$CMD"
 
+.PHONY: lab-check
+lab-check: lab-deps ## The whole table of kernels; writes docs/kernels.md
+	rm -rf lab-results
+	$(BIN)/python -m lab run-all --jobs 2 --timeout 1200 --out lab-results -- scripts/kernel-check
+	$(BIN)/python scripts/kernels_table.py lab-results > docs/kernels.md
+
 .PHONY: format
 format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
@@ -76,4 +87,4 @@ format: setup ## Rewrite the code in the project's style
 
 .PHONY: clean
 clean: ## Remove what the targets made, .venv included
-	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo lab-results dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

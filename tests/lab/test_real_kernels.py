@@ -1,0 +1,62 @@
+"""Every tier on real kernels: the oldest, one with PREEMPT_RT, the newest.
+
+UMTRACE_LAB_KERNELS=5.10,6.12,... chooses others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.lab
+
+KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "5.10,6.1-rt,7").split(",")
+TIERS = {"fentry", "kprobe", "tracepoint"}
+#: what is exact everywhere; `rcu_kind` follows from the kernel
+RT = {kernel for kernel in KERNELS if kernel.endswith("-rt")}
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """What scripts/kernel-check left for each kernel: one boot each, two at a time."""
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("QEMU is not installed: make lab-deps, as root")
+    out = tmp_path_factory.mktemp("lab")
+    command = ["run-all", "--kernels", ",".join(KERNELS), "--jobs", "2", "--timeout", "900"]
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *command, "--out", out, "--", "scripts/kernel-check"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    print(done.stdout[-3000:], done.stderr[-3000:])  # noqa: T201 - shown when a test fails
+    return out
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_count_is_exact_in_every_tier(results, kernel):
+    tiers = json.loads((results / kernel / "selftest.json").read_text())
+    assert {tier["tier"] for tier in tiers} == TIERS
+    wrong = [
+        (tier["tier"], check["what"], check["expected"], check["seen"])
+        for tier in tiers
+        for check in tier["checks"]
+        if not check["ok"]
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("tier", sorted(TIERS))
+def test_the_kind_of_grace_period_is_named(results, kernel, tier):
+    lines = (results / kernel / f"{tier}.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    kinds = {row["rcu_kind"] for row in rows if row["errno"] == 0 and row["rcu_ns"]}
+    expected = {"normal"} if kernel in RT else {"expedited", "piggybacked"}
+    assert kinds
+    assert kinds <= expected
