@@ -117,6 +117,7 @@ def stream(
 def live(
     tier: str,
     *,
+    probes: str = "full",
     row_filter: RowFilter | None = None,
     stop: Callable[[], bool],
     on_ready: Callable[[], None] = lambda: None,
@@ -124,7 +125,7 @@ def live(
 ) -> Iterator[Tick]:
     """Trace without recording: attach, call ``on_ready``, yield ticks, detach."""
     with ExitStack() as stack:
-        source = stack.enter_context(closing(open_source(tier)))
+        source = stack.enter_context(closing(open_source(tier, probes)))
         containers = stack.enter_context(closing(Containers()))
         ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
         on_ready()
@@ -248,6 +249,7 @@ def record(
     path: Path,
     *,
     tier: str = "auto",
+    probes: str = "full",
     row_filter: RowFilter | None = None,
     command: Sequence[str] = (),
     force: bool = False,
@@ -264,7 +266,7 @@ def record(
     row_filter = row_filter or RowFilter()
     with ExitStack() as stack:
         _check_writable(path)
-        source = open_source(tier)
+        source = open_source(tier, probes)
         detach = stack.enter_context(ExitStack())
         detach.callback(source.close)
         meta = Meta.of_this_host(

@@ -14,6 +14,14 @@ tier_option = click.option(
     "--tier", default="auto", metavar="TIER", help="Probe tier; see `umtrace doctor`."
 )
 
+probes_option = click.option(
+    "--probes",
+    type=click.Choice(["full", "light", "adaptive"]),
+    default="full",
+    show_default=True,
+    help="Function tiers: with path walkers, without, or when they matter.",
+)
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

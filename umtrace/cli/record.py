@@ -10,7 +10,7 @@ import click
 
 from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options, spurious_option
-from umtrace.cli.live import StopSignals, tier_option
+from umtrace.cli.live import StopSignals, probes_option, tier_option
 from umtrace.present.progress import Progress
 from umtrace.stats.filters import RowFilter
 
@@ -23,6 +23,7 @@ from umtrace.stats.filters import RowFilter
 @click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Recording.")
 @click.option("-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0))
 @tier_option
+@probes_option
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("--ready-fd", type=int, metavar="N", help="Write a line to N once attached.")
@@ -35,6 +36,7 @@ def command(
     output: Path | None,
     duration: float | None,
     tier: str,
+    probes: str,
     force: bool,
     quiet: bool,
     ready_fd: int | None,
@@ -62,6 +64,7 @@ def command(
         totals = pipeline.record(
             path,
             tier=tier,
+            probes=probes,
             row_filter=row_filter,
             command=command,
             force=force,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from umtrace.cli.filters import filter_options, spurious_option
-from umtrace.cli.live import StopSignals, stdout_is_gone, tier_option
+from umtrace.cli.live import StopSignals, probes_option, stdout_is_gone, tier_option
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0))
 @tier_option
+@probes_option
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, all columns.")
 @click.option(
     "--replay",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 def command(
     duration: float | None,
     tier: str,
+    probes: str,
     as_json: bool,
     recording: Path | None,
     spurious_within_ns: int,
@@ -58,6 +60,7 @@ def command(
         else:
             ticks = pipeline.live(
                 tier,
+                probes=probes,
                 row_filter=row_filter,
                 spurious_within_ns=spurious_within_ns,
                 stop=lambda: bool(signals.received or time.monotonic() >= end or stdout_is_gone()),
