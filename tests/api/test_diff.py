@@ -78,6 +78,15 @@ def test_rcu_settings_are_compared(out, write):
     assert "recorded with different filters" in text
 
 
+def test_reasons_against_other_tiers_are_no_difference(out, write):
+    plan = {"meaning": "operation", "probe": "x", "how": "tp", "reason": "ok"}
+    refused = {"meaning": "tier fentry", "probe": "-", "how": "-", "reason": "not used: no"}
+    a, b = write([], "a.umt", plan=(plan,)), write([], "b.umt", plan=(plan, refused))
+    c = write([], "c.umt", plan=({**plan, "probe": "y"},))
+    assert "different probe plans" not in out(a, b)[1]
+    assert "different probe plans" in out(a, c)[1]
+
+
 def test_many_groups_are_cut_short(out, write):
     rows = [row(rcu_ns=5, fstype=f"fs{n}") for n in range(12)]
     path = write(rows)

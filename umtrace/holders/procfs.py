@@ -131,9 +131,8 @@ def running(pid: int, tid: int) -> tuple[bool, int | None]:
     """
     task = f"{_PROC}/{pid}/task/{tid}"
     with suppress(OSError, ValueError, IndexError):
-        with open(f"{task}/stat") as stat, open(f"{task}/schedstat") as times:  # noqa: PTH123
-            state = stat.read().rpartition(")")[2].split()[0]
-            return state == "R", int(times.read().split()[0]) or None
+        text, times = (_text(f"{task}/{name}") for name in ("stat", "schedstat"))
+        return text.rpartition(")")[2].split()[0] == "R", int(times.split()[0]) or None
     return False, None
 
 
@@ -155,6 +154,11 @@ def sees_all_processes() -> bool:
 def undeleted(path: str) -> str:
     """Return the path of a link without the mark of a file that was removed."""
     return path.removesuffix(_DELETED)
+
+
+def _text(path: str) -> str:
+    with open(path, errors="replace") as file:  # noqa: PTH123
+        return file.read()
 
 
 def _readlink(link: str) -> str | None:

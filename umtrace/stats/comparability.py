@@ -25,7 +25,7 @@ def _differences(a: Recording, b: Recording) -> Iterator[str]:
             f"different tiers: A {a.meta.tier}, B {b.meta.tier}; "
             "they see different phases, and add different cost to a umount"
         )
-    if a.meta.plan != b.meta.plan and a.meta.tier == b.meta.tier:
+    if _attached(a) != _attached(b) and a.meta.tier == b.meta.tier:
         yield "different probe plans: what one side could not attach to is in its other phases"
     if a.meta.filters != b.meta.filters:
         yield "recorded with different filters"
@@ -42,6 +42,12 @@ def _losses(name: str, recording: Recording) -> Iterator[str]:
         yield f"{name} has {losses.incomplete_rows:,} incomplete rows"
     if recording.problems:
         yield f"{name} is damaged: {recording.problems[0]}"
+
+
+def _attached(recording: Recording) -> set[tuple[str | None, ...]]:
+    # A probe "-" only says why another tier was not used.
+    steps = [step for step in recording.meta.plan if step.get("probe") != "-"]
+    return {tuple(step.get(name) for name in ("meaning", "probe", "how")) for step in steps}
 
 
 def _release(recording: Recording) -> str:
