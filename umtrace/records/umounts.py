@@ -74,7 +74,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("final_put", _STR, "who dropped the last reference: self, other, kworker, pending"),
     Column("final_put_comm", _STR, "task that dropped the last reference"),
     Column("tail_ns", _NS, "return to user mode until the last final put"),
-    Column("n_legitimized", pa.int32(), "path walkers that took a reference during the wait"),
+    Column(
+        "n_legitimized", pa.int32(), "path walkers that got a reference and must put it themselves"
+    ),
     Column("n_discounted", pa.int32(), "path walkers that saw the dying mount and backed off"),
     Column("refcount", pa.int32(), "reference count at the busy check"),
     Column("tier", _STR, "probe tier that produced the row"),
