@@ -112,6 +112,11 @@ def test_losses_are_always_told(heading, no_losses):
     assert loss_text(no_losses) == "none"
     assert loss_text(LossReport()) == "not counted"
     assert loss_text(replace(no_losses, ring_events=1)) == "1 event dropped (event ring full)"
+    by_cpu = replace(no_losses, ring_events=1007, ring_events_per_cpu=(7, 0, 1000))
+    text = "1,007 events dropped (event ring full) [CPU 0: 7, CPU 2: 1,000]"
+    assert loss_text(by_cpu) == text
+    many = replace(no_losses, ring_events=9, ring_events_per_cpu=(1,) * 9)
+    assert loss_text(many).endswith("CPU 7: 1, …]")
     partly = loss_text(replace(no_losses, probe_misses=None))
     assert partly == "none (not counted: probe hits skipped by the kernel)"
     lines = heading_lines(replace(heading, problems=("a\nb",)), 2, 5)

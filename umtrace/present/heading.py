@@ -16,6 +16,8 @@ from umtrace.stats.filters import RowFilter
 if TYPE_CHECKING:
     from umtrace.recording import Recording
 
+_MAX_CPUS = 8  # more would fill the screen
+
 _LOSSES = {
     "ring_events": ("event", "dropped (event ring full)"),
     "ring_names": ("name", "dropped (name ring full)"),
@@ -85,7 +87,7 @@ def loss_text(losses: LossReport) -> str:
     """Return what was lost, `none`, or what this tier cannot count."""
     counts: dict[str, int | None] = {name: getattr(losses, name) for name in _LOSSES}
     lost = [
-        f"{plural(counts[name] or 0, noun)} {fate}"
+        f"{plural(counts[name] or 0, noun)} {fate}{_by_cpu(losses, name)}"
         for name, (noun, fate) in _LOSSES.items()
         if counts[name]
     ]
@@ -96,6 +98,14 @@ def loss_text(losses: LossReport) -> str:
         return "not counted"
     text = "; ".join(lost) or "none"
     return f"{text} (not counted: {'; '.join(uncounted)})" if uncounted else text
+
+
+def _by_cpu(losses: LossReport, name: str) -> str:
+    """Return which CPUs lost events: one that loses them all is a reader kept off it."""
+    if name != "ring_events" or not losses.ring_events_per_cpu:
+        return ""
+    lost = [f"CPU {cpu}: {n:,}" for cpu, n in enumerate(losses.ring_events_per_cpu) if n]
+    return f" [{', '.join(lost[:_MAX_CPUS])}{', …' if len(lost) > _MAX_CPUS else ''}]"
 
 
 def kernel_text(kernel: str) -> str:
