@@ -14,7 +14,7 @@ from matplotlib.legend import Legend
 
 _WIDTH = 4.6  # inches: on a phone, text keeps its size
 _DPI = 220  # of what is drawn as an image: cells, and bars by the hundred
-_LABEL_CHARS = 46  # that fit below the axes
+_LABEL_CHARS = 36  # that fit below the axes
 _LEGEND_CHARS = 58
 _KEY_CHARS = 6
 _LEGEND_LINE = 0.18  # inches

@@ -144,7 +144,7 @@ def _worst(row: Row) -> dict[str, Any]:
         "latency": duration(row["latency_ns"]),
         "when": _clock(row["t_start"]),
         "what": _result(row),
-        "path": clean(row.get("path") or row.get("origin") or NULL),
+        "path": _where(row),
         "who": clean(f"{row.get('comm') or NULL} {row.get('pid') or ''}").strip(),
         "container": clean(row.get("container") or "")[:12],
         "parts": [
@@ -154,6 +154,13 @@ def _worst(row: Row) -> dict[str, Any]:
         ],
         "complete": bool(row.get("complete")),
     }
+
+
+def _where(row: Row) -> str:
+    if row.get("origin") == "ns-exit":
+        mounts = row.get("n_mounts")
+        return f"namespace {row.get('mntns') or NULL}" + (f", {mounts} mounts" if mounts else "")
+    return clean(row.get("path") or NULL)
 
 
 def _result(row: Row) -> str:
