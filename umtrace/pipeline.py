@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.ebusy.attempts import latest_end
-from umtrace.ebusy.counters import WalkCounters
+from umtrace.ebusy.counters import COUNTED, WalkCounters
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.live import EbusyStage, EbusyUpdate
 from umtrace.holders.worker import ScanWorker
@@ -224,9 +224,10 @@ def _rows_with_events(recording: Recording) -> Iterator[tuple[pa.RecordBatch, Ar
 
 def walk_counters(path: Path, *, row_filter: RowFilter | None = None) -> WalkCounters:
     """Count the walkers that met a dying mount, over a whole recording."""
-    counters = WalkCounters()
-    for rows in Recording.open(path).batches("umounts"):
-        counters.add((row_filter or RowFilter()).apply(rows))
+    counters, row_filter = WalkCounters(), row_filter or RowFilter()
+    columns = sorted({*COUNTED, *row_filter.columns})
+    for rows in Recording.open(path).batches("umounts", columns=columns):
+        counters.add(row_filter.apply(rows))
     return counters
 
 

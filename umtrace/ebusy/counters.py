@@ -12,6 +12,10 @@ from umtrace.records.arrow import number, text
 _ZERO = number(0, pa.int32())
 
 
+#: the row columns that are counted
+COUNTED = ("errno", "mode", "final_put", "n_discounted", "n_legitimized")
+
+
 @dataclass(slots=True)
 class WalkCounters:
     """Totals over umounts; None where no tier could see it.
