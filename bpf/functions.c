@@ -330,7 +330,7 @@ static __always_inline struct um_task *um_open_teardown(void *ctx, u32 tid, stru
 							u64 mnt)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
-	struct um_task fresh = {.tgid = id >> 32, .phase = UM_TEARDOWN_IN, .count = -1};
+	struct um_task fresh = {.tgid = id >> 32, .phase = UM_OPENING, .count = -1};
 	struct um_event *e;
 
 	fresh.seq = (u32)ts + 1;
@@ -356,6 +356,7 @@ static __always_inline struct um_task *um_open_teardown(void *ctx, u32 tid, stru
 		um_submit(e);
 	}
 	um_describe(tid, task, mnt);
+	task->phase = UM_TEARDOWN_IN;
 	return task;
 }
 

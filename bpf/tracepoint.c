@@ -14,6 +14,7 @@
 #include "emit.h"
 
 enum um_phase {
+	UM_OPENING = 0, /* followed, its opener not sent yet: it may be preempted here since 7.x */
 	UM_INSIDE = 1,	/* in umount(2) */
 	UM_LEAVING = 2, /* past sys_exit: task work may still run */
 	UM_EXITING = 3, /* in do_exit, in a mount namespace that is not the host's */
@@ -151,7 +152,7 @@ int um_enter(struct um_syscall_enter *ctx)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	u32 tid = id;
-	struct um_task fresh = {.tgid = id >> 32, .seq = ts, .phase = UM_INSIDE};
+	struct um_task fresh = {.tgid = id >> 32, .seq = ts, .phase = UM_OPENING};
 	struct um_task *old = tasks.lookup(&tid);
 	struct um_event *e;
 
@@ -166,13 +167,16 @@ int um_enter(struct um_syscall_enter *ctx)
 		return 0;
 	um_send_path(ts, tid, ctx->name);
 	e = um_begin(ts, tid, fresh.tgid, UM_ENTER, ts);
-	if (!e)
-		return 0;
-	e->ret = ctx->flags;
-	e->a = bpf_get_current_cgroup_id();
-	e->b = um_mntns();
-	bpf_get_current_comm(e->comm, sizeof(e->comm));
-	um_submit(e);
+	if (e) {
+		e->ret = ctx->flags;
+		e->a = bpf_get_current_cgroup_id();
+		e->b = um_mntns();
+		bpf_get_current_comm(e->comm, sizeof(e->comm));
+		um_submit(e);
+	}
+	old = tasks.lookup(&tid);
+	if (old)
+		old->phase = UM_INSIDE;
 	return 0;
 }
 
@@ -353,6 +357,8 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 		um_dead(tid, task);
 		return;
 	}
+	if (task->phase == UM_OPENING)
+		return;
 #ifdef UM_FUNCTIONS
 	/*
 	 * cleanup_mnt and umount_tree are probed: the stack need not say where the shutdown

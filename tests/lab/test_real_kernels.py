@@ -38,10 +38,19 @@ def results(tmp_path_factory):
     return out
 
 
+def marked_incomplete(tier):
+    seen = {check["what"]: check["seen"] for check in tier["checks"]}
+    return seen["incomplete rows"] > 0 or seen["events, names and stacks lost"] is True
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_count_is_exact_in_every_tier(results, kernel):
     tiers = json.loads((results / kernel / "selftest.json").read_text())
     assert {tier["tier"] for tier in tiers} == TIERS
+    if kernel.startswith("7"):
+        # Its tracing programs can be preempted, and the kernel then skips hits of others on
+        # that CPU: what is missing must at least be marked.
+        tiers = [tier for tier in tiers if not marked_incomplete(tier)]
     wrong = [
         (tier["tier"], check["what"], check["expected"], check["seen"])
         for tier in tiers
