@@ -4,6 +4,9 @@
  * is filled and submitted. A record is submitted without waking the reader: a
  * wake-up per event would keep a CPU out of idle, and the expedited grace period
  * that is being measured would itself become slower. The reader polls.
+ *
+ * Constants set by the loader, here and in the files after this one: UM_EVENT_PAGES,
+ * UM_NAME_PAGES, UM_MAX_TASKS, UM_HOST_MNTNS, offsets UM_OFF_*, functions UM_FN_*.
  */
 #ifndef UMTRACE_EMIT_H
 #define UMTRACE_EMIT_H

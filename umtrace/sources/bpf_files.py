@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_OWN_INCLUDE = re.compile(r'^#include "(?:emit|placement)\.h"\n', re.MULTILINE)
 
-_TRACEPOINT = ("emit.h", "tracepoint.c")
-_FUNCTIONS = ("placement.h", "functions.c")
+#: by tier, in the order in which they build on each other
+_TRACEPOINT = ("emit.h", "tasks.h", "syscalls.c", "frames.h", "switch.c")
+_FUNCTIONS = (
+    "placement.h",
+    "mount.h",
+    "umount.c",
+    "tree.c",
+    "unlock.c",
+    "cleanup.c",
+    "walkers.c",
+)
 
 
 def bpf_directory() -> Path:
@@ -29,9 +36,7 @@ def program_text(*, functions: bool) -> str:
 
 
 def _part(name: str) -> str:
-    text = (bpf_directory() / name).read_text()
-    # The line of an include goes, its number stays.
-    return f'#line 1 "{name}"\n' + _OWN_INCLUDE.sub("\n", text)
+    return f'#line 1 "{name}"\n' + (bpf_directory() / name).read_text()
 
 
 def headers_directory() -> Path:

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The end of a mount: one event per dying mount names who dropped the last reference. */
+static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, u64 mnt)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	/* Its own operation's, or on the way out of it; else a foreign task's: no sequence. */
+	int own = task && task->phase != UM_EXITING;
+	struct um_event *e =
+		um_begin(bpf_ktime_get_ns(), tid, id >> 32, kind, own ? task->seq++ : 0);
+
+	if (!e)
+		return;
+	e->mnt = mnt;
+	e->cpu |= own ? 0 : UM_FOREIGN;
+#ifdef UM_OFF_MOUNT_MNT
+	if (kind == UM_CLEANUP) {
+		u64 sb = um_superblock(mnt);
+		int active = 0;
+
+		e->ret = um_flags(mnt);
+		if (own && mnt == task->mnt)
+			e->ret |= UM_IS_TARGET;
+		UM_READ(active, sb + UM_OFF_SB_ACTIVE);
+		e->a = (u32)active;
+		UM_READ(e->b, sb + UM_OFF_SB_DEV);
+	}
+#endif
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	um_submit(e);
+}
+
+UM_ENTRY(cleanup_mnt)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+
+	um_cleanup(tid, task, UM_CLEANUP, UM_ARG(0));
+	um_stash(UM_SLOT_CLEANUP, UM_ARG(0));
+	return 0;
+}
+
+UM_RETURN(cleanup_mnt)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+
+	um_cleanup(tid, task, UM_CLEANUP_EXIT, UM_RETURN_ARG(0, um_stashed(UM_SLOT_CLEANUP)));
+	return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Kernel stacks: which of the functions given as UM_FN_* ("address, length", 0, 0 where
+ * unknown) lie on one.
+ */
+#define UM_FRAMES 127
+struct um_frames {
+	u64 ip[UM_FRAMES + 1];
+};
+
+/* One for sched_switch, one for everything that may be interrupted by it. */
+#define UM_FRAMES_SWITCH 0
+#define UM_FRAMES_CALL 1
+BPF_PERCPU_ARRAY(frames, struct um_frames, 2);
+
+/* Frames are counted from the innermost; the entry into the kernel is the last. */
+static __always_inline int um_stack(void *ctx, struct um_frames *f)
+{
+	int bytes = bpf_get_stack(ctx, f->ip, UM_FRAMES * sizeof(u64), 0);
+
+	return bytes < 0 ? -1 : (int)((u32)bytes >> 3);
+}
+
+/*
+ * 1 if ip lies in the function, else 0. Without a branch: the verifier would follow
+ * both sides of every comparison of every frame.
+ */
+static __always_inline u64 um_in(u64 ip, u64 start, u64 length)
+{
+	u64 distance = ip - start;
+
+	return ((distance - length) & ~distance) >> 63;
+}
+#define UM_IN(ip, function) um_in(ip, function)
+
+#define UM_SCANNED 40 /* frames; umount's own waits are no deeper than 25 */
+
+static __always_inline u64 um_on_stack(struct um_frames *f, int n)
+{
+	u64 found = 0, in_lock = 0, ip, taker;
+	int i;
+
+	for (i = 0; i < UM_SCANNED; i++) {
+		/* Hides i from the compiler, which would count down instead: the verifier cannot follow that. */
+		asm volatile("" : "+r"(i));
+		if (i >= n)
+			break;
+		ip = f->ip[i];
+		taker = UM_IN(ip, UM_FN_PATH_UMOUNT) | UM_IN(ip, UM_FN_PUT_NS) |
+			    UM_IN(ip, UM_FN_DROP_COLLECTED);
+
+		found |= UM_IN(ip, UM_FN_UNLOCK) * UM_ON_UNLOCK;
+		found |= UM_IN(ip, UM_FN_RCU) * UM_ON_RCU;
+		found |= (UM_IN(ip, UM_FN_RCU_NORMAL) | UM_IN(ip, UM_FN_RCU_NORMAL_PART) |
+			  UM_IN(ip, UM_FN_WAIT_RCU_GP)) * UM_ON_RCU_NORMAL;
+		found |= UM_IN(ip, UM_FN_FUNNEL) * UM_ON_FUNNEL;
+		found |= UM_IN(ip, UM_FN_MUTEX) * UM_ON_MUTEX;
+		found |= (taker & in_lock) * UM_ON_LOCK_TAKER;
+		found |= UM_IN(ip, UM_FN_LOOKUP) * UM_ON_LOOKUP;
+		found |= (UM_IN(ip, UM_FN_TASK_WORK) | UM_IN(ip, UM_FN_CLEANUP)) * UM_ON_TASK_WORK;
+		found |= UM_IN(ip, UM_FN_PUT_NS) * UM_ON_PUT_NS;
+		in_lock = UM_IN(ip, UM_FN_DOWN_WRITE) | UM_IN(ip, UM_FN_RWSEM_SLOW) |
+			  UM_IN(ip, UM_FN_RWBASE);
+	}
+	return found;
+}
+
+/* Task work runs a few frames above the entry into the kernel, however deep the shutdown. */
+static __always_inline u64 um_in_task_work(struct um_frames *f, int n)
+{
+	u64 found = 0;
+	int i;
+
+	for (i = 1; i <= 14; i++) {
+		u32 at = n - i;
+
+		if (at < UM_FRAMES)
+			found |= UM_IN(f->ip[at], UM_FN_TASK_WORK);
+	}
+	return found;
+}

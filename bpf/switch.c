@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What a task waited for: the kernel stack at sched:sched_switch names it. A mount
+ * namespace that goes with its last task has no system call: it is recognised by
+ * put_mnt_ns() or namespace_unlock() on the stack of an exiting task.
+ */
+static __always_inline void um_send_off(u32 tid, struct um_task *task, int state, u64 on_stack,
+					u32 unknown)
+{
+	struct um_event *e;
+
+	e = um_begin(bpf_ktime_get_ns(), tid, task->tgid, UM_OFF_CPU, task->seq++);
+	if (!e)
+		return;
+	e->ret = state;
+	e->a = on_stack;
+	e->b = unknown;
+	um_submit(e);
+}
+
+static __always_inline void um_leaving_off(struct um_frames *f, int n, u32 tid,
+					   struct um_task *task)
+{
+	if (n < 0 || !UM_KNOWS_TASK_WORK)
+		return; /* where it is cannot be told: the next syscall ends it */
+	if (!um_in_task_work(f, n)) {
+		um_mark(tid, task, UM_RETURNED, 3);
+		um_forget(tid, task);
+	} else if (!task->shutdown) {
+		task->shutdown = 1;
+		um_send_off(tid, task, 0, UM_ON_TASK_WORK, 0);
+	}
+}
+
+static __always_inline void um_ns_goes_down(u32 tid, struct um_task *task)
+{
+	task->phase = UM_NS_DOWN;
+	um_send_opener(bpf_ktime_get_ns(), tid, task->tgid, UM_NS_EXIT, task->seq++, 0,
+		       task->n_mounts, task->mntns);
+}
+
+static __always_inline void um_dead(u32 tid, struct um_task *task)
+{
+	if (task->phase != UM_EXITING)
+		um_mark(tid, task, UM_DEAD, 0);
+	um_forget(tid, task);
+}
+
+static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *task, int state)
+{
+	u32 slot = UM_FRAMES_SWITCH;
+	struct um_frames *f = frames.lookup(&slot);
+	u64 on_stack = 0;
+	int n;
+
+	if (state & UM_TASK_DEAD) {
+		um_dead(tid, task);
+		return;
+	}
+	if (task->phase == UM_OPENING)
+		return;
+#ifdef UM_FUNCTIONS
+	/*
+	 * cleanup_mnt and umount_tree are probed: the stack need not say where the shutdown
+	 * ends (a kretprobe hides the callers from the unwinder) nor that a namespace goes
+	 * down (its opener may be what is being preempted).
+	 */
+	if (task->phase == UM_LEAVING || task->phase == UM_EXITING)
+		return;
+#endif
+	n = f ? um_stack(ctx, f) : -1;
+	if (n < 0)
+		um_lost(UM_LOSS_STACK);
+	if (!f)
+		return;
+	if (task->phase == UM_LEAVING) {
+		um_leaving_off(f, n, tid, task);
+		return;
+	}
+	on_stack = um_on_stack(f, n);
+	if (task->in_unlock)
+		on_stack |= UM_ON_UNLOCK;
+	if (task->phase == UM_EXITING) {
+		if (!(on_stack & (UM_ON_PUT_NS | UM_ON_UNLOCK)))
+			return;
+		um_ns_goes_down(tid, task);
+	}
+	um_send_off(tid, task, state, on_stack, n < 0);
+	task->off = 1;
+}
+
+static __always_inline void um_switch_in(u32 tid)
+{
+	struct um_task *task = tasks.lookup(&tid);
+
+	if (!task || !task->off)
+		return;
+	task->off = 0;
+	um_mark(tid, task, UM_ON_CPU, 0);
+}
+
+/* Offsets in struct task_struct are known: the raw tracepoint, the cheaper of the two. */
+#ifdef UM_OFF_TASK_STATE
+int um_switch(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct um_active *n = um_active();
+	struct um_task *task;
+	u32 prev, next = 0;
+
+	if (!n || !n->followed)
+		return 0;
+	prev = bpf_get_current_pid_tgid();
+	task = tasks.lookup(&prev);
+	if (task) {
+		u32 state = 0;
+
+		bpf_probe_read_kernel(&state, sizeof(state),
+				      (char *)bpf_get_current_task() + UM_OFF_TASK_STATE);
+		um_switch_out(ctx, prev, task, state);
+	}
+	bpf_probe_read_kernel(&next, sizeof(next), (char *)ctx->args[2] + UM_OFF_TASK_PID);
+	if (next)
+		um_switch_in(next);
+	return 0;
+}
+#else
+struct um_sched_switch {
+	u64 common;
+	char prev_comm[16];
+	u32 prev_pid;
+	int prev_prio;
+	u64 prev_state;
+	char next_comm[16];
+	u32 next_pid;
+};
+
+int um_switch(struct um_sched_switch *ctx)
+{
+	struct um_active *n = um_active();
+	u32 prev = ctx->prev_pid, next = ctx->next_pid;
+	struct um_task *task;
+
+	if (!n || !n->followed)
+		return 0;
+	task = tasks.lookup(&prev);
+	if (task)
+		um_switch_out(ctx, prev, task, ctx->prev_state);
+	if (next)
+		um_switch_in(next);
+	return 0;
+}
+#endif
+
+/* ---- tasks that end: sched:sched_process_exit ---- */
+
+int um_process_exit(void *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	u32 tid = id, mntns = um_mntns();
+	struct um_task *old = tasks.lookup(&tid);
+	struct um_task fresh = {.tgid = id >> 32, .phase = UM_EXITING, .mntns = mntns};
+
+	if (old) {
+		if (old->phase == UM_LEAVING)
+			um_mark(tid, old, UM_RETURNED, 2);
+		else if (old->phase == UM_INSIDE)
+			um_mark(tid, old, UM_DEAD, 0);
+		um_forget(tid, old);
+	}
+	if (!mntns || mntns == UM_HOST_MNTNS || !UM_KNOWS_TASK_WORK)
+		return 0;
+	fresh.seq = bpf_ktime_get_ns();
+	fresh.n_mounts = um_nr_mounts();
+	um_follow(tid, &fresh);
+	return 0;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The operation: syscalls:sys_enter_umount and syscalls:sys_exit_umount begin and end
+ * it; raw_syscalls:sys_enter of the same task bounds the file system shutdown, which
+ * runs after sys_exit as task work.
+ */
+struct um_syscall_enter {
+	u64 common;
+	u64 nr;
+	const char *name;
+	u64 flags;
+};
+
+struct um_syscall_exit {
+	u64 common;
+	u64 nr;
+	s64 ret;
+};
+
+int um_enter(struct um_syscall_enter *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
+	u32 tid = id;
+	struct um_task fresh = {.tgid = id >> 32, .seq = ts, .phase = UM_OPENING};
+	struct um_task *old = tasks.lookup(&tid);
+
+	/* Also reached by um_next_syscall, in whichever order the kernel calls the two. */
+	if (old) {
+		if (old->phase == UM_LEAVING)
+			um_mark(tid, old, UM_RETURNED, 1);
+		um_forget(tid, old);
+	}
+	fresh.seq++; /* the first number is the ENTER event's own */
+	if (um_follow(tid, &fresh))
+		return 0;
+	um_send_path(ts, tid, ctx->name);
+	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, ctx->flags, um_mntns());
+	old = tasks.lookup(&tid);
+	if (old)
+		old->phase = UM_INSIDE;
+	return 0;
+}
+
+int um_exit(struct um_syscall_exit *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
+	u32 tid = id;
+	struct um_task *task = tasks.lookup(&tid);
+	struct um_active *n = um_active();
+	/* Without a task the operation began before the probes: its exit is sent alone. */
+	struct um_event *e = um_begin(ts, tid, id >> 32, UM_EXIT, task ? task->seq++ : 0);
+
+	if (e) {
+		e->ret = ctx->ret;
+		if (!task) {
+			e->a = 1;
+			bpf_get_current_comm(e->comm, sizeof(e->comm));
+		}
+		um_submit(e);
+	}
+	if (!task || !n)
+		return 0;
+	if (ctx->ret < 0) { /* nothing was unmounted: no shutdown is due */
+		um_forget(tid, task);
+		return 0;
+	}
+	task->phase = UM_LEAVING;
+	__sync_fetch_and_add(&n->leaving, 1);
+	return 0;
+}
+
+/* ---- the end of the shutdown: raw_syscalls:sys_enter ---- */
+
+int um_next_syscall(void *ctx)
+{
+	struct um_active *n = um_active();
+	struct um_task *task;
+	u32 tid;
+
+	if (!n || !n->leaving)
+		return 0;
+	tid = bpf_get_current_pid_tgid();
+	task = tasks.lookup(&tid);
+	if (!task || task->phase != UM_LEAVING)
+		return 0;
+	um_mark(tid, task, UM_RETURNED, 1);
+	um_forget(tid, task);
+	return 0;
+}

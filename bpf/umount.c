@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * path_umount and the busy check in it. A handler's first test drops what belongs to no
+ * followed task: mount(2), bind and pivot_root pass the same functions, and a busy check
+ * may be anybody's.
+ */
+UM_ENTRY(path_umount)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+	struct um_task fresh = {.phase = UM_INSIDE, .by_function = 1, .count = -1};
+
+	if (!task) { /* a system call without a tracepoint of its own: 32 bit, oldumount */
+		u64 ts = bpf_ktime_get_ns();
+
+		fresh.tgid = bpf_get_current_pid_tgid() >> 32;
+		fresh.seq = (u32)ts + 1;
+		if (um_follow(tid, &fresh))
+			return 0;
+		um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, (int)UM_ARG(1), um_mntns());
+		task = tasks.lookup(&tid);
+	}
+	if (!task || task->phase != UM_INSIDE)
+		return 0;
+	task->count = -1;
+	task->mnt = um_mount_of_path(UM_ARG(0));
+	um_tell(tid, task, UM_PATH_UMOUNT, task->mnt, (int)UM_ARG(1), 0, 0);
+	if (task->mnt)
+		um_describe(tid, task, task->mnt);
+	return 0;
+}
+
+UM_RETURN(path_umount)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+	struct um_active *n = um_active();
+	int ret = (int)UM_RETVAL(2);
+
+	if (!task || !n || task->phase != UM_INSIDE)
+		return 0;
+	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, 0, 0);
+	if (!task->by_function)
+		return 0;
+	um_tell(tid, task, UM_EXIT, task->mnt, ret, 0, 0);
+	if (ret < 0) {
+		um_forget(tid, task);
+	} else {
+		task->phase = UM_LEAVING;
+		__sync_fetch_and_add(&n->leaving, 1);
+	}
+	return 0;
+}
+
+/* ---- the busy check ---- */
+
+UM_ENTRY(propagate_mount_busy)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+
+	if (!task || task->phase != UM_INSIDE)
+		return 0;
+	task->in_check = 1;
+	task->count = -1;
+	task->busy_ns = 0;
+	um_tell(tid, task, UM_CHECK, UM_ARG(0), 0, 0, 0);
+	return 0;
+}
+
+UM_RETURN(propagate_mount_busy)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+	int ret = (int)UM_RETVAL(2);
+
+	if (!task || !task->in_check)
+		return 0;
+	task->in_check = 0;
+	um_tell(tid, task, UM_CHECKED, task->mnt, ret, task->count < 0 ? ~0ULL : task->count,
+		task->busy_ns);
+	return 0;
+}
+
+UM_COUNT_ENTRY(mnt_get_count)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+
+	if (task && task->in_check)
+		task->counted = UM_ARG(0);
+	return 0;
+}
+
+UM_RETURN(mnt_get_count)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+	int count = (int)UM_RETVAL(1);
+	u64 mnt;
+
+	if (!task || !task->in_check)
+		return 0;
+	mnt = UM_RETURN_ARG(0, task->counted);
+	if (mnt == task->mnt)
+		task->count = count;
+	else if (count > 1)
+		task->busy_ns = um_ns_of(mnt);
+	return 0;
+}
