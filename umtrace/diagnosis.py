@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from umtrace.kernel.features import Feature, features
+from umtrace.kernel.offer import this_kernel
+from umtrace.kernel.plan import inlined
+from umtrace.kernel.symbols import Symbols
 from umtrace.records.errors import UmtraceError
 from umtrace.sources.select import LIVE_TIERS, open_source
 
@@ -26,6 +29,7 @@ class Diagnosis:
 
     features: tuple[Feature, ...]
     tiers: tuple[TierResult, ...]
+    inlined: dict[str, str]  #: functions without a symbol here, and what stands for them
 
     @property
     def any_tier(self) -> bool:
@@ -39,7 +43,9 @@ class Diagnosis:
 
 def diagnose() -> Diagnosis:
     """Try everything; attaches each tier for a moment and detaches it."""
-    return Diagnosis(tuple(features()), tuple(_try(tier) for tier in LIVE_TIERS))
+    offer = this_kernel(Symbols.load())
+    tiers = tuple(_try(tier) for tier in LIVE_TIERS)
+    return Diagnosis(tuple(features()), tiers, inlined(offer))
 
 
 def _try(tier: str) -> TierResult:

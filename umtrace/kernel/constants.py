@@ -40,6 +40,24 @@ IDENTITY: Mapping[str, str] = {
     "UM_OFF_PATH_MNT": "path.mnt",
 }
 
+#: what says where a mount is attached: all of them, or the mountpoint stays unknown
+PLACE: Mapping[str, str] = {
+    "UM_OFF_MOUNT_PARENT": "mount.mnt_parent",
+    "UM_OFF_MOUNT_MOUNTPOINT": "mount.mnt_mountpoint",
+    "UM_OFF_VFSMOUNT_ROOT": "vfsmount.mnt_root",
+    "UM_OFF_DENTRY_PARENT": "dentry.d_parent",
+    "UM_OFF_DENTRY_NAME": "dentry.d_name.name",
+    "UM_OFF_DENTRY_LEN": "dentry.d_name.len",
+}
+
+_UNIQUE_ID = "mount.mnt_id_unique"
+
+KNOWN_MEMBERS: frozenset[str] = frozenset(
+    path
+    for paths in (*MEMBERS.values(), IDENTITY.values(), PLACE.values(), (_UNIQUE_ID,))
+    for path in paths
+)
+
 TASK_DEAD = 0x80  # include/linux/sched.h, the same from 5.10 to 7.3
 HOST_MNTNS = Path("/proc/1/ns/mnt")
 
@@ -64,8 +82,15 @@ def _identity_constants(btf: Btf) -> dict[str, int]:
     if len(known) < len(found):
         return {}
     # Unique until reboot, since 6.8, 98d2b43081972 ("add unique mount ID")
-    unique = btf.offset("mount.mnt_id_unique")
+    unique = btf.offset(_UNIQUE_ID)
+    known |= _place_constants(btf)
     return known if unique is None else {**known, "UM_OFF_MOUNT_ID_UNIQUE": unique}
+
+
+def _place_constants(btf: Btf) -> dict[str, int]:
+    found = {name: btf.offset(path) for name, path in PLACE.items()}
+    known = {name: offset for name, offset in found.items() if offset is not None}
+    return known if len(known) == len(found) else {}
 
 
 def host_mntns() -> int:

@@ -46,6 +46,11 @@ class Symbols:
         """Whether addresses can be read at all."""
         return bool(self._addresses)
 
+    @property
+    def names(self) -> list[str]:
+        """All function names, in order of address."""
+        return self._names
+
     @lru_cache(maxsize=4096)  # noqa: B019 - one table lives as long as its source
     def name_at(self, address: int) -> str:
         """Return the function an address lies in, or ``?``."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _WIDTH = 80
-_NAME = 16
+_NAME = 19
 
 
 def doctor_text(findings: Mapping[str, Any]) -> str:
@@ -21,6 +21,7 @@ def _lines(findings: Mapping[str, Any]) -> Iterator[str]:
         yield from _item(feature["ok"], feature["name"], feature["detail"])
         if feature["remedy"]:
             yield from _wrapped(f"mend: {feature['remedy']}")
+    yield from _inlined(findings.get("inlined", {}))
     for tier in findings["tiers"]:
         yield ""
         yield f"Tier {tier['tier']}: {'works' if tier['works'] else 'does not work'}"
@@ -35,6 +36,16 @@ def _plan(plan: Sequence[Mapping[str, str]]) -> Iterator[str]:
         yield from _item(ok, probe["meaning"], f"{probe['probe']} ({probe['how']})")
         if not ok:
             yield from _wrapped(probe["reason"])
+        elif probe.get("why"):
+            yield from _wrapped(probe["why"])
+
+
+def _inlined(found: Mapping[str, str]) -> Iterator[str]:
+    if found:
+        yield ""
+        yield "Functions without a symbol in this kernel, and what stands for them"
+    for function, instead in found.items():
+        yield from _item(True, function, instead)
 
 
 def _item(ok: bool, name: str, detail: str) -> Iterator[str]:

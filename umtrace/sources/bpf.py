@@ -12,6 +12,8 @@ from typing import Any
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants
+from umtrace.kernel.offer import Offer, offer_of
+from umtrace.kernel.plan import FUNCTION_TIERS, PROBE_SETS, Plan, PlannedProbe, make_plan
 from umtrace.kernel.stacks import function_constants
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
@@ -20,7 +22,6 @@ from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError,
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Loss
 from umtrace.records.losses import LossReport
 from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
-from umtrace.sources.functions import PROBE_SETS, Probe, sides, wanted
 from umtrace.sources.kprobe_events import KprobeEvents
 from umtrace.sources.perf_event import attach_tracepoint
 from umtrace.sources.program_info import recursion_misses
@@ -68,8 +69,9 @@ class BpfSource:
         # Kprobe events cannot come and go while their watcher knows them by name.
         self._adaptive = probes == "adaptive" and tier == "fentry"
         light = probes == "light" or (probes == "adaptive" and not self._adaptive)
-        chosen = wanted("light" if light else probes)
-        self._probes = chosen if tier != "tracepoint" else ()
+        self._probe_set = "light" if light else "full"
+        self._offer = Offer()
+        self._chosen = Plan(tier, ())
         self._walkers: WalkerProbes | None = None
         self._bpf: Any = None
         self._cleanup = ExitStack()
@@ -95,7 +97,7 @@ class BpfSource:
         _require_root()
         self._learn_kernel()
         try:
-            self._bpf = _compile(bcc, self._constants, functions=bool(self._probes))
+            self._bpf = _compile(bcc, self._constants, functions=self.tier in FUNCTION_TIERS)
             tracefs = self._cleanup.enter_context(Tracefs())
             self._attach_tracepoints(bcc, tracefs, last=())
             self._attach_functions(bcc, tracefs)
@@ -124,17 +126,22 @@ class BpfSource:
         try:
             with Btf() as btf:
                 self._constants |= layout_constants(btf)
+                self._offer = offer_of(self._symbols, btf)
         except BtfUnavailableError as error:
             self._no_btf = str(error)
             self._constants |= layout_constants(None)
-        if self._probes:
+            self._offer = offer_of(self._symbols, None, btf_missing=self._no_btf)
+        self._chosen = make_plan(self._offer, self.tier, self._probe_set)
+        if self._chosen.impossible:
+            raise NoTierError(self._chosen.impossible)
+        if self.tier in FUNCTION_TIERS:
             self._constants |= self._function_tier_constants()
 
     def _function_tier_constants(self) -> dict[str, int | str]:
         constants: dict[str, int | str] = {"UM_FUNCTIONS": 1}
         if self.tier == "fentry":
             constants["UM_FENTRY"] = 1
-        if any(probe.hot for probe in self._probes) and "UM_OFF_MOUNT_MNT" in self._constants:
+        if any(probe.hot for probe in self._chosen.probes):
             constants["UM_WITH_WALKERS"] = 1
         unmounted = self._symbols.data_address("unmounted")
         if unmounted:
@@ -182,17 +189,14 @@ class BpfSource:
         if self.tier == "kprobe":
             self._kprobes = KprobeEvents(tracefs)
             self._cleanup.callback(self._kprobes.close)
-        self._attach_probes(bcc, tracefs, [probe for probe in self._probes if not probe.hot])
+        self._attach_probes(bcc, tracefs, [p for p in self._chosen.probes if not p.hot])
         self._attach_walkers(bcc, tracefs)
         if self._kprobes:
             self._kprobes.watch()
 
     def _attach_walkers(self, bcc: Any, tracefs: Tracefs) -> None:
-        hot = [probe for probe in self._probes if probe.hot]
-        if hot and "UM_WITH_WALKERS" not in self._constants:
-            for probe in hot:
-                self._note(probe.meaning, probe.function, "-", f"lost: {probe.lost} (no BTF)")
-        elif hot:
+        hot = [probe for probe in self._chosen.probes if probe.hot]
+        if hot:
             self._walkers = WalkerProbes(
                 attach=lambda: self._attach_probes(bcc, tracefs, hot),
                 detach=lambda: self._detach_probes(hot),
@@ -203,44 +207,42 @@ class BpfSource:
     def _announce_walkers(self, watching: bool) -> None:
         self._bpf[b"watching"][ctypes.c_int(0)] = ctypes.c_uint32(watching)
 
-    def _attach_probes(self, bcc: Any, tracefs: Tracefs, probes: Sequence[Probe]) -> None:
+    def _attach_probes(self, bcc: Any, tracefs: Tracefs, probes: Sequence[PlannedProbe]) -> None:
         for probe in probes:
             self._attach_probe(bcc, tracefs, probe)
 
-    def _detach_probes(self, probes: Sequence[Probe]) -> None:
+    def _detach_probes(self, probes: Sequence[PlannedProbe]) -> None:
         for probe in probes:
-            for on_return in sides(probe, fentry=True):
+            for on_return in probe.sides(entry_needed=False):
                 name = _fentry_name(self._bpf, probe.function, on_return=on_return)
                 detach = self._bpf.detach_kretfunc if on_return else self._bpf.detach_kfunc
                 detach(fn_name=name)
                 self._programs.remove(self._bpf.funcs[name].fd)
 
-    def _attach_probe(self, bcc: Any, tracefs: Tracefs, probe: Probe) -> None:
+    def _attach_probe(self, bcc: Any, tracefs: Tracefs, probe: PlannedProbe) -> None:
         try:
-            for on_return in sides(probe, fentry=self.tier == "fentry"):
+            for on_return in probe.sides(entry_needed=self.tier == "kprobe"):
                 self._place(bcc, tracefs, probe, on_return=on_return)
         except UmtraceError as error:
-            if probe.required:
+            self._offer = self._offer.without(probe.symbol, str(error))
+            self._chosen = make_plan(self._offer, self.tier, self._probe_set)
+            substitute = self._chosen.probe_for(probe.meaning)
+            if substitute:
+                self._attach_probe(bcc, tracefs, substitute)
+            elif probe.meaning.required:
                 raise
-            self._note(probe.meaning, probe.function, "-", f"lost: {probe.lost} ({error})")
-        else:
-            self._note(probe.meaning, probe.function, self.tier)
 
-    def _place(self, bcc: Any, tracefs: Tracefs, probe: Probe, *, on_return: bool) -> None:
-        if self._symbols.known and self._symbols.span(probe.function) is None:
-            raise NoTierError(f"this kernel has no function {probe.function}")
+    def _place(self, bcc: Any, tracefs: Tracefs, probe: PlannedProbe, *, on_return: bool) -> None:
         if self._kprobes:
             side = "return" if on_return else "entry"
             program = _load(self._bpf, f"um_{side}_{probe.function}".encode(), bcc.BPF.KPROBE)
-            event = self._kprobes.add(probe.function, on_return=on_return)
+            event = self._kprobes.add(probe.symbol, on_return=on_return)
             self._attach_event(tracefs, event, program)
         else:
             self._programs.append(_attach_fentry(self._bpf, probe.function, on_return=on_return))
 
     def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
-        line = {"meaning": meaning, "probe": probe, "how": how, "reason": reason}
-        if line not in self._plan:  # the walkers' probes come and go
-            self._plan.append(line)
+        self._plan.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and drain both rings; None once closed."""
@@ -277,7 +279,7 @@ class BpfSource:
 
     def plan(self) -> list[dict[str, str]]:
         """Return what is probed, how, and why so."""
-        return list(self._plan)
+        return [*self._plan, *self._chosen.lines()]
 
     def close(self) -> None:
         """Detach and free everything; may be called twice."""

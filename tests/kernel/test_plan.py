@@ -1,0 +1,144 @@
+"""The probe plan against what every lab kernel offers (tests/kernel/tables), offline.
+
+The goldens are rewritten with UMTRACE_UPDATE_GOLDENS=1; look at them before you commit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.table import load as lab_table
+from umtrace.kernel.meanings import MEANINGS
+from umtrace.kernel.offer import Offer, known_symbols
+from umtrace.kernel.plan import inlined, make_plan
+from umtrace.present.doctor import doctor_text
+
+HERE = Path(__file__).parent
+TABLES = {path.stem: path for path in sorted((HERE / "tables").glob("*.json"))}
+TIERS = ("fentry", "kprobe", "tracepoint")
+
+
+def offer_of(kernel):
+    return Offer.from_dict(json.loads(TABLES[kernel].read_text()))
+
+
+def less(offer, *symbols, plus=()):
+    return replace(offer, symbols=offer.symbols - set(symbols) | set(plus))
+
+
+def probe_of(plan, function):
+    return next((p.symbol for p in plan.probes if p.function == function), None)
+
+
+def reason_of(plan, name):
+    return next(line["reason"] for line in plan.lines() if line["meaning"] == name)
+
+
+def test_there_is_a_table_for_every_lab_kernel():
+    assert set(TABLES) == set(lab_table().kernels)
+
+
+@pytest.mark.parametrize("kernel", TABLES)
+def test_plan_of_each_lab_kernel(kernel):
+    offer = offer_of(kernel)
+    plans = [make_plan(offer, tier) for tier in TIERS] + [make_plan(offer, "fentry", "light")]
+    tiers = [
+        {"tier": p.tier, "works": not p.impossible, "reason": p.impossible, "plan": p.lines()}
+        for p in plans
+    ]
+    tiers[-1]["tier"] += " --probes light"
+    text = f"{kernel} ({offer.release})\n\n"
+    text += doctor_text({"features": [], "inlined": inlined(offer), "tiers": tiers})
+    golden = HERE / "goldens" / f"{kernel}.txt"
+    if os.environ.get("UMTRACE_UPDATE_GOLDENS"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("kernel", TABLES)
+def test_an_offer_survives_json(kernel):
+    offer = offer_of(kernel)
+    assert Offer.from_dict(json.loads(json.dumps(offer.to_dict()))) == offer
+
+
+def test_without_btf_kprobes_give_the_times():
+    offer = replace(offer_of("6.12"), btf_functions=frozenset(), members={}, btf_missing="no BTF")
+    assert make_plan(offer, "fentry").impossible
+    plan = make_plan(offer, "kprobe")
+    assert not plan.impossible
+    assert probe_of(plan, "synchronize_rcu_expedited")
+    assert probe_of(plan, "__legitimize_mnt") is None
+    assert reason_of(plan, "walker") == "lost: n_legitimized, n_discounted (no BTF)"
+
+
+def test_changed_arguments_are_not_read():
+    offer = less(offer_of("6.12"), "cleanup_mnt", plus=["cleanup_mnt.isra.0"])
+    plan = make_plan(offer, "kprobe")
+    assert probe_of(plan, "cleanup_mnt") is None
+    assert "changed its arguments" in reason_of(plan, "final put")
+
+
+def test_changed_arguments_do_not_matter_where_none_is_read():
+    offer = less(offer_of("6.12"), "namespace_unlock", plus=["namespace_unlock.constprop.0"])
+    assert (
+        probe_of(make_plan(offer, "kprobe"), "namespace_unlock") == "namespace_unlock.constprop.0"
+    )
+    assert "BTF does not describe" in make_plan(offer, "fentry").impossible
+
+
+def test_a_part_alone_means_that_the_head_is_inlined():
+    offer = less(offer_of("6.12"), "umount_tree", plus=["umount_tree.part.0"])
+    assert "the head of the function is inlined" in make_plan(offer, "kprobe").impossible
+
+
+def test_the_plain_symbol_is_preferred_to_its_parts():
+    offer = less(offer_of("6.12"), plus=["namespace_unlock.part.0", "namespace_unlock.isra.0"])
+    assert probe_of(make_plan(offer, "kprobe"), "namespace_unlock") == "namespace_unlock"
+
+
+def test_what_a_trial_refused_falls_back_or_is_lost():
+    offer = less(offer_of("7"), plus=["namespace_unlock.isra.0"])
+    refused = offer.without("namespace_unlock", "EINVAL").without("mntput", "blacklisted")
+    plan = make_plan(refused, "kprobe")
+    assert probe_of(plan, "namespace_unlock") == "namespace_unlock.isra.0"
+    assert "blacklisted" in reason_of(plan, "walker's put")
+
+
+def test_a_missing_function_is_named():
+    plan = make_plan(less(offer_of("7"), "path_umount"), "kprobe")
+    assert "no function path_umount" in plan.impossible
+
+
+def test_hidden_addresses_leave_it_to_the_trial():
+    plan = make_plan(Offer(symbols_known=False), "kprobe")
+    assert not plan.impossible
+    assert inlined(Offer(symbols_known=False)) == {}
+
+
+def test_sides():
+    probes = {p.function: p for p in make_plan(offer_of("6.12"), "kprobe").probes}
+    assert probes["mnt_get_count"].sides(entry_needed=True) == [False, True]
+    assert probes["mnt_get_count"].sides(entry_needed=False) == [True]
+    assert probes["umount_tree"].sides(entry_needed=True) == [False]
+
+
+def test_known_symbols_keep_suffixes_but_not_cold():
+    names = ["umount_tree", "umount_tree.cold", "umount_tree.isra.0.part.1", "__pfx_umount_tree"]
+    assert known_symbols(names) == {"umount_tree", "umount_tree.isra.0.part.1"}
+
+
+def test_every_candidate_has_its_handlers():
+    from umtrace.sources.bpf_files import program_text
+
+    text = program_text(functions=True)
+    for candidate in (c for meaning in MEANINGS for c in meaning.candidates):
+        if candidate.entry or candidate.kprobe_entry:
+            assert f"_ENTRY({candidate.function})" in text
+        if candidate.on_return:
+            assert f"UM_RETURN({candidate.function})" in text

@@ -1,0 +1,127 @@
+"""What the probes are for: each meaning, the functions that can carry it, and why.
+
+Data for ``umtrace.kernel.plan``. A meaning's candidates come in order of preference; a
+candidate is listed only if a handler for it exists (bpf/, one per function).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A function that can carry a meaning.
+
+    Attributes
+    ----------
+    entry, on_return : bool
+        Which sides are probed.
+    kprobe_entry : bool
+        A kretprobe does not see the arguments: its entry is probed too, to keep one.
+    needs_arguments : bool
+        The handler reads arguments, which a symbol ending in .isra or .constprop changed.
+    lost : str
+        What this candidate does not show that the first one does.
+    """
+
+    function: str
+    entry: bool = True
+    on_return: bool = True
+    kprobe_entry: bool = False
+    needs_arguments: bool = True
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """One thing to know, ``why`` it is probed so, and what is ``lost`` without it."""
+
+    name: str
+    candidates: tuple[Candidate, ...]
+    why: str
+    lost: str = ""
+    required: bool = False
+    hot: bool = False  #: a path walk pays for it: left out of ``--probes light``
+    needs_layout: bool = False  #: of no use without struct offsets from BTF
+
+
+MEANINGS: tuple[Meaning, ...] = (
+    Meaning(
+        name="umount(2)",
+        candidates=(Candidate(function="path_umount"),),
+        why="every umount system call ends here; do_umount is inlined in it everywhere",
+        lost="the begin and end of an umount",
+        required=True,
+    ),
+    Meaning(
+        name="tree",
+        candidates=(Candidate(function="umount_tree", on_return=False),),
+        why="its callers are real calls: one stack frame names the origin",
+        lost="origin, tree_ns, what is no umount(2)",
+        required=True,
+    ),
+    Meaning(
+        name="unlock",
+        candidates=(Candidate(function="namespace_unlock", needs_arguments=False),),
+        why="frees namespace_sem, waits for RCU, puts the mounts",
+        lost="n_mounts, put_ns, and whose the RCU wait is",
+        required=True,
+    ),
+    Meaning(
+        name="RCU wait",
+        candidates=(Candidate(function="synchronize_rcu_expedited", needs_arguments=False),),
+        why="counted only inside namespace_unlock: it has some 20 other callers",
+        lost="rcu_ns",
+        required=True,
+    ),
+    Meaning(
+        name="busy check",
+        candidates=(Candidate(function="propagate_mount_busy"),),
+        why="decides EBUSY",
+        lost="lock_ns of EBUSY, and which copy was busy",
+    ),
+    Meaning(
+        name="reference count",
+        candidates=(Candidate(function="mnt_get_count", entry=False, kprobe_entry=True),),
+        why="its return value is the exact count; only slow paths call it",
+        lost="refcount",
+    ),
+    Meaning(
+        name="final put",
+        candidates=(Candidate(function="cleanup_mnt"),),
+        why=(
+            "one event per dying mount, by the task that dropped the last reference, and its "
+            "return is the end of the shutdown. Its alternatives see neither: mntput_no_expire "
+            "is hit by every put, mntput_no_expire_slowpath (6.19 and later) by every put of "
+            "an unmounted mount"
+        ),
+        lost="final_put, tail_ns, the end of the shutdown",
+    ),
+    Meaning(
+        name="walker",
+        candidates=(Candidate(function="__legitimize_mnt", entry=False, kprobe_entry=True),),
+        why="legitimize_mnt calls it, and is inlined since 6.1",
+        lost="n_legitimized, n_discounted",
+        hot=True,
+        needs_layout=True,
+    ),
+    Meaning(
+        name="walker's put",
+        candidates=(Candidate(function="mntput", on_return=False),),
+        why="sees path walkers only: the umounter's own puts are inlined",
+        lost="the puts of path walkers",
+        hot=True,
+        needs_layout=True,
+    ),
+)
+
+#: functions people look for, and what stands for them where the compiler inlined them
+SUBSTITUTES: tuple[tuple[str, str], ...] = (
+    ("do_umount", "path_umount, its only caller"),
+    ("ksys_umount", "path_umount; the path walk is the time before it"),
+    ("namespace_lock", "the time from path_umount to the first call under the lock"),
+    ("legitimize_mnt", "__legitimize_mnt, which it calls"),
+    ("mntput_no_expire", "cleanup_mnt: only the last put counts"),
+    ("exp_funnel_lock", "none: a grace period shared with others reads as expedited"),
+)

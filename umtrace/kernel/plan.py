@@ -1,0 +1,173 @@
+"""The probe plan: what to probe on a kernel, as a pure function of what it offers.
+
+``make_plan(offer, tier, probes)`` never touches the host. A trial that fails goes back in
+as ``offer.without(symbol, reason)`` and is planned again.
+
+For another tier: ``make_plan(offer, "kprobe", probes)`` is right for everything that is
+placed as a kprobe, kprobe events in tracefs included. Take ``plan.probes``: place
+``probe.symbol`` (already with its suffix; names such as ``a.isra.0`` are accepted by
+kprobe_events, event names are not allowed the dot) on ``probe.sides(entry_needed=True)``,
+and fetch arguments or return values by ``probe.function``'s own prototype only: a
+symbol whose arguments the compiler changed is never chosen where a handler reads them.
+``plan.lines()`` is what ``umtrace doctor`` prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from umtrace.kernel.meanings import MEANINGS, SUBSTITUTES, Candidate, Meaning
+from umtrace.kernel.offer import Offer
+
+PROBE_SETS = ("full", "light", "adaptive")
+FUNCTION_TIERS = ("fentry", "kprobe")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedProbe:
+    """One function to probe: ``symbol`` is where, ``candidate`` what its handler needs."""
+
+    meaning: Meaning
+    candidate: Candidate
+    symbol: str
+
+    @property
+    def function(self) -> str:
+        """Name of the handler, without a compiler's suffix."""
+        return self.candidate.function
+
+    @property
+    def hot(self) -> bool:
+        """Whether path walks pay for it."""
+        return self.meaning.hot
+
+    def sides(self, *, entry_needed: bool) -> list[bool]:
+        """Return the sides to place it on: False its entry, True its return.
+
+        Parameters
+        ----------
+        entry_needed : bool
+            The return does not see the arguments (kretprobes).
+        """
+        probe = self.candidate
+        entry = probe.entry or (probe.kprobe_entry and entry_needed)
+        return [side for side, wanted in ((False, entry), (True, probe.on_return)) if wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was decided for one meaning; ``probe`` is None where it is lost or left out."""
+
+    meaning: Meaning
+    probe: PlannedProbe | None
+    reason: str  #: why so, or what is lost and why
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The choices of one tier on one kernel, in the order of the meanings."""
+
+    tier: str
+    choices: tuple[Choice, ...]
+
+    @property
+    def probes(self) -> tuple[PlannedProbe, ...]:
+        """What to place, hot ones included."""
+        return tuple(choice.probe for choice in self.choices if choice.probe)
+
+    def probe_for(self, meaning: Meaning) -> PlannedProbe | None:
+        """Return what was chosen for a meaning."""
+        return next((probe for probe in self.probes if probe.meaning is meaning), None)
+
+    @property
+    def impossible(self) -> str:
+        """Why the tier cannot work here; empty if it can."""
+        for choice in self.choices:
+            if choice.lost and choice.meaning.required:
+                return choice.reason
+        return ""
+
+    def lines(self) -> list[dict[str, str]]:
+        """Return the plan as ``doctor`` and ``meta.json`` have it, one mapping per line."""
+        return [self._line(choice) for choice in self.choices]
+
+    def _line(self, choice: Choice) -> dict[str, str]:
+        probe = choice.probe
+        return {
+            "meaning": choice.meaning.name,
+            "probe": probe.symbol if probe else choice.meaning.candidates[0].function,
+            "how": self.tier if probe else "-",
+            "reason": "ok" if probe and not choice.lost else choice.reason,
+            "why": choice.meaning.why,
+        }
+
+
+def make_plan(offer: Offer, tier: str, probes: str = "full") -> Plan:
+    """Decide what to probe.
+
+    Parameters
+    ----------
+    offer : Offer
+        What the kernel has, less what trials refused.
+    tier : str
+        ``fentry``, ``kprobe``; any other has no function probes.
+    probes : str
+        One of PROBE_SETS; ``light`` leaves the hot functions alone.
+    """
+    meanings = MEANINGS if tier in FUNCTION_TIERS else ()
+    return Plan(
+        tier=tier,
+        choices=tuple(_choose(offer, tier, probes, meaning) for meaning in meanings),
+    )
+
+
+def _choose(offer: Offer, tier: str, probes: str, meaning: Meaning) -> Choice:
+    if meaning.hot and probes == "light":
+        return Choice(meaning, None, f"left out by --probes light: {meaning.lost}", lost=True)
+    if meaning.needs_layout and "mount.mnt" not in offer.members:
+        return Choice(meaning, None, f"lost: {meaning.lost} (no BTF)", lost=True)
+    refusals: list[str] = []
+    for rank, candidate in enumerate(meaning.candidates):
+        symbol, refusal = _symbol(offer, tier, candidate)
+        if symbol:
+            probe = PlannedProbe(meaning, candidate, symbol)
+            fallback = "; ".join([*refusals, f"lost: {candidate.lost}"])
+            return Choice(meaning, probe, fallback if rank else meaning.why, lost=bool(rank))
+        refusals.append(refusal)
+    return Choice(meaning, None, f"lost: {meaning.lost} ({'; '.join(refusals)})", lost=True)
+
+
+def _symbol(offer: Offer, tier: str, candidate: Candidate) -> tuple[str, str]:
+    """Return the symbol to probe, or "" and why there is none."""
+    function = candidate.function
+    refusal = f"this kernel has no function {function}: inlined, or another name"
+    # Addresses hidden, hence names unread: only a trial can tell.
+    for symbol in offer.variants(function) if offer.symbols_known else [function]:
+        refusal = _objection(offer, tier, candidate, symbol)
+        if not refusal:
+            return symbol, ""
+    return "", refusal
+
+
+def _objection(offer: Offer, tier: str, candidate: Candidate, symbol: str) -> str:
+    """Return what speaks against a symbol; empty if nothing does."""
+    suffix = symbol[len(candidate.function) :]
+    if symbol in offer.refused:
+        return offer.refused[symbol]
+    if ".part." in suffix:
+        return f"only {symbol}: the head of the function is inlined into its callers"
+    if tier == "fentry" and offer.btf_missing:
+        return offer.btf_missing
+    if tier == "fentry" and (suffix or candidate.function not in offer.btf_functions):
+        return f"BTF does not describe {symbol}"
+    if suffix and candidate.needs_arguments:
+        return f"{symbol}: the compiler changed its arguments"
+    return ""
+
+
+def inlined(offer: Offer) -> dict[str, str]:
+    """Return the functions people look for that have no symbol here, with their substitutes."""
+    if not offer.symbols_known:
+        return {}
+    return {name: instead for name, instead in SUBSTITUTES if not offer.variants(name)}
