@@ -13,17 +13,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
+from umtrace.ebusy.live import EbusyStage
+from umtrace.pipeline import WITHIN
 from umtrace.recording import Meta, RecordingWriter
 from umtrace.records.arrow import choice, fixed
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import SCHEMA
+from umtrace.records.windows import windows_to_arrow
 
 T0_NS = 1_767_225_600_000_000_000
 NS_PER_ROW = 2_000_000
@@ -37,7 +42,15 @@ READINGS = {
     "two columns as a frame": _READ + "rec.read_umounts(['t_start', 'latency_ns'])",
     "heat map": _READ + "rec.plot.heatmap()",
     "timeline": _READ + "rec.plot.timeline()",
+    "one minute of two columns": _READ
+    + "rec.read_umounts(['t_start', 'path'], span=('2026-01-01 02:00', '2026-01-01 02:01'))",
     "umtrace report": "import sys; from umtrace.cli.main import run; run(['report', sys.argv[1]])",
+    "umtrace report --mode sync": "import sys; from umtrace.cli.main import run; "
+    "run(['report', '--mode', 'sync', sys.argv[1]])",
+    "umtrace ebusy": "import sys; from umtrace.cli.main import run; run(['ebusy', sys.argv[1]])",
+    "umtrace hist": "import sys; from umtrace.cli.main import run; run(['hist', sys.argv[1]])",
+    "umtrace plot cdf": "import sys; from umtrace.cli.main import run; "
+    "run(['plot', sys.argv[1], '--kind', 'cdf', '-o', sys.argv[1] + '/cdf.png', '--force'])",
     "umtrace html": "import sys; from umtrace.cli.main import run; "
     "run(['html', sys.argv[1], '-o', sys.argv[1] + '/page.html', '--force'])",
 }
@@ -80,10 +93,15 @@ def make(path: Path, rows: int) -> None:
         losses=LossReport(**dict.fromkeys(known, 0)),
     )
     rng = np.random.default_rng(7)
+    meta = replace(meta, extra={WITHIN: SPURIOUS_WITHIN_NS})
+    stage = EbusyStage(offset_ns=meta.clock.offset_ns, previews=False)
     with RecordingWriter(path, meta) as writer:
         for first in range(0, rows, BATCH):
             count = min(BATCH, rows - first)
-            writer.write(EventBatch(), batch(rng, first, count, rows))
+            made = batch(rng, first, count, rows)
+            writer.write(EventBatch(), made)
+            writer.append("ebusy", windows_to_arrow(stage.feed(made).windows))
+        writer.append("ebusy", windows_to_arrow(stage.finish().windows))
 
 
 def batch(rng: np.random.Generator, first: int, n: int, rows: int) -> pa.RecordBatch:

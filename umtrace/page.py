@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from umtrace.analysis.figures import figure_of
 from umtrace.analysis.svg import svg_of
 from umtrace.present.heading import heading_of
 from umtrace.present.page import Page, Picture, page_html
+from umtrace.recorded import window_summary
 from umtrace.stats.plain import plain_rows
 from umtrace.stats.selection import Selection
 from umtrace.stats.worst import worst
@@ -39,16 +39,16 @@ def page_of(selection: Selection, by: Sequence[str] = ("mode",)) -> str:
     """Return the page about some rows of a recording."""
     recording = selection.recording
     summary = selection.summary(by)
-    windows = _windows(selection)
-    pictures = list(_pictures(selection, by, with_windows=bool(windows)))
+    totals, windows = window_summary(recording, selection.row_filter, _WINDOWS)
+    pictures = list(_pictures(selection, by, with_windows=len(totals) > 0))
     longest = worst(selection, _WORST)
     page = Page(
         heading=heading_of(recording, selection.row_filter.describe()),
         summary=summary,
         pictures=pictures,
         worst=longest,
-        windows=(windows or [])[:_WINDOWS],
-        n_windows=None if windows is None else len(windows),
+        windows=list(plain_rows([windows])),
+        n_windows=len(totals),
         plan=recording.meta.plan,
         command=recording.meta.command,
         version=recording.meta.umtrace,
@@ -64,12 +64,3 @@ def _pictures(selection: Selection, by: Sequence[str], *, with_windows: bool) ->
         figure = figure_of(kind, selection, by=by)
         if any(axes.has_data() for axes in figure.axes):
             yield Picture(title=title, caption=caption, svg=svg_of(figure, kind))
-
-
-def _windows(selection: Selection) -> list[dict[str, Any]] | None:
-    """Return the EBUSY windows, the longest first; None where there is no such table."""
-    recording = selection.recording
-    if "ebusy" not in recording.meta.tables:
-        return None
-    rows = plain_rows(recording.batches("ebusy", span=selection.span))
-    return sorted(rows, key=lambda row: -(row.get("duration_ns") or float("inf")))

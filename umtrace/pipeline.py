@@ -1,6 +1,7 @@
 """The way the data flows, as code: the only module that knows the order of the stages.
 
-source → correlate → filter → ebusy → (recording, present)
+source → correlate → filter → ebusy → (recording, present); what is made of a recording
+again is in ``umtrace.recorded``.
 """
 
 from __future__ import annotations
@@ -10,40 +11,32 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.ebusy.attempts import latest_end
-from umtrace.ebusy.counters import COUNTED, WalkCounters
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.live import EbusyStage, EbusyUpdate
 from umtrace.holders.worker import ScanWorker
 from umtrace.kernel.cgroups import Containers
 from umtrace.kernel.rcu import rcu_state
-from umtrace.recording import Meta, Recording, RecordingWriter, RepairReport
-from umtrace.recording import repair as recording_repair
-from umtrace.recording.rebuild import rebuild_locked
+from umtrace.recording import Meta, RecordingWriter
 from umtrace.recording.tables import EBUSY, HOLDERS
 from umtrace.records.clock import ClockPair
-from umtrace.records.events import EVENT_DTYPE, Array, EventBatch
-from umtrace.records.holders import HolderScan, scans_from_arrow, scans_to_arrow
+from umtrace.records.events import EventBatch
+from umtrace.records.holders import scans_to_arrow
 from umtrace.records.losses import LossReport
-from umtrace.records.windows import EbusyWindow, windows_to_arrow
+from umtrace.records.windows import windows_to_arrow
 from umtrace.sources.base import Source
-from umtrace.sources.replay import ReplaySource
 from umtrace.sources.select import open_source
 from umtrace.stats.filters import RowFilter
 
 TICK_S = 0.05
 READER_NICE = -15  # it sleeps nearly always; what it needs, it needs at once
 FLUSH_S = 0.25  # what a kill -9 may take
-#: tiers whose events tell more of an EBUSY than the rows do
-CLUE_TIERS = frozenset({"fentry", "kprobe", "ftrace", "synthetic"})
-_ROWS_AT_ONCE = 512
+#: key in meta.json: the threshold that the recorded EBUSY windows were judged by
+WITHIN = "spurious_within_ns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,105 +141,6 @@ def _looking(clock: ClockPair, spurious_within_ns: int) -> Iterator[EbusyStage]:
         )
 
 
-def replay(path: Path, *, row_filter: RowFilter | None = None) -> Iterator[Tick]:
-    """Run a recording's events through the pipeline again: the rows come out the same."""
-    recording = Recording.open(path)
-    recorded = RowFilter.from_dict(recording.meta.filters)
-    with closing(ReplaySource(recording)) as source:
-        source.open()
-        ebusy = EbusyStage(offset_ns=recording.meta.clock.offset_ns, recorded=_scans(recording))
-        ticks = stream(
-            source,
-            row_filter=recorded,
-            container_of=_recorded_containers(recording),
-            ebusy=ebusy,
-        )
-        for tick in ticks:
-            yield replace(tick, rows=(row_filter or RowFilter()).apply(tick.rows))
-
-
-def repair(path: Path) -> RepairReport:
-    """Finish a recording that was cut short; umounts in flight at its end become rows too."""
-    recording = Recording.open(path)
-    row_filter = RowFilter.from_dict(recording.meta.filters)
-
-    def rows_again(batches: Iterator[EventBatch]) -> Iterator[pa.RecordBatch]:
-        correlator = UmountCorrelator(
-            clock_offset_ns=recording.meta.clock.offset_ns,
-            tier=recording.meta.tier,
-            container_of=_recorded_containers(recording),
-        )
-        for batch in batches:
-            yield row_filter.apply(correlator.feed(batch))
-        yield row_filter.apply(correlator.finish())
-
-    report = recording_repair(path, rows_again)
-    if report.changed:
-        rebuild_locked(path, EBUSY, _batched(ebusy_windows(path)))
-    return report
-
-
-def ebusy_windows(
-    path: Path,
-    *,
-    spurious_within_ns: int = SPURIOUS_WITHIN_NS,
-    row_filter: RowFilter | None = None,
-) -> Iterator[EbusyWindow]:
-    """Work out the EBUSY windows of a recording from its rows and the looks it recorded.
-
-    With the threshold it was recorded with, they are those of its ``ebusy`` table.
-    """
-    recording = Recording.open(path)
-    stage = EbusyStage(
-        offset_ns=recording.meta.clock.offset_ns,
-        recorded=_scans(recording),
-        spurious_within_ns=spurious_within_ns,
-    )
-    row_filter = row_filter or RowFilter()
-    for rows, events in _rows_with_events(recording):
-        yield from stage.feed(row_filter.apply(rows), events).windows
-    yield from stage.finish().windows
-
-
-def _rows_with_events(recording: Recording) -> Iterator[tuple[pa.RecordBatch, Array]]:
-    """Yield rows, each with the events up to its end; none where the tier has no clues in them."""
-    batches = recording.event_batches() if recording.meta.tier in CLUE_TIERS else iter(())
-    for whole in recording.batches("umounts"):
-        for rows in (whole.slice(at, _ROWS_AT_ONCE) for at in range(0, len(whole), _ROWS_AT_ONCE)):
-            until = latest_end(rows) - recording.meta.clock.offset_ns
-            events = [np.empty(0, EVENT_DTYPE)]
-            while not (events[-1].size and int(events[-1]["ts_ns"].max()) > until):
-                batch = next(batches, None)
-                if batch is None:
-                    break
-                events.append(batch.events)
-            yield rows, np.concatenate(events)
-
-
-def walk_counters(path: Path, *, row_filter: RowFilter | None = None) -> WalkCounters:
-    """Count the walkers that met a dying mount, over a whole recording."""
-    counters, row_filter = WalkCounters(), row_filter or RowFilter()
-    columns = sorted({*COUNTED, *row_filter.columns})
-    for rows in Recording.open(path).batches("umounts", columns=columns):
-        counters.add(row_filter.apply(rows))
-    return counters
-
-
-def _scans(recording: Recording) -> Iterator[HolderScan]:
-    for rows in recording.batches(HOLDERS.name):
-        yield from scans_from_arrow(rows)
-
-
-def _batched(windows: Iterator[EbusyWindow]) -> Iterator[pa.RecordBatch]:
-    while some := list(islice(windows, 4096)):
-        yield windows_to_arrow(some)
-
-
-def _recorded_containers(recording: Recording) -> Callable[[int], str | None]:
-    known = recording.meta.extra.get("containers", {})
-    return lambda cgroup_id: known.get(str(cgroup_id))
-
-
 def record(
     path: Path,
     *,
@@ -278,7 +172,7 @@ def record(
             plan=source.plan(),
             filters=row_filter.to_dict(),
         )
-        meta = replace(meta, extra={"rcu": rcu_state()})
+        meta = replace(meta, extra={"rcu": rcu_state(), WITHIN: spurious_within_ns})
         writer = stack.enter_context(RecordingWriter(path, meta, force=force))
         containers = stack.enter_context(closing(Containers()))
         ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from umtrace.pipeline import ebusy_windows
+from umtrace.recorded import ebusy_windows
 from umtrace.recording import Recording
 from umtrace.records.windows import windows_to_arrow
 

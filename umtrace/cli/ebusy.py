@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli.filters import filter_options, spurious_option
+from umtrace.cli.filters import filter_options, judged_option
 from umtrace.records.windows import CLASSES
 from umtrace.stats.filters import RowFilter
-
-if TYPE_CHECKING:
-    from umtrace.records.windows import EbusyWindow
 
 
 @click.command("ebusy", epilog="Example: umtrace ebusy rec.umt --class held")
@@ -21,14 +17,14 @@ if TYPE_CHECKING:
 @click.option("--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Only these.")
 @click.option("--no-evidence", is_flag=True, help="The table alone.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-@spurious_option
+@judged_option
 @filter_options
 def command(
     recording: Path,
     classes: tuple[str, ...],
     no_evidence: bool,
     as_json: bool,
-    spurious_within_ns: int,
+    spurious_within_ns: int | None,
     row_filter: RowFilter,
 ) -> None:
     """List the EBUSY windows of the recording DIR: was it really busy, by whom, how long.
@@ -45,22 +41,26 @@ def command(
     downstream       another call that failed inside one of these
     unknown          nobody was seen, and no retry came in time
     """  # noqa: D301
-    from umtrace import pipeline
-    from umtrace.present.ebusy import ebusy_json, ebusy_text
-    from umtrace.present.terminal import width_of, write
+    from umtrace import recorded
+    from umtrace.present.ebusy import MOST, ebusy_json, ebusy_text
+    from umtrace.present.terminal import complain, width_of, write
+    from umtrace.recording import Recording
+    from umtrace.records.windows import windows_from_arrow
+    from umtrace.stats.windows import WindowTotals
 
-    found: list[EbusyWindow] = [
-        window
-        for window in pipeline.ebusy_windows(
-            recording, spurious_within_ns=spurious_within_ns, row_filter=row_filter
-        )
-        if not classes or window.klass in classes
-    ]
-    found.sort(key=lambda window: window.begin_ns)
-    counters = pipeline.walk_counters(recording, row_filter=row_filter)
+    opened = Recording.open(recording)
+    table = recorded.windows_table(
+        opened, row_filter, spurious_within_ns=spurious_within_ns, classes=classes
+    )
+    totals = WindowTotals.of(table.to_batches())
+    counters = recorded.walk_counters(opened, row_filter)
+    complain(opened.problems)
     if as_json:
-        text = ebusy_json(found, counters)
+        windows = (w for rows in table.to_batches(4096) for w in windows_from_arrow(rows))
+        for part in ebusy_json(windows, totals, counters):
+            write(part, sys.stdout)
     else:
+        first = windows_from_arrow(table.slice(0, MOST))
         width = width_of(sys.stdout)
-        text = ebusy_text(found, counters, width=width, evidence=not no_evidence)
-    write(text, sys.stdout)
+        text = ebusy_text(first, totals, counters, width=width, evidence=not no_evidence)
+        write(text, sys.stdout)

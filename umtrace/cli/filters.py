@@ -85,6 +85,14 @@ spurious_option = click.option(
     callback=_parsed(parse_duration),
     help="An EBUSY whose cause was gone by then is spurious.",
 )
+#: the same for a recording, which has been judged once already
+judged_option = click.option(
+    "--spurious-within",
+    "spurious_within_ns",
+    metavar="TIME",
+    callback=_parsed(parse_duration),
+    help="An EBUSY whose cause was gone by then is spurious.  [default: as recorded]",
+)
 _NAMES = (
     "pid",
     "comm",

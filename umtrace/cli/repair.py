@@ -23,7 +23,7 @@ def command(recording: Path) -> None:
     Example:
       umtrace repair rec.umt && umtrace report rec.umt
     """  # noqa: D301
-    from umtrace.pipeline import repair
+    from umtrace.recorded import repair
 
     for line in _summary(repair(recording)):
         click.echo(line)

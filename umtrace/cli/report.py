@@ -25,32 +25,28 @@ def command(recording: str, by: str, style: str, row_filter: RowFilter) -> None:
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
     rcu_kind, mntns.
     """
-    from umtrace import pipeline
     from umtrace.present import structured
-    from umtrace.present.ebusy import section_lines, totals
+    from umtrace.present.ebusy import section_lines
     from umtrace.present.heading import heading_of
     from umtrace.present.report import report_text
     from umtrace.present.terminal import complain, width_of, write
+    from umtrace.recorded import report_of
     from umtrace.recording import Recording
-    from umtrace.stats.summarize import summarize_recording
 
     opened = Recording.open(recording)
-    summary = summarize_recording(opened, row_filter, by=key_list(by))
-    heading = heading_of(opened, row_filter.describe())
+    found = report_of(opened, row_filter, key_list(by))
+    summary, heading = found.summary, heading_of(opened, row_filter.describe())
     if style == "json":
-        whole = structured.report_dict(summary, heading)
-        found = list(pipeline.ebusy_windows(opened.path, row_filter=row_filter))
-        counters = pipeline.walk_counters(opened.path, row_filter=row_filter)
-        whole["ebusy"] = {"windows": totals(found), "counters": counters.to_dict()}
-        text = structured.to_json(whole)
+        ebusy = {"windows": found.windows.rows(), "counters": found.counters.to_dict()}
+        text = structured.to_json({**structured.report_dict(summary, heading), "ebusy": ebusy})
     elif style == "csv":
         complain(heading.problems)
         text = structured.report_csv(summary)
     elif style == "markdown":
         text = structured.report_markdown(summary, heading)
     else:
-        found = list(pipeline.ebusy_windows(opened.path, row_filter=row_filter))
-        counters = pipeline.walk_counters(opened.path, row_filter=row_filter)
-        more = list(section_lines(found, counters)) if summary.total.count else []
-        text = report_text(summary, heading, width_of(sys.stdout), more)
+        more = section_lines(found.windows, found.longest, found.counters)
+        text = report_text(
+            summary, heading, width_of(sys.stdout), list(more) if summary.total.count else []
+        )
     write(text, sys.stdout)

@@ -51,12 +51,12 @@ def command(
     An EBUSY gets a second line once it is known who made the mount busy, and one when
     it is over; with --json these have a key "event" with "ebusy-open" or "ebusy".
     """
-    from umtrace import pipeline
+    from umtrace import pipeline, recorded
 
     end = time.monotonic() + duration if duration is not None else float("inf")
     with StopSignals() as signals:
         if recording is not None:
-            ticks = pipeline.replay(recording, row_filter=row_filter)
+            ticks = recorded.replay(recording, row_filter=row_filter)
         else:
             ticks = pipeline.live(
                 tier,

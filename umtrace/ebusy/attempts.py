@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from umtrace.records.arrow import number, text
+from umtrace.records.arrow import fixed, number, text
 
 MNT_FORCE = 1
 MNT_DETACH = 2
@@ -25,7 +25,10 @@ _BUSY = number(EBUSY, pa.int32())
 _NO_TIME = number(0, pa.int64())
 _PUT_LATE = text(["pending", "other", "kworker"])
 
+_FALSE = fixed(np.zeros(1, np.bool_), pa.bool_())[0]
+
 Key = tuple[object, ...]
+Mask = npt.NDArray[np.bool_]
 
 _COLUMNS = (
     "id",
@@ -112,24 +115,61 @@ class Attempt:
         return ("path", self.mntns, path, None if path.startswith("/") else self.pid)
 
 
-def attempts(rows: pa.RecordBatch) -> Iterator[tuple[Attempt, int]]:
+def attempts(rows: pa.RecordBatch, wanted: Mask | None = None) -> Iterator[tuple[Attempt, int]]:
     """Yield the rows that are umount calls with a known outcome, in their order.
 
     Each comes with the latest begin of the rows of the batch before it, 0 for the first.
+    Only the ``wanted`` ones are made Python values of, bool of shape (n,).
     """
-    latest = np.maximum.accumulate(_begins(rows)).tolist()
+    before = np.concatenate([[0], np.maximum.accumulate(_begins(rows))])[: len(rows)]
+    rows = rows.select(_COLUMNS)
+    if wanted is not None and not wanted.all():
+        before = before[wanted]
+        rows = rows.take(fixed(np.flatnonzero(wanted), pa.int64()))
     columns = (_plain(rows, name) for name in _COLUMNS)
-    for before, values in zip([0, *latest[:-1]], zip(*columns, strict=True), strict=True):
+    for latest, values in zip(before.tolist(), zip(*columns, strict=True), strict=True):
         attempt = Attempt(*values)
         if attempt.origin == "umount" and attempt.errno is not None and attempt.t_start is not None:
-            yield attempt, before
+            yield attempt, latest
 
 
-def any_interesting(rows: pa.RecordBatch) -> bool:
-    """Whether a row begins or is a window by itself."""
-    late = pc.greater(rows.column("tail_ns"), _NO_TIME)
-    put = pc.is_in(rows.column("final_put"), _PUT_LATE)
-    return any_busy(rows) or any(pc.any(mask).as_py() for mask in (late, put))
+def interesting(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Collection[int]) -> Mask:
+    """Return which rows may begin, end or be a window, and those of some tasks; a few more too.
+
+    ``open_keys`` are the mounts with a window under way. Nearly all rows are none of it,
+    and an `Attempt` costs microseconds.
+    """
+    busy = _true(pc.equal(rows.column("errno"), _BUSY))
+    late = _true(pc.greater(rows.column("tail_ns"), _NO_TIME))
+    put = _true(pc.is_in(rows.column("final_put"), _PUT_LATE))
+    found: Mask = busy | late | put
+    if tids:
+        found |= np.isin(_numbers(rows.column("tid")), list(tids))
+    if open_keys or busy.any():
+        keys = {*open_keys, *(attempt.key for attempt, _ in attempts(rows, busy))}
+        found |= _maybe_of(rows, keys)
+    return found
+
+
+def _maybe_of(rows: pa.RecordBatch, keys: Collection[Key]) -> Mask:
+    """Return which rows may be of mounts with these keys: same id, path, or task."""
+    known: dict[object, set[object]] = {"mount": set(), "path": set(), "task": set()}
+    for kind, *values in keys:
+        known[kind].add(values[1] if kind == "path" else values[0])
+    paths = rows.column("path").dictionary_encode()
+    same = [posixpath.normpath(path) in known["path"] for path in paths.dictionary.to_pylist()]
+    codes = paths.indices.fill_null(number(len(same), pa.int32())).to_numpy()
+    found: Mask = np.array([*same, False], np.bool_)[codes]
+    if known["mount"]:
+        found |= np.isin(_numbers(rows.column("mount_id")), np.array([*known["mount"]], np.int64))
+    if known["task"]:
+        found |= np.isin(_numbers(rows.column("tid")), np.array([*known["task"]], np.int64))
+    return found
+
+
+def _true(mask: pa.Array) -> Mask:
+    result: Mask = mask.fill_null(_FALSE).to_numpy(zero_copy_only=False)
+    return result
 
 
 def any_busy(rows: pa.RecordBatch) -> bool:
@@ -155,7 +195,8 @@ def _begins(rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
 
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
-    column = column.fill_null(_NO_TIME)
+    """Return integers as int64, 0 for null."""
+    column = column.cast(pa.int64(), safe=False).fill_null(_NO_TIME)
     if not len(column):
         return np.empty(0, np.int64)
     return np.frombuffer(column.buffers()[1], np.int64, len(column), column.offset * 8)

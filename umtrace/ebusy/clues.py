@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from typing import TypeVar
 
 from umtrace.ebusy.attempts import Attempt
@@ -46,9 +47,9 @@ class ClueStore:
                     _keep(self._superblocks, superblock.tid, other)
 
     @property
-    def superblocks_wait(self) -> bool:
-        """Whether rows are needed that tell what became of a superblock."""
-        return bool(self._superblocks)
+    def waiting_tasks(self) -> Collection[int]:
+        """The tasks whose rows are needed to tell what became of a superblock."""
+        return self._superblocks
 
     def check(self, run: Run, attempt: Attempt) -> None:
         """Give a run the checks made inside an attempt."""

@@ -8,7 +8,7 @@ from itertools import islice
 
 import pyarrow as pa
 
-from umtrace.ebusy.attempts import Attempt, Key, any_interesting, attempts, latest_begin
+from umtrace.ebusy.attempts import Attempt, Key, attempts, interesting, latest_begin
 from umtrace.ebusy.clues import ClueStore
 from umtrace.ebusy.downstream import Downstream
 from umtrace.ebusy.runs import Run
@@ -120,9 +120,11 @@ class EbusyDetector:
         return len(self._open)
 
     def _needed(self, rows: pa.RecordBatch) -> Iterable[tuple[Attempt, int]]:
-        """Skip the batches that can neither begin nor end a window: nearly all."""
-        needed = self._open or self._clues.superblocks_wait or any_interesting(rows)
-        return attempts(rows) if rows.num_rows and needed else ()
+        """Skip the rows that can neither begin nor end a window: nearly all."""
+        if not rows.num_rows:
+            return ()
+        wanted = interesting(rows, self._open, self._clues.waiting_tasks)
+        return attempts(rows, wanted) if wanted.any() else ()
 
     def _take(self, attempt: Attempt, pending: Collection[int]) -> list[EbusyWindow]:
         run = self._open.get(attempt.key)

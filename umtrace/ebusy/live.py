@@ -53,7 +53,8 @@ class EbusyUpdate:
 class EbusyStage:
     """Rows in, windows out, looks taken in between.
 
-    ``recorded`` are the scans of a recording, in place of a scanner.
+    ``recorded`` are the scans of a recording, in place of a scanner. Without ``previews``
+    there is no news of open windows, which costs a judgement of each for every batch.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class EbusyStage:
         scanner: Scanner | None = None,
         recorded: Iterable[HolderScan] = (),
         spurious_within_ns: int = SPURIOUS_WITHIN_NS,
+        previews: bool = True,
     ) -> None:
+        self._previews = previews
         self._detector = EbusyDetector(spurious_within_ns=spurious_within_ns, offset_ns=offset_ns)
         self._detector.add_scans(recorded)
         self._scanner = scanner
@@ -80,7 +83,7 @@ class EbusyStage:
             scans = self._scanner.answers()
         pending = self._scanner.pending if self._scanner is not None else ()
         windows = self._detector.feed(rows, clues=clues, scans=scans, pending=pending)
-        return EbusyUpdate(windows, scans, self._news(windows))
+        return EbusyUpdate(windows, scans, self._news(windows) if self._previews else [])
 
     def finish(self) -> EbusyUpdate:
         """Wait for the last scans, but not for ever; return the rest."""

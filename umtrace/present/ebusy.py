@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
@@ -17,8 +17,10 @@ from umtrace.present.terminal import WIDTH, clean, render
 from umtrace.present.units import NS_PER_S, NULL, count, duration, plural
 from umtrace.records.holders import Holder
 from umtrace.records.windows import EbusyWindow, Walker, window_dict
+from umtrace.stats.windows import WindowTotals
 
-_MOST = 40
+#: windows that are listed
+MOST = 40
 _VERDICTS = {True: "spurious", False: "real", None: "unknown"}
 
 
@@ -38,41 +40,25 @@ class Counters(Protocol):
 
 def ebusy_text(
     windows: Sequence[EbusyWindow],
+    totals: WindowTotals,
     counters: Counters,
     *,
     width: int = WIDTH,
     evidence: bool = True,
-    limit: int = _MOST,
 ) -> str:
-    """Return the table of windows, each with its evidence, and the totals."""
-    return render(_parts(windows, counters, evidence=evidence, limit=limit), width)
+    """Return the table of the first windows, each with its evidence, and the totals of all."""
+    return render(_parts(windows, totals, counters, evidence=evidence), width)
 
 
-def ebusy_json(windows: Sequence[EbusyWindow], counters: Counters) -> str:
-    """Return the windows as JSON: times in ns since the epoch, null is unknown."""
-    whole = {
-        "windows": [window_dict(window) for window in windows],
-        "totals": totals(windows),
-        "counters": counters.to_dict(),
-    }
-    return json.dumps(whole, indent=2) + "\n"
-
-
-def totals(windows: Sequence[EbusyWindow]) -> list[dict[str, Any]]:
-    """Return one entry per class and verdict: number, attempts, time lost."""
-    groups: dict[tuple[str, bool | None], list[EbusyWindow]] = {}
-    for window in windows:
-        groups.setdefault((window.klass, window.spurious), []).append(window)
-    return [
-        {
-            "class": klass,
-            "spurious": spurious,
-            "windows": len(some),
-            "attempts": sum(window.attempts for window in some),
-            "duration_ns": sum(window.duration_ns or 0 for window in some),
-        }
-        for (klass, spurious), some in sorted(groups.items(), key=lambda item: -len(item[1]))
-    ]
+def ebusy_json(
+    windows: Iterable[EbusyWindow], totals: WindowTotals, counters: Counters
+) -> Iterator[str]:
+    """Yield the parts of a JSON text: times in ns since the epoch, null is unknown."""
+    yield '{"windows": ['
+    for number, window in enumerate(windows):
+        yield ("," if number else "") + "\n  " + json.dumps(window_dict(window))
+    rest = {"totals": totals.rows(), "counters": counters.to_dict()}
+    yield "\n]," + json.dumps(rest, indent=2)[1:] + "\n"
 
 
 def window_line(window: EbusyWindow, *, over: bool = True) -> str:
@@ -99,12 +85,13 @@ def walker_names(window: EbusyWindow) -> str:
     return ", ".join(list(names)[:3])
 
 
-def section_lines(windows: Sequence[EbusyWindow], counters: Counters) -> Iterator[str]:
+def section_lines(
+    totals: WindowTotals, longest: Sequence[EbusyWindow], counters: Counters
+) -> Iterator[str]:
     """Yield the EBUSY section of a report; nothing where there is nothing to say."""
-    if windows:
-        yield f"EBUSY windows: {_summed(windows)}"
-        worst = sorted(windows, key=lambda w: -(w.duration_ns or 0))[:3]
-        yield from (window_line(window) for window in worst)
+    if len(totals):
+        yield f"EBUSY windows: {_summed(totals)}"
+        yield from map(window_line, longest)
     yield from counter_lines(counters)
 
 
@@ -123,18 +110,19 @@ def counter_lines(counters: Counters) -> Iterator[str]:
 
 
 def _parts(
-    windows: Sequence[EbusyWindow], counters: Counters, *, evidence: bool, limit: int
+    windows: Sequence[EbusyWindow], totals: WindowTotals, counters: Counters, *, evidence: bool
 ) -> Iterator[RenderableType]:
     if windows:
-        yield Text(_summed(windows))
+        yield Text(_summed(totals))
         yield ""
-        yield _table(windows[:limit])
-        if len(windows) > limit:
-            yield Text(f"and {plural(len(windows) - limit, 'window')} more; --json lists all")
+        yield _table(windows)
+        rest = len(totals) - len(windows)
+        if rest:
+            yield Text(f"and {plural(rest, 'window')} more; --json lists all")
     else:
         yield Text("No EBUSY window.")
     if evidence:
-        for number, window in enumerate(windows[:limit], 1):
+        for number, window in enumerate(windows, 1):
             yield ""
             yield Text(f"{number}. {clean(window.path or NULL)}: {window.klass}")
             yield from (Text(f"   - {clean(fact)}") for fact in window.evidence)
@@ -165,11 +153,14 @@ def _table(windows: Sequence[EbusyWindow]) -> Table:
     return table
 
 
-def _summed(windows: Sequence[EbusyWindow]) -> str:
-    verdicts = Counter(_VERDICTS[window.spurious] for window in windows)
-    classes = Counter(window.klass for window in windows)
+def _summed(totals: WindowTotals) -> str:
+    verdicts: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
+    for row in totals.rows():
+        verdicts[_VERDICTS[row["spurious"]]] += row["windows"]
+        classes[row["class"]] += row["windows"]
     return (
-        f"{plural(len(windows), 'window')}: "
+        f"{plural(len(totals), 'window')}: "
         + ", ".join(f"{count(n)} {name}" for name, n in verdicts.most_common())
         + " ("
         + ", ".join(f"{name} {count(n)}" for name, n in classes.most_common())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.records.arrow import fixed, text
+from umtrace.records.errors import DamagedInputError
 from umtrace.records.holders import Holder
 from umtrace.records.umounts import Column
 
@@ -105,6 +106,12 @@ SCHEMA: pa.Schema = pa.schema(
     [pa.field(c.name, c.type, metadata={b"doc": c.doc.encode()}) for c in COLUMNS]
 )
 _ATTRIBUTES = {"class": "klass", "begin": "begin_ns", "end": "end_ns"}
+#: JSON columns, and what makes an item of each
+_LISTS: dict[str, Callable[[Any], Any]] = {
+    "holders": Holder.from_dict,
+    "walkers": lambda values: Walker(**values),
+    "evidence": str,
+}
 
 
 def windows_to_arrow(windows: Sequence[EbusyWindow]) -> pa.RecordBatch:
@@ -113,13 +120,40 @@ def windows_to_arrow(windows: Sequence[EbusyWindow]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
+def windows_from_arrow(rows: pa.RecordBatch | pa.Table) -> list[EbusyWindow]:
+    """Return the windows that ``windows_to_arrow`` was given; a missing column is null.
+
+    Raises DamagedInputError where a JSON column holds something else.
+    """
+    names = [name for name in SCHEMA.names if name in rows.schema.names and name != "duration_ns"]
+    columns = [_plain(rows.column(name), name) for name in names]
+    fields = [_ATTRIBUTES.get(name, name) for name in names]
+    return [
+        EbusyWindow(**dict(zip(fields, values, strict=True)))
+        for values in zip(*columns, strict=True)
+    ]
+
+
 def window_dict(window: EbusyWindow) -> dict[str, Any]:
     """Return a window as a JSON object: columns, with the lists as lists, times in ns."""
     row: dict[str, Any] = {}
     for name in SCHEMA.names:
         value = _value(window, name)
-        row[name] = json.loads(value) if name in {"holders", "walkers", "evidence"} else value
+        row[name] = json.loads(value) if name in _LISTS else value
     return row
+
+
+def _plain(column: pa.Array, name: str) -> list[Any]:
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())  # to_pylist would import pandas
+    values: list[Any] = column.to_pylist()
+    build = _LISTS.get(name)
+    if build is None:
+        return values
+    try:
+        return [tuple(map(build, json.loads(value or "[]"))) for value in values]
+    except (AttributeError, TypeError, ValueError):
+        raise DamagedInputError(f"ebusy table: column {name} is not what umtrace writes") from None
 
 
 def _value(window: EbusyWindow, name: str) -> Any:

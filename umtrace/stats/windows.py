@@ -1,0 +1,84 @@
+"""EBUSY windows summed up, batch by batch, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from umtrace.records.arrow import fixed
+from umtrace.stats.groups import encode
+from umtrace.stats.selection import durations
+
+#: the columns that are summed up
+TOTALLED = ("class", "spurious", "attempts", "duration_ns")
+_LENGTH = "duration_ns"
+
+
+class WindowTotals:
+    """Number, attempts and time lost, by class and verdict."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, bool | None], list[int]] = {}
+
+    @classmethod
+    def of(cls, batches: Iterable[pa.RecordBatch]) -> WindowTotals:
+        """Return the totals of some batches, which have at least the columns `TOTALLED`."""
+        totals = cls()
+        for batch in batches:
+            totals.add(batch)
+        return totals
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take windows into account."""
+        classes, class_names = encode(batch.column("class"))
+        verdicts, verdict_names = encode(batch.column("spurious"))
+        group = classes * len(verdict_names) + verdicts
+        attempts, lasted = durations(batch, "attempts"), durations(batch, _LENGTH)
+        for code in np.unique(group).tolist():
+            mine = group == code
+            klass, verdict = divmod(code, len(verdict_names))
+            sums = self._sums.setdefault((class_names[klass], verdict_names[verdict]), [0, 0, 0])
+            found = (np.count_nonzero(mine), attempts[mine].sum(), lasted[mine].sum())
+            sums[:] = [old + int(new) for old, new in zip(sums, found, strict=True)]
+
+    def __len__(self) -> int:
+        """Return how many windows there are."""
+        return sum(windows for windows, _, _ in self._sums.values())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one entry per class and verdict, the most frequent first."""
+        return [
+            {
+                "class": klass,
+                "spurious": spurious,
+                "windows": windows,
+                "attempts": attempts,
+                "duration_ns": lasted,
+            }
+            for (klass, spurious), (windows, attempts, lasted) in sorted(
+                self._sums.items(), key=lambda item: -item[1][0]
+            )
+        ]
+
+
+def longest(batches: Iterable[pa.RecordBatch], n: int) -> pa.RecordBatch | None:
+    """Return the n longest windows, the longest first; one without a known end comes last."""
+    kept: list[pa.RecordBatch] = []
+    for batch in batches:
+        kept.append(_longest(batch, n))
+        if len(kept) > n:
+            kept = [_longest(_joined(kept), n)]
+    return _longest(_joined(kept), n) if kept else None
+
+
+def _longest(batch: pa.RecordBatch, n: int) -> pa.RecordBatch:
+    unknown = batch.column(_LENGTH).is_null().to_numpy(zero_copy_only=False)
+    order = np.lexsort((-durations(batch, _LENGTH), unknown))[:n]
+    return batch.take(fixed(order, pa.int64()))
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
