@@ -9,7 +9,10 @@ from umtrace.kernel.features import Feature, features
 from umtrace.kernel.offer import this_kernel
 from umtrace.kernel.plan import inlined
 from umtrace.kernel.symbols import Symbols
+from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import UmtraceError
+from umtrace.sources import kprobe_events
+from umtrace.sources.ftrace.instance import remove_orphans
 from umtrace.sources.select import LIVE_TIERS, open_source
 
 
@@ -57,6 +60,20 @@ def _try(tier: str) -> TierResult:
         return TierResult(tier, True, "attaches", tuple(source.plan()))
     finally:
         source.close()
+
+
+def clean_up() -> list[str]:
+    """Remove what tracers that are gone left in tracefs; returns what it was.
+
+    Never touches the instances and events of a living process, nor those of other tools.
+
+    Raises
+    ------
+    UmtraceError
+        tracefs cannot be reached.
+    """
+    with Tracefs() as tracefs:
+        return remove_orphans(tracefs) + kprobe_events.remove_stale(tracefs)
 
 
 def working_tiers() -> list[str]:

@@ -26,7 +26,7 @@ HELD_WORKLOAD = ("--lazy", "3", "--hold-ms", "100")
 HELD_NS = 100_000_000
 
 _EBUSY = 16
-_FUNCTION_TIERS = ("fentry", "kprobe")
+_FUNCTION_TIERS = ("fentry", "kprobe", "ftrace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,20 @@ _NOTHING_WORKS = 4
 
 
 @click.command("doctor", epilog="Example: umtrace doctor --json")
+@click.option("--clean", is_flag=True, help="First remove what killed runs left in tracefs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
     """Say what this kernel offers, which probes are used, and what would mend the rest.
 
     Each tier is attached for a moment and detached. Exit status 0 if any works.
     """
-    from umtrace.diagnosis import diagnose
+    from umtrace.diagnosis import clean_up, diagnose
     from umtrace.present.doctor import doctor_text
 
+    if clean:
+        for what in clean_up() or ["nothing"]:
+            click.echo(f"Removed: {what}", err=True)
     found = diagnose()
     findings = found.to_dict()
     click.echo(json.dumps(findings, indent=2) if as_json else doctor_text(findings), nl=as_json)

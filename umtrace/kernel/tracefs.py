@@ -74,6 +74,22 @@ class Tracefs:
         finally:
             os.close(fd)
 
+    def write(self, path: str, text: str) -> None:
+        """Write to a control file, replacing what it held; OSError as the kernel says."""
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC, dir_fd=self._fd)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+    def names(self, path: str) -> list[str]:
+        """Return what a directory holds, sorted; OSError as open(2) gives it."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._fd)
+        try:
+            return sorted(os.listdir(fd))  # noqa: PTH208 - by descriptor
+        finally:
+            os.close(fd)
+
     def event_id(self, event: str) -> int:
         """Return the number of ``category:name`` for perf_event_open.
 

@@ -14,10 +14,17 @@ def _bpf(tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
     return BpfSource(tier, probes=probes, declined=declined)
 
 
+def _ftrace(_tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
+    from umtrace.sources.ftrace.source import FtraceSource  # noqa: PLC0415 - when it is used
+
+    return FtraceSource(probes=probes, declined=declined)
+
+
 #: tier -> maker; the order is the order of preference of ``auto``
 LIVE_TIERS: dict[str, Callable[[str, str, list[dict[str, str]]], Source]] = {
     "fentry": _bpf,
     "kprobe": _bpf,
+    "ftrace": _ftrace,
     "tracepoint": _bpf,
 }
 

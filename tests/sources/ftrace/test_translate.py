@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.sources.ftrace.builders import record, translator
+from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.records.events import Kind
+from umtrace.sources.ftrace.records import LOST
+
+
+def umount(ts=1000, tid=7, ret=0, **enter):
+    """A sync umount as the kernel tells it, with all that belongs to it."""
+    fields = {"path": b"/mnt/a", "flags": 0, "comm": b"umount", **enter}
+    steps = [
+        ("um_enter", fields),
+        ("um_path", {"flags": 0, "comm": b"umount", "vfsmount": 0x120, **MOUNT}),
+        ("um_check", {"mnt": 0x100}),
+        ("um_count", {"mnt": 0x100, **NS}),
+        ("um_counted", {"ret": 3 if ret else 2}),
+        ("um_checked", {"ret": int(bool(ret))}),
+    ]
+    steps += [] if ret else TAKEN_DOWN
+    steps += [("um_path_exit", {"ret": ret}), ("um_exit", {"ret": ret})]
+    steps += [] if ret else [("um_cleanup", CLEANUP), ("um_cleanup_exit", {})]
+    return [record(ts + 10 * i, name, tid, **fields) for i, (name, fields) in enumerate(steps)]
+
+
+NS = {"ns": 0xFFFF888000000000, "inum": 4026531841}
+MOUNT = {"id": 55, "mflags": 0x1000, "dev": 40, "fstype": b"tmpfs", "source": b"none", **NS}
+CLEANUP = {"mnt": 0x100, "comm": b"umount", "mflags": 0x2000000, "active": 1, "dev": 40}
+TAKEN_DOWN = [
+    ("um_tree", {"mnt": 0x100, "how": 3, "caller": 1, "comm": b"umount"}),
+    ("um_unlock", {}),
+    ("um_rcu", {}),
+    ("um_rcu_exit", {}),
+    ("um_count", {"mnt": 0x100, **NS}),
+    ("um_counted", {"ret": 1}),
+    ("um_unlock_exit", {}),
+    ("um_count", {"mnt": 0x100, **NS}),
+    ("um_counted", {"ret": 0}),
+]
+
+
+def rows(*batches):
+    correlator = UmountCorrelator(clock_offset_ns=0, tier="ftrace")
+    found = [row for batch in batches for row in correlator.feed(batch).to_pylist()]
+    return found + correlator.finish().to_pylist()
+
+
+def test_a_sync_umount_is_a_whole_row():
+    (row,) = rows(translator(shift=0x20).feed(umount()))
+    assert row["complete"]
+    assert (row["path"], row["fstype"], row["source"]) == ("/mnt/a", "tmpfs", "none")
+    assert (row["mntns"], row["mount_id"], row["n_mounts"]) == (4026531841, 55, 1)
+    assert (row["final_put"], row["rcu_ns"], row["latency_bound"]) == ("self", 10, "exact")
+
+
+def test_a_busy_one_has_its_reference_count():
+    (row,) = rows(translator(shift=0x20).feed(umount(ret=-16)))
+    assert (row["errno"], row["refcount"], row["complete"]) == (16, 3, True)
+
+
+@pytest.mark.parametrize("cut", range(1, 19))
+def test_any_split_gives_the_same_row(cut):
+    records = umount()
+    whole = rows(translator(shift=0x20).feed(records))
+    halves = translator(shift=0x20)
+    parts = rows(halves.feed(records[:cut]), halves.feed(records[cut:]), halves.finish())
+    assert parts == whole
+
+
+def test_lost_records_mark_what_is_under_way_and_nothing_else():
+    first, second = umount(1000, tid=1), umount(5000, tid=2)
+    lost = record(1050, LOST, tid=0)
+    found = rows(translator(shift=0x20).feed([*first[:5], lost, *first[5:], *second]))
+    assert [(row["tid"], row["incomplete_why"]) for row in found] == [
+        (1, "lost-events"),
+        (2, None),
+    ]
+
+
+def test_a_missed_return_marks_the_row():
+    records = [r for r in umount() if r.name != "um_rcu_exit"]
+    (row,) = rows(translator(shift=0x20).feed(records))
+    assert row["incomplete_why"] == "lost-events"
+
+
+def test_a_normal_grace_period_is_named():
+    records = umount()
+    at = next(i for i, r in enumerate(records) if r.name == "um_rcu") + 1
+    nested = [
+        record(records[at - 1].ts_ns + i, f"um_normal2{s}") for i, s in ((1, ""), (5, "_exit"))
+    ]
+    (row,) = rows(translator(shift=0x20).feed([*records[:at], *nested, *records[at:]]))
+    assert row["rcu_kind"] == "normal"
+
+
+def test_a_mount_that_the_umounter_did_not_put_last_is_awaited():
+    records = [r for r in umount() if "cleanup" not in r.name]
+    last = max(i for i, r in enumerate(records) if r.name == "um_counted")
+    records[last] = records[last]._replace(fields={"ret": 1})
+    later = [
+        record(9000, "um_cleanup", 9, **{**CLEANUP, "comm": b"holder"}),
+        record(9900, "um_cleanup_exit", 9),
+    ]
+    (row,) = rows(translator(shift=0x20).feed(records + later))
+    assert (row["final_put"], row["final_put_comm"]) == ("other", "holder")
+    assert row["tail_ns"] > 8000
+
+
+def test_a_path_longer_than_a_record_of_its_kind():
+    path = b"/" + b"x" * 1000
+    batch = translator(shift=0x20).feed(umount(path=path))
+    assert len(batch.names) == 6
+    (row,) = rows(batch)
+    assert row["path"] == path.decode()
+
+
+def test_threads_belong_to_their_process():
+    birth = record(10, "task_newtask", 5, pid=7, clone_flags=0x10000)
+    batch = translator(shift=0x20).feed([birth, *umount()])
+    assert set(batch.events["tgid"][batch.events["kind"] == Kind.ENTER].tolist()) == {5}
+
+
+def test_namespaces_of_mounts_that_have_none_are_unknown():
+    records = umount()
+    records[1].fields["ns"] = 0xFFFFFFFFFFFFFFEA  # an error pointer
+    (row,) = rows(translator(shift=0x20).feed(records))
+    assert row["mntns"] is None

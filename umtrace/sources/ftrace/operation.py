@@ -1,0 +1,99 @@
+"""What is known of a task that is inside an umount, and the events it has to its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from umtrace.records.events import Kind
+
+EventTuple = tuple[int, int, int, int, int, int, int, int, int, int, bytes]
+
+_WORD = 0xFFFFFFFF
+UNKNOWN = 0xFFFFFFFFFFFFFFFF
+
+
+class Phase(IntEnum):
+    """Where a followed task is."""
+
+    INSIDE = 1  #: in umount(2)
+    LEAVING = 2  #: past it: task work may still run
+    TEARDOWN = 3  #: taking mounts down outside umount(2)
+
+
+@dataclass(slots=True)
+class Operation:
+    """One operation of one task; counts its events and holds back what is not yet known."""
+
+    tid: int
+    tgid: int
+    phase: Phase
+    seq: int
+    out: list[EventTuple]
+    held: list[EventTuple] | None = None
+    by_function: bool = False
+    mnt: int = 0
+    mntns: int = 0
+    origin: int = 0
+    # The busy check.
+    in_check: bool = False
+    counted: tuple[int, int] = (0, 0)  #: mount that is being counted, its namespace
+    count: int = -1
+    busy_ns: int = 0
+    # Taking down and putting.
+    in_unlock: bool = False
+    in_rcu: bool = False
+    waited: bool = False  #: the grace period is over
+    normal: int = 0  #: depth of normal grace period functions
+    t_rcu: int = 0
+    connected: bool = False
+    roots: int = 0
+    private: int = 0  #: mounts made private: all that are taken down, until 6.16
+    puts: int = 0  #: references dropped by namespace_unlock
+    finals: int = 0  #: last references dropped by this task
+    finals_seen: int = 0  #: the same, where mnt_get_count() is inlined
+    cleaned: int = 0
+    cleaning: list[int] = field(default_factory=list)
+
+    def tell(
+        self, kind: Kind, ts: int, cpu: int, *, ret: int = 0, a: int = 0, b: int = 0,
+        comm: bytes = b"", mnt: int | None = None,
+    ) -> None:  # fmt: skip
+        """Add an event of this operation."""
+        mount = self.mnt if mnt is None else mnt
+        ret = ret - (1 << 32) if ret >= 1 << 31 else ret
+        event = (ts, mount, self.tid, self.tgid, int(kind), cpu, ret, a, b, self.seq, comm)
+        self.seq = (self.seq + 1) & _WORD
+        (self.out if self.held is None else self.held).append(event)
+
+    def hold(self) -> None:
+        """Hold back what follows, until ``settle``; what is held already goes out."""
+        self.settle()
+        self.held = []
+
+    def settle(self, *, a: int | None = None, b: int | None = None) -> None:
+        """Let out what was held, its first event with the words now known."""
+        held, self.held = self.held, None
+        for index, event in enumerate(held or ()):
+            if index == 0:
+                words = (event[7] if a is None else a, event[8] if b is None else b)
+                self.out.append((*event[:7], *words, *event[9:]))
+            else:
+                self.out.append(event)
+
+    def skip(self) -> None:
+        """Leave a number out: an event is lost."""
+        self.seq = (self.seq + 1) & _WORD
+
+    @property
+    def taken_down(self) -> int:
+        """How many mounts namespace_unlock put; UNKNOWN if nothing counted them."""
+        if self.puts:
+            return self.puts
+        return (self.roots if self.connected else self.private) or UNKNOWN
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every mount this task put last has been cleaned up."""
+        finals = self.finals if self.puts else max(self.finals, self.finals_seen)
+        return not self.cleaning and self.cleaned >= finals

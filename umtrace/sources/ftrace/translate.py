@@ -1,0 +1,394 @@
+"""Ftrace records to the events of ``bpf/event.h``: what the BPF programs do, in Python.
+
+Two things differ, as nothing here sees a return to user mode. An umount is over when its
+task has cleaned up as many mounts as it dropped last references. And what the kernel
+tells late goes into the event it belongs to: that one is held back until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from umtrace.records.events import (
+    EVENT_DTYPE,
+    FOREIGN,
+    IS_TARGET,
+    NAME_DTYPE,
+    NAME_TEXT,
+    WALKERS_WATCHED,
+    EventBatch,
+    Kind,
+    NameKind,
+    OnStack,
+    Origin,
+)
+from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.sources.ftrace.operation import UNKNOWN, EventTuple, Operation, Phase
+from umtrace.sources.ftrace.records import LOST, Record
+
+_TOP = UNKNOWN - 4096  # above are error pointers
+_BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
+_JOINED = int(OnStack.UNLOCK | OnStack.RCU | OnStack.FUNNEL)
+_NORMAL = int(OnStack.UNLOCK | OnStack.RCU | OnStack.RCU_NORMAL)
+
+Name = tuple[int, int, int, int, int, int, bytes]
+
+
+class Translator:
+    """Fed with records in the order of time; deterministic.
+
+    Parameters
+    ----------
+    lineage : Lineage
+    origin_at : callable
+        From a return address to who called umount_tree.
+    shift : int
+        From a ``struct vfsmount`` back to its ``struct mount``.
+    watching : bool
+        Whether path walkers are probed.
+    """
+
+    def __init__(
+        self, lineage: Lineage, origin_at: Callable[[int], Origin], *, shift: int, watching: bool
+    ) -> None:
+        self._lineage = lineage
+        self._origin_at = origin_at
+        self._shift = shift
+        self._watching = watching
+        self._ops: dict[int, Operation] = {}
+        self._foreign: dict[int, list[tuple[int, bytes]]] = {}  # cleanups under way
+        self._events: list[EventTuple] = []
+        self._names: list[Name] = []
+        self._lost_lately = False
+        self._handlers: dict[str, Callable[[Record], None]] = {
+            name[1:]: getattr(self, name) for name in dir(self) if name.startswith("_um_")
+        }
+
+    def feed(self, records: Iterable[Record]) -> EventBatch:
+        """Translate records; an operation's last events may come with a later call."""
+        for record in records:
+            if record.name in _BIRTHS:
+                self._life(record)
+            elif record.name == LOST:
+                self.lose()
+            else:
+                self._handlers[record.name](record)
+        return self._batch()
+
+    def _batch(self) -> EventBatch:
+        events = np.array(self._events, EVENT_DTYPE)
+        names = np.zeros(len(self._names), NAME_DTYPE)
+        if self._names:
+            names[:] = self._names
+        self._events.clear()
+        self._names.clear()
+        return EventBatch(events, names)
+
+    def finish(self) -> EventBatch:
+        """Let out what is held; nothing more will come."""
+        for op in self._ops.values():
+            op.settle()
+        return self._batch()
+
+    def lose(self) -> None:
+        """Mark every operation under way: an event of any of them may be missing."""
+        self._lost_lately = True
+        for op in self._ops.values():
+            op.skip()
+
+    def _life(self, record: Record) -> None:
+        if record.name == "sched_process_exit":
+            op = self._ops.get(record.fields["pid"])
+            if op is not None and op.phase == Phase.LEAVING:
+                self._end(op, record, a=2)
+            elif op is not None and op.phase == Phase.INSIDE:
+                op.settle()
+                op.tell(Kind.DEAD, record.ts_ns, record.cpu)
+                del self._ops[op.tid]
+        self._lineage.see(record)
+
+    def _open(self, r: Record, phase: Phase) -> Operation:
+        self._leave(r)
+        op = Operation(r.tid, self._lineage.tgid(r.tid), phase, r.ts_ns & 0xFFFFFFFF, self._events)
+        self._ops[r.tid] = op
+        return op
+
+    def _leave(self, r: Record) -> None:
+        """End what the task was in: it does something else, so it was back in user mode."""
+        op = self._ops.get(r.tid)
+        if op is None:
+            return
+        if op.phase == Phase.LEAVING:
+            self._end(op, r, a=1)
+        else:
+            op.settle()
+            del self._ops[r.tid]
+
+    def _end(self, op: Operation, r: Record, *, a: int) -> None:
+        op.settle()
+        op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=a)
+        del self._ops[op.tid]
+
+    def _busy(self, r: Record, *phases: Phase) -> Operation | None:
+        op = self._ops.get(r.tid)
+        return op if op is not None and (op.phase in phases or not phases) else None
+
+    # ---- umount(2) ----
+
+    def _um_enter(self, r: Record) -> None:
+        op = self._open(r, Phase.INSIDE)
+        self._name(r, NameKind.PATH, r.fields["path"])
+        self._enter(op, r)
+
+    def _enter(self, op: Operation, r: Record) -> None:
+        op.hold()
+        cgroup = self._lineage.cgroup(r.tid)
+        comm = r.fields["comm"][:15]
+        op.tell(Kind.ENTER, r.ts_ns, r.cpu, ret=r.fields["flags"], a=cgroup, comm=comm, mnt=0)
+
+    def _um_path(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE)
+        if op is None:  # a system call without a probe of its own: 32 bit, oldumount
+            op = self._open(r, Phase.INSIDE)
+            op.by_function = not self._lost_lately
+            self._enter(op, r)
+            if self._lost_lately:
+                op.skip()
+        vfsmount = r.fields.get("vfsmount", 0)
+        op.mnt = vfsmount - self._shift if vfsmount else 0
+        op.mntns = _inum(r)
+        op.tell(Kind.PATH_UMOUNT, r.ts_ns, r.cpu, ret=r.fields["flags"])
+        self._describe(op, r)
+
+    def _um_path_exit(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE)
+        if op is None:
+            return
+        op.tell(Kind.PATH_UMOUNT_EXIT, r.ts_ns, r.cpu, ret=r.fields["ret"])
+        if op.by_function:
+            self._exit(op, r)
+
+    def _um_exit(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE)
+        if op is not None:
+            self._exit(op, r)
+            return
+        comm, tgid = b"", self._lineage.tgid(r.tid)
+        ret = int(r.fields["ret"])
+        kind = int(Kind.EXIT)
+        self._events.append((r.ts_ns, 0, r.tid, tgid, kind, r.cpu, ret, 1, 0, 0, comm))
+
+    def _exit(self, op: Operation, r: Record) -> None:
+        # Only now: the mount's namespace is the task's own once a check has passed.
+        op.settle()
+        op.tell(Kind.EXIT, r.ts_ns, r.cpu, ret=r.fields["ret"])
+        op.phase = Phase.LEAVING
+        if r.fields["ret"] < 0:
+            del self._ops[r.tid]
+        elif op.is_clean:
+            self._end(op, r, a=3)
+
+    # ---- the busy check ----
+
+    def _um_check(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE)
+        if op is None:
+            return
+        op.settle(b=op.mntns)
+        op.in_check, op.count, op.busy_ns = True, -1, 0
+        op.tell(Kind.CHECK, r.ts_ns, r.cpu, mnt=r.fields["mnt"])
+
+    def _um_checked(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE)
+        if op is None or not op.in_check:
+            return
+        op.in_check = False
+        count = UNKNOWN if op.count < 0 else op.count
+        op.tell(Kind.CHECKED, r.ts_ns, r.cpu, ret=r.fields["ret"], a=count, b=op.busy_ns)
+
+    def _um_count(self, r: Record) -> None:
+        op = self._busy(r)
+        if op is not None:
+            op.counted = (r.fields["mnt"], _inum(r))
+
+    def _um_counted(self, r: Record) -> None:
+        op = self._busy(r)
+        if op is None:
+            return
+        count = r.fields["ret"]
+        if not op.in_check:
+            op.puts += op.in_unlock
+            op.finals += count == 0
+        elif op.counted[0] == op.mnt:
+            op.count = count
+        elif count > 1:
+            op.busy_ns = op.counted[1]
+
+    # ---- taking down ----
+
+    def _um_tree(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
+        if op is None:
+            origin = self._origin_at(r.fields["caller"])
+            if origin == Origin.UMOUNT:
+                return  # began before the trace, or its opener is lost
+            op = self._teardown(r, origin)
+        op.settle(b=op.mntns)
+        how = r.fields["how"]
+        op.connected = bool(how & 4)
+        op.roots += 1
+        op.tell(Kind.TREE, r.ts_ns, r.cpu, ret=how, mnt=r.fields["mnt"])
+
+    def _teardown(self, r: Record, origin: Origin) -> Operation:
+        op = self._open(r, Phase.TEARDOWN)
+        op.mnt, op.origin, op.mntns = r.fields["mnt"], int(origin), _inum(r)
+        cgroup, comm = self._lineage.cgroup(r.tid), r.fields["comm"][:15]
+        op.tell(Kind.TEARDOWN, r.ts_ns, r.cpu, ret=op.origin, a=cgroup, b=op.mntns, comm=comm)
+        self._describe(op, r)
+        return op
+
+    def _describe(self, op: Operation, r: Record) -> None:
+        if "id" not in r.fields or not op.mnt:
+            return
+        f = r.fields
+        self._name(r, NameKind.SOURCE, f["source"])
+        flags = f["mflags"] | (WALKERS_WATCHED if self._watching else 0)
+        op.tell(Kind.MOUNT, r.ts_ns, r.cpu, ret=flags, a=f["id"], b=f["dev"], comm=f["fstype"][:15])
+
+    def _um_private(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
+        if op is not None and op.roots and not op.in_unlock:
+            op.private += 1
+
+    def _um_unlock(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
+        if op is None:
+            return
+        op.settle(b=op.mntns if op.in_unlock or op.roots else None)
+        op.hold()
+        op.in_unlock, op.waited, op.puts = True, False, 0
+        op.tell(Kind.UNLOCK, r.ts_ns, r.cpu, a=UNKNOWN)
+
+    def _um_unlock_exit(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
+        if op is None or not op.in_unlock:
+            return
+        op.settle(a=op.taken_down if op.roots else 0)
+        op.in_unlock, op.roots, op.private = False, 0, 0
+        op.tell(Kind.UNLOCK_EXIT, r.ts_ns, r.cpu)
+        if op.phase != Phase.TEARDOWN:
+            return
+        op.phase = Phase.LEAVING
+        if op.origin == Origin.EXPIRE:  # a kernel thread: no task work
+            self._end(op, r, a=4)
+        elif op.is_clean:
+            self._end(op, r, a=3)
+
+    # ---- the grace period ----
+
+    def _um_rcu(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
+        if op is not None and op.in_unlock:
+            op.in_rcu, op.t_rcu, op.normal = True, r.ts_ns, 0
+            op.tell(Kind.RCU, r.ts_ns, r.cpu)
+
+    def _um_rcu_exit(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
+        if op is not None and op.in_unlock:
+            op.in_rcu, op.waited = False, True
+            op.tell(Kind.RCU_EXIT, r.ts_ns, r.cpu)
+
+    def _um_joined(self, r: Record) -> None:
+        op = self._busy(r)
+        if op is not None and op.in_rcu and r.fields["ret"]:
+            op.tell(Kind.OFF_CPU, r.ts_ns, r.cpu, a=_JOINED)
+            op.tell(Kind.ON_CPU, r.ts_ns, r.cpu)
+
+    def _um_normal(self, r: Record) -> None:
+        op = self._busy(r)
+        if op is None or not op.in_rcu:
+            return
+        if not op.normal:
+            op.tell(Kind.OFF_CPU, r.ts_ns, r.cpu, a=_NORMAL)
+        op.normal += 1
+
+    def _um_normal_exit(self, r: Record) -> None:
+        op = self._busy(r)
+        if op is None or not op.in_rcu or not op.normal:
+            return
+        op.normal -= 1
+        if not op.normal:
+            op.tell(Kind.ON_CPU, r.ts_ns, r.cpu)
+
+    _um_normal0 = _um_normal1 = _um_normal2 = _um_normal
+    _um_normal0_exit = _um_normal1_exit = _um_normal2_exit = _um_normal_exit
+
+    # ---- the end of a mount ----
+
+    def _um_last(self, r: Record) -> None:
+        op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
+        if op is not None and op.waited and not op.cleaning:
+            op.finals_seen += 1
+
+    def _um_cleanup(self, r: Record) -> None:
+        op = self._ops.get(r.tid)
+        ret, mnt = r.fields.get("mflags", 0), r.fields["mnt"]
+        if op is not None and mnt == op.mnt:
+            ret |= IS_TARGET
+        a, b = r.fields.get("active", 0), r.fields.get("dev", 0)
+        comm = r.fields["comm"][:15]
+        if op is None:
+            self._foreign.setdefault(r.tid, []).append((mnt, comm))
+            self._loose(r, Kind.CLEANUP, mnt, ret, a, b, comm)
+        else:
+            op.cleaning.append(mnt)
+            op.tell(Kind.CLEANUP, r.ts_ns, r.cpu, ret=ret, a=a, b=b, mnt=mnt, comm=comm)
+
+    def _um_cleanup_exit(self, r: Record) -> None:
+        op = self._ops.get(r.tid)
+        if op is not None and op.cleaning:
+            op.tell(Kind.CLEANUP_EXIT, r.ts_ns, r.cpu, mnt=op.cleaning.pop())
+            op.cleaned += 1
+            if op.phase == Phase.LEAVING and op.is_clean:
+                self._end(op, r, a=3)
+            return
+        cleaning = self._foreign.get(r.tid)
+        if cleaning:
+            mnt, comm = cleaning.pop()
+            self._loose(r, Kind.CLEANUP_EXIT, mnt, 0, 0, 0, comm)
+            if not cleaning:
+                del self._foreign[r.tid]
+
+    def _loose(
+        self, r: Record, kind: Kind, mnt: int, ret: int, a: int, b: int, comm: bytes
+    ) -> None:
+        """Add an event of a task that is in no operation."""
+        tgid, cpu = self._lineage.tgid(r.tid), r.cpu | FOREIGN
+        self._events.append((r.ts_ns, mnt, r.tid, tgid, int(kind), cpu, ret, a, b, 0, comm))
+
+    # ---- path walkers ----
+
+    def _um_walk(self, r: Record) -> None:
+        f = r.fields
+        self._loose(r, Kind.WALK, f["mnt"] - self._shift, f["ret"], f["flags"], 0, f["comm"][:15])
+
+    def _um_put(self, r: Record) -> None:
+        f = r.fields
+        self._loose(r, Kind.PUT, f["mnt"] - self._shift, 0, f["flags"], 0, f["comm"][:15])
+
+    def _name(self, r: Record, kind: NameKind, text: bytes) -> None:
+        """Add a text in parts."""
+        parts = [text[at : at + NAME_TEXT] for at in range(0, len(text), NAME_TEXT)] or [b""]
+        last = len(parts) - 1
+        for number, part in enumerate(parts):
+            padded = part.ljust(NAME_TEXT, b"\0")
+            name = (r.ts_ns, r.tid, int(kind), number, len(part), int(number < last), padded)
+            self._names.append(name)
+
+
+def _inum(r: Record) -> int:
+    """Return the namespace of the record's mount; 0 where it has none that can be read."""
+    ns = r.fields.get("ns", 0)
+    return int(r.fields["inum"]) if 0 < ns < _TOP else 0
