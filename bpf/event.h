@@ -35,7 +35,7 @@ enum um_kind {
 	UM_MOUNT = 9,
 	/* path_umount entered: ret = flags */
 	UM_PATH_UMOUNT = 10,
-	/* path_umount left: ret = its return value */
+	/* path_umount left: ret = its return value, b = references left plus 1 after an EBUSY, 0 unknown */
 	UM_PATH_UMOUNT_EXIT = 11,
 	/* propagate_mount_busy entered */
 	UM_CHECK = 12,
@@ -55,10 +55,21 @@ enum um_kind {
 	UM_CLEANUP = 19,
 	/* and left; seq = 0 as above */
 	UM_CLEANUP_EXIT = 20,
-	/* __legitimize_mnt by a path walker on a dying mount: ret = its return value, a = mount flags */
+	/* __legitimize_mnt by a path walker on a dying mount, or one that has just been busy:
+	 * ret = its return value, a = mount flags */
 	UM_WALK = 21,
-	/* mntput by a path walker on a dying mount: a = mount flags */
+	/* mntput by a path walker on such a mount: a = mount flags, b = references left plus 1, 0 unknown */
 	UM_PUT = 22,
+	/* deactivate_super entered with other references left: a = active references, b = s_dev,
+	 * ret = mounts of it looked at, comm = four u32, inums of the namespaces they are in, 0 none */
+	UM_SHARED = 23,
+	/* another call got EBUSY: ret = -EBUSY, a = enum um_failed, b = device */
+	UM_FAILED = 24,
+};
+
+/* Which call got EBUSY. */
+enum um_failed {
+	UM_FAILED_CLAIM = 1, /* bd_prepare_to_claim: open with O_EXCL, mkfs, mount of a block device */
 };
 
 /* In the mount flags of UM_MOUNT: walkers are probed, so that none seen means there was none. */

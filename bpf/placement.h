@@ -60,6 +60,7 @@ static __always_inline u64 um_stashed(u64 slot)
 /* Slots of the words kept between an entry and its return. */
 #define UM_SLOT_CLEANUP 1
 #define UM_SLOT_WALK 2
+#define UM_SLOT_CLAIM 3
 
 #define UM_PF_KTHREAD 0x00200000
 

@@ -39,7 +39,8 @@ UM_RETURN(path_umount)
 
 	if (!task || !n || task->phase != UM_INSIDE)
 		return 0;
-	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, 0, 0);
+	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, 0,
+		ret == -UM_EBUSY ? um_left_after_busy(task->mnt) : 0);
 	if (!task->by_function)
 		return 0;
 	um_tell(tid, task, UM_EXIT, task->mnt, ret, 0, 0);
@@ -77,6 +78,8 @@ UM_RETURN(propagate_mount_busy)
 	if (!task || !task->in_check)
 		return 0;
 	task->in_check = 0;
+	if (ret && task->count > 2)
+		um_arm(task->mnt);
 	um_tell(tid, task, UM_CHECKED, task->mnt, ret, task->count < 0 ? ~0ULL : task->count,
 		task->busy_ns);
 	return 0;

@@ -11,6 +11,7 @@ from umtrace.records.umounts import PHASES
 
 MNT = 0xFFFF888000001000
 NO_COUNT = 0xFFFFFFFFFFFFFFFF
+DYING = 0x0A000000
 
 
 class Functions(Stream):
@@ -25,8 +26,8 @@ class Functions(Stream):
                 self.names.append((ts, tid, NameKind.SOURCE, 0, 5, 0, b"/dev/"))
         return self
 
-    def foreign(self, ts, tid, kind, *, ret=0, comm=b"cat"):
-        self.event(ts, tid, kind, ret=ret, cpu=FOREIGN, comm=comm)
+    def foreign(self, ts, tid, kind, *, ret=0, a=0, comm=b"cat"):
+        self.event(ts, tid, kind, ret=ret, a=a, cpu=FOREIGN, comm=comm)
         self.events[-1] = (ts, MNT, *self.events[-1][2:])
         return self
 
@@ -179,9 +180,16 @@ def test_a_held_row_goes_out_after_a_while():
 def test_walkers_are_counted_by_what_they_got():
     stream = Functions().probed(7, 100, steps=sync_steps())
     for ts, ret in ((200, 1), (210, 1), (220, -1)):
-        stream.foreign(ts, 9, Kind.WALK, ret=ret)
+        stream.foreign(ts, 9, Kind.WALK, ret=ret, a=DYING)
     row = one(stream)
     assert (row["n_legitimized"], row["n_discounted"]) == (1, 2)
+
+
+def test_walkers_on_a_mount_that_was_only_busy_do_not_count():
+    stream = Functions().probed(7, 100, steps=sync_steps())
+    stream.foreign(200, 9, Kind.WALK, ret=0).foreign(210, 9, Kind.WALK, ret=-1)
+    row = one(stream)
+    assert (row["n_legitimized"], row["n_discounted"]) == (0, 0)
 
 
 @pytest.mark.parametrize("kind", [Kind.RCU_EXIT, Kind.CHECKED, Kind.UNLOCK_EXIT, Kind.CLEANUP_EXIT])
@@ -195,7 +203,7 @@ def test_a_return_that_was_missed_makes_the_row_incomplete(kind):
 def test_any_split_gives_the_same_rows():
     stream = Functions().probed(7, 100, steps=sync_steps())
     stream.probed(8, 105, steps=sync_steps(cleanup=False, returned=1200), flags=2)
-    stream.foreign(300, 9, Kind.WALK, ret=1).foreign(1500, 9, Kind.CLEANUP_EXIT)
+    stream.foreign(300, 9, Kind.WALK, ret=1, a=DYING).foreign(1500, 9, Kind.CLEANUP_EXIT)
     batch = stream.batch()
     whole, _ = correlate(batch)
     for cut in range(len(batch.events) + 1):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 
 from tests.builders import Stream
 from umtrace.ebusy.signals import ClueReader
-from umtrace.records.clues import NO_CLUES, Check, Superblock, Walk
+from umtrace.records.clues import NO_CLUES, Check, Failure, Superblock, Walk
 from umtrace.records.events import FOREIGN, Kind
 
 UNKNOWN = 2**64 - 1
@@ -54,7 +56,7 @@ def test_walkers():
         (5, Kind.CLEANUP_EXIT, {}),
     )
     assert [walk.what for walk in clues.walks] == ["discounted", "must-put", "put"]
-    assert clues.final_puts == (Walk(4, 7, "cat", 0, "put"),)
+    assert clues.final_puts == (Walk(4, 7, "cat", 0, "put", pid=7),)
 
 
 def test_superblocks_are_followed_from_the_first_that_is_shared():
@@ -64,6 +66,32 @@ def test_superblocks_are_followed_from_the_first_that_is_shared():
         (3, Kind.CLEANUP, {"a": 1, "b": DEV, "cpu": FOREIGN}),
     )
     assert clues.superblocks == (Superblock(2, 7, "8:1", 2), Superblock(3, 7, "8:1", 1))
+
+
+def test_references_left_after_a_put_and_after_a_busy_umount():
+    clues = read(
+        (1, Kind.PUT, {"cpu": FOREIGN, "b": 2}),
+        (2, Kind.PUT, {"cpu": FOREIGN}),
+        (3, Kind.PATH_UMOUNT_EXIT, {"ret": -16, "b": 2}),
+        (4, Kind.PATH_UMOUNT_EXIT, {"ret": 0}),
+        (5, Kind.WALK, {"ret": 0, "cpu": FOREIGN}),
+    )
+    seen = [(walk.what, walk.left) for walk in clues.walks]
+    assert seen == [("put", 1), ("put", None), ("returned", 1), ("legitimized", None)]
+
+
+def test_the_namespaces_that_keep_a_superblock():
+    words = struct.pack("<4I", 4026531840, 4026532000, 0, 0)
+    stream = Stream()
+    stream.event(5, 7, Kind.SHARED, a=3, b=DEV, cpu=FOREIGN, comm=words)
+    assert ClueReader().read(stream.batch().events).superblocks == (
+        Superblock(5, 7, "8:1", 3, (4026531840, 4026532000)),
+    )
+
+
+def test_a_device_claimed_in_vain():
+    clues = read((5, Kind.FAILED, {"ret": -16, "a": 1, "b": DEV, "cpu": FOREIGN}))
+    assert clues.failures == (Failure(5, 7, "cat", "exclusive claim", None, "8:1"),)
 
 
 def test_the_tracepoint_tier_has_none():

@@ -15,6 +15,7 @@ from umtrace.records.events import FOREIGN, Array, Kind
 
 HOLD_NS = 5_000_000_000
 _MAX_EARLY = 4096
+_DYING = 0x0B000000  # MNT_DOOMED | MNT_SYNC_UMOUNT | MNT_UMOUNT, 5.10 to 7.3
 
 
 class TailKeeper:
@@ -83,6 +84,8 @@ class TailKeeper:
     def _foreign(self, event: np.void, position: int) -> list[Array]:
         mnt = int(event["mnt"])
         if event["kind"] == Kind.WALK:
+            if not int(event["a"]) & _DYING or not event["ret"]:
+                return []  # a mount that was busy, not one that dies
             counts = self._walks.setdefault(mnt, [0, 0])
             counts[0 if event["ret"] < 0 else 1] += 1
             _bound(self._walks)

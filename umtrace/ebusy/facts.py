@@ -72,8 +72,9 @@ def of_holders(run: Run, holders: Sequence[Holder]) -> list[str]:
 
 def of_departure(gone: Departure, left_ns: int) -> str:
     """Say that the extra references were seen to go."""
-    names = ", ".join(f"{comm} ({tid})" for tid, comm in gone.walkers[:4])
-    return f"all {gone.extra} extra references, of {names}, had gone {ms(max(left_ns, 0))} later"
+    names = ", ".join(f"{comm} ({tid})" for tid, comm in gone.walkers[:4]) or "somebody unseen"
+    when = "before it returned" if left_ns < 0 else f"{ms(left_ns)} after the first EBUSY"
+    return f"all {gone.extra} extra references had gone {when}; put by {names}"
 
 
 def of_nothing_found(run: Run) -> list[str]:

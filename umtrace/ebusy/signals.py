@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
+import struct
 
-from umtrace.records.clues import NO_CLUES, Check, Clues, Superblock, Walk
+import numpy as np
+import numpy.typing as npt
+
+from umtrace.records.clues import NO_CLUES, Check, Clues, Failure, Superblock, Walk
 from umtrace.records.events import FOREIGN, Array, Kind
 
 _NO_COUNT = 0xFFFFFFFFFFFFFFFF
 _PLAIN_COUNT = 2
 _WALKS = {0: "legitimized", 1: "discounted", -1: "must-put"}
+_OTHERS = {
+    int(Kind.PUT): "put",
+    int(Kind.CLEANUP_EXIT): "put",
+    int(Kind.PATH_UMOUNT_EXIT): "returned",
+}
+_CALLS = {1: "exclusive claim"}
 _MAJOR_SHIFT, _MINOR_MASK = 20, 0xFFFFF  # dev_t inside the kernel
 _MOST_DEVS = 4096
 
@@ -28,15 +37,18 @@ class ClueReader:
     def read(self, events: Array) -> Clues:
         """Return the clues in a batch of events, dtype EVENT_DTYPE, shape (n,)."""
         kinds = events["kind"]
-        if not (kinds >= Kind.CHECKED).any():
+        if not (kinds >= Kind.PATH_UMOUNT_EXIT).any():
             return NO_CLUES
-        walked = (kinds == Kind.WALK) | (kinds == Kind.PUT)
+        walked = (kinds == Kind.WALK) | (kinds == Kind.PUT) | _busy_return(events)
         put = (kinds == Kind.CLEANUP_EXIT) & ((events["cpu"] & FOREIGN) != 0)
         return Clues(
             checks=self._checks(events[kinds == Kind.CHECKED]),
             walks=tuple(_walk(event) for event in events[walked]),
             final_puts=tuple(_walk(event) for event in events[put]),
-            superblocks=self._superblocks(events[kinds == Kind.CLEANUP]),
+            superblocks=self._superblocks(
+                events[(kinds == Kind.CLEANUP) | (kinds == Kind.SHARED)],
+            ),
+            failures=tuple(_failure(event) for event in events[kinds == Kind.FAILED]),
         )
 
     def _checks(self, events: Array) -> tuple[Check, ...]:
@@ -80,17 +92,54 @@ def _check(event: np.void, *, counts: bool) -> Check:
     )
 
 
+def _busy_return(events: Array) -> npt.NDArray[np.bool_]:
+    counted: npt.NDArray[np.bool_] = (events["kind"] == Kind.PATH_UMOUNT_EXIT) & (events["b"] > 0)
+    return counted
+
+
 def _walk(event: np.void) -> Walk:
-    what = "put" if event["kind"] != Kind.WALK else _WALKS.get(int(event["ret"]), "discounted")
-    comm = bytes(event["comm"]).decode("utf-8", "backslashreplace")
-    return Walk(int(event["ts_ns"]), int(event["tid"]), comm, int(event["mnt"]), what)
+    what = _OTHERS.get(int(event["kind"])) or _WALKS.get(int(event["ret"]), "discounted")
+    counted = event["kind"] in {Kind.PUT, Kind.PATH_UMOUNT_EXIT} and event["b"] > 0
+    return Walk(
+        ts_ns=int(event["ts_ns"]),
+        tid=int(event["tid"]),
+        comm=_comm(event),
+        mnt=int(event["mnt"]),
+        what=what,
+        pid=int(event["tgid"]),
+        left=int(event["b"]) - 1 if counted else None,
+    )
+
+
+def _comm(event: np.void) -> str:
+    return bytes(event["comm"]).decode("utf-8", "backslashreplace")
+
+
+def _dev(event: np.void) -> str:
+    dev = int(event["b"])
+    return f"{dev >> _MAJOR_SHIFT}:{dev & _MINOR_MASK}"
 
 
 def _superblock(event: np.void) -> Superblock:
-    dev = int(event["b"])
+    namespaces: tuple[int, ...] = ()
+    if event["kind"] == Kind.SHARED:
+        words = bytes(event["comm"]).ljust(16, b"\0")  # numpy drops the zeros at the end
+        namespaces = tuple(inum for inum in struct.unpack("<4I", words) if inum)
     return Superblock(
         ts_ns=int(event["ts_ns"]),
         tid=int(event["tid"]),
-        dev=f"{dev >> _MAJOR_SHIFT}:{dev & _MINOR_MASK}",
+        dev=_dev(event),
         active=int(event["a"]),
+        mntns=namespaces,
+    )
+
+
+def _failure(event: np.void) -> Failure:
+    return Failure(
+        ts_ns=int(event["ts_ns"]),
+        tid=int(event["tid"]),
+        comm=_comm(event),
+        syscall=_CALLS.get(int(event["a"]), "a call"),
+        dev=_dev(event),
+        errno=-int(event["ret"]),
     )

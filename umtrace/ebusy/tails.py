@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from umtrace.ebusy.attempts import Attempt
 from umtrace.ebusy.facts import ms
 from umtrace.records.clues import Walk
+from umtrace.records.holders import Holder
 from umtrace.records.windows import EbusyWindow, Walker
 
 _MOST_WALKERS = 16
@@ -27,6 +28,7 @@ def tail_window(attempt: Attempt, thieves: Sequence[Walk] = ()) -> EbusyWindow |
     begin = attempt.end_ns
     ended = attempt.tail_ns is not None and attempt.final_put != "pending"
     putter = attempt.final_put_comm or attempt.final_put or "somebody"
+    holders = () if stolen else _last_holders(thieves)
     walkers = tuple(Walker(tid=w.tid, comm=w.comm, what=w.what) for w in thieves[:_MOST_WALKERS])
     if not walkers and attempt.final_put_comm:
         walkers = (Walker(tid=0, comm=attempt.final_put_comm, what="put"),)
@@ -36,8 +38,20 @@ def tail_window(attempt: Attempt, thieves: Sequence[Walk] = ()) -> EbusyWindow |
         spurious=stolen,
         begin_ns=begin,
         end_ns=begin + (attempt.tail_ns or 0) if ended else None,
+        holders=holders,
         walkers=walkers,
         evidence=(_returned(stolen=stolen), _put_by(attempt, putter, ended=ended)),
+    )
+
+
+def _last_holders(puts: Sequence[Walk]) -> tuple[Holder, ...]:
+    """Return who held a lazily unmounted file system longest: who put it last."""
+    return tuple(
+        Holder(
+            kind="reference", pid=w.pid, tid=w.tid, comm=w.comm, detail="put last", match="probe"
+        )
+        for w in puts[:1]
+        if w.what == "put"
     )
 
 

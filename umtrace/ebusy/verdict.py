@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from umtrace.ebusy import facts
 from umtrace.ebusy.runs import Run
 from umtrace.ebusy.walkers import Departure, departure, run_walkers
+from umtrace.records.clues import Walk
 from umtrace.records.holders import Holder
 from umtrace.records.windows import EbusyWindow
 
@@ -146,6 +147,15 @@ def _walked(run: Run, verdict: Verdict, gone: Departure | None, within: int) -> 
     verdict.evidence.append(facts.of_departure(gone, left_ns))
     if left_ns <= within:
         verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
+    elif gone.stayed and gone.last is not None:
+        verdict.klass, verdict.spurious, verdict.site = "held", False, "refcount"
+        verdict.holders = (_seen_to_put(gone.last),)
+
+
+def _seen_to_put(put: Walk) -> Holder:
+    return Holder(
+        kind="reference", pid=put.pid, tid=put.tid, comm=put.comm, detail="put by it", match="probe"
+    )
 
 
 def _note_free(run: Run, verdict: Verdict, gone: Departure | None) -> None:

@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 from umtrace.ebusy.runs import Run
+from umtrace.records.clues import Walk
 from umtrace.records.windows import Walker
 
 _PLAIN_COUNT = 2
 _MOST_WALKERS = 16
+_MOST_SEEN = 48  # near the most that is sent of one mount, somebody may be missing
 _TAKES = frozenset({"legitimized", "must-put"})
 
 
@@ -20,10 +22,42 @@ class Departure:
     at_ns: int
     extra: int
     walkers: tuple[tuple[int, str], ...]
+    last: Walk | None = None  #: the put that freed the mount, where it was seen
+    stayed: bool = False  #: nobody took another reference meanwhile: it was the same one
 
 
 def departure(run: Run, offset_ns: int) -> Departure | None:
-    """Return when the extra references went; None where not each was seen to go."""
+    """Return when the extra references had gone; None where that was not seen."""
+    return _counted(run, offset_ns) or _balanced(run, offset_ns)
+
+
+def _counted(run: Run, offset_ns: int) -> Departure | None:
+    """Go by the counts made at puts, and at the return of the busy umount."""
+    if not run.checks or run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
+        return None
+    checked = run.checks[0].ts_ns
+    after = sorted((w for w in run.walks if w.ts_ns >= checked), key=lambda w: w.ts_ns)
+    free = next((i for i, w in enumerate(after) if w.left == 1), None)
+    if free is None:
+        return None
+    seen = after[: free + 1]
+    puts = [w for w in seen if w.what == "put"]
+    if seen[-1].what == "returned":  # the umount's own reference went after theirs
+        at = puts[-1].ts_ns if puts else seen[-1].ts_ns
+    else:
+        at = seen[-1].ts_ns
+    others = [w for w in seen if w.what in _TAKES and w.tid != run.first.tid]
+    return Departure(
+        at_ns=at + offset_ns,
+        extra=run.first.refcount - _PLAIN_COUNT,
+        walkers=tuple(dict.fromkeys((w.tid, w.comm) for w in puts)),
+        last=puts[-1] if puts else None,
+        stayed=not others and len(seen) < _MOST_SEEN,
+    )
+
+
+def _balanced(run: Run, offset_ns: int) -> Departure | None:
+    """Go by who took a reference before the check and put it since."""
     if run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
         return None
     extra = run.first.refcount - _PLAIN_COUNT
@@ -47,7 +81,11 @@ def departure(run: Run, offset_ns: int) -> Departure | None:
 
 def run_walkers(run: Run) -> tuple[Walker, ...]:
     """Return who held it for a moment, the most frequent first."""
-    counts = Counter((w.tid, w.comm, w.what) for w in run.walks if w.what != "put")
+    walks = [w for w in run.walks if w.what != "returned" and w.tid != run.first.tid]
+    takers = {w.tid for w in walks if w.what != "put"}
+    counts = Counter(
+        (w.tid, w.comm, w.what) for w in walks if w.what != "put" or w.tid not in takers
+    )
     probed = [
         Walker(tid=tid, comm=comm, what=what, count=count)
         for (tid, comm, what), count in counts.most_common()

@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Final
 
 from umtrace.exercise import syscalls
-from umtrace.exercise.loopback import loop_device
+from umtrace.exercise.loopback import loop_device, make_image, mount_device
 from umtrace.exercise.place import EBUSY, Place
 from umtrace.exercise.watches import watch, watch_once
 
 MNT_EXPIRE: Final = 4
 #: longer than it takes until a tracer has seen the EBUSY and looked who is there
 _LOOK_S: Final = 0.6
+_TAIL_S: Final = 0.2
 _CLONE_FS: Final = 0x200
 Body = Callable[[Place, str], None]
 
@@ -38,7 +39,8 @@ class Scenario:
     """What is done, and what is true of it.
 
     ``truth`` is the class, or none where umount never says EBUSY; ``held`` whether
-    somebody really was in there for longer than a moment.
+    somebody really was in there for longer than a moment. ``after`` are the classes of what
+    follows an umount that succeeded; only the function tiers see it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Scenario:
     held: bool
     body: Body
     rounds: int = 1
+    after: tuple[str, ...] = ()
 
 
 def _busy_for(place: Place, path: Path, seconds: float = _LOOK_S) -> None:
@@ -127,6 +130,41 @@ def _detached(place: Place, name: str) -> None:
     with place.helper(lambda: _open(path)):
         _busy_for(place, path)
         place.umount(path, syscalls.MNT_DETACH)
+
+
+def _detached_late(place: Place, name: str) -> None:
+    path = place.mount(name)
+    with place.helper(lambda: _open(path)):
+        place.umount(path, syscalls.MNT_DETACH)
+        time.sleep(_TAIL_S)
+
+
+def _detached_idle(place: Place, name: str) -> None:
+    place.umount(place.mount(name), syscalls.MNT_DETACH)
+
+
+def _claimed(place: Place, name: str) -> None:
+    """Do what failed when a kernel deferred umounts: claim the device of a lazy umount."""
+    image, path = place.root / f"{name}.image", place.root / name
+    make_image(image, "ext4", 8)
+    path.mkdir()
+    with loop_device(image) as device:
+        mount_device(device, str(path), "ext4")
+        (path / "x").write_text("x")
+        with place.helper(lambda: _open(path)):
+            place.umount(path, syscalls.MNT_DETACH)
+            _claim_in_vain(device)
+            time.sleep(_TAIL_S)
+
+
+def _claim_in_vain(device: Path) -> None:
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_EXCL))
+    except OSError as error:
+        if error.errno == EBUSY:
+            return
+        raise
+    raise AssertionError(f"{device}: not busy")
 
 
 def _submount(place: Place, name: str) -> None:
@@ -260,14 +298,17 @@ SCENARIOS: Final = (
     Scenario("loop-backing", "held", True, _loop),
     Scenario("held-30ms", "held", True, _short(0.03), 5),
     Scenario("held-100ms", "held", True, _short(0.1), 5),
-    Scenario("held-detach", "held", True, _detached),
+    Scenario("held-detach", "held", True, _detached, after=("lazy-tail",)),
+    Scenario("detach-open-fd", "none", False, _detached_late, 3, ("lazy-tail",)),
+    Scenario("detach-idle", "none", False, _detached_idle, 3),
+    Scenario("detach-claim", "none", False, _claimed, 1, ("lazy-tail", "downstream")),
     Scenario("submount", "submount", True, _submount),
     Scenario("propagated", "propagated-copy", True, _copy),
     Scenario("expire-busy", "expire", True, _expire_busy),
     Scenario("expire-idle", "none", False, _expire_idle),
-    Scenario("private-copy", "none", False, _private_copy),
-    Scenario("bind", "none", False, _bind),
-    Scenario("overlay-lower", "none", False, _lower),
+    Scenario("private-copy", "none", False, _private_copy, after=("shared-sb",)),
+    Scenario("bind", "none", False, _bind, after=("shared-sb",)),
+    Scenario("overlay-lower", "none", False, _lower, after=("shared-sb",)),
     Scenario("inotify-watch", "none", False, _watched),
     Scenario("stat-loop", "transient-ref", False, _walked(_stat, walkers=4), 50),
     Scenario("open-close-loop", "transient-ref", False, _walked(_open_close), 25),
@@ -292,6 +333,7 @@ def run(root: Path) -> list[dict[str, object]]:
                     "scenario": scenario.name,
                     "truth": scenario.truth if busy else "none",
                     "held": scenario.held and busy > 0,
+                    "after": scenario.after,
                     "busy": busy,
                     "calls": len(place.calls),
                 }

@@ -109,6 +109,14 @@ class Btf:
         """Whether BTF describes a function of that name (kind FUNC)."""
         return int(self._lib.btf__find_by_name_kind(self._handle, name.encode(), 12)) > 0
 
+    def function_arguments(self, name: str) -> int | None:
+        """Return how many arguments a function takes; None where BTF does not describe it."""
+        found = int(self._lib.btf__find_by_name_kind(self._handle, name.encode(), 12))
+        if found <= 0:
+            return None
+        prototype = self._type(int(self._type(found)[0].type))[0]
+        return int(prototype.info) & 0xFFFF
+
     def _struct_id(self, name: str) -> int:
         found = self._lib.btf__find_by_name_kind(self._handle, name.encode(), _STRUCT)
         return max(0, int(found))

@@ -58,6 +58,25 @@ KNOWN_MEMBERS: frozenset[str] = frozenset(
     for path in paths
 )
 
+#: what tells more of a busy mount; each group is used where all of it is known
+EBUSY_GROUPS: tuple[Mapping[str, tuple[str, ...]], ...] = (
+    {
+        "UM_OFF_MOUNT_PCP": ("mount.mnt_pcp",),
+        # Two counters, of which the difference counts, first seen in 7.3
+        "UM_OFF_PCP_GETS": ("mnt_pcp.mnt_gets", "mnt_pcp.mnt_count"),
+    },
+    {
+        "UM_OFF_SB_MOUNTS": ("super_block.s_mounts",),
+        # A list_head until 6.17; since then a chain of struct mount
+        "UM_OFF_MOUNT_INSTANCE": ("mount.mnt_instance",),
+    },
+    {
+        "UM_OFF_SB_MOUNTS": ("super_block.s_mounts",),
+        "UM_OFF_MOUNT_NEXT_FOR_SB": ("mount.mnt_next_for_sb",),
+    },
+    {"UM_OFF_PCP_PUTS": ("mnt_pcp.mnt_puts",)},
+)
+
 TASK_DEAD = 0x80  # include/linux/sched.h, the same from 5.10 to 7.3
 HOST_MNTNS = Path("/proc/1/ns/mnt")
 
@@ -84,7 +103,32 @@ def _identity_constants(btf: Btf) -> dict[str, int]:
     # Unique until reboot, since 6.8, 98d2b43081972 ("add unique mount ID")
     unique = btf.offset(_UNIQUE_ID)
     known |= _place_constants(btf)
-    return known if unique is None else {**known, "UM_OFF_MOUNT_ID_UNIQUE": unique}
+    if unique is not None:
+        known["UM_OFF_MOUNT_ID_UNIQUE"] = unique
+    return known | _ebusy_constants(btf)
+
+
+def _ebusy_constants(btf: Btf) -> dict[str, int]:
+    known: dict[str, int] = {}
+    for group in EBUSY_GROUPS:
+        found = {name: btf.first_offset(*paths) for name, paths in group.items()}
+        offsets = {name: offset for name, offset in found.items() if offset is not None}
+        if len(offsets) == len(group):
+            known |= offsets
+    device = btf.offset("block_device.bd_dev")
+    arguments = btf.function_arguments("bd_prepare_to_claim")
+    if device is not None and arguments is not None:
+        # Its middle argument went and another came, between 5.10 and 6.12
+        known |= {"UM_OFF_BDEV_DEV": device, "UM_CLAIM_ARGS": arguments}
+    return known
+
+
+def possible_cpus(path: Path = Path("/sys/devices/system/cpu/possible")) -> int:
+    """Return how many CPU numbers there are; 0 where that cannot be read."""
+    try:
+        return int(path.read_text().strip().replace(",", "-").split("-")[-1]) + 1
+    except (OSError, ValueError):
+        return 0
 
 
 def _place_constants(btf: Btf) -> dict[str, int]:

@@ -99,6 +99,20 @@ MEANINGS: tuple[Meaning, ...] = (
         lost="final_put, tail_ns, the end of the shutdown",
     ),
     Meaning(
+        name="living superblock",
+        candidates=(Candidate(function="deactivate_super", on_return=False),),
+        why="says which mount namespaces still mount what an umount left alive",
+        lost="namespaces of shared-sb",
+        needs_layout=True,
+    ),
+    Meaning(
+        name="device claim",
+        candidates=(Candidate(function="bd_prepare_to_claim", entry=False, kprobe_entry=True),),
+        why="O_EXCL, mkfs and mount claim a block device here; only EBUSY is sent",
+        lost="downstream windows",
+        needs_layout=True,
+    ),
+    Meaning(
         name="walker",
         candidates=(Candidate(function="__legitimize_mnt", entry=False, kprobe_entry=True),),
         why="legitimize_mnt calls it, and is inlined since 6.1",

@@ -28,6 +28,8 @@ PROBED = (
     "propagate_mount_busy",
     "mnt_get_count",
     "cleanup_mnt",
+    "deactivate_super",
+    "bd_prepare_to_claim",
     "mntput",
     "mntput_no_expire",
     "mntput_no_expire_slowpath",

@@ -9,7 +9,7 @@ from pathlib import Path
 KALLSYMS = Path("/proc/kallsyms")
 
 _TEXT = frozenset(b"tT")
-_DATA = frozenset({b"unmounted"})
+_DATA = frozenset({b"unmounted", b"__per_cpu_offset"})
 
 
 class Symbols:

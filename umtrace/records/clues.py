@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: outcomes of ``__legitimize_mnt``, and of a later ``mntput``
-WALKS = ("legitimized", "discounted", "must-put", "put")
+#: outcomes of ``__legitimize_mnt``, of a later ``mntput``, and of a busy umount's return
+WALKS = ("legitimized", "discounted", "must-put", "put", "returned")
 #: where the kernel decides on EBUSY
 SITES = ("refcount", "submount", "copy", "unknown")
 
@@ -19,7 +19,8 @@ class Walk:
     """A path walker met a mount.
 
     ``what`` is legitimized (took a reference), discounted (saw a dying mount and backed
-    off), must-put (took one it has to put itself), or put (dropped it).
+    off), must-put (took one it has to put itself), put (dropped it), or returned (the umount
+    that got EBUSY did). ``left`` is the reference count after it; at 1 umount would succeed.
     """
 
     ts_ns: int
@@ -27,6 +28,8 @@ class Walk:
     comm: str
     mnt: int
     what: str
+    pid: int | None = None
+    left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class Kind(IntEnum):
     CLEANUP_EXIT = 20
     WALK = 21
     PUT = 22
+    SHARED = 23
+    FAILED = 24
 
 
 #: in ``cpu``: sent by a task that is in no operation; carries no sequence

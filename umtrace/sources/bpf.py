@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
-from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants
+from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants, possible_cpus
 from umtrace.kernel.offer import Offer, offer_of
 from umtrace.kernel.plan import FUNCTION_TIERS, PROBE_SETS, Plan, PlannedProbe, make_plan
 from umtrace.kernel.stacks import function_constants
@@ -32,6 +32,7 @@ from umtrace.sources.walkers import WalkerProbes
 EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
+MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
 _OPERATION = ("syscalls:sys_exit_umount", "syscalls:sys_enter_umount")
 _BUSY_RING = 0.1  # above this fill the reader does not sleep
 
@@ -146,6 +147,9 @@ class BpfSource:
         unmounted = self._symbols.data_address("unmounted")
         if unmounted:
             constants["UM_ADDR_UNMOUNTED"] = f"{unmounted:#x}ULL"
+        per_cpu, cpus = self._symbols.data_address("__per_cpu_offset"), possible_cpus()
+        if per_cpu and 0 < cpus <= MAX_COUNTED_CPUS:
+            constants |= {"UM_ADDR_PER_CPU_OFFSET": f"{per_cpu:#x}ULL", "UM_CPUS": cpus}
         return constants
 
     def _attach_tracepoints(self, bcc: Any, tracefs: Tracefs, *, last: tuple[str, ...]) -> None:

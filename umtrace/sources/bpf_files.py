@@ -11,11 +11,12 @@ _TRACEPOINT = ("emit.h", "tasks.h", "syscalls.c", "frames.h", "switch.c")
 _FUNCTIONS = (
     "placement.h",
     "mount.h",
+    "armed.h",
     "umount.c",
     "tree.c",
     "unlock.c",
     "cleanup.c",
-    "walkers.c",
+    "ebusy.c",
 )
 
 

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What tells a busy mount from one that was busy for a moment: the path walkers that
+ * take and put references, superblocks that live on, and block devices that are claimed
+ * in vain.
+ */
+
+/* An event of a task that is in no operation: no sequence. */
+static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct um_event *e = um_begin(bpf_ktime_get_ns(), id, id >> 32, kind, 0);
+
+	if (!e)
+		return 0;
+	e->mnt = mnt;
+	e->cpu |= UM_FOREIGN;
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	return e;
+}
+
+/* ---- path walkers: hot, so only with --probes full, and only dying or armed mounts ---- */
+
+#ifdef UM_WITH_WALKERS
+#define UM_MNT_DYING 0x0b000000 /* MNT_DOOMED | MNT_SYNC_UMOUNT | MNT_UMOUNT, 5.10 to 7.3 */
+
+static __always_inline void um_walker(u16 kind, u64 mnt, u32 flags, int ret, u32 left)
+{
+	struct um_event *e = um_foreign(kind, mnt);
+
+	if (!e)
+		return;
+	e->ret = ret;
+	e->a = flags;
+	e->b = left;
+	um_submit(e);
+}
+
+UM_HOT_ENTRY(__legitimize_mnt)
+{
+	um_stash(UM_SLOT_WALK, UM_ARG(0));
+	return 0;
+}
+
+UM_RETURN(__legitimize_mnt)
+{
+	u64 vfsmount = UM_RETURN_ARG(0, um_stashed(UM_SLOT_WALK));
+	u64 mnt = vfsmount - UM_OFF_MOUNT_MNT;
+	int ret = (int)UM_RETVAL(2);
+	struct um_armed *slot;
+	u32 flags = 0;
+
+	if (!vfsmount)
+		return 0;
+	if (ret) { /* without a dying mount it is the noise of any mount or umount anywhere */
+		UM_READ(flags, vfsmount + UM_OFF_VFSMOUNT_FLAGS);
+		if (flags & UM_MNT_DYING) {
+			um_walker(UM_WALK, mnt, flags, ret, 0);
+			return 0;
+		}
+	}
+	if (ret > 0)
+		return 0;
+	slot = um_armed(mnt);
+	if (slot && um_spend(slot))
+		um_walker(UM_WALK, mnt, flags, ret, 0);
+	return 0;
+}
+
+UM_ENTRY(mntput)
+{
+	u64 vfsmount = UM_ARG(0), mnt = vfsmount - UM_OFF_MOUNT_MNT;
+	struct um_armed *slot;
+	u32 flags = 0;
+	int now;
+
+	if (!vfsmount)
+		return 0;
+	UM_READ(flags, vfsmount + UM_OFF_VFSMOUNT_FLAGS);
+	if (flags & UM_MNT_DYING) {
+		um_walker(UM_PUT, mnt, flags, 0, 0);
+		return 0;
+	}
+	slot = um_armed(mnt);
+	if (!slot)
+		return 0;
+	now = um_references(mnt); /* this one included: the put is still to come */
+	if (now == 2 && um_references(mnt) == 2)
+		slot->mnt = 0; /* a retry would succeed from here on */
+	else if (!um_spend(slot))
+		return 0;
+	else if (now == 2)
+		now = 0;
+	um_walker(UM_PUT, mnt, flags, 0, now > 0 ? now : 0);
+	return 0;
+}
+#endif
+
+/* ---- superblocks that live on, and who still mounts them ---- */
+
+#if defined(UM_OFF_SB_MOUNTS) && defined(UM_OFF_MOUNT_MNT)
+#define UM_MOST_MOUNTS 32
+#define UM_MOST_NAMESPACES 4
+
+static __always_inline u64 um_next_of_sb(u64 at)
+{
+	u64 next = 0;
+
+	UM_READ(next, at);
+	return next;
+}
+
+UM_ENTRY(deactivate_super)
+{
+	u64 sb = UM_ARG(0), at, head;
+	struct um_event *e;
+	u32 *inums;
+	int active = 0, i, n = 0;
+
+	UM_READ(active, sb + UM_OFF_SB_ACTIVE);
+	if (active <= 1)
+		return 0;
+	e = um_foreign(UM_SHARED, 0);
+	if (!e)
+		return 0;
+	e->a = (u32)active;
+	UM_READ(e->b, sb + UM_OFF_SB_DEV);
+	__builtin_memset(e->comm, 0, sizeof(e->comm));
+	inums = (u32 *)e->comm;
+	head = sb + UM_OFF_SB_MOUNTS;
+	at = um_next_of_sb(head);
+	for (i = 0; i < UM_MOST_MOUNTS; i++) {
+		u64 mnt;
+		u32 inum;
+
+		asm volatile("" : "+r"(i));
+#ifdef UM_OFF_MOUNT_INSTANCE /* a list_head in each */
+		if (!at || at == head)
+			break;
+		mnt = at - UM_OFF_MOUNT_INSTANCE;
+		at = um_next_of_sb(at);
+#else /* a pointer to the next one */
+		if (!at)
+			break;
+		mnt = at;
+		at = um_next_of_sb(mnt + UM_OFF_MOUNT_NEXT_FOR_SB);
+#endif
+		n++;
+		inum = um_ns_of(mnt);
+		if (!inum || inum == inums[0] || inum == inums[1] || inum == inums[2] ||
+		    inum == inums[3])
+			continue;
+		if (!inums[0])
+			inums[0] = inum;
+		else if (!inums[1])
+			inums[1] = inum;
+		else if (!inums[2])
+			inums[2] = inum;
+		else if (!inums[3])
+			inums[3] = inum;
+	}
+	e->ret = n;
+	um_submit(e);
+	return 0;
+}
+#else
+UM_ENTRY(deactivate_super)
+{
+	return 0;
+}
+#endif
+
+/* ---- block devices claimed in vain: O_EXCL, mkfs, mount ---- */
+
+#ifndef UM_CLAIM_ARGS
+#define UM_CLAIM_ARGS 2
+#endif
+
+UM_COUNT_ENTRY(bd_prepare_to_claim)
+{
+	um_stash(UM_SLOT_CLAIM, UM_ARG(0));
+	return 0;
+}
+
+UM_RETURN(bd_prepare_to_claim)
+{
+	u64 bdev = UM_RETURN_ARG(0, um_stashed(UM_SLOT_CLAIM));
+	struct um_event *e;
+
+	if ((int)UM_RETVAL(UM_CLAIM_ARGS) != -UM_EBUSY)
+		return 0;
+	e = um_foreign(UM_FAILED, 0);
+	if (!e)
+		return 0;
+	e->ret = -UM_EBUSY;
+	e->a = UM_FAILED_CLAIM;
+#ifdef UM_OFF_BDEV_DEV
+	bpf_probe_read_kernel(&e->b, sizeof(e->b), (void *)(bdev + UM_OFF_BDEV_DEV));
+#endif
+	um_submit(e);
+	return 0;
+}
