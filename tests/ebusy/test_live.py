@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,19 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.scripts import load_script
 from umtrace.recorded import ebusy_windows
 from umtrace.recording import Recording
 from umtrace.records.windows import windows_to_arrow
 
-SCRIPT = Path(__file__).parents[2] / "scripts/ebusy-matrix"
-
 
 @pytest.fixture(scope="module")
 def script():
-    loader = importlib.machinery.SourceFileLoader("ebusy_matrix", str(SCRIPT))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
+    return load_script("ebusy-matrix")
 
 
 @pytest.fixture(scope="module")

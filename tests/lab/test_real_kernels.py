@@ -13,6 +13,8 @@ import sys
 
 import pytest
 
+from tests.scripts import load_script
+
 pytestmark = pytest.mark.lab
 
 KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "5.10,6.1-rt,7").split(",")
@@ -69,3 +71,15 @@ def test_the_kind_of_grace_period_is_named(results, kernel, tier):
     expected = {"normal"} if kernel in RT else {"expedited", "piggybacked"}
     assert kinds
     assert kinds <= expected
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_no_held_mount_is_called_spurious(results, kernel):
+    script = load_script("ebusy-matrix")
+    run = json.loads((results / kernel / "ebusy.json").read_text())
+    assert script.wrongly_spurious(run["truths"], run["windows"]) == []
+    calls = [pair for truth in run["truths"] for pair in script.called(truth, run)]
+    transient = [said for truth, said in calls if truth == "transient-ref"]
+    assert transient.count("transient-ref") >= 0.95 * len(transient)
+    for after in ("lazy-tail", "shared-sb", "downstream"):
+        assert (after, after) in calls
