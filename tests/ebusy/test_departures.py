@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ebusy.streams import MS, busy, one, umount
+from tests.ebusy.streams import MS, busy, one, umount, windows_of
 from tests.stats.rows import T0_NS
 from umtrace.records.clues import Check, Clues, Walk
 
@@ -71,3 +71,16 @@ def test_a_put_that_leaves_references_frees_nothing(left):
 
 def test_puts_before_the_check_do_not_count():
     assert seen((0.01, WALKER, "put", 1)).klass == "unknown"
+
+
+def test_two_umounts_of_one_task_in_one_batch_each_have_their_check():
+    rows = [
+        busy(0, tier="fentry", tid=UMOUNTER, refcount=3),
+        busy(1, tier="fentry", tid=UMOUNTER, refcount=3, path="/other"),
+    ]
+    checks = [
+        Check(T0_NS + 50_000, UMOUNTER, MNT, "refcount", 3),
+        Check(T0_NS + MS + 50_000, UMOUNTER, MNT + 64, "submount", None),
+    ]
+    found = windows_of(rows, clues=Clues(checks=tuple(checks)))
+    assert [(w.path, w.errno_site) for w in found] == [("/mnt", None), ("/other", "submount")]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ebusy import storm
 from tests.ebusy.streams import MS, busy, fd_of, one, scan, umount, windows_of
 from tests.stats.rows import T0_NS, batch_of
 from umtrace.ebusy.detector import EbusyDetector
@@ -161,4 +162,12 @@ def pump(n):
 def test_a_storm_of_umounts():
     windows, _seconds, grown_kib = pump(100_000)
     assert windows == 50_000
+    assert grown_kib < 20_000
+
+
+@pytest.mark.slow
+def test_a_storm_of_events():
+    umounts, right, windows, _cpu_seconds, grown_kib = storm.pump(5)
+    assert (right, windows) == (24_750, 24_750)
+    assert umounts == 49_750
     assert grown_kib < 20_000

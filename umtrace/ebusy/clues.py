@@ -54,7 +54,10 @@ class ClueStore:
     def check(self, run: Run, attempt: Attempt) -> None:
         """Give a run the checks made inside an attempt."""
         begin, end = attempt.t_start - self._offset, attempt.end_ns - self._offset
-        mine = [c for c in self._checks.pop(attempt.tid, ()) if begin <= c.ts_ns <= end]
+        checks = self._checks.pop(attempt.tid, deque())
+        for later in (c for c in checks if c.ts_ns > end):  # of the task's next umounts
+            _keep(self._checks, attempt.tid, later)
+        mine = [c for c in checks if begin <= c.ts_ns <= end]
         run.checks += mine[: _MOST_EACH - len(run.checks)]
         if run.mnt is None and mine:
             run.mnt = next((c.mnt for c in mine if c.site != "copy"), None)
