@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -32,7 +33,9 @@ LEAST: pa.Schema = pa.schema(
 
 
 def ebusy_frame(
-    recording: Recording, span: tuple[int | None, int | None] = (None, None)
+    recording: Recording,
+    span: tuple[int | None, int | None] = (None, None),
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return the windows that begin in a span of ns of UTC; empty where none are recorded."""
     if TABLE not in recording.meta.tables:
@@ -40,5 +43,7 @@ def ebusy_frame(
     schema = recording.schema(TABLE)
     if not {"class", "begin", "duration_ns", "path"} <= set(schema.names):
         return rows_to_frame(LEAST.empty_table())
-    batches = recording.batches(TABLE, span=span)
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns if name in schema.names])
+    batches = recording.batches(TABLE, columns=schema.names, span=span)
     return rows_to_frame(pa.Table.from_batches(batches, schema))

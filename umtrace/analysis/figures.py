@@ -20,7 +20,7 @@ from umtrace.analysis.mounts import RcuByMounts, plot_rcu_by_mounts
 from umtrace.analysis.plots import EDGES, plot_cdf, plot_hist, plot_phases
 from umtrace.analysis.style import figure_with, new_column
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
-from umtrace.analysis.windows import plot_ebusy
+from umtrace.analysis.windows import DRAWN, plot_ebusy
 from umtrace.records.errors import UsageError
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.overtime import even_edges, heat, in_flight
@@ -105,7 +105,7 @@ def draw_mounts(selection: Selection, by: Sequence[str] = ()) -> Axes:
 def draw_ebusy(selection: Selection, by: Sequence[str] = ()) -> Axes:
     """Draw the EBUSY windows; of the filter, only the span applies to them."""
     del by
-    return plot_ebusy(ebusy_frame(selection.recording, selection.span))
+    return plot_ebusy(ebusy_frame(selection.recording, selection.span, DRAWN))
 
 
 DRAW: dict[str, Callable[[Selection, Sequence[str]], Axes]] = {

@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from umtrace.analysis.style import NS_PER_S, PHASES, SERIES, new_axes, say_empty, tidy, time_axis
 
+#: the columns that the picture shows
+DRAWN = ("class", "begin", "duration_ns", "path", "walkers")
 Floats = npt.NDArray[np.float64]
 #: so many windows are drawn one by one; more are counted
 _MOST_DRAWN = 300

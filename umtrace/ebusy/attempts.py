@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ _PUT_LATE = text(["pending", "other", "kworker"])
 
 _FALSE = fixed(np.zeros(1, np.bool_), pa.bool_())[0]
 
+_normal = lru_cache(4096)(posixpath.normpath)
 Key = tuple[object, ...]
 Mask = npt.NDArray[np.bool_]
 
@@ -111,7 +113,7 @@ class Attempt:
             return ("mount", self.mount_id)
         if self.path is None:
             return ("task", self.tid)
-        path = posixpath.normpath(self.path)
+        path = _normal(self.path)
         return ("path", self.mntns, path, None if path.startswith("/") else self.pid)
 
 
@@ -157,7 +159,7 @@ def _maybe_of(rows: pa.RecordBatch, keys: Collection[Key]) -> Mask:
     for kind, *values in keys:
         known[kind].add(values[1] if kind == "path" else values[0])
     paths = rows.column("path").dictionary_encode()
-    same = [posixpath.normpath(path) in known["path"] for path in paths.dictionary.to_pylist()]
+    same = [_normal(path) in known["path"] for path in paths.dictionary.to_pylist()]
     codes = paths.indices.fill_null(number(len(same), pa.int32())).to_numpy()
     found: Mask = np.array([*same, False], np.bool_)[codes]
     if known["mount"]:
