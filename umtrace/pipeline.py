@@ -29,6 +29,7 @@ from umtrace.records.holders import scans_to_arrow
 from umtrace.records.losses import LossReport
 from umtrace.records.windows import windows_to_arrow
 from umtrace.sources.base import Source
+from umtrace.sources.ftrace.text import TextSource
 from umtrace.sources.select import open_source
 from umtrace.stats.filters import RowFilter
 
@@ -185,6 +186,21 @@ def record(
         detach.close()
         _note_containers(writer, containers)
         writer.close(losses=totals.losses, clock=ClockPair.now())
+    return totals
+
+
+def import_trace(file: Path, path: Path, *, force: bool = False) -> Totals:
+    """Make a recording of a trace that somebody else's tool took; see sources.ftrace.text."""
+    with ExitStack() as stack:
+        _check_writable(path)
+        source = stack.enter_context(closing(TextSource(file)))
+        source.open()
+        meta = Meta.of_this_host(tier=source.tier, clock=source.clock, plan=source.plan())
+        meta = replace(meta, extra={"imported": str(file)})
+        writer = stack.enter_context(RecordingWriter(path, meta, force=force))
+        containers = stack.enter_context(closing(Containers()))
+        totals = _write_all(stream(source), writer, containers, lambda _totals: None)
+        writer.close(losses=totals.losses, clock=source.clock)
     return totals
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
-#: command -> one line for `umtrace --help`; the module is umtrace.cli.<command>
+#: command -> one line for `umtrace --help`; the module is umtrace.cli.<command>, or <command>_
 COMMANDS = {
     "doctor": "What this kernel offers, the probe plan, and what would mend it.",
     "record": "Record umounts until Ctrl-C, a duration, or a command's end.",
@@ -19,6 +20,7 @@ COMMANDS = {
     "plot": "Draw a recording as a picture.",
     "html": "One self-contained page: summary, pictures, worst umounts, EBUSY.",
     "diff": "Two recordings: what became slower or faster, with intervals.",
+    "import": "Make a recording of a trace-cmd file or of ftrace text.",
     "repair": "Finish a recording that was cut short.",
     "exercise": "Do real umounts in a private mount namespace, and say which.",
     "selftest": "Record the exercise and compare it with its ledger, count by count.",
@@ -38,7 +40,8 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"umtrace.cli.{cmd_name}")
+        suffix = "_" if iskeyword(cmd_name) else ""
+        module = import_module(f"umtrace.cli.{cmd_name}{suffix}")
         command: click.Command = module.command
         return command
 

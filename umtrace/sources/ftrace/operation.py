@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from umtrace.records.events import Kind
+from umtrace.sources.ftrace.records import Record
 
 EventTuple = tuple[int, int, int, int, int, int, int, int, int, int, bytes]
 
@@ -54,6 +55,7 @@ class Operation:
     finals_seen: int = 0  #: the same, where mnt_get_count() is inlined
     cleaned: int = 0
     cleaning: list[int] = field(default_factory=list)
+    last: Record | None = None  #: its last record once it is LEAVING
 
     def tell(
         self, kind: Kind, ts: int, cpu: int, *, ret: int = 0, a: int = 0, b: int = 0,

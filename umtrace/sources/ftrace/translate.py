@@ -16,7 +16,6 @@ from umtrace.records.events import (
     FOREIGN,
     IS_TARGET,
     NAME_DTYPE,
-    NAME_TEXT,
     WALKERS_WATCHED,
     EventBatch,
     Kind,
@@ -25,6 +24,7 @@ from umtrace.records.events import (
     Origin,
 )
 from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.sources.ftrace.names import Name, parts
 from umtrace.sources.ftrace.operation import UNKNOWN, EventTuple, Operation, Phase
 from umtrace.sources.ftrace.records import LOST, Record
 
@@ -32,8 +32,6 @@ _TOP = UNKNOWN - 4096  # above are error pointers
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
 _JOINED = int(OnStack.UNLOCK | OnStack.RCU | OnStack.FUNNEL)
 _NORMAL = int(OnStack.UNLOCK | OnStack.RCU | OnStack.RCU_NORMAL)
-
-Name = tuple[int, int, int, int, int, int, bytes]
 
 
 class Translator:
@@ -48,12 +46,22 @@ class Translator:
         From a ``struct vfsmount`` back to its ``struct mount``.
     watching : bool
         Whether path walkers are probed.
+    counts : bool
+        Whether the records tell who dropped last references; else an umount is over when its
+        task does something else, or at the end.
     """
 
     def __init__(
-        self, lineage: Lineage, origin_at: Callable[[int], Origin], *, shift: int, watching: bool
+        self,
+        lineage: Lineage,
+        origin_at: Callable[[int], Origin],
+        *,
+        shift: int,
+        watching: bool,
+        counts: bool = True,
     ) -> None:
         self._lineage = lineage
+        self._counts = counts
         self._origin_at = origin_at
         self._shift = shift
         self._watching = watching
@@ -88,7 +96,9 @@ class Translator:
 
     def finish(self) -> EventBatch:
         """Let out what is held; nothing more will come."""
-        for op in self._ops.values():
+        for op in list(self._ops.values()):
+            if op.last is not None and not self._counts:
+                self._end(op, op.last, a=0)
             op.settle()
         return self._batch()
 
@@ -139,7 +149,7 @@ class Translator:
 
     def _um_enter(self, r: Record) -> None:
         op = self._open(r, Phase.INSIDE)
-        self._name(r, NameKind.PATH, r.fields["path"])
+        self._names += parts(r.ts_ns, r.tid, NameKind.PATH, r.fields["path"])
         self._enter(op, r)
 
     def _enter(self, op: Operation, r: Record) -> None:
@@ -187,7 +197,12 @@ class Translator:
         op.phase = Phase.LEAVING
         if r.fields["ret"] < 0:
             del self._ops[r.tid]
-        elif op.is_clean:
+        else:
+            self._end_if_clean(op, r)
+
+    def _end_if_clean(self, op: Operation, r: Record) -> None:
+        op.last = r
+        if self._counts and op.is_clean:
             self._end(op, r, a=3)
 
     # ---- the busy check ----
@@ -253,7 +268,7 @@ class Translator:
         if "id" not in r.fields or not op.mnt:
             return
         f = r.fields
-        self._name(r, NameKind.SOURCE, f["source"])
+        self._names += parts(r.ts_ns, r.tid, NameKind.SOURCE, f["source"])
         flags = f["mflags"] | (WALKERS_WATCHED if self._watching else 0)
         op.tell(Kind.MOUNT, r.ts_ns, r.cpu, ret=flags, a=f["id"], b=f["dev"], comm=f["fstype"][:15])
 
@@ -283,8 +298,8 @@ class Translator:
         op.phase = Phase.LEAVING
         if op.origin == Origin.EXPIRE:  # a kernel thread: no task work
             self._end(op, r, a=4)
-        elif op.is_clean:
-            self._end(op, r, a=3)
+        else:
+            self._end_if_clean(op, r)
 
     # ---- the grace period ----
 
@@ -351,8 +366,8 @@ class Translator:
         if op is not None and op.cleaning:
             op.tell(Kind.CLEANUP_EXIT, r.ts_ns, r.cpu, mnt=op.cleaning.pop())
             op.cleaned += 1
-            if op.phase == Phase.LEAVING and op.is_clean:
-                self._end(op, r, a=3)
+            if op.phase == Phase.LEAVING:
+                self._end_if_clean(op, r)
             return
         cleaning = self._foreign.get(r.tid)
         if cleaning:
@@ -377,15 +392,6 @@ class Translator:
     def _um_put(self, r: Record) -> None:
         f = r.fields
         self._loose(r, Kind.PUT, f["mnt"] - self._shift, 0, f["flags"], 0, f["comm"][:15])
-
-    def _name(self, r: Record, kind: NameKind, text: bytes) -> None:
-        """Add a text in parts."""
-        parts = [text[at : at + NAME_TEXT] for at in range(0, len(text), NAME_TEXT)] or [b""]
-        last = len(parts) - 1
-        for number, part in enumerate(parts):
-            padded = part.ljust(NAME_TEXT, b"\0")
-            name = (r.ts_ns, r.tid, int(kind), number, len(part), int(number < last), padded)
-            self._names.append(name)
 
 
 def _inum(r: Record) -> int:

@@ -1,0 +1,103 @@
+"""Text of other tools as a source of rows."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.records.errors import DamagedInputError, UsageError
+from umtrace.sources.ftrace.text import TextSource
+
+REPORT = """\
+      umount-100 [001]   100.000000: sys_enter_umount:     name: 0x7ffd, flags: 0x00000002
+      umount-100 [001]   100.000010: funcgraph_entry:                   |  path_umount() {
+      umount-100 [001]   100.000012: funcgraph_entry:        0.512 us   |    umount_tree();
+      umount-100 [001]   100.000013: funcgraph_entry:                   |    namespace_unlock() {
+      umount-100 [001]   100.000014: funcgraph_entry:      + 50.0 us    |      RCU();
+      umount-100 [001]   100.000070: funcgraph_exit:       + 60.5 us    |    }
+      umount-100 [001]   100.000072: funcgraph_exit:       + 70.5 us    |  }
+      umount-100 [001]   100.000073: sys_exit_umount:      0x0
+      umount-100 [001]   100.000080: funcgraph_entry:      + 20.0 us    |  cleanup_mnt();
+      my-task 2-101 [000] ..... 100.000200: sys_umount(name: 0x7f "/mnt/b", flags: 0x0)
+      my-task 2-101 [000] 100.000210: funcgraph_entry:                |  path_umount() {
+      my-task 2-101 [000] 100.000211: funcgraph_entry:      1.000 us  | propagate_mount_busy();
+      my-task 2-101 [000] 100.000213: funcgraph_exit:     + 3.5 us    |  }
+      my-task 2-101 [000] 100.000214: sys_umount -> 0xfffffffffffffff0
+""".replace("RCU()", "synchronize_rcu_expedited()")
+
+GRAPH = """\
+# tracer: function_graph
+ 100.000010 |   0)  umount-100  |               |  path_umount() {
+ 100.000013 |   0)  umount-100  |               |    namespace_unlock() {
+ 100.000014 |   0)  umount-100  | + 50.000 us   |      synchronize_rcu_expedited();
+ 100.000070 |   0)  umount-100  | + 57.000 us   |    }
+ 100.000072 |   0)  umount-100  | + 62.000 us   |  } /* path_umount */
+"""
+
+
+def rows(tmp_path, text):
+    path = tmp_path / "trace.txt"
+    path.write_text(text)
+    source = TextSource(path)
+    source.open()
+    correlator = UmountCorrelator(clock_offset_ns=0, tier=source.tier)
+    found = correlator.feed(source.read(0)).to_pylist() + correlator.finish().to_pylist()
+    assert source.read(0) is None
+    return sorted(found, key=lambda row: row["t_start"])
+
+
+def test_a_report_of_function_graph(tmp_path):
+    lazy, busy = rows(tmp_path, REPORT)
+    assert (lazy["mode"], lazy["errno"], lazy["rcu_ns"], lazy["path"]) == ("lazy", 0, 50_000, None)
+    assert (lazy["latency_ns"], lazy["shutdown_ns"]) == (100_000, 28_000)
+    assert lazy["final_put"] == "self"
+    assert (busy["errno"], busy["path"], busy["comm"], busy["tid"]) == (
+        16,
+        "/mnt/b",
+        "my-task 2",
+        101,
+    )
+    assert lazy["complete"]
+    assert busy["complete"]
+
+
+def test_text_of_tracefs_without_the_system_call(tmp_path):
+    (row,) = rows(tmp_path, GRAPH)
+    assert (row["rcu_ns"], row["latency_ns"], row["complete"]) == (50_000, 62_000, True)
+
+
+def test_entries_alone_make_no_numbers(tmp_path):
+    (row,) = rows(
+        tmp_path, "  umount-100  [001] .....  100.000010: path_umount <-__x64_sys_umount\n"
+    )
+    assert (row["complete"], row["latency_ns"]) == (False, None)
+
+
+def test_what_the_trace_says_was_lost_marks_the_row(tmp_path):
+    cut = REPORT.splitlines(keepends=True)
+    first, _second = rows(tmp_path, "".join([*cut[:4], "CPU:1 [LOST 12 EVENTS]\n", *cut[4:]]))
+    assert first["incomplete_why"] == "lost-events"
+
+
+@pytest.mark.parametrize("text", ["", "nothing of the kind\n", "\x00\x01\x02" * 100])
+def test_a_file_without_umounts_is_one_clear_error(tmp_path, text):
+    with pytest.raises(DamagedInputError, match="no umount in it"):
+        rows(tmp_path, text)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="No such file"):
+        TextSource(tmp_path / "absent").open()
+
+
+def test_a_trace_cmd_file_needs_trace_cmd(tmp_path, monkeypatch):
+    path = tmp_path / "trace.dat"
+    path.write_bytes(b"\x17\x08Dtracing6\0")
+    if shutil.which("trace-cmd"):
+        with pytest.raises(DamagedInputError, match="trace-cmd cannot read it"):
+            TextSource(path).open()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="install trace-cmd"):
+        TextSource(path).open()
