@@ -28,11 +28,14 @@ _FLAGS = (
     "--disable-features=NetworkTimeServiceQuerying",
     "--host-resolver-rules=MAP * ~NOTFOUND",  # what the browser itself looks for stays unfound
     "--hide-scrollbars",
+    "--enable-logging=stderr",  # what a page writes to the console, errors included
 )
 _MEASURE = """<script>
 const root = document.documentElement;
 root.dataset.inner = window.innerWidth;
 root.dataset.content = root.scrollWidth;
+root.dataset.title = document.title;
+root.dataset.tables = document.querySelectorAll("table").length;
 root.dataset.fetched = performance.getEntriesByType("resource").length;
 </script></body>"""
 
@@ -145,7 +148,7 @@ def test_a_browser_shows_it_without_overflow_or_network(page, tmp_path, width):
         "<script>onload = () => { const d = f.contentDocument.documentElement.dataset;"
         " document.title = JSON.stringify(d); }</script>"
     )
-    dom = subprocess.run(
+    done = subprocess.run(
         [
             _BROWSER,
             *_FLAGS,
@@ -160,11 +163,14 @@ def test_a_browser_shows_it_without_overflow_or_network(page, tmp_path, width):
         text=True,
         check=True,
         timeout=120,
-    ).stdout
-    measured = json.loads(re.search(r"<title>(.*?)</title>", dom)[1].replace("&quot;", '"'))
+    )
+    assert "CONSOLE" not in done.stderr
+    measured = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1].replace("&quot;", '"'))
     assert int(measured["inner"]) == width
     assert int(measured["content"]) <= width
     assert measured["fetched"] == "0"
+    assert measured["title"].endswith("rec.umt")
+    assert int(measured["tables"]) >= 3
 
 
 def _unlocked(text):
