@@ -7,7 +7,7 @@ import statistics
 import sys
 from pathlib import Path
 
-TIERS = ("fentry", "kprobe", "tracepoint")
+TIERS = ("fentry", "kprobe", "ftrace", "tracepoint")
 COLUMNS = (
     ("phases", ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")),
     ("identity", ("fstype", "dev", "mount_id", "source")),

@@ -18,7 +18,7 @@ from tests.scripts import load_script
 pytestmark = pytest.mark.lab
 
 KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "5.10,6.1-rt,7").split(",")
-TIERS = {"fentry", "kprobe", "tracepoint"}
+TIERS = {"fentry", "kprobe", "ftrace", "tracepoint"}
 #: what is exact everywhere; `rcu_kind` follows from the kernel
 RT = {kernel for kernel in KERNELS if kernel.endswith("-rt")}
 
@@ -83,3 +83,10 @@ def test_no_held_mount_is_called_spurious(results, kernel):
     assert transient.count("transient-ref") >= 0.95 * len(transient)
     for after in ("lazy-tail", "shared-sb", "downstream"):
         assert (after, after) in calls
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_ftrace_sees_what_bpf_sees_and_works_without_bpf(results, kernel):
+    lines = (results / kernel / "ftrace-check.txt").read_text().splitlines()
+    assert any(line.startswith("ok  tier chosen without bpf(2): ftrace") for line in lines), lines
+    assert not [line for line in lines if line.startswith(("WRONG", "Traceback"))]
