@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.stats.rows import batch_of, container_host, row
-from umtrace.present.heading import heading_lines, kernel_text, loss_text
+from umtrace.present.heading import heading_lines, kernel_text, loss_text, rcu_text
 from umtrace.present.report import histogram_text, report_text
 from umtrace.records.losses import LossReport
 from umtrace.stats.bins import EDGES_LOG2
@@ -127,3 +127,23 @@ def test_losses_are_always_told(heading, no_losses):
 def test_kernel_is_short_but_says_rt():
     assert kernel_text("6.1.0-rt #1 SMP PREEMPT_RT Debian x86_64") == "6.1.0-rt PREEMPT_RT"
     assert kernel_text("") == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ({"rcu_normal": 1, "preempt_rt": True}, "PREEMPT_RT sets rcu_normal"),
+        ({"rcu_normal": 1, "preempt_rt": False}, "rcu_normal is set"),
+        ({"rcu_normal": 0, "preempt_rt": False}, ""),
+        ({"rcu_normal": None}, ""),
+        (None, ""),
+    ],
+)
+def test_why_grace_periods_are_normal(state, text):
+    assert text in rcu_text(state)
+    assert bool(rcu_text(state)) == bool(text)
+
+
+def test_the_head_says_why_grace_periods_are_normal(heading):
+    lines = heading_lines(replace(heading, rcu=rcu_text({"rcu_normal": 1})), 0, 5)
+    assert "RCU grace periods normal, not expedited: rcu_normal is set" in lines

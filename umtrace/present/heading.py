@@ -34,6 +34,7 @@ class Heading:
 
     ``problems`` are sentences about damaged chunks, ``filtered`` the filter options,
     ``recorded_only`` those that `umtrace record` was given.
+    ``rcu`` says why grace periods were not expedited, where they were not.
     ``duration_ns`` is None for a recording that was cut short or is being written.
     """
 
@@ -47,6 +48,7 @@ class Heading:
     problems: tuple[str, ...] = ()
     filtered: str = ""
     recorded_only: str = ""
+    rcu: str = ""
 
 
 def heading_of(recording: Recording, filtered: str = "") -> Heading:
@@ -64,6 +66,7 @@ def heading_of(recording: Recording, filtered: str = "") -> Heading:
         problems=tuple(recording.problems),
         filtered=filtered,
         recorded_only=_recorded_only(meta.filters),
+        rcu=rcu_text(meta.extra.get("rcu")),
     )
 
 
@@ -108,6 +111,14 @@ def _by_cpu(losses: LossReport, name: str) -> str:
     return f" [{', '.join(lost[:_MAX_CPUS])}{', …' if len(lost) > _MAX_CPUS else ''}]"
 
 
+def rcu_text(state: object) -> str:
+    """Return why grace periods are normal; empty where they are expedited, or not known."""
+    if not isinstance(state, Mapping) or not state.get("rcu_normal"):
+        return ""
+    why = "PREEMPT_RT sets rcu_normal" if state.get("preempt_rt") else "rcu_normal is set"
+    return f"RCU grace periods normal, not expedited: {why}"
+
+
 def kernel_text(kernel: str) -> str:
     """Return the release of an uname text, and the kind of preemption if it says so."""
     words = kernel.split()
@@ -121,6 +132,8 @@ def _about(heading: Heading) -> Iterator[str]:
     yield f"recording {heading.source}"
     yield f"host {heading.host or NULL} · Linux {kernel}"
     yield f"tier {heading.tier or NULL} · {_how_long(heading.duration_ns)} from {when}"
+    if heading.rcu:
+        yield heading.rcu
     if heading.recorded_only:
         yield f"recorded only: {heading.recorded_only}"
     if heading.filtered:
