@@ -130,6 +130,11 @@ struct um_event {
 enum um_name_kind {
 	UM_NAME_PATH = 1,   /* the path as given to umount(2) */
 	UM_NAME_SOURCE = 2, /* the device or source of the mount */
+	/*
+	 * Where the mount is attached, from its namespace's root: the components from the last
+	 * to the first, each ended by a NUL, and one NUL more when the root was reached.
+	 */
+	UM_NAME_MOUNTPOINT = 3,
 };
 
 #define UM_NAME_TEXT 232

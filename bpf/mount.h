@@ -87,12 +87,114 @@ static __always_inline void um_send_source(u64 ts, u32 tid, u64 mnt)
 	names.ringbuf_submit(n, UM_NO_WAKEUP);
 }
 
+#ifdef UM_OFF_DENTRY_NAME
+#define UM_COMPONENT 128 /* bytes of a name that is not the first of its record */
+#define UM_PLACE_PARTS 3
+#define UM_PLACE_STEPS 12 /* per part: components, and borders of the mounts above */
+
+/* A position on the way up: the walk ends at 1, the root, or at -1, where it cannot go on. */
+struct um_place {
+	u64 mnt;
+	u64 dentry;
+	int end;
+};
+
+static __always_inline u64 um_word(u64 address)
+{
+	u64 word = 0;
+
+	UM_READ(word, address);
+	return word;
+}
+
+/* Step out of a mount at its root; returns whether it did. */
+static __always_inline int um_place_leaves(struct um_place *at)
+{
+	u64 parent;
+
+	if (at->dentry != um_word(at->mnt + UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_ROOT))
+		return 0;
+	parent = um_word(at->mnt + UM_OFF_MOUNT_PARENT);
+	if (parent == at->mnt || !parent) /* the top: of a namespace, or of what is detached */
+		at->end = um_word(at->mnt + UM_OFF_MOUNT_NS) ? 1 : -1;
+	at->dentry = um_word(at->mnt + UM_OFF_MOUNT_MOUNTPOINT);
+	at->mnt = parent;
+	return 1;
+}
+
+/* Add the name of the component and go up; returns the bytes added, 0 if it does not fit. */
+static __always_inline u64 um_place_name(struct um_place *at, struct um_name *n, u64 off)
+{
+	u64 parent = um_word(at->dentry + UM_OFF_DENTRY_PARENT);
+	void *name = (void *)um_word(at->dentry + UM_OFF_DENTRY_NAME);
+	long read;
+
+	if (!off) {
+		read = bpf_probe_read_kernel_str(n->text, UM_NAME_TEXT, name);
+		if (read <= 1 || read >= UM_NAME_TEXT)
+			at->end = -1;
+	} else {
+		/* Anew and in this register: the verifier does not see through the loop's test. */
+		asm volatile("" : "+r"(off));
+		if (off > UM_NAME_TEXT - UM_COMPONENT)
+			return 0;
+		read = bpf_probe_read_kernel_str(n->text + off, UM_COMPONENT, name);
+		if (read >= UM_COMPONENT) /* perhaps cut off: the next part has more room */
+			return 0;
+	}
+	if (read <= 1 || parent == at->dentry)
+		at->end = -1;
+	at->dentry = parent;
+	return at->end ? 0 : read & 255;
+}
+
+/* Before umount_tree takes it off: afterwards the mount is its own parent. */
+static __always_inline void um_send_mountpoint(u64 ts, u32 tid, u64 mnt)
+{
+	struct um_place at = {.mnt = mnt, .dentry = um_word(mnt + UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_ROOT)};
+	u16 part;
+	int i;
+
+	for (part = 0; part < UM_PLACE_PARTS && !at.end; part++) {
+		struct um_name *n = names.ringbuf_reserve(sizeof(struct um_name));
+		u64 off = 0, added;
+
+		if (!n) {
+			um_lost(UM_LOSS_NAME_RING);
+			return;
+		}
+		__builtin_memset(n, 0, sizeof(*n));
+		for (i = 0; i < UM_PLACE_STEPS; i++) {
+			asm volatile("" : "+r"(i));
+			if (at.end || off > UM_NAME_TEXT - UM_COMPONENT)
+				break;
+			if (um_place_leaves(&at))
+				continue;
+			added = um_place_name(&at, n, off);
+			if (!added)
+				break;
+			off += added;
+		}
+		n->ts_ns = ts;
+		n->tid = tid;
+		n->kind = UM_NAME_MOUNTPOINT;
+		n->part = part;
+		n->len = off + (at.end == 1); /* a NUL is there already */
+		n->more = at.end != 1; /* if no more follows, it stays unknown */
+		names.ringbuf_submit(n, UM_NO_WAKEUP);
+	}
+}
+#else
+#define um_send_mountpoint(ts, tid, mnt)
+#endif
+
 static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
 {
 	u64 ts = bpf_ktime_get_ns(), sb = um_superblock(mnt), type = 0, name = 0;
 	struct um_event *e;
 
 	um_send_source(ts, tid, mnt);
+	um_send_mountpoint(ts, tid, mnt);
 	e = um_begin(ts, tid, task->tgid, UM_MOUNT, task->seq++);
 	if (!e)
 		return;

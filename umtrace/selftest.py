@@ -160,6 +160,9 @@ def _function_checks(ledger: Mapping[str, Any], rows: Sequence[Row]) -> Iterable
     yield Check(
         "final put by the umounter itself", len(umounts), _having(umounts, "final_put", "self")
     )
+    attached = [row for row in rows if row["origin"] == "umount"]
+    placed = sum(row["mountpoint"] == row["path"] for row in attached)
+    yield Check("mountpoints", len(attached), placed)
     for origin in ("detach-on-unlink", "fd-close"):
         done = sum(other["origin"] == origin for other in ledger["others"])
         yield Check(f"origin {origin}", done, _having(rows, "origin", origin))

@@ -25,8 +25,16 @@ class _Text:
             self._whole = last
 
     def text(self) -> str | None:
+        """Return the whole text, None where it is not whole."""
         path = b"".join(self._parts)
         return path.decode("utf-8", "backslashreplace") if self._whole and path else None
+
+
+def as_mountpoint(text: str | None) -> str | None:
+    """Return the path that a MOUNTPOINT text spells from its end; None where unknown."""
+    if text is None or not (text == "\0" or text.endswith("\0\0")):
+        return None
+    return "/" + "/".join(reversed(text[:-1].split("\0")[:-1]))
 
 
 class NameStore:

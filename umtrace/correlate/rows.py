@@ -42,6 +42,7 @@ def build_rows(
     tier: str,
     paths: list[str | None],
     sources: list[str | None],
+    mountpoints: list[str | None],
     container_of: Callable[[int], str | None],
     why_open: str = "running",
 ) -> pa.RecordBatch:
@@ -54,7 +55,7 @@ def build_rows(
         ``id`` of the first row.
     clock_offset_ns : int
         Added to event times to give wall clock time.
-    paths, sources : list of str or None, length n
+    paths, sources, mountpoints : list of str or None, length n
     container_of : callable
         From cgroup id to container id; called once per distinct id.
     why_open : str
@@ -70,6 +71,7 @@ def build_rows(
         "complete": fixed(complete, pa.bool_()),
         "incomplete_why": choice(why, _reasons(why_open)),
         "path": text(paths),
+        "mountpoint": text(mountpoints),
     }
     columns |= _identity(ops, clock_offset_ns, container_of)
     columns |= _outcome(ops, complete)

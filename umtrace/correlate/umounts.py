@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.correlate.fields import OP_DTYPE
-from umtrace.correlate.names import NameStore
+from umtrace.correlate.names import NameStore, as_mountpoint
 from umtrace.correlate.operations import group
 from umtrace.correlate.rows import build_rows
 from umtrace.correlate.tails import TailKeeper
-from umtrace.records.events import Array, EventBatch, Kind, NameKind
+from umtrace.records.events import Array, EventBatch, Kind, NameKind, Origin
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import empty_rows
 
@@ -102,6 +102,7 @@ class UmountCorrelator:
             tier=self._tier,
             paths=self._take_names(ops, NameKind.PATH, "t_first", ops["opener"] == Kind.ENTER),
             sources=self._take_names(ops, NameKind.SOURCE, "t_mount", ops["t_mount"] > 0),
+            mountpoints=self._mountpoints(ops),
             container_of=self._container_of,
             why_open=why_open,
         )
@@ -109,6 +110,13 @@ class UmountCorrelator:
         self._unmatched += int(ops["n_events"][ops["opener"] == 0].sum())
         self._incomplete += len(ops) - rows.column("complete").true_count
         return rows
+
+    def _mountpoints(self, ops: Array) -> list[str | None]:
+        texts = self._take_names(ops, NameKind.MOUNTPOINT, "t_mount", ops["t_mount"] > 0)
+        # What goes with its descriptor is attached nowhere: its top is not a namespace's root.
+        teardown = ops["opener"] == Kind.TEARDOWN
+        nowhere = (teardown & (ops["flags"] == Origin.FD_CLOSE)).tolist()
+        return [None if n else as_mountpoint(t) for t, n in zip(texts, nowhere, strict=True)]
 
     def _take_names(
         self, ops: Array, kind: NameKind, time: str, has: npt.NDArray[np.bool_]

@@ -99,6 +99,7 @@ class NameKind(IntEnum):
 
     PATH = 1
     SOURCE = 2
+    MOUNTPOINT = 3
 
 
 class Loss(IntEnum):
