@@ -17,7 +17,7 @@ struct um_syscall_exit {
 	s64 ret;
 };
 
-int um_enter(struct um_syscall_enter *ctx)
+static __always_inline void um_umount_begins(const char *name, u64 flags)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	u32 tid = id;
@@ -32,16 +32,15 @@ int um_enter(struct um_syscall_enter *ctx)
 	}
 	fresh.seq++; /* the first number is the ENTER event's own */
 	if (um_follow(tid, &fresh))
-		return 0;
-	um_send_path(ts, tid, ctx->name);
-	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, ctx->flags, um_mntns());
+		return;
+	um_send_path(ts, tid, name);
+	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns());
 	old = tasks.lookup(&tid);
 	if (old)
 		old->phase = UM_INSIDE;
-	return 0;
 }
 
-int um_exit(struct um_syscall_exit *ctx)
+static __always_inline void um_umount_ends(s64 ret)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	u32 tid = id;
@@ -51,7 +50,7 @@ int um_exit(struct um_syscall_exit *ctx)
 	struct um_event *e = um_begin(ts, tid, id >> 32, UM_EXIT, task ? task->seq++ : 0);
 
 	if (e) {
-		e->ret = ctx->ret;
+		e->ret = ret;
 		if (!task) {
 			e->a = 1;
 			bpf_get_current_comm(e->comm, sizeof(e->comm));
@@ -59,13 +58,24 @@ int um_exit(struct um_syscall_exit *ctx)
 		um_submit(e);
 	}
 	if (!task || !n)
-		return 0;
-	if (ctx->ret < 0) { /* nothing was unmounted: no shutdown is due */
+		return;
+	if (ret < 0) { /* nothing was unmounted: no shutdown is due */
 		um_forget(tid, task);
-		return 0;
+		return;
 	}
 	task->phase = UM_LEAVING;
 	__sync_fetch_and_add(&n->leaving, 1);
+}
+
+int um_enter(struct um_syscall_enter *ctx)
+{
+	um_umount_begins(ctx->name, ctx->flags);
+	return 0;
+}
+
+int um_exit(struct um_syscall_exit *ctx)
+{
+	um_umount_ends(ctx->ret);
 	return 0;
 }
 

@@ -4,6 +4,29 @@
  * followed task: mount(2), bind and pivot_root pass the same functions, and a busy check
  * may be anybody's.
  */
+/*
+ * Instead of the syscalls:* tracepoints where these can be preempted: the kernel then skips
+ * the programs of others on that CPU. Kprobes run with preemption off.
+ */
+#ifdef UM_SYSCALL_FUNCTION
+#include <uapi/linux/ptrace.h>
+
+UM_ENTRY(__x64_sys_umount)
+{
+	struct pt_regs regs = {};
+
+	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)UM_ARG(0));
+	um_umount_begins((const char *)regs.di, regs.si);
+	return 0;
+}
+
+UM_RETURN(__x64_sys_umount)
+{
+	um_umount_ends((int)UM_RETVAL(1));
+	return 0;
+}
+#endif
+
 UM_ENTRY(path_umount)
 {
 	u32 tid;

@@ -15,7 +15,7 @@ import pytest
 from lab.table import load as lab_table
 from umtrace.kernel.meanings import MEANINGS
 from umtrace.kernel.offer import Offer, known_symbols
-from umtrace.kernel.plan import inlined, make_plan
+from umtrace.kernel.plan import inlined, make_plan, preemptible_syscall_events
 from umtrace.present.doctor import doctor_text
 
 HERE = Path(__file__).parent
@@ -142,3 +142,11 @@ def test_every_candidate_has_its_handlers():
             assert f"_ENTRY({candidate.function})" in text
         if candidate.on_return:
             assert f"UM_RETURN({candidate.function})" in text
+
+
+@pytest.mark.parametrize("kernel", TABLES)
+def test_the_system_call_is_a_function_probe_where_its_events_can_be_preempted(kernel):
+    preemptible = kernel.startswith("7")
+    assert preemptible_syscall_events(offer_of(kernel)) == preemptible
+    placed = probe_of(make_plan(offer_of(kernel), "kprobe"), "__x64_sys_umount")
+    assert placed == ("__x64_sys_umount" if preemptible else None)

@@ -90,3 +90,21 @@ def test_ftrace_sees_what_bpf_sees_and_works_without_bpf(results, kernel):
     lines = (results / kernel / "ftrace-check.txt").read_text().splitlines()
     assert any(line.startswith("ok  tier chosen without bpf(2): ftrace") for line in lines), lines
     assert not [line for line in lines if line.startswith(("WRONG", "Traceback"))]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_without_btf_kprobes_give_times_and_no_identities(results, kernel):
+    doctor = json.loads((results / kernel / "nobtf-doctor.json").read_text())
+    tiers = {tier["tier"]: tier for tier in doctor["tiers"]}
+    assert not tiers["fentry"]["works"]
+    assert tiers["kprobe"]["works"]
+    lost = [line["reason"] for line in tiers["kprobe"]["plan"] if line["reason"] != "ok"]
+    assert any("n_legitimized" in reason and "BTF" in reason for reason in lost)
+    lines = (results / kernel / "nobtf.jsonl").read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if row["origin"] == "umount"]
+    assert len(rows) == 45
+    done = [row for row in rows if row["errno"] == 0]
+    for column in ("latency_ns", "lookup_ns", "lock_ns", "tree_ns", "rcu_ns"):
+        assert all(row[column] is not None for row in done), column
+    for column in ("fstype", "dev", "mount_id", "mountpoint", "refcount", "final_put", "tail_ns"):
+        assert all(row[column] is None for row in rows), column

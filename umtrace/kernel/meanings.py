@@ -46,7 +46,16 @@ class Meaning:
     needs_layout: bool = False  #: of no use without struct offsets from BTF
 
 
+#: only where the tracepoints of the system call do worse (``plan.preemptible_syscall_events``)
+SYSTEM_CALL = Meaning(
+    name="system call",
+    candidates=(Candidate(function="__x64_sys_umount"),),
+    why="the syscalls:* tracepoints can be preempted here, which costs other probes their hits",
+    lost="hits of probes on a CPU where a tracepoint's program is preempted",
+)
+
 MEANINGS: tuple[Meaning, ...] = (
+    SYSTEM_CALL,
     Meaning(
         name="umount(2)",
         candidates=(Candidate(function="path_umount"),),

@@ -40,6 +40,7 @@ PROBED = (
     "namespace_lock",
     "exp_funnel_lock",
     "__x64_sys_umount",
+    "trace_user_fault_read",
 )
 _SUFFIX = re.compile(r"(?:\.(?:isra|constprop|part)\.\d+)+")
 _KNOWN = frozenset(PROBED) | {

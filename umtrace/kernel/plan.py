@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from umtrace.kernel.meanings import MEANINGS, SUBSTITUTES, Candidate, Meaning
+from umtrace.kernel.meanings import MEANINGS, SUBSTITUTES, SYSTEM_CALL, Candidate, Meaning
 from umtrace.kernel.offer import Offer
 
 PROBE_SETS = ("full", "light", "adaptive")
@@ -90,7 +90,7 @@ class Plan:
 
     def lines(self) -> list[dict[str, str]]:
         """Return the plan as ``doctor`` and ``meta.json`` have it, one mapping per line."""
-        return [self._line(choice) for choice in self.choices]
+        return [self._line(choice) for choice in self.choices if choice.probe or choice.lost]
 
     def _line(self, choice: Choice) -> dict[str, str]:
         probe = choice.probe
@@ -101,6 +101,16 @@ class Plan:
             "reason": "ok" if probe and not choice.lost else choice.reason,
             "why": choice.meaning.why,
         }
+
+
+def preemptible_syscall_events(offer: Offer) -> bool:
+    """Whether the syscalls:* events can be preempted while they run a BPF program.
+
+    So since 7.0 ("tracing: Have syscall trace events read user space string", which came
+    with trace_user_fault_read): the kernel meanwhile skips the perf programs of others on
+    that CPU.
+    """
+    return "trace_user_fault_read" in offer.btf_functions | offer.symbols
 
 
 def make_plan(offer: Offer, tier: str, probes: str = "full") -> Plan:
@@ -125,6 +135,8 @@ def make_plan(offer: Offer, tier: str, probes: str = "full") -> Plan:
 def _choose(offer: Offer, tier: str, probes: str, meaning: Meaning) -> Choice:
     if meaning.hot and probes == "light":
         return Choice(meaning, None, f"left out by --probes light: {meaning.lost}", lost=True)
+    if meaning is SYSTEM_CALL and not preemptible_syscall_events(offer):
+        return Choice(meaning, None, "the tracepoints do", lost=False)
     if meaning.needs_layout and "mount.mnt" not in offer.members:
         return Choice(meaning, None, f"lost: {meaning.lost} (no BTF)", lost=True)
     refusals: list[str] = []

@@ -12,8 +12,15 @@ from typing import Any
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants, possible_cpus
+from umtrace.kernel.meanings import SYSTEM_CALL
 from umtrace.kernel.offer import Offer, offer_of
-from umtrace.kernel.plan import FUNCTION_TIERS, PROBE_SETS, Plan, PlannedProbe, make_plan
+from umtrace.kernel.plan import (
+    FUNCTION_TIERS,
+    PROBE_SETS,
+    Plan,
+    PlannedProbe,
+    make_plan,
+)
 from umtrace.kernel.stacks import function_constants
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
@@ -140,6 +147,8 @@ class BpfSource:
 
     def _function_tier_constants(self) -> dict[str, int | str]:
         constants: dict[str, int | str] = {"UM_FUNCTIONS": 1}
+        if self._chosen.probe_for(SYSTEM_CALL):
+            constants["UM_SYSCALL_FUNCTION"] = 1
         if self.tier == "fentry":
             constants["UM_FENTRY"] = 1
         if any(probe.hot for probe in self._chosen.probes):
@@ -155,6 +164,8 @@ class BpfSource:
     def _attach_tracepoints(self, bcc: Any, tracefs: Tracefs, *, last: tuple[str, ...]) -> None:
         # The next-syscall probe goes first and the entry probe last: nothing is
         # followed before everything that must see it is there.
+        if last and self._chosen.probe_for(SYSTEM_CALL):
+            return
         if last:
             for event, function in zip(last, (b"um_exit", b"um_enter"), strict=True):
                 self._event(bcc, tracefs, event, function)
@@ -193,7 +204,10 @@ class BpfSource:
         if self.tier == "kprobe":
             self._kprobes = KprobeEvents(tracefs)
             self._cleanup.callback(self._kprobes.close)
-        self._attach_probes(bcc, tracefs, [p for p in self._chosen.probes if not p.hot])
+        cool = [p for p in self._chosen.probes if not p.hot]
+        # What opens an operation goes last: all that must see it is there by then.
+        cool.sort(key=lambda probe: probe.meaning is SYSTEM_CALL)
+        self._attach_probes(bcc, tracefs, cool)
         self._attach_walkers(bcc, tracefs)
         if self._kprobes:
             self._kprobes.watch()
