@@ -71,6 +71,8 @@ def run(tier: str) -> Result:
     checks = list(_checks(ledger, mine, losses))
     if functions:
         checks += _function_checks(ledger, mine)
+        if tier != "ftrace":  # which reads no dentry
+            checks.append(_mountpoint_check(mine))
         checks += _held_checks(*observe(tier, HELD_WORKLOAD))
     return Result(tier, tuple(checks), _clock_ratio(ledger, mine))
 
@@ -160,9 +162,6 @@ def _function_checks(ledger: Mapping[str, Any], rows: Sequence[Row]) -> Iterable
     yield Check(
         "final put by the umounter itself", len(umounts), _having(umounts, "final_put", "self")
     )
-    attached = [row for row in rows if row["origin"] == "umount"]
-    placed = sum(row["mountpoint"] == row["path"] for row in attached)
-    yield Check("mountpoints", len(attached), placed)
     for origin in ("detach-on-unlink", "fd-close"):
         done = sum(other["origin"] == origin for other in ledger["others"])
         yield Check(f"origin {origin}", done, _having(rows, "origin", origin))
@@ -172,6 +171,12 @@ def _function_checks(ledger: Mapping[str, Any], rows: Sequence[Row]) -> Iterable
     yield Check("reference count of the busy ones", {3: _failures(ledger)}, dict(counts))
     kinds = {row["rcu_kind"] for row in umounts}
     yield Check("one kind of grace period", 1, len(kinds - {"piggybacked"}))
+
+
+def _mountpoint_check(rows: Sequence[Row]) -> Check:
+    umounts = [row for row in rows if row["origin"] == "umount"]
+    placed = sum(row["mountpoint"] == row["path"] for row in umounts)
+    return Check("mountpoints", len(umounts), placed)
 
 
 def _held_checks(
