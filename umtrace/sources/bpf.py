@@ -172,6 +172,10 @@ class BpfSource:
             self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
             return
         self._raw(bcc, b"sys_enter", b"um_next_syscall")
+        if self.tier in FUNCTION_TIERS:
+            # A hit that is skipped is no loss here: cleanup_mnt tells the end, and any later
+            # system call of the task closes the operation.
+            self._programs.pop()
         self._note("return to user mode", "raw_syscalls:sys_enter", "raw tracepoint")
         known = "ok" if self._symbols.known else "kernel addresses hidden (kptr_restrict)"
         if "UM_OFF_TASK_STATE" in self._constants:
