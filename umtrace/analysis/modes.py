@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from umtrace.analysis.style import (
     NS_PER_S,
     SERIES,
-    WORDS,
     Look,
     log_duration_axis,
     new_axes,
@@ -17,7 +16,7 @@ from umtrace.analysis.style import (
     tidy,
     umounts,
 )
-from umtrace.records.umounts import PHASES
+from umtrace.records.umounts import PHASES, WORDS
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.summarize import LATENCY
 from umtrace.stats.summary import GroupSummary

@@ -13,7 +13,6 @@ from umtrace.analysis.style import (
     NS_PER_S,
     PHASES,
     SERIES,
-    WORDS,
     Look,
     duration_axis,
     log_duration_axis,
@@ -23,6 +22,7 @@ from umtrace.analysis.style import (
     tidy,
     umounts,
 )
+from umtrace.records.umounts import WORDS
 from umtrace.stats.buckets import Int64
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.summary import GroupSummary, MetricSummary

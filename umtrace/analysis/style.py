@@ -56,17 +56,6 @@ PHASES = {
     "other_ns": Look("#BBBBBB", "||", "-"),
 }
 
-#: the words for the phases
-WORDS = {
-    "lookup_ns": "path lookup",
-    "lock_ns": "namespace lock",
-    "tree_ns": "umount tree",
-    "rcu_ns": "RCU wait",
-    "put_ns": "mntput loop",
-    "shutdown_ns": "fs shutdown",
-    "other_ns": "other",
-}
-
 _SECONDS = EngFormatter(unit="s")
 _DIGITS = 3
 _NOTEBOOK_DPI = 96

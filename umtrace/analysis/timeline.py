@@ -14,13 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from umtrace.analysis.style import (
     NS_PER_S,
     PHASES,
-    WORDS,
     new_axes,
     say_empty,
     tidy,
     time_axis,
     umounts,
 )
+from umtrace.records.umounts import WORDS
 from umtrace.stats.buckets import Int64
 from umtrace.stats.overtime import Floats, lanes
 from umtrace.stats.placement import PLACED, place

@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from umtrace.present.terminal import clean
+from umtrace.records.umounts import WORDS
 from umtrace.stats.groups import Key
 from umtrace.stats.summarize import errno_name
 
-_PHASES = {
-    "latency_ns": "latency",
-    "syscall_ns": "syscall",
-    "lookup_ns": "path lookup",
-    "lock_ns": "namespace lock",
-    "tree_ns": "umount tree",
-    "rcu_ns": "RCU wait",
-    "put_ns": "mntput loop",
-    "shutdown_ns": "fs shutdown",
-    "other_ns": "other",
-    "tail_ns": "tail",
-}
 _CONTAINER_CHARS = 12
 
 
 def phase_name(column: str) -> str:
     """Return the words for a duration column."""
-    return _PHASES[column]
+    return WORDS[column]
 
 
 def key_texts(by: Sequence[str], key: Key) -> list[str]:

@@ -23,6 +23,20 @@ PHASES = (
     "other_ns",
 )
 
+#: the words for the duration columns, in tables and pictures alike
+WORDS = {
+    "latency_ns": "latency",
+    "syscall_ns": "syscall",
+    "lookup_ns": "path lookup",
+    "lock_ns": "namespace lock",
+    "tree_ns": "umount tree",
+    "rcu_ns": "RCU wait",
+    "put_ns": "mntput loop",
+    "shutdown_ns": "fs shutdown",
+    "other_ns": "other",
+    "tail_ns": "tail",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
