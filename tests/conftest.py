@@ -10,9 +10,15 @@ import os
 from functools import lru_cache
 
 import pytest
+from hypothesis import settings
 
 from umtrace.diagnosis import working_tiers
 from umtrace.records.errors import UmtraceError
+
+
+# A timed assertion never fails a test: on a busy host an example may take long.
+settings.register_profile("umtrace", deadline=None)
+settings.load_profile("umtrace")
 
 
 @lru_cache
