@@ -15,7 +15,6 @@ from hypothesis import settings
 from umtrace.diagnosis import working_tiers
 from umtrace.records.errors import UmtraceError
 
-
 # A timed assertion never fails a test: on a busy host an example may take long.
 settings.register_profile("umtrace", deadline=None)
 settings.load_profile("umtrace")

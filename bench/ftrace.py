@@ -1,0 +1,39 @@
+"""What the ftrace tier's reader costs: records per CPU second, binary beside text.
+
+.venv/bin/python bench/ftrace.py
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.sources.ftrace.builders import FIXTURES, capture, translator
+from umtrace.sources.ftrace.text import _Parser
+
+REPEAT = 400
+LINE = "  umount-100 [001] 100.{:06d}: funcgraph_entry: + 50.0 us |  synchronize_rcu_expedited();"
+
+
+def rate(what, count, work):
+    began = time.process_time()
+    work()
+    print(f"{what:<28} {count / (time.process_time() - began):>12,.0f} records/s")
+
+
+def main():
+    captured = capture(FIXTURES / "ftrace-7.zip")
+    records = captured.records()
+    many = len(records) * REPEAT
+    pages, cpus = captured.pages * REPEAT, captured.cpus * REPEAT
+    rate("binary pages to records", many, lambda: captured.decoder.decode(pages, cpus))
+    translate = [translator(captured.shift) for _ in range(REPEAT)]
+    rate("records to events", many, lambda: [one.feed(records) for one in translate])
+    lines = [LINE.format(number) for number in range(100_000)]
+    rate("text to records", 2 * len(lines), lambda: list(_Parser().records(lines)))
+
+
+main()
