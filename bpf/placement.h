@@ -6,9 +6,8 @@
  */
 #ifdef UM_FENTRY
 
-/* bcc's own macros: what they call the program changed between its releases. */
-#define UM_ENTRY(function) KFUNC_PROBE(function)
-#define UM_RETURN(function) KRETFUNC_PROBE(function)
+#define UM_ENTRY(function) int um_entry_##function(u64 *ctx)
+#define UM_RETURN(function) int um_return_##function(u64 *ctx)
 #define UM_ARG(n) ctx[n]
 #define UM_RETVAL(n_args) ctx[n_args]
 #define UM_RETURN_ARG(n, kept) ctx[n]

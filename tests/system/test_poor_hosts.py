@@ -24,9 +24,9 @@ from umtrace.kernel.symbols import Symbols
 bpf.Symbols.load = classmethod(lambda cls: cls([], []))
 """
 
-WITHOUT_BCC = "import sys; sys.modules['bcc'] = None"
-
-OTHER_BCC = "import sys, types; sys.modules['bcc'] = types.ModuleType('bcc')"
+# What the compiler's process finds first is one that cannot be imported, or another's.
+WITHOUT_BCC = "raise ImportError('no module')"
+OTHER_BCC = "__doc__ = 'another project'"
 
 
 def run(setup, *args):
@@ -71,7 +71,9 @@ def test_without_kernel_addresses_waits_have_no_name(tmp_path):
 @pytest.mark.kernel
 @pytest.mark.parametrize(("setup", "word"), [(WITHOUT_BCC, "python3-bpfcc"), (OTHER_BCC, "PyPI")])
 def test_without_bcc(setup, word, tmp_path):
-    done = run(setup, "record", "-o", tmp_path / "r")
+    (tmp_path / "bcc.py").write_text(setup)
+    first = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    done = run(first, "record", "-o", tmp_path / "r")
     assert done.returncode == 4
     assert word in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -140,6 +140,19 @@ def bpf_program_ids():
     return ids
 
 
+def test_the_compiler_does_not_stay_in_the_recorders_memory(tmp_path):
+    process = start_recording(tmp_path / "r")
+    try:
+        mapped = Path(f"/proc/{process.pid}/maps").read_text()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    finally:
+        process.terminate()
+        process.communicate()
+    assert "libarrow" in mapped
+    assert "LLVM" not in mapped
+    assert not children.split()
+
+
 def kernel_state():
     mounts = Path("/proc/self/mountinfo").read_text()
     namespaces = {

@@ -105,9 +105,13 @@ class Btf:
         """Return the offset of the first path that this kernel has."""
         return next((o for p in paths if (o := self.offset(p)) is not None), None)
 
+    def function_id(self, name: str) -> int:
+        """Return the type id of a function (kind FUNC), 0 where BTF has none of that name."""
+        return max(0, int(self._lib.btf__find_by_name_kind(self._handle, name.encode(), 12)))
+
     def function_exists(self, name: str) -> bool:
-        """Whether BTF describes a function of that name (kind FUNC)."""
-        return int(self._lib.btf__find_by_name_kind(self._handle, name.encode(), 12)) > 0
+        """Whether BTF describes a function of that name."""
+        return self.function_id(name) > 0
 
     def function_arguments(self, name: str) -> int | None:
         """Return how many arguments a function takes; None where BTF does not describe it."""

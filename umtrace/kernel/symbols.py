@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from functools import lru_cache
 from pathlib import Path
 
 KALLSYMS = Path("/proc/kallsyms")
 
-_TEXT = frozenset(b"tT")
+_TEXT = re.compile(rb"^([0-9a-f]+) [tT] (\S+)", re.MULTILINE)
+_VARIABLE = rb"^([0-9a-f]+) \S (%s)$"
 _DATA = frozenset({b"unmounted", b"__per_cpu_offset"})
 
 
@@ -30,14 +32,16 @@ class Symbols:
     def load(cls, path: Path = KALLSYMS) -> Symbols:
         """Read a kallsyms file; unreadable or hidden gives an empty table."""
         try:
-            lines = path.read_bytes().splitlines()
+            text = path.read_bytes()
         except OSError:
             return cls([], [])
-        split = [line.split(None, 3) for line in lines]
-        pairs = sorted((int(s[0], 16), s[2]) for s in split if s[1][0] in _TEXT)
+        # One pass in C over 120,000 lines: it is on the way to the first event.
+        pairs = [(int(address, 16), name) for address, name in _TEXT.findall(text)]
+        pairs.sort()
         if not pairs or not pairs[-1][0]:
             return cls([], [])
-        data = [(s[2].decode(), int(s[0], 16)) for s in split if s[2] in _DATA]
+        variable = re.compile(_VARIABLE % b"|".join(_DATA), re.MULTILINE)
+        data = [(name.decode(), int(address, 16)) for address, name in variable.findall(text)]
         once = {name: address for name, address in data if [n for n, _ in data].count(name) == 1}
         return cls([a for a, _ in pairs], [n.decode() for _, n in pairs], once)
 

@@ -1,19 +1,18 @@
-"""The live source on BPF; the only module that imports bcc."""
+"""The live source on BPF."""
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import Any
+from contextlib import ExitStack, closing
 
+from umtrace.kernel.bpf import ProgramType
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants, possible_cpus
 from umtrace.kernel.meanings import SYSTEM_CALL
-from umtrace.kernel.offer import Offer, offer_of
+from umtrace.kernel.offer import PROBED, Offer, offer_of
 from umtrace.kernel.plan import (
     FUNCTION_TIERS,
     PROBE_SETS,
@@ -28,19 +27,17 @@ from umtrace.records.clock import ClockPair
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError, UsageError
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Loss
 from umtrace.records.losses import LossReport
-from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
+from umtrace.sources.compiler import Compiler
 from umtrace.sources.kprobe_events import KprobeEvents
-from umtrace.sources.perf_event import attach_tracepoint
+from umtrace.sources.loaded import Loaded
 from umtrace.sources.program_info import recursion_misses
 from umtrace.sources.ringbuf import RingReader
-from umtrace.sources.stderr import SHOW, Captured, held_back
 from umtrace.sources.walkers import WalkerProbes
 
 EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
 MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
-_OPERATION = ("syscalls:sys_exit_umount", "syscalls:sys_enter_umount")
 _BUSY_RING = 0.1  # above this fill the reader does not sleep
 
 
@@ -81,13 +78,13 @@ class BpfSource:
         self._offer = Offer()
         self._chosen = Plan(tier, ())
         self._walkers: WalkerProbes | None = None
-        self._bpf: Any = None
+        self._loaded: Loaded | None = None
         self._cleanup = ExitStack()
-        self._programs: list[int] = []
         self._rings: tuple[RingReader, RingReader] | None = None
         self._constants: dict[str, int | str] = {}
         self._kprobes: KprobeEvents | None = None
         self._symbols = Symbols([], [])
+        self._btf_ids: dict[str, int] = {}
         self._no_btf = ""
         self._plan: list[dict[str, str]] = list(declined)
 
@@ -101,22 +98,23 @@ class BpfSource:
         NotPermittedError
             The kernel refuses BPF, or function probes, to this user.
         """
-        bcc = _import_bcc()
         _require_root()
-        self._learn_kernel()
         try:
-            self._bpf = _compile(bcc, self._constants, functions=self.tier in FUNCTION_TIERS)
+            with closing(Compiler()) as compiler:
+                self._learn_kernel()
+                compiled = compiler.compile(self._constants, functions=self.tier in FUNCTION_TIERS)
+            self._loaded = Loaded(compiled)
             tracefs = self._cleanup.enter_context(Tracefs())
-            self._attach_tracepoints(bcc, tracefs, last=())
-            self._attach_functions(bcc, tracefs)
-            self._attach_tracepoints(bcc, tracefs, last=_OPERATION)
+            self._attach_waits(self._loaded, tracefs)
+            self._attach_functions(self._loaded, tracefs)
+            self._attach_operation(self._loaded, tracefs)
         except BaseException:
             self.close()
             raise
         event_bytes, name_bytes = self._ring_bytes
         self._rings = (
-            RingReader(self._bpf[b"events"].map_fd, event_bytes, EVENT_DTYPE),
-            RingReader(self._bpf[b"names"].map_fd, name_bytes, NAME_DTYPE),
+            RingReader(self._loaded.map_fd("events"), event_bytes, EVENT_DTYPE),
+            RingReader(self._loaded.map_fd("names"), name_bytes, NAME_DTYPE),
         )
         self.clock = ClockPair.now()
 
@@ -135,6 +133,7 @@ class BpfSource:
             with Btf() as btf:
                 self._constants |= layout_constants(btf)
                 self._offer = offer_of(self._symbols, btf)
+                self._btf_ids = {name: btf.function_id(name) for name in PROBED}
         except BtfUnavailableError as error:
             self._no_btf = str(error)
             self._constants |= layout_constants(None)
@@ -161,107 +160,85 @@ class BpfSource:
             constants |= {"UM_ADDR_PER_CPU_OFFSET": f"{per_cpu:#x}ULL", "UM_CPUS": cpus}
         return constants
 
-    def _attach_tracepoints(self, bcc: Any, tracefs: Tracefs, *, last: tuple[str, ...]) -> None:
+    def _attach_waits(self, loaded: Loaded, tracefs: Tracefs) -> None:
         # The next-syscall probe goes first and the entry probe last: nothing is
         # followed before everything that must see it is there.
-        if last and self._chosen.probe_for(SYSTEM_CALL):
-            return
-        if last:
-            for event, function in zip(last, (b"um_exit", b"um_enter"), strict=True):
-                self._event(bcc, tracefs, event, function)
-            self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
-            return
-        self._raw(bcc, b"sys_enter", b"um_next_syscall")
-        if self.tier in FUNCTION_TIERS:
-            # A hit that is skipped is no loss here: cleanup_mnt tells the end, and any later
-            # system call of the task closes the operation.
-            self._programs.pop()
+        # In the function tiers a hit that is skipped is no loss: cleanup_mnt tells the end, and
+        # any later system call of the task closes the operation.
+        counted = self.tier not in FUNCTION_TIERS
+        loaded.attach_raw("sys_enter", "um_next_syscall", counted=counted)
         self._note("return to user mode", "raw_syscalls:sys_enter", "raw tracepoint")
         known = "ok" if self._symbols.known else "kernel addresses hidden (kptr_restrict)"
-        if "UM_OFF_TASK_STATE" in self._constants:
-            self._raw(bcc, b"sched_switch", b"um_switch")
-            self._note("waits", "sched:sched_switch, kernel stack", "raw tracepoint", known)
+        how = "raw tracepoint" if "UM_OFF_TASK_STATE" in self._constants else "tracepoint"
+        if how == "raw tracepoint":
+            loaded.attach_raw("sched_switch", "um_switch")
         else:
-            self._event(bcc, tracefs, "sched:sched_switch", b"um_switch")
-            self._note("waits", "sched:sched_switch, kernel stack", "tracepoint", known)
-        self._raw(bcc, b"sched_process_exit", b"um_process_exit")
+            _attach_tracepoint(loaded, tracefs, "sched:sched_switch", "um_switch")
+        self._note("waits", "sched:sched_switch, kernel stack", how, known)
+        loaded.attach_raw("sched_process_exit", "um_process_exit")
         lost = f"no mount namespace, no ns-exit: {self._no_btf}" if self._no_btf else known
         self._note("namespace exit", "sched:sched_process_exit", "raw tracepoint", lost)
 
-    def _raw(self, bcc: Any, tracepoint: bytes, function: bytes) -> None:
-        self._programs.append(_load(self._bpf, function, bcc.BPF.RAW_TRACEPOINT))
-        try:
-            self._bpf.attach_raw_tracepoint(tp=tracepoint, fn_name=function)
-        except Exception as error:
-            raise NoTierError(f"cannot attach to {tracepoint.decode()}: {error}") from error
+    def _attach_operation(self, loaded: Loaded, tracefs: Tracefs) -> None:
+        if self._chosen.probe_for(SYSTEM_CALL):
+            return
+        _attach_tracepoint(loaded, tracefs, "syscalls:sys_exit_umount", "um_exit")
+        _attach_tracepoint(loaded, tracefs, "syscalls:sys_enter_umount", "um_enter")
+        self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
 
-    def _event(self, bcc: Any, tracefs: Tracefs, event: str, function: bytes) -> None:
-        program = _load(self._bpf, function, bcc.BPF.TRACEPOINT)
-        self._attach_event(tracefs, event, program)
-
-    def _attach_event(self, tracefs: Tracefs, event: str, program: int) -> None:
-        self._programs.append(program)
-        fd = attach_tracepoint(tracefs.event_id(event), program)
-        self._cleanup.callback(os.close, fd)
-
-    def _attach_functions(self, bcc: Any, tracefs: Tracefs) -> None:
+    def _attach_functions(self, loaded: Loaded, tracefs: Tracefs) -> None:
         if self.tier == "kprobe":
             self._kprobes = KprobeEvents(tracefs)
             self._cleanup.callback(self._kprobes.close)
         cool = [p for p in self._chosen.probes if not p.hot]
         # What opens an operation goes last: all that must see it is there by then.
         cool.sort(key=lambda probe: probe.meaning is SYSTEM_CALL)
-        self._attach_probes(bcc, tracefs, cool)
-        self._attach_walkers(bcc, tracefs)
+        self._attach_probes(loaded, tracefs, cool)
+        self._attach_walkers(loaded, tracefs)
         if self._kprobes:
             self._kprobes.watch()
 
-    def _attach_walkers(self, bcc: Any, tracefs: Tracefs) -> None:
+    def _attach_walkers(self, loaded: Loaded, tracefs: Tracefs) -> None:
         hot = [probe for probe in self._chosen.probes if probe.hot]
         if hot:
             self._walkers = WalkerProbes(
-                attach=lambda: self._attach_probes(bcc, tracefs, hot),
-                detach=lambda: self._detach_probes(hot),
-                announce=self._announce_walkers,
+                attach=lambda: self._attach_probes(loaded, tracefs, hot),
+                detach=lambda: _detach_probes(loaded, hot),
+                announce=lambda on: loaded.set_word("watching", on),
                 adaptive=self._adaptive,
             )
 
-    def _announce_walkers(self, watching: bool) -> None:
-        self._bpf[b"watching"][ctypes.c_int(0)] = ctypes.c_uint32(watching)
-
-    def _attach_probes(self, bcc: Any, tracefs: Tracefs, probes: Sequence[PlannedProbe]) -> None:
+    def _attach_probes(
+        self, loaded: Loaded, tracefs: Tracefs, probes: Sequence[PlannedProbe]
+    ) -> None:
         for probe in probes:
-            self._attach_probe(bcc, tracefs, probe)
+            self._attach_probe(loaded, tracefs, probe)
 
-    def _detach_probes(self, probes: Sequence[PlannedProbe]) -> None:
-        for probe in probes:
-            for on_return in probe.sides(entry_needed=False):
-                name = _fentry_name(self._bpf, probe.function, on_return=on_return)
-                detach = self._bpf.detach_kretfunc if on_return else self._bpf.detach_kfunc
-                detach(fn_name=name)
-                self._programs.remove(self._bpf.funcs[name].fd)
-
-    def _attach_probe(self, bcc: Any, tracefs: Tracefs, probe: PlannedProbe) -> None:
+    def _attach_probe(self, loaded: Loaded, tracefs: Tracefs, probe: PlannedProbe) -> None:
         try:
             for on_return in probe.sides(entry_needed=self.tier == "kprobe"):
-                self._place(bcc, tracefs, probe, on_return=on_return)
+                self._place(loaded, tracefs, probe, on_return=on_return)
         except UmtraceError as error:
             self._offer = self._offer.without(probe.symbol, str(error))
             self._chosen = make_plan(self._offer, self.tier, self._probe_set)
             substitute = self._chosen.probe_for(probe.meaning)
             if substitute:
-                self._attach_probe(bcc, tracefs, substitute)
+                self._attach_probe(loaded, tracefs, substitute)
             elif probe.meaning.required:
                 raise
 
-    def _place(self, bcc: Any, tracefs: Tracefs, probe: PlannedProbe, *, on_return: bool) -> None:
+    def _place(
+        self, loaded: Loaded, tracefs: Tracefs, probe: PlannedProbe, *, on_return: bool
+    ) -> None:
+        program = _program(probe, on_return=on_return)
         if self._kprobes:
-            side = "return" if on_return else "entry"
-            program = _load(self._bpf, f"um_{side}_{probe.function}".encode(), bcc.BPF.KPROBE)
             event = self._kprobes.add(probe.symbol, on_return=on_return)
-            self._attach_event(tracefs, event, program)
+            loaded.attach_event(tracefs.event_id(event), program, ProgramType.KPROBE)
+        elif self._btf_ids.get(probe.function):
+            btf_id = self._btf_ids[probe.function]
+            loaded.attach_fentry(program, btf_id, on_return=on_return)
         else:
-            self._programs.append(_attach_fentry(self._bpf, probe.function, on_return=on_return))
+            raise NoTierError(self._no_btf or f"BTF does not describe {probe.function}")
 
     def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
         self._plan.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
@@ -281,10 +258,9 @@ class BpfSource:
 
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``."""
-        if self._bpf is None:
+        if self._loaded is None:
             return LossReport()
-        table = self._bpf[b"losses"]
-        lost = {loss: [int(n) for n in table[ctypes.c_int(loss)]] for loss in Loss}
+        lost = {loss: self._loaded.per_cpu("losses", loss) for loss in Loss}
         return LossReport(
             ring_events=sum(lost[Loss.EVENT_RING]),
             ring_events_per_cpu=tuple(lost[Loss.EVENT_RING]),
@@ -295,7 +271,7 @@ class BpfSource:
         )
 
     def _misses(self) -> int | None:
-        skipped = recursion_misses(self._programs)
+        skipped = recursion_misses(self._loaded.programs if self._loaded else ())
         missed = self._kprobes.misses() if self._kprobes else None
         return skipped if missed is None else (skipped or 0) + missed
 
@@ -308,26 +284,10 @@ class BpfSource:
         for ring in self._rings or ():
             ring.close()
         self._rings = None
+        if self._loaded is not None:
+            self._loaded.close()
+            self._loaded = None
         self._cleanup.close()
-        if self._bpf is not None:
-            self._bpf.cleanup()
-            self._bpf = None
-
-
-def _import_bcc() -> Any:
-    try:
-        import bcc
-    except ImportError as error:
-        raise NoTierError(
-            f"bcc cannot be imported ({error}): install the distribution's python3-bpfcc and "
-            "use a virtual environment made with --system-site-packages"
-        ) from error
-    if not hasattr(bcc, "BPF"):
-        raise NoTierError(
-            "the installed 'bcc' is an unrelated project from PyPI: pip uninstall bcc, then "
-            "install the distribution's python3-bpfcc"
-        )
-    return bcc
 
 
 def _require_root() -> None:
@@ -335,59 +295,15 @@ def _require_root() -> None:
         raise NotPermittedError("tracing needs root: run it with sudo")
 
 
-def _compile(bcc: Any, constants: dict[str, int | str], *, functions: bool) -> Any:
-    class Quiet(bcc.BPF):  # type: ignore[misc]
-        """Attaches nothing by itself: every probe is tried, and may have a substitute."""
-
-        def _trace_autoload(self) -> None:
-            count = bcc.lib.bpf_num_functions(self.module)
-            names = (bcc.lib.bpf_function_name(self.module, i) for i in range(count))
-            self.function_names = [bytes(name) for name in names]
-
-    os.environ.setdefault("BCC_KERNEL_SOURCE", str(headers_directory()))
-    defines = [f"-D{name}={value}" for name, value in constants.items()]
-    flags = [f"-I{bpf_directory()}", "-w", *defines]
-    text = program_text(functions=functions)
-    try:
-        with held_back() as captured:
-            return Quiet(text=text.encode(), cflags=flags)
-    except Exception as error:
-        raise NoTierError(f"bcc cannot compile the probes: {_why(captured, error)}") from error
+def _attach_tracepoint(loaded: Loaded, tracefs: Tracefs, event: str, function: str) -> None:
+    loaded.attach_event(tracefs.event_id(event), function, ProgramType.TRACEPOINT)
 
 
-def _load(bpf: Any, function: bytes, kind: int) -> int:
-    try:
-        with held_back() as captured:
-            return int(bpf.load_func(function, kind).fd)
-    except Exception as error:
-        raise _refused(function.decode(), captured, error) from error
+def _program(probe: PlannedProbe, *, on_return: bool) -> str:
+    return f"um_{'return' if on_return else 'entry'}_{probe.function}"
 
 
-def _attach_fentry(bpf: Any, function: str, *, on_return: bool) -> int:
-    attach = bpf.attach_kretfunc if on_return else bpf.attach_kfunc
-    name = _fentry_name(bpf, function, on_return=on_return)
-    try:
-        with held_back() as captured:
-            attach(fn_name=name)
-    except Exception as error:
-        raise _refused(function, captured, error) from error
-    return int(bpf.funcs[name].fd)
-
-
-def _fentry_name(bpf: Any, function: str, *, on_return: bool) -> bytes:
-    """Return what bcc's macro called the program; newer releases put the module in."""
-    prefix = b"kretfunc__" if on_return else b"kfunc__"
-    ends = {prefix + function.encode(), prefix + b"vmlinux__" + function.encode()}
-    found: bytes = next(name for name in bpf.function_names if name in ends)
-    return found
-
-
-def _refused(what: str, captured: Captured, error: Exception) -> UmtraceError:
-    message = f"the kernel refuses {what}: {_why(captured, error)}"
-    if "not permitted" in str(error):  # EPERM; EACCES is the verifier
-        return NotPermittedError(message)
-    return NoTierError(message)
-
-
-def _why(captured: Captured, error: Exception) -> str:
-    return f"{captured.last_line or error} ({SHOW}=1 shows all)"
+def _detach_probes(loaded: Loaded, probes: Sequence[PlannedProbe]) -> None:
+    for probe in probes:
+        for on_return in probe.sides(entry_needed=False):
+            loaded.detach(_program(probe, on_return=on_return))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
 
-from umtrace.kernel.syscalls import syscall
+from umtrace.kernel.bpf import object_info
 
-_BPF = {"x86_64": 321, "aarch64": 280, "s390x": 351, "ppc64le": 361, "riscv64": 280}
-_OBJ_GET_INFO_BY_FD = 15
 _INFO_BYTES = 232
 # run_time_ns, run_cnt, recursion_misses follow each other; the last came with 5.12,
 # 9ed9e9ba2337 ("bpf: Count the number of times recursion was prevented").
@@ -24,11 +20,7 @@ def counters(program_fd: int) -> tuple[int, int, int | None]:
 
     Run time and runs stay 0 unless kernel.bpf_stats_enabled is set.
     """
-    info = ctypes.create_string_buffer(_INFO_BYTES)
-    address = ctypes.addressof(info)
-    attr = ctypes.create_string_buffer(struct.pack("=IIQ", program_fd, _INFO_BYTES, address))
-    syscall(_BPF[platform.machine()], _OBJ_GET_INFO_BY_FD, ctypes.cast(attr, ctypes.c_void_p), 16)
-    (filled,) = struct.unpack_from("=I", attr, 4)
+    info, filled = object_info(program_fd, _INFO_BYTES)
     run_time, runs, misses = _COUNTERS.unpack_from(info, _COUNTERS_AT)
     has_misses = filled >= _COUNTERS_AT + _COUNTERS.size
     return run_time, runs, misses if has_misses else None

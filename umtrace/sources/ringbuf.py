@@ -1,8 +1,9 @@
 """A BPF ring buffer read as numpy arrays, in batches.
 
-The kernel maps the data pages twice in a row, so that a run of records never wraps,
-and every record of one ring has the same size: what lies between the consumer's and
-the producer's position is one array. bcc's callback costs a Python call per event.
+Every record of one ring has the same size: what lies between the consumer's and the
+producer's position is one array, two where it goes over the end of the ring, and the record
+that lies across it. bcc's callback costs a Python call per event. The kernel offers the
+data pages a second time after themselves; mapping those would count them twice as memory.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class RingReader:
             raise ValueError("a ring record takes a multiple of 8 bytes")
         page = mmap.PAGESIZE
         self._consumer_map = mmap.mmap(map_fd, page, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-        self._producer_map = mmap.mmap(map_fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
+        self._producer_map = mmap.mmap(map_fd, page + size, prot=mmap.PROT_READ, offset=page)
         self._consumer = np.frombuffer(self._consumer_map, np.uint64, count=1)
         self._producer = np.frombuffer(self._producer_map, np.uint64, count=1)
 
@@ -49,19 +50,40 @@ class RingReader:
         """
         begin = int(self._consumer[0])
         count = (int(self._producer[0]) - begin) // self._record.itemsize
-        if count <= 0:
-            return np.empty(0, self._record["data"])
+        pieces = [np.empty(0, self._record["data"])]
         # The kernel publishes the position before the record is complete and clears the
         # busy bit after; the bit is read after the position and before the data.
-        offset = mmap.PAGESIZE + (begin & (self._size - 1))
-        records: Array = np.ndarray((count,), self._record, self._producer_map, offset)
-        busy = np.flatnonzero(records["length"] & _BUSY)
-        if busy.size:
-            count = int(busy[0])
-        data: Array = records["data"][:count].copy()
-        del records
-        self._consumer[0] = np.uint64(begin + count * self._record.itemsize)
+        while count > 0:
+            records = self._run(begin, count)
+            busy = np.flatnonzero(records["length"] & _BUSY)
+            ready = int(busy[0]) if busy.size else records.size
+            pieces.append(records["data"][:ready].copy())
+            begin += ready * self._record.itemsize
+            count = 0 if busy.size else count - ready
+            del records  # close() cannot unmap what is looked at
+        data: Array = pieces[1] if len(pieces) == 2 else np.concatenate(pieces)  # noqa: PLR2004
+        self._consumer[0] = np.uint64(begin)
         return data
+
+    def _run(self, begin: int, count: int) -> Array:
+        """Return the records from ``begin`` to the ring's end, or the one that lies across it."""
+        offset = begin & (self._size - 1)
+        room = self._size - offset
+        fit = min(count, room // self._record.itemsize)
+        if fit:
+            run: Array = np.ndarray(
+                (fit,), self._record, self._producer_map, mmap.PAGESIZE + offset
+            )
+            return run
+        header = np.ndarray((1,), np.uint32, self._producer_map, mmap.PAGESIZE + offset)
+        first = header.copy()
+        at = mmap.PAGESIZE + offset
+        rest = self._record.itemsize - room
+        begin_of_ring = self._producer_map[mmap.PAGESIZE : mmap.PAGESIZE + rest]
+        across = self._producer_map[at:] + begin_of_ring
+        record: Array = np.frombuffer(bytearray(across), self._record)
+        record["length"] = first
+        return record
 
     @property
     def fill(self) -> float:

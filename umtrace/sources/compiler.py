@@ -1,0 +1,101 @@
+"""The probes' compiler as a child process, and what it gives back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from umtrace.kernel.bpf import MapInfo
+from umtrace.records.errors import NoTierError
+from umtrace.sources import bcc_child
+from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
+from umtrace.sources.stderr import SHOW, last_line
+
+# The child finds the same modules as this process, wherever they came from.
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+    "from umtrace.sources.bcc_child import main; main()"
+)
+_REMEDIES = {
+    bcc_child.NO_BCC: "bcc cannot be imported ({}): install the distribution's python3-bpfcc and "
+    "use a virtual environment made with --system-site-packages",
+    bcc_child.OTHER_BCC: "the installed 'bcc' is an unrelated project from PyPI: pip uninstall "
+    "bcc, then install the distribution's python3-bpfcc",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Programs as bcc made them; ``maps`` has the descriptor that their code names."""
+
+    maps: Mapping[str, tuple[int, MapInfo]]
+    programs: Mapping[str, bytes]
+
+
+class Compiler:
+    """Imports bcc in a child as soon as it is made; compiles there.
+
+    Both take a while: what the caller does between the two is free.
+    """
+
+    def __init__(self) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        environment = {"BCC_KERNEL_SOURCE": str(headers_directory()), **os.environ}
+        self._child = subprocess.Popen(
+            [sys.executable, "-I", "-c", _CHILD, json.dumps([p or "." for p in sys.path])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if os.environ.get(SHOW) else self._stderr,
+            env=environment,
+            text=True,
+        )
+
+    def compile(self, constants: Mapping[str, int | str], *, functions: bool) -> Compiled:
+        """Compile the probe programs with ``-D`` constants.
+
+        Raises
+        ------
+        NoTierError
+            bcc is missing, or cannot compile them; says what to do.
+        """
+        defines = [f"-D{name}={value}" for name, value in constants.items()]
+        flags = [f"-I{bpf_directory()}", "-w", *defines]
+        answer = self._ask({"text": program_text(functions=functions), "flags": flags})
+        if "failed" in answer:
+            kind, why = answer["failed"]
+            raise NoTierError(_REMEDIES[kind].format(why) if kind in _REMEDIES else self._why(why))
+        return Compiled(
+            {n: (m["fd"], MapInfo(*m["info"])) for n, m in answer["maps"].items()},
+            {n: base64.b64decode(code) for n, code in answer["programs"].items()},
+        )
+
+    def _ask(self, request: Mapping[str, object]) -> dict[str, Any]:
+        line = ""
+        if self._child.stdin and self._child.stdout:
+            with suppress(BrokenPipeError):
+                print(json.dumps(request), file=self._child.stdin, flush=True)
+                line = self._child.stdout.readline()
+        if not line:
+            raise NoTierError(self._why(f"the compiler ended with {self._child.wait()}"))
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _why(self, error: str) -> str:
+        self._stderr.seek(0)
+        said = last_line(self._stderr.read().decode(errors="replace"))
+        return f"bcc cannot compile the probes: {said or error} ({SHOW}=1 shows all)"
+
+    def close(self) -> None:
+        """End the child; may be called twice."""
+        self._child.kill()
+        with suppress(BrokenPipeError):
+            self._child.communicate()
+        self._stderr.close()
