@@ -23,7 +23,8 @@ from umtrace.records.events import Kind, NameKind, Origin
     ],
 )
 def test_components_come_from_the_last_to_the_first(text, path):
-    assert as_mountpoint(text) == path
+    found = as_mountpoint(None if text is None else text.encode())
+    assert (found and found.decode()) == path
 
 
 def mountpoint_of(parts, origin=Origin.DETACH):

@@ -6,6 +6,8 @@ cut by a batch border comes out the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -108,7 +110,7 @@ def add_function_events(ops: Array, events: Array, segment: _I8) -> None:
     _count(ops, "n_cleanup", events, segment, (Kind.CLEANUP, Kind.CLEANUP_EXIT))
     for side, kind in enumerate((Kind.RCU, Kind.RCU_EXIT)):
         at = np.flatnonzero(events["kind"] == kind)
-        np.add.at(ops["rcu_sum"][:, side], segment[at], events["ts_ns"][at].astype(np.int64))
+        ops["rcu_sum"][:, side] = _summed(segment[at], events["ts_ns"][at], len(ops))
     _add_counts(ops, events, segment)
 
 
@@ -125,7 +127,7 @@ def _add_counts(ops: Array, events: Array, segment: _I8) -> None:
     unknown = np.uint64(0xFFFFFFFFFFFFFFFF)
     at = np.flatnonzero(events["kind"] == Kind.UNLOCK)
     known = events["a"][at] != unknown
-    np.add.at(ops["n_mounts"], segment[at[known]], events["a"][at[known]].astype(np.int64))
+    ops["n_mounts"] = _summed(segment[at[known]], events["a"][at[known]], len(ops))
     ops["mounts_unknown"][segment[at[~known]]] = True
     at = np.flatnonzero(events["kind"] == Kind.CHECKED)
     ops["busy"][segment[at]] = events["ret"][at] != 0
@@ -147,7 +149,15 @@ def _last_time(ops: Array, field: str, events: Array, segment: _I8, kind: Kind) 
 
 def _count(ops: Array, field: str, events: Array, segment: _I8, kinds: tuple[Kind, Kind]) -> None:
     for side, kind in enumerate(kinds):
-        np.add.at(ops[field][:, side], segment[events["kind"] == kind], 1)
+        at = segment[events["kind"] == kind]
+        ops[field][:, side] = np.bincount(at, minlength=len(ops))
+
+
+def _summed(index: _I8, values: Array, size: int) -> _I8:
+    """Return the sums of values by index; a plain array, where numpy's add.at is fast."""
+    total = np.zeros(size, np.int64)
+    np.add.at(total, index, values.astype(np.int64))
+    return total
 
 
 def add_exit(ops: Array, events: Array, segment: _I8) -> None:
@@ -163,12 +173,15 @@ def add_waits(ops: Array, events: Array, segment: _I8) -> None:
     kind, ts = events["kind"], events["ts_ns"].astype(np.int64)
     off = np.flatnonzero(kind == Kind.OFF_CPU)
     waits = classify(events["a"][off], events["b"][off] != 0)
-    np.add.at(ops["waits"], (segment[off], waits), 1)
+    cells = len(ops) * N_WAITS
+    flat = segment[off] * N_WAITS + waits
+    ops["waits"] = np.bincount(flat, minlength=cells).reshape(-1, N_WAITS)
     follower = np.minimum(off + 1, events.size - 1)
     same = (segment[follower] == segment[off]) & (follower != off)
     paired = same & (kind[follower] == Kind.ON_CPU)
     begin = off[paired]
-    np.add.at(ops["wait_ns"], (segment[begin], waits[paired]), ts[begin + 1] - ts[begin])
+    slept = _summed(flat[paired], ts[begin + 1] - ts[begin], cells)
+    ops["wait_ns"] = slept.reshape(-1, N_WAITS)
     # An OFF_CPU that ends its segment waits for an ON_CPU in a later batch.
     dangling = segment[off[~same]]
     ops["off_ts"][dangling] = events["ts_ns"][off[~same]]
@@ -199,6 +212,21 @@ def fold(ops: Array, index: _I8, old: Array, head: Array) -> None:
     slept = (head["ts_ns"][resumed] - old["off_ts"][resumed]).astype(np.int64)
     np.add.at(new["wait_ns"], (resumed, old["off_wait"][resumed].astype(np.int64)), slept)
     ops[index] = new
+
+
+def picked(records: Array, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Array:
+    """Return ``records[index]``, moved as plain bytes: numpy moves fields one by one."""
+    plain = np.ascontiguousarray(records).view(f"V{records.itemsize}")
+    moved: Array = plain[index].view(records.dtype)
+    return moved
+
+
+def joined(parts: Sequence[Array]) -> Array:
+    """Return ``np.concatenate(parts)`` of records of one dtype, moved as plain bytes."""
+    dtype = parts[0].dtype
+    whole = np.concatenate([np.ascontiguousarray(p).view(f"V{dtype.itemsize}") for p in parts])
+    moved: Array = whole.view(dtype)
+    return moved
 
 
 def lost_events(ops: Array) -> npt.NDArray[np.bool_]:

@@ -21,6 +21,8 @@ from umtrace.correlate.fields import (
     add_numbers,
     add_waits,
     fold,
+    joined,
+    picked,
 )
 from umtrace.records.events import FOREIGN, Array, Kind
 
@@ -49,22 +51,22 @@ def group(events: Array, carried: Array) -> Grouped:
     order = order[np.argsort(events["tid"][order], kind="stable")]
     if not order.size:
         return Grouped(np.empty(0, OP_DTYPE), carried)
-    sorted_events = events[order]
+    sorted_events = picked(events, order)
     first = _segment_starts(sorted_events)
     ops = _reduce(sorted_events, first, order)
     carried = carried.copy()
-    superseded = _join_carried(ops, carried, sorted_events[first], order[first])
+    superseded = _join_carried(ops, carried, picked(sorted_events, first), order[first])
     last_of_task = np.append(ops["tid"][1:] != ops["tid"][:-1], True)
     unfinished = (ops["end"] == 0) & ~last_of_task
     ops["superseded"] |= unfinished
     ops["done_at"][unfinished] = order[first[1:]][unfinished[:-1]]
     open_ones = (ops["end"] == 0) & last_of_task
-    done = np.concatenate([carried[superseded], ops[~open_ones]])
-    untouched = carried[~np.isin(carried["tid"], ops["tid"])]
-    still_open = np.concatenate([untouched, ops[open_ones]])
+    done = joined([picked(carried, superseded), picked(ops, ~open_ones)])
+    untouched = picked(carried, ~np.isin(carried["tid"], ops["tid"]))
+    still_open = joined([untouched, picked(ops, open_ones)])
     return Grouped(
-        done[np.argsort(done["done_at"], kind="stable")],
-        still_open[np.argsort(still_open["tid"], kind="stable")],
+        picked(done, np.argsort(done["done_at"], kind="stable")),
+        picked(still_open, np.argsort(still_open["tid"], kind="stable")),
     )
 
 
@@ -87,7 +89,7 @@ def _reduce(events: Array, first: _I8, order: _I8) -> Array:
     segment = np.repeat(np.arange(first.size), np.diff(np.append(first, events.size)))
     last = np.append(first[1:], events.size) - 1
     ops = np.zeros(first.size, OP_DTYPE)
-    head, tail = events[first], events[last]
+    head, tail = picked(events, first), picked(events, last)
     for name in ("tid", "tgid"):
         ops[name] = head[name]
     ops["t_first"], ops["comm"] = head["ts_ns"], head["comm"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from umtrace.correlate.fields import lost_events
 from umtrace.correlate.phases import BOUNDS, Timing, has_functions, missed_returns, timing
 from umtrace.correlate.waits import Wait
-from umtrace.records.arrow import Bools, choice, fixed, text
+from umtrace.records.arrow import Bools, choice, encoded_text, fixed
 from umtrace.records.events import WALKERS_WATCHED, Array, Kind, Origin
 from umtrace.records.umounts import SCHEMA
 
@@ -40,9 +40,9 @@ def build_rows(
     first_id: int,
     clock_offset_ns: int,
     tier: str,
-    paths: list[str | None],
-    sources: list[str | None],
-    mountpoints: list[str | None],
+    paths: list[bytes | None],
+    sources: list[bytes | None],
+    mountpoints: list[bytes | None],
     container_of: Callable[[int], str | None],
     why_open: str = "running",
 ) -> pa.RecordBatch:
@@ -55,7 +55,8 @@ def build_rows(
         ``id`` of the first row.
     clock_offset_ns : int
         Added to event times to give wall clock time.
-    paths, sources, mountpoints : list of str or None, length n
+    paths, sources, mountpoints : list of bytes or None, length n
+        Empty is unknown too.
     container_of : callable
         From cgroup id to container id; called once per distinct id.
     why_open : str
@@ -70,8 +71,8 @@ def build_rows(
         "tier": choice(np.zeros(n, np.int32), [tier]),
         "complete": fixed(complete, pa.bool_()),
         "incomplete_why": choice(why, _reasons(why_open)),
-        "path": text(paths),
-        "mountpoint": text(mountpoints),
+        "path": encoded_text(paths),
+        "mountpoint": encoded_text(mountpoints),
     }
     columns |= _identity(ops, clock_offset_ns, container_of)
     columns |= _outcome(ops, complete)
@@ -182,14 +183,14 @@ def _final_put(ops: Array, complete: Bools, ended: npt.NDArray[np.int64]) -> Col
     }
 
 
-def _mount(ops: Array, sources: list[str | None]) -> Columns:
+def _mount(ops: Array, sources: list[bytes | None]) -> Columns:
     unknown = ops["mnt"] == 0
     devs, dev = np.unique(ops["dev"], return_inverse=True)
     numbers = [f"{d >> 20}:{d & 0xFFFFF}" for d in devs.tolist()]  # MAJOR, MINOR of dev_t
     fstypes, fstype = np.unique(ops["fstype"], return_inverse=True)
     return {
         "fstype": _decoded(fstype, fstypes),
-        "source": text(sources),
+        "source": encoded_text(sources),
         "dev": choice(np.where(unknown, -1, dev), numbers),
         "mount_id": fixed(ops["mount_id"], pa.uint64(), unknown),
         "n_mounts": _n_mounts(ops),

@@ -65,6 +65,7 @@ class UmountCorrelator:
         grouped = group(batch.events, self._open)
         self._open = grouped.still_open
         rows = self._rows(self._tails.settle(grouped.complete, batch.events))
+        self._names.forget()
         if len(self._open) <= self._max_open:
             return rows
         evicted = self._rows(self._evict(), why_open="evicted")
@@ -111,8 +112,10 @@ class UmountCorrelator:
         self._incomplete += len(ops) - rows.column("complete").true_count
         return rows
 
-    def _mountpoints(self, ops: Array) -> list[str | None]:
+    def _mountpoints(self, ops: Array) -> list[bytes | None]:
         texts = self._take_names(ops, NameKind.MOUNTPOINT, "t_mount", ops["t_mount"] > 0)
+        if not any(texts):
+            return texts
         # What goes with its descriptor is attached nowhere: its top is not a namespace's root.
         teardown = ops["opener"] == Kind.TEARDOWN
         nowhere = (teardown & (ops["flags"] == Origin.FD_CLOSE)).tolist()
@@ -120,10 +123,12 @@ class UmountCorrelator:
 
     def _take_names(
         self, ops: Array, kind: NameKind, time: str, has: npt.NDArray[np.bool_]
-    ) -> list[str | None]:
-        return [
-            self._names.take(kind, tid, ts) if named else None
-            for tid, ts, named in zip(
-                ops["tid"].tolist(), ops[time].tolist(), has.tolist(), strict=True
-            )
-        ]
+    ) -> list[bytes | None]:
+        named = ops if has.all() else ops[has]
+        found = self._names.take(kind, named["tid"].tolist(), named[time].tolist())
+        if len(named) == len(ops):
+            return found
+        texts: list[bytes | None] = [None] * len(ops)
+        for index, text in zip(np.flatnonzero(has).tolist(), found, strict=True):
+            texts[index] = text
+        return texts

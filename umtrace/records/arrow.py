@@ -41,12 +41,29 @@ def fixed(
 
 def text(values: Sequence[str | None]) -> pa.Array:
     """Return a string column; None is null."""
-    encoded = [b"" if value is None else value.encode() for value in values]
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum([len(value) for value in encoded], out=offsets[1:])
     null = np.fromiter((value is None for value in values), np.bool_, len(values))
+    return _strings([b"" if value is None else value.encode() for value in values], null)
+
+
+def encoded_text(values: Sequence[bytes | None]) -> pa.Array:
+    """Return a string column of bytes from the kernel; None and empty are null.
+
+    What is not UTF-8 is escaped.
+    """
+    whole = [value or b"" for value in values]
+    try:
+        b"\0".join(whole).decode()
+    except UnicodeDecodeError:
+        whole = [value.decode("utf-8", "backslashreplace").encode() for value in whole]
+    null = np.fromiter(map(len, whole), np.int64, len(whole)) == 0
+    return _strings(whole, null)
+
+
+def _strings(encoded: list[bytes], null: Bools) -> pa.Array:
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
     buffers = [_validity(null), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
 def number(value: int, arrow_type: pa.DataType) -> pa.Scalar:

@@ -1,0 +1,108 @@
+"""Events to rows: the array code beside the plain state machine and a DuckDB query.
+
+.venv/bin/python -m bench.correlate --events 1000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bench.state_machine import rows as plain_rows
+from bench.streams import stream
+from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.records.events import EventBatch
+
+# The same latencies and RCU waits by window functions; no names, no losses, no phases.
+_QUERY = """
+with numbered as (
+  select *, sum((kind = 1)::int) over (partition by tid order by ts_ns) as op from events)
+select tid, op, min(ts_ns) as t, max(ts_ns) - min(ts_ns) as latency,
+  max(ts_ns) filter (kind = 2) - min(ts_ns) as syscall, max(ret) filter (kind = 1) as flags,
+  sum(case kind when 5 then ts_ns::hugeint when 4 then -ts_ns::hugeint else 0 end) as rcu
+from numbered group by tid, op
+"""
+
+
+def with_arrays(batches: Iterable[EventBatch]) -> int:
+    correlator = UmountCorrelator(clock_offset_ns=0, tier="bench")
+    rows = sum(correlator.feed(batch).num_rows for batch in batches)
+    return rows + correlator.finish().num_rows
+
+
+def one_by_one(batches: Iterable[EventBatch]) -> int:
+    return sum(1 for _row in plain_rows(batches))
+
+
+def with_duckdb(batches: Iterable[EventBatch]) -> int:
+    import duckdb
+    import pyarrow as pa
+
+    columns = ("ts_ns", "tid", "kind", "ret")
+    events = pa.concat_tables(
+        pa.table({name: batch.events[name].copy() for name in columns}) for batch in batches
+    )
+    connection = duckdb.connect(config={"threads": 1})
+    connection.register("events", events)
+    return len(connection.execute(_QUERY).fetchall())
+
+
+WAYS: dict[str, Callable[[Iterable[EventBatch]], int]] = {
+    "umtrace": with_arrays,
+    "state machine": one_by_one,
+    "DuckDB": with_duckdb,
+}
+
+
+def _measure(way: str, tier: str, events: int, answer: Any) -> None:
+    made = 0.0  # generating is not counted
+
+    def batches() -> Iterable[EventBatch]:
+        nonlocal made
+        began = time.process_time()
+        for batch in stream(tier, events):
+            made += time.process_time() - began
+            yield batch
+            began = time.process_time()
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.process_time()
+    rows = WAYS[way](batches())
+    seconds = time.process_time() - began - made
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer.put({
+        "way": way, "tier": tier, "events": events, "rows": rows, "cpu_s": seconds,
+        "events_per_cpu_s": events / seconds, "peak_mib": peak / 1024,
+        "grown_mib": (peak - before) / 1024,
+    })  # fmt: skip
+
+
+def measure(way: str, tier: str, events: int) -> dict[str, Any]:
+    """Run one way in a process of its own; CPU seconds, so that a busy host matters little."""
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    process = context.Process(target=_measure, args=(way, tier, events, answer))
+    process.start()
+    result: dict[str, Any] = answer.get(timeout=600)
+    process.join()
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, nargs="+", default=[1_000_000])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS))
+    given = parser.parse_args()
+    for tier in ("tracepoint", "fentry"):
+        for events in given.events:
+            for way in given.ways:
+                print(json.dumps(measure(way, tier, events)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

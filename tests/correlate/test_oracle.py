@@ -1,0 +1,70 @@
+"""The array code against the plain state machine of the benches: the same rows, however split."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.state_machine import rows as plain_rows
+from bench.streams import stream
+from tests.builders import EBUSY, Stream
+from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.correlate.waits import Wait
+from umtrace.records.events import EventBatch
+
+SAME = (
+    "pid", "tid", "comm", "cgroup_id", "mntns", "flags", "mode", "errno", "path", "latency_ns",
+    "syscall_ns", "lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns", "other_ns",
+)  # fmt: skip
+
+
+def by_arrays(batches):
+    correlator = UmountCorrelator(clock_offset_ns=0, tier="test")
+    rows = [row for batch in batches for row in correlator.feed(batch).to_pylist()]
+    return [*rows, *correlator.finish().to_pylist()]
+
+
+def in_order(rows):
+    return sorted(([row.get(name) for name in SAME] for row in rows), key=repr)
+
+
+@pytest.mark.parametrize("tier", ["tracepoint", "fentry"])
+@pytest.mark.parametrize("batch", [3000, 100_000])
+def test_the_streams_of_the_benches(tier, batch):
+    batches = list(stream(tier, 20_000, batch=batch, tasks=7))
+    rows = by_arrays(batches)
+    assert all(row["complete"] for row in rows)
+    assert len(rows) == sum((b.events["kind"] == 1).sum() for b in batches)
+    assert in_order(rows) == in_order(plain_rows(batches))
+
+
+WAITS = [Wait.OTHER, Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.NAMESPACE_LOCK, Wait.LOOKUP]
+UMOUNT = st.tuples(
+    st.integers(1, 4),  # task
+    st.lists(st.tuples(st.sampled_from(WAITS), st.integers(1, 90)), max_size=4),
+    st.sampled_from([0, 2]),
+    st.sampled_from([0, -EBUSY]),
+    st.sampled_from([b"/a", b"/" + b"x" * 500, b""]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(UMOUNT, max_size=12), st.lists(st.integers(0, 120), max_size=4))
+def test_random_streams(umounts, cuts):
+    made, clock = Stream(), dict.fromkeys(range(1, 5), 0)
+    for task, slept, flags, ret, path in umounts:
+        t0 = clock[task] = clock[task] + 5000
+        waits = [(wait, t0 + 100 * i, t0 + 100 * i + ns) for i, (wait, ns) in enumerate(slept, 1)]
+        made.umount(100 + task, t0, waits=waits, flags=flags, ret=ret, path=path)
+    whole = made.batch()
+    order = np.argsort(whole.events["ts_ns"], kind="stable")
+    events = whole.events[order]
+    edges = [0, *sorted(min(cut, len(events)) for cut in cuts), len(events)]
+    batches = [
+        EventBatch(events[a:b], whole.names[: None if a == 0 else 0]) for a, b in pairwise(edges)
+    ]
+    assert in_order(by_arrays(batches)) == in_order(plain_rows(batches))
