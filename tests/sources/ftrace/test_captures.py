@@ -9,7 +9,7 @@ import pytest
 from tests.sources.ftrace.builders import FIXTURES, capture, translator
 from umtrace.correlate.umounts import UmountCorrelator
 
-CAPTURES = sorted(FIXTURES.glob("*.zip"))
+CAPTURES = sorted(FIXTURES.glob("ftrace-*.zip"))
 
 
 @pytest.fixture(params=CAPTURES, ids=lambda path: path.stem)

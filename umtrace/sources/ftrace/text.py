@@ -47,8 +47,10 @@ _CALL = re.compile(r"(?P<us>[\d.]+) us\s*\|\s*(?P<name>[\w.]+)\(\);")
 _OPEN = re.compile(r"\|\s*(?P<name>[\w.]+)\(\)\s*\{")
 _CLOSE = re.compile(r"\|\s*\}")
 _ENTRY = re.compile(r"^(?:function:\s+)?(?P<name>[\w.]+) <-")
-_ENTER = re.compile(r"^sys_(?:enter_)?umount[:(]\s*name: (?P<name>\S.*?), flags: (?P<flags>\w+)")
-_EXIT = re.compile(r"^sys_(?:exit_umount:|umount ->)\s*(?P<ret>-?\w+)")
+_ENTER = re.compile(
+    r"(?:^|/\* )sys_(?:enter_)?umount[:(]\s*name: (?P<name>\S.*?), flags: (?P<flags>\w+)"
+)
+_EXIT = re.compile(r"(?:^|/\* )sys_(?:exit_umount:|umount ->)\s*(?P<ret>-?\w+)")
 _MISSED = re.compile(r"\[?LOST (?P<n>\d+) EVENTS\]?", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?P<path>.*)"')
 
