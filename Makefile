@@ -80,6 +80,10 @@ lab-check: lab-deps ## The whole table of kernels; writes docs/kernels.md
 	$(BIN)/python -m lab run-all --jobs 2 --timeout 1200 --out lab-results -- scripts/kernel-check
 	$(BIN)/python scripts/kernels_table.py lab-results > docs/kernels.md
 
+.PHONY: bench
+bench: setup ## What umtrace costs here; writes docs/overhead.md (root for the recorder and the ring)
+	$(BIN)/python -m bench
+
 .PHONY: format
 format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
