@@ -104,11 +104,15 @@ def _detailed(summary: Summary) -> list[tuple[GroupSummary, str]]:
 
 def _phases(group: GroupSummary, label: str) -> Iterator[RenderableType]:
     title = f"Phases of {label}, {plural(group.count, 'umount')}"
-    if any(group.metric(name).histogram.count for name in PHASES):
-        yield Text(title)
-        yield phases_table(group)
-    else:
+    seen = [name for name in PHASES if group.metric(name).histogram.count]
+    if not seen:
         yield Text(f"{title}: none seen by this tier")
+        return
+    yield Text(title)
+    yield phases_table(group, seen)
+    unseen = [phase_name(name) for name in PHASES if name not in seen]
+    if unseen:
+        yield Text(f"not seen: {', '.join(unseen)} (unknown, not zero)")
 
 
 def _bars(group: GroupSummary, metric: str, label: str, width: int) -> Iterator[RenderableType]:

@@ -65,7 +65,7 @@ def _group_cells(group: GroupSummary) -> list[str]:
     ]
 
 
-def phases_table(group: GroupSummary) -> Table:
+def phases_table(group: GroupSummary, phases: Sequence[str] = PHASES) -> Table:
     """Return one line per phase in the order of time; `-` where the tier cannot see it.
 
     ``seen in`` counts the umounts in which the phase took any time; where the phase is
@@ -77,7 +77,7 @@ def phases_table(group: GroupSummary) -> Table:
     for name in ("p50", "p99", "max", "share"):
         table.add_column(name, justify="right", no_wrap=True, min_width=_TIME_WIDTH)
     table.add_column("", no_wrap=True)
-    for name in PHASES:
+    for name in phases:
         metric = group.metric(name)
         p50, _, p99, most = _times(metric.occurred)
         share_bar = bar(metric.share or 0.0, _BAR_WIDTH)
