@@ -21,6 +21,15 @@ struct um_armed {
 BPF_ARRAY(armed_until, u64, 1); /* the latest of all slots, 0: nothing is armed */
 BPF_ARRAY(armed, struct um_armed, UM_ARMED_SLOTS);
 
+/* An argument of an fentry program is a typed pointer, which the verifier lets nobody shift. */
+static __always_inline u64 um_plain(u64 pointer)
+{
+	u64 word = 0;
+
+	bpf_probe_read_kernel(&word, sizeof(word), &pointer);
+	return word;
+}
+
 /* Two mounts of one slot: the later one takes it, and what is known of the other stays unknown. */
 static __always_inline struct um_armed *um_slot_of(u64 mnt)
 {
@@ -32,7 +41,7 @@ static __always_inline struct um_armed *um_slot_of(u64 mnt)
 static __always_inline void um_arm(u64 mnt)
 {
 	u64 until_ns = bpf_ktime_get_ns() + UM_ARMED_NS, *latest;
-	struct um_armed *slot = um_slot_of(mnt);
+	struct um_armed *slot = um_slot_of(um_plain(mnt));
 	u32 zero = 0;
 
 	latest = armed_until.lookup(&zero);
@@ -53,6 +62,7 @@ static __always_inline struct um_armed *um_armed(u64 mnt)
 
 	if (!latest || !*latest)
 		return 0;
+	mnt = um_plain(mnt);
 	slot = um_slot_of(mnt);
 	if (slot && slot->mnt != mnt && slot->mnt)
 		slot = 0;

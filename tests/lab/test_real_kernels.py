@@ -19,6 +19,7 @@ pytestmark = pytest.mark.lab
 
 KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "5.10,6.1-rt,7").split(",")
 TIERS = {"fentry", "kprobe", "ftrace", "tracepoint"}
+ONE_WALKER = {"open-close-loop", "o-path-loop", "slow-retry"}
 #: what is exact everywhere; `rcu_kind` follows from the kernel
 RT = {kernel for kernel in KERNELS if kernel.endswith("-rt")}
 
@@ -75,13 +76,28 @@ def test_the_kind_of_grace_period_is_named(results, kernel, tier):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("tier", ["fentry", "kprobe"])
+def test_no_function_probe_is_refused(results, kernel, tier):
+    doctor = json.loads((results / kernel / "doctor.json").read_text())
+    (plan,) = [each["plan"] for each in doctor["tiers"] if each["tier"] == tier]
+    assert [line for line in plan if line["reason"] != "ok"] == []
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_no_held_mount_is_called_spurious(results, kernel):
     script = load_script("ebusy-matrix")
     run = json.loads((results / kernel / "ebusy.json").read_text())
     assert script.wrongly_spurious(run["truths"], run["windows"]) == []
     calls = [pair for truth in run["truths"] for pair in script.called(truth, run)]
-    transient = [said for truth, said in calls if truth == "transient-ref"]
-    assert transient.count("transient-ref") >= 0.95 * len(transient)
+    assert {said for truth, said in calls if truth == "transient-ref"} <= {
+        "transient-ref",
+        "unknown",
+    }
+    # With one walker; four of them on two emulated CPUs keep a mount busy for longer than
+    # the threshold, and are named, but not called transient.
+    alone = [truth for truth in run["truths"] if truth["scenario"] in ONE_WALKER]
+    said = [s for truth in alone for t, s in script.called(truth, run) if t == "transient-ref"]
+    assert said.count("transient-ref") >= 0.95 * len(said)
     for after in ("lazy-tail", "shared-sb", "downstream"):
         assert (after, after) in calls
 
