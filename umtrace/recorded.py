@@ -40,6 +40,8 @@ CLUE_TIERS = frozenset({"fentry", "kprobe", "ftrace", "synthetic"})
 # Clues are kept for the last 4096 mounts: rows and events must keep step. And in a small
 # batch few rows are of a mount that another row of it says is busy.
 _ROWS_AT_ONCE = 512
+#: few, since what is kept of one task's clues until its rows come is bounded
+_ROWS_WITH_CLUES = 128
 
 
 def replay(path: Path, *, row_filter: RowFilter | None = None) -> Iterator[Tick]:
@@ -208,18 +210,21 @@ def _stage(
 
 def _rows_with_events(recording: Recording) -> Iterator[tuple[pa.RecordBatch, Array]]:
     """Yield rows, each with the events up to its end; none where the tier has no clues in them."""
-    no_events = np.empty(0, EVENT_DTYPE)
-    batches = recording.event_batches() if recording.meta.tier in CLUE_TIERS else iter(())
+    has_clues = recording.meta.tier in CLUE_TIERS
+    batches = recording.event_batches() if has_clues else iter(())
+    at_once = _ROWS_WITH_CLUES if has_clues else _ROWS_AT_ONCE
+    ahead = np.empty(0, EVENT_DTYPE)
     for whole in recording.batches("umounts"):
-        for rows in (whole.slice(at, _ROWS_AT_ONCE) for at in range(0, len(whole), _ROWS_AT_ONCE)):
+        for rows in (whole.slice(at, at_once) for at in range(0, len(whole), at_once)):
             until = latest_end(rows) - recording.meta.clock.offset_ns
-            events = [no_events]
-            while not (events[-1].size and int(events[-1]["ts_ns"].max()) > until):
+            while not (ahead.size and int(ahead["ts_ns"].max()) > until):
                 batch = next(batches, None)
                 if batch is None:
                     break
-                events.append(batch.events)
-            yield rows, np.concatenate(events)
+                ahead = np.concatenate([ahead, batch.events])
+            later = ahead["ts_ns"].astype(np.int64) > until
+            yield rows, ahead[~later]
+            ahead = ahead[later]
 
 
 def _scans(recording: Recording) -> Iterator[HolderScan]:

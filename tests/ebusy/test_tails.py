@@ -66,6 +66,18 @@ def test_a_superblock_whose_copies_all_go_with_one_umount_is_not_shared():
     assert windows_of([umount(0)], clues=Clues(superblocks=tuple(counts))) == []
 
 
+def test_deaths_that_come_with_the_rows_end_each_window_at_its_own():
+    # All in one batch, one task, one device number that is used again and again.
+    rows = [umount(n) for n in range(4)]
+    at = [T0_NS + n * MS + 1000 for n in range(4)]
+    counts = [
+        Superblock(ts, 100, "0:9", active) for ts, active in zip(at, (2, 1, 2, 1), strict=True)
+    ]
+    found = windows_of(rows, clues=Clues(superblocks=tuple(counts)))
+    assert [w.klass for w in found] == ["shared-sb", "shared-sb"]
+    assert [w.end_ns for w in found] == [at[1], at[3]]
+
+
 def test_the_thief_is_named_by_task():
     row = late(0)
     put = Walk(T0_NS + 5 * MS, 55, "stat", 0xAB, "put")

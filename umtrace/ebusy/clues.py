@@ -37,14 +37,9 @@ class ClueStore:
             _keep(self._final_puts, put.ts_ns, put)
 
     def add_superblock(self, superblock: Superblock) -> None:
-        """Keep what an umount leaves alive, until something else is said of it."""
-        if superblock.active > 1:
+        """Keep what an umount leaves alive; a death counts only after that."""
+        if superblock.active > 1 or superblock.tid in self._superblocks:
             _keep(self._superblocks, superblock.tid, superblock)
-        else:
-            left = self._superblocks.pop(superblock.tid, ())
-            for other in left:
-                if other.dev != superblock.dev:
-                    _keep(self._superblocks, superblock.tid, other)
 
     @property
     def waiting_tasks(self) -> Collection[int]:
@@ -78,12 +73,13 @@ class ClueStore:
         return [*puts, *walks]
 
     def superblock_of(self, attempt: Attempt) -> Superblock | None:
-        """Return and forget what was counted last inside an umount."""
+        """Return and forget what an umount left alive; None if it died within it."""
         begin, end = attempt.t_start - self._offset, attempt.end_ns - self._offset
         counted = self._superblocks.pop(attempt.tid, deque())
         for later in (s for s in counted if s.ts_ns > end):
-            _keep(self._superblocks, attempt.tid, later)
-        return next((s for s in reversed(counted) if begin <= s.ts_ns <= end), None)
+            self.add_superblock(later)
+        last = {s.dev: s for s in counted if begin <= s.ts_ns <= end}
+        return next((s for s in reversed(last.values()) if s.active > 1), None)
 
 
 def _keep(store: dict[int, deque[_Clue]], key: int, clue: _Clue) -> None:

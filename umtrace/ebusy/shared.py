@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from umtrace.ebusy.attempts import Attempt
@@ -10,6 +11,7 @@ from umtrace.records.holders import Holder
 from umtrace.records.windows import EbusyWindow
 
 _MOST = 4096
+_MOST_DEATHS = 256
 
 
 @dataclass(slots=True)
@@ -29,12 +31,14 @@ class SharedSuperblocks:
     def __init__(self, offset_ns: int) -> None:
         self._offset = offset_ns
         self._alive: dict[str, _Alive] = {}
-        self._dead: dict[str, Superblock] = {}  # rows come later than what happened in them
+        # Rows come later than what happened in them, and a device number is soon used again.
+        self._dead: dict[str, deque[Superblock]] = {}
 
     def left_alive(self, attempt: Attempt, superblock: Superblock) -> list[EbusyWindow]:
         """Note an umount; return a window when it is over, or too many are open."""
-        death = self._dead.get(superblock.dev)
-        if death is not None and death.ts_ns > superblock.ts_ns:
+        deaths = self._dead.get(superblock.dev, ())
+        death = next((d for d in deaths if d.ts_ns > superblock.ts_ns), None)
+        if death is not None:
             over = self._alive.pop(superblock.dev, None) or _Alive(attempt, superblock)
             return [_window(over, death.ts_ns + self._offset)]
         known = self._alive.get(superblock.dev)
@@ -49,7 +53,7 @@ class SharedSuperblocks:
 
     def died(self, superblock: Superblock) -> list[EbusyWindow]:
         """Return the window of a superblock whose last reference goes."""
-        self._dead[superblock.dev] = superblock
+        self._dead.setdefault(superblock.dev, deque(maxlen=_MOST_DEATHS)).append(superblock)
         if len(self._dead) > _MOST:
             del self._dead[next(iter(self._dead))]
         known = self._alive.pop(superblock.dev, None)
