@@ -64,7 +64,8 @@ def test_random_streams(umounts, cuts):
     order = np.argsort(whole.events["ts_ns"], kind="stable")
     events = whole.events[order]
     edges = [0, *sorted(min(cut, len(events)) for cut in cuts), len(events)]
+    names = [whole.names, *[whole.names[:0]] * (len(edges) - 2)]  # all of them, once
     batches = [
-        EventBatch(events[a:b], whole.names[: None if a == 0 else 0]) for a, b in pairwise(edges)
+        EventBatch(events[a:b], some) for (a, b), some in zip(pairwise(edges), names, strict=True)
     ]
     assert in_order(by_arrays(batches)) == in_order(plain_rows(batches))

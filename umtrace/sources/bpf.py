@@ -32,6 +32,7 @@ from umtrace.sources.kprobe_events import KprobeEvents
 from umtrace.sources.loaded import Loaded
 from umtrace.sources.program_info import recursion_misses
 from umtrace.sources.ringbuf import RingReader
+from umtrace.sources.trial import try_fentry, try_kprobe
 from umtrace.sources.walkers import WalkerProbes
 
 EVENT_RING_BYTES = 16 << 20
@@ -102,6 +103,7 @@ class BpfSource:
         try:
             with closing(Compiler()) as compiler:
                 self._learn_kernel()
+                self._try_functions()
                 compiled = compiler.compile(self._constants, functions=self.tier in FUNCTION_TIERS)
             self._loaded = Loaded(compiled)
             tracefs = self._cleanup.enter_context(Tracefs())
@@ -143,6 +145,14 @@ class BpfSource:
             raise NoTierError(self._chosen.impossible)
         if self.tier in FUNCTION_TIERS:
             self._constants |= self._function_tier_constants()
+
+    def _try_functions(self) -> None:
+        """Fail before the compiler's second rather than after it where a tier is refused."""
+        first = next((p for p in self._chosen.probes if p.meaning.required), None)
+        if first and self.tier == "fentry" and self._btf_ids.get(first.function):
+            try_fentry(first.symbol, self._btf_ids[first.function])
+        elif first and self.tier == "kprobe":
+            try_kprobe(first.symbol)
 
     def _function_tier_constants(self) -> dict[str, int | str]:
         constants: dict[str, int | str] = {"UM_FUNCTIONS": 1}

@@ -50,12 +50,12 @@ class Loaded:
         self._uncounted: set[str] = set()
         self._cpus = possible_cpus()
         try:
-            with _memory_unlimited():
+            with memory_unlimited():
                 for name, (_fd, info) in compiled.maps.items():
                     self._maps[name] = create_map(name, info)
         except OSError as error:
             self.close()
-            raise _refused("maps", error) from error
+            raise refused("maps", error) from error
 
     @property
     def programs(self) -> tuple[int, ...]:
@@ -121,7 +121,7 @@ class Loaded:
         try:
             self._links[function] = attach()
         except OSError as error:
-            raise _refused(what, error) from error
+            raise refused(what, error) from error
 
     def _load(
         self,
@@ -133,12 +133,12 @@ class Loaded:
         if function not in self._programs:
             code = self._with_own_maps(self._compiled.programs[function])
             try:
-                with _memory_unlimited():
+                with memory_unlimited():
                     self._programs[function] = load_program(
                         function, code, kind, attach_type=side, attach_btf_id=btf_id
                     )
             except OSError as error:
-                raise _refused(function, error) from error
+                raise refused(function, error) from error
         return self._programs[function]
 
     def _with_own_maps(self, code: bytes) -> bytes:
@@ -156,7 +156,7 @@ class Loaded:
 
 
 @contextmanager
-def _memory_unlimited() -> Iterator[None]:
+def memory_unlimited() -> Iterator[None]:
     """Lift the limit that kernels before 5.11 charge BPF memory to, 3ac1f01b43b6."""
     before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -169,7 +169,8 @@ def _memory_unlimited() -> Iterator[None]:
             resource.setrlimit(resource.RLIMIT_MEMLOCK, before)
 
 
-def _refused(what: str, error: OSError) -> UmtraceError:
+def refused(what: str, error: OSError) -> UmtraceError:
+    """Return the error of a tier for what the kernel said of a program."""
     log = error.log if isinstance(error, RefusedError) else ""
     if os.environ.get(SHOW):
         sys.stderr.write(log)
