@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 import time
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -171,3 +174,21 @@ def test_a_storm_of_events():
     assert (right, windows) == (24_750, 24_750)
     assert umounts == 49_750
     assert grown_kib < 20_000
+
+
+def test_the_recorders_path_does_not_import_pandas(tmp_path):
+    rows = batch_of([busy(0), umount(1)])
+    with pa.OSFile(str(tmp_path / "rows"), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as stream:
+        stream.write_batch(rows)
+    code = (
+        "import sys, pyarrow as pa\n"
+        "from umtrace.ebusy.detector import EbusyDetector\n"
+        "from umtrace.stats.filters import RowFilter\n"
+        "rows = pa.ipc.open_stream(pa.OSFile(sys.argv[1])).read_next_batch()\n"
+        "given = RowFilter(min_latency_ns=1, comm=('*',)).apply(rows)\n"
+        "detector = EbusyDetector()\n"
+        "found = detector.feed(given) + detector.feed(rows) + detector.finish()\n"
+        "assert found\n"
+        "sys.exit('pandas' in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "rows")], check=True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from umtrace.records.arrow import fixed, number, text
+from umtrace.records.arrow import fixed, integers, mask, number, text
 
 MNT_FORCE = 1
 MNT_DETACH = 2
@@ -26,7 +26,6 @@ _BUSY = number(EBUSY, pa.int32())
 _NO_TIME = number(0, pa.int64())
 _PUT_LATE = text(["pending", "other", "kworker"])
 
-_FALSE = fixed(np.zeros(1, np.bool_), pa.bool_())[0]
 
 _normal = lru_cache(4096)(posixpath.normpath)
 Key = tuple[object, ...]
@@ -141,12 +140,12 @@ def interesting(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Collecti
     ``open_keys`` are the mounts with a window under way. Nearly all rows are none of it,
     and an `Attempt` costs microseconds.
     """
-    busy = _true(pc.equal(rows.column("errno"), _BUSY))
-    late = _true(pc.greater(rows.column("tail_ns"), _NO_TIME))
-    put = _true(pc.is_in(rows.column("final_put"), _PUT_LATE))
+    busy = mask(pc.equal(rows.column("errno"), _BUSY))
+    late = mask(pc.greater(rows.column("tail_ns"), _NO_TIME))
+    put = mask(pc.is_in(rows.column("final_put"), _PUT_LATE))
     found: Mask = busy | late | put
     if tids:
-        found |= np.isin(_numbers(rows.column("tid")), list(tids))
+        found |= np.isin(integers(rows.column("tid")), list(tids))
     if open_keys or busy.any():
         keys = {*open_keys, *(attempt.key for attempt, _ in attempts(rows, busy))}
         found |= _maybe_of(rows, keys)
@@ -160,18 +159,13 @@ def _maybe_of(rows: pa.RecordBatch, keys: Collection[Key]) -> Mask:
         known[kind].add(values[1] if kind == "path" else values[0])
     paths = rows.column("path").dictionary_encode()
     same = [_normal(path) in known["path"] for path in paths.dictionary.to_pylist()]
-    codes = paths.indices.fill_null(number(len(same), pa.int32())).to_numpy()
+    codes = integers(paths.indices, len(same))
     found: Mask = np.array([*same, False], np.bool_)[codes]
     if known["mount"]:
-        found |= np.isin(_numbers(rows.column("mount_id")), np.array([*known["mount"]], np.int64))
+        found |= np.isin(integers(rows.column("mount_id")), np.array([*known["mount"]], np.int64))
     if known["task"]:
-        found |= np.isin(_numbers(rows.column("tid")), np.array([*known["task"]], np.int64))
+        found |= np.isin(integers(rows.column("tid")), np.array([*known["task"]], np.int64))
     return found
-
-
-def _true(mask: pa.Array) -> Mask:
-    result: Mask = mask.fill_null(_FALSE).to_numpy(zero_copy_only=False)
-    return result
 
 
 def any_busy(rows: pa.RecordBatch) -> bool:
@@ -188,20 +182,12 @@ def latest_end(rows: pa.RecordBatch) -> int:
     """Return when the latest of the rows was over, its tail included, ns."""
     ends = _begins(rows).copy()
     for name in ("latency_ns", "tail_ns"):
-        ends += _numbers(rows.column(name))
+        ends += integers(rows.column(name))
     return int(ends.max(initial=0))
 
 
 def _begins(rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
-    return _numbers(rows.column("t_start").cast(pa.int64()))
-
-
-def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
-    """Return integers as int64, 0 for null."""
-    column = column.cast(pa.int64(), safe=False).fill_null(_NO_TIME)
-    if not len(column):
-        return np.empty(0, np.int64)
-    return np.frombuffer(column.buffers()[1], np.int64, len(column), column.offset * 8)
+    return integers(rows.column("t_start").cast(pa.int64()))
 
 
 def _plain(rows: pa.RecordBatch, name: str) -> list[Any]:

@@ -1,6 +1,6 @@
-"""numpy arrays to Arrow columns from their buffers.
+"""numpy arrays to Arrow columns, and back, by their buffers.
 
-``pyarrow.array`` and ``RecordBatch.from_pylist`` import pandas when it is installed:
+``pyarrow.array``, ``to_numpy`` and ``RecordBatch.from_pylist`` import pandas when it is installed:
 some 0.2 s and 60 MB that a recorder has no use for. What is built here does not.
 """
 
@@ -78,6 +78,20 @@ def choice(codes: npt.NDArray[np.integer], names: Sequence[str | None]) -> pa.Ar
     """
     index = fixed(codes, pa.int32(), codes < 0)
     return pa.DictionaryArray.from_arrays(index, text(names)).dictionary_decode()
+
+
+def integers(column: pa.Array, null: int = 0) -> npt.NDArray[np.int64]:
+    """Return a column of integers or times, shape (n,), with ``null`` for null."""
+    column = column.cast(pa.int64(), safe=False).fill_null(number(null, pa.int64()))
+    if not len(column):
+        return np.empty(0, np.int64)
+    return np.frombuffer(column.buffers()[1], np.int64, len(column), column.offset * 8)
+
+
+def mask(column: pa.Array) -> Bools:
+    """Return a column of booleans, shape (n,); null is false."""
+    found: Bools = integers(column.cast(pa.int8())) != 0
+    return found
 
 
 def _validity(null: Bools | None) -> pa.Buffer | None:

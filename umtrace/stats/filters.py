@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.records.arrow import fixed, integers
 from umtrace.records.errors import UsageError
 from umtrace.stats.groups import encode
 
@@ -67,13 +68,13 @@ class RowFilter:
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows that pass, in order; has at least the columns `columns`."""
         for name in self._given:
-            batch = batch.filter(pa.array(self._matches(name, batch.column(_COLUMNS[name]))))
+            passes = self._matches(name, batch.column(_COLUMNS[name]))
+            batch = batch.filter(fixed(passes, pa.bool_()))
         return batch
 
     def _matches(self, name: str, column: pa.Array) -> npt.NDArray[np.bool_]:
         if name == "min_latency_ns":
-            latency: npt.NDArray[np.int64] = column.fill_null(-1).to_numpy(zero_copy_only=False)
-            return latency >= max(self.min_latency_ns or 0, 0)
+            return integers(column, -1) >= max(self.min_latency_ns or 0, 0)
         wanted = getattr(self, name)
         matcher = _glob if name in {"comm", "container", "fstype"} else _member
         # Only distinct values are looked at one by one.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from umtrace.records.arrow import integers
 from umtrace.records.errors import UsageError
 from umtrace.stats.buckets import Int64
 
@@ -78,5 +79,4 @@ def encode(column: pa.Array) -> tuple[Int64, list[Any]]:
     if isinstance(column, pa.DictionaryArray):
         column = column.dictionary_decode()
     encoded = column.dictionary_encode(null_encoding="encode")
-    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, encoded.dictionary.to_pylist()
+    return integers(encoded.indices), encoded.dictionary.to_pylist()
