@@ -77,3 +77,9 @@ def test_help_imports_no_command():
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_closed_stdout():
+    command = f"{sys.executable} -m umtrace exercise --help >&-"
+    done = subprocess.run(command, shell=True, check=False, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

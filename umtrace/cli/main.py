@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,7 +34,15 @@ def umtrace() -> None:
 
 def main() -> None:
     """Run the command line and exit with the code design gives to each failure."""
+    _open_closed_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Give nothing to write to where who started us closed it: `umtrace … >&-`."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as we run
 
 
 def run(args: list[str]) -> int:
