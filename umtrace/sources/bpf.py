@@ -110,6 +110,7 @@ class BpfSource:
             self._attach_waits(self._loaded, tracefs)
             self._attach_functions(self._loaded, tracefs)
             self._attach_operation(self._loaded, tracefs)
+            self._symbols = Symbols([], [])  # 120,000 names that nobody needs any more
         except BaseException:
             self.close()
             raise
