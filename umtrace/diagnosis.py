@@ -13,7 +13,7 @@ from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import UmtraceError
 from umtrace.sources import kprobe_events
 from umtrace.sources.ftrace.instance import remove_orphans
-from umtrace.sources.select import LIVE_TIERS, open_source
+from umtrace.sources.select import LIVE_TIERS, declined, open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ def _try(tier: str) -> TierResult:
     except UmtraceError as error:
         return TierResult(tier, False, str(error))
     try:
-        return TierResult(tier, True, "attaches", tuple(source.plan()))
+        instead = "" if source.tier == tier else f" as {source.tier}: {declined(source, tier)}"
+        return TierResult(tier, True, f"attaches{instead}", tuple(source.plan()))
     finally:
         source.close()
 
@@ -88,11 +89,12 @@ def working_tiers() -> list[str]:
     failures: list[UmtraceError] = []
     for tier in LIVE_TIERS:
         try:
-            open_source(tier).close()
+            source = open_source(tier)
         except UmtraceError as error:  # noqa: PERF203 - a handful of tiers
             failures.append(error)
         else:
-            tiers.append(tier)
+            source.close()
+            tiers += [tier] * (source.tier == tier)
     if not tiers:
         raise failures[0]
     return tiers

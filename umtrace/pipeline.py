@@ -115,12 +115,14 @@ def live(
     probes: str = "full",
     row_filter: RowFilter | None = None,
     stop: Callable[[], bool],
+    on_source: Callable[[Source], None] = lambda _source: None,
     on_ready: Callable[[], None] = lambda: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
 ) -> Iterator[Tick]:
     """Trace without recording: attach, call ``on_ready``, yield ticks, detach."""
     with ExitStack() as stack:
         source = stack.enter_context(closing(open_source(tier, probes)))
+        on_source(source)
         containers = stack.enter_context(closing(Containers()))
         ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
         on_ready()
@@ -151,6 +153,7 @@ def record(
     command: Sequence[str] = (),
     force: bool = False,
     stop: Callable[[], bool],
+    on_source: Callable[[Source], None] = lambda _source: None,
     on_ready: Callable[[], None] = lambda: None,
     on_tick: Callable[[Totals], None] = lambda _totals: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
@@ -166,6 +169,7 @@ def record(
         source = open_source(tier, probes)
         detach = stack.enter_context(ExitStack())
         detach.callback(source.close)
+        on_source(source)
         meta = Meta.of_this_host(
             tier=source.tier,
             clock=source.clock,

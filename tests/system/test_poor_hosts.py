@@ -73,8 +73,20 @@ def test_without_kernel_addresses_waits_have_no_name(tmp_path):
 def test_without_bcc(setup, word, tmp_path):
     (tmp_path / "bcc.py").write_text(setup)
     first = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
-    done = run(first, "record", "-o", tmp_path / "r")
+    done = run(first, "record", "--tier", "tracepoint", "-o", tmp_path / "r")
     assert done.returncode == 4
     assert word in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.kernel
+def test_without_bcc_tracefs_alone_will_do(tmp_path):
+    (tmp_path / "bcc.py").write_text(WITHOUT_BCC)
+    first = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    done = run(first, "record", "-d", "0", "-o", tmp_path / "r")
+    assert done.returncode == 0, done.stderr
+    tier = json.loads((tmp_path / "r" / "meta.json").read_text())["tier"]
+    assert tier in ("ftrace", "ftrace-static")
+    if tier == "ftrace-static":  # the last resort says why it is taken
+        assert "python3-bpfcc" in done.stderr.splitlines()[0]

@@ -49,15 +49,17 @@ def command(
     Progress and summary go to stderr; COMMAND keeps stdin, stdout and its exit status.
     """
     from umtrace import pipeline
+    from umtrace.sources.select import declined
 
     path = output or Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
     progress = Progress(quiet=quiet)
+    opened: list[tuple[str, str]] = []  # the tier it became, and why not the one asked for
     with StopSignals() as signals, Child(command, signals) as child:
         deadline = _Deadline(duration)
 
         def start() -> None:
             _tell(ready_fd)
-            progress.start(path, tier)
+            progress.start(path, *opened[0])
             deadline.start()
             child.start()
 
@@ -69,6 +71,7 @@ def command(
             command=command,
             force=force,
             stop=lambda: deadline.passed or (child.done if command else signals.received > 0),
+            on_source=lambda source: opened.append((source.tier, declined(source, tier))),
             on_ready=start,
             on_tick=progress.tick,
             spurious_within_ns=spurious_within_ns,

@@ -52,6 +52,12 @@ def command(
     it is over; with --json these have a key "event" with "ebusy-open" or "ebusy".
     """
     from umtrace import pipeline, recorded
+    from umtrace.sources.base import Source
+    from umtrace.sources.select import declined
+
+    def say(source: Source) -> None:
+        if why := declined(source, tier):
+            click.echo(f"umtrace: tier {source.tier} instead: {why}", err=True)
 
     end = time.monotonic() + duration if duration is not None else float("inf")
     with StopSignals() as signals:
@@ -64,6 +70,7 @@ def command(
                 row_filter=row_filter,
                 spurious_within_ns=spurious_within_ns,
                 stop=lambda: bool(signals.received or time.monotonic() >= end or stdout_is_gone()),
+                on_source=say,
                 on_ready=lambda: click.echo("umtrace: tracing; Ctrl-C ends it", err=True),
             )
         _print(ticks, as_json=as_json)

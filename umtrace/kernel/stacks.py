@@ -40,7 +40,7 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "UM_FN_CLEANUP": ("cleanup_mnt",),
 }
 
-_BITS: Mapping[str, OnStack] = {
+BITS: Mapping[str, OnStack] = {
     "UM_FN_UNLOCK": OnStack.UNLOCK,
     "UM_FN_RCU": OnStack.RCU,
     "UM_FN_RCU_NORMAL": OnStack.RCU_NORMAL,
@@ -53,8 +53,8 @@ _BITS: Mapping[str, OnStack] = {
     "UM_FN_CLEANUP": OnStack.TASK_WORK,
     "UM_FN_PUT_NS": OnStack.PUT_NS,
 }
-_LOCKS = ("UM_FN_DOWN_WRITE", "UM_FN_RWSEM_SLOW", "UM_FN_RWBASE")
-_LOCK_TAKERS = ("UM_FN_PATH_UMOUNT", "UM_FN_PUT_NS", "UM_FN_DROP_COLLECTED")
+LOCKS = ("UM_FN_DOWN_WRITE", "UM_FN_RWSEM_SLOW", "UM_FN_RWBASE")
+LOCK_TAKERS = ("UM_FN_PATH_UMOUNT", "UM_FN_PUT_NS", "UM_FN_DROP_COLLECTED")
 _CONSTANT_OF = {symbol: name for name, symbols in FUNCTIONS.items() for symbol in symbols}
 
 
@@ -76,9 +76,9 @@ def on_stack(frames: Sequence[str]) -> OnStack:
     in_lock = False
     for frame in frames:
         name = _CONSTANT_OF.get(frame, "")
-        if name in _BITS:
-            found |= _BITS[name]
-        if in_lock and name in _LOCK_TAKERS:
+        if name in BITS:
+            found |= BITS[name]
+        if in_lock and name in LOCK_TAKERS:
             found |= OnStack.LOCK_TAKER
-        in_lock = name in _LOCKS
+        in_lock = name in LOCKS
     return found

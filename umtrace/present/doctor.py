@@ -25,7 +25,7 @@ def _lines(findings: Mapping[str, Any]) -> Iterator[str]:
     for tier in findings["tiers"]:
         yield ""
         yield f"Tier {tier['tier']}: {'works' if tier['works'] else 'does not work'}"
-        if not tier["works"]:
+        if tier["reason"] != "attaches":
             yield from _wrapped(tier["reason"])
         yield from _plan(tier["plan"])
 

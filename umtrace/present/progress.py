@@ -35,8 +35,10 @@ class Progress:
         self._live = not quiet and sys.stderr.isatty()
         self._shown = 0.0
 
-    def start(self, path: Path, tier: str) -> None:
-        """Say that the probes are attached."""
+    def start(self, path: Path, tier: str, declined: str = "") -> None:
+        """Say that the probes are attached, and why it is not the tier that was asked for."""
+        if declined:
+            self._line(f"umtrace: tier {tier} instead: {declined}")
         self._line(f"umtrace: recording into {path} (tier {tier}); Ctrl-C ends it")
 
     def tick(self, totals: RunTotals) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from umtrace.records.errors import NoTierError, UmtraceError, UsageError
 from umtrace.sources.base import Source
@@ -20,19 +20,29 @@ def _ftrace(_tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
     return FtraceSource(probes=probes, declined=declined)
 
 
+def _ftrace_static(_tier: str, _probes: str, declined: list[dict[str, str]]) -> Source:
+    from umtrace.sources.ftrace.static_source import StaticSource  # noqa: PLC0415 - when used
+
+    return StaticSource(declined=declined)
+
+
 #: tier -> maker; the order is the order of preference of ``auto``
 LIVE_TIERS: dict[str, Callable[[str, str, list[dict[str, str]]], Source]] = {
     "fentry": _bpf,
     "kprobe": _bpf,
     "ftrace": _ftrace,
     "tracepoint": _bpf,
+    "ftrace-static": _ftrace_static,
 }
+#: where a tier that was asked for by name cannot be had, the one that stands in
+STAND_INS = {"ftrace": "ftrace-static"}
 
 
 def open_source(tier: str, probes: str = "full") -> Source:
     """Return an attached source of that tier; ``auto`` takes the first that attaches.
 
-    The tiers that ``auto`` tried in vain come first in the source's plan, with reasons.
+    Where dynamic events are refused ``ftrace-static`` stands in for ``ftrace``. The tiers
+    that were tried in vain come first in the source's plan, with reasons.
 
     Raises
     ------
@@ -42,16 +52,18 @@ def open_source(tier: str, probes: str = "full") -> Source:
         As the tier's ``open`` says; for ``auto`` the last tier's reason.
     """
     if tier == "auto":
-        return _first_that_opens(probes)
+        return _first_that_opens(LIVE_TIERS, probes)
     if tier not in LIVE_TIERS:
         raise UsageError(f"no tier '{tier}'; there is auto, {', '.join(LIVE_TIERS)}")
+    if tier in STAND_INS:
+        return _first_that_opens((tier, STAND_INS[tier]), probes)
     return _opened(tier, probes, [])
 
 
-def _first_that_opens(probes: str) -> Source:
+def _first_that_opens(tiers: Iterable[str], probes: str) -> Source:
     declined: list[dict[str, str]] = []
     failure: UmtraceError = NoTierError("no live tier")
-    for name in LIVE_TIERS:
+    for name in tiers:
         try:
             return _opened(name, probes, declined)
         except UmtraceError as error:  # noqa: PERF203 - a handful of tiers
@@ -65,3 +77,14 @@ def _opened(tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
     source = LIVE_TIERS[tier](tier, probes, declined)
     source.open()
     return source
+
+
+def declined(source: Source, tier: str) -> str:
+    """Return why a source is not of the tier that was asked for; empty if it is.
+
+    Of ``auto`` the last resort needs a reason: that of the tier before it.
+    """
+    if source.tier == tier or (tier == "auto" and source.tier not in STAND_INS.values()):
+        return ""
+    lines = [line for line in source.plan() if line["reason"].startswith("not used: ")]
+    return lines[-1]["reason"].removeprefix("not used: ") if lines else ""

@@ -4,44 +4,81 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection, Mapping
 
 from umtrace.sources.ftrace.instance import Instance
-from umtrace.sources.ftrace.records import Decoder, Record
+from umtrace.sources.ftrace.records import LOST, Decoder, Record
 
+LOST_GATED = "lost-gated"  #: as LOST, in the gated buffer
 _STAYS_NS = 10_000_000  # a writer may be this long between the time of a record and its end
 _MOST_PAGES = 4096  # of a CPU at once
 _BUSY_PAGES = 64
+_BUSY_GATED_PAGES = 512  # of the 2 MiB and more that it has; a syscall is soon 32 bytes
 
 
 class Drain:
-    """Owns the descriptors of ``trace_pipe_raw``; ``close`` lets go of them."""
+    """Owns the descriptors of ``trace_pipe_raw``; ``close`` lets go of them.
 
-    def __init__(self, instance: Instance, decoder: Decoder, page_bytes: int) -> None:
+    Parameters
+    ----------
+    instance : Instance
+    decoder : Decoder
+    page_bytes : int
+    gated : tuple of Instance and Decoder, optional
+        A second instance, of which only the records of some tasks are wanted.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        decoder: Decoder,
+        page_bytes: int,
+        gated: tuple[Instance, Decoder] | None = None,
+    ) -> None:
         self._decoder = decoder
+        self._gated = gated[1] if gated else None
         self._page = page_bytes
         self._fds = {cpu: instance.open_raw(cpu) for cpu in instance.cpus}
+        self._gated_fds = {cpu: gated[0].open_raw(cpu) for cpu in gated[0].cpus} if gated else {}
         self._younger: list[Record] = []
         self.busy = False  #: a buffer fills fast: read again at once
 
-    def read(self, *, everything: bool) -> list[Record]:
-        """Return the records up to a moment ago, in the order of time; or all of them."""
+    def read(self, *, everything: bool, following: Collection[int] = ()) -> list[Record]:
+        """Return the records up to a moment ago, in the order of time; or all of them.
+
+        Parameters
+        ----------
+        everything : bool
+        following : collection of int
+            Tasks whose records of the gated instance are wanted, beside those that the
+            records of the first are of.
+        """
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) - _STAYS_NS
-        pages: list[bytes] = []
-        cpus: list[int] = []
-        most = 0
-        for cpu, fd in self._fds.items():
-            mine = self._pages(fd)
-            pages += mine
-            cpus += [cpu] * len(mine)
-            most = max(most, len(mine))
-        self.busy = most > _BUSY_PAGES
-        records = self._younger + self._decoder.decode(pages, cpus)
+        # The gated first: what it says of a task comes after what made the task interesting.
+        gated = self._all_pages(self._gated_fds)
+        pages = self._all_pages(self._fds)
+        fill = [len(mine) / _BUSY_PAGES for mine in pages.values()]
+        fill += [len(mine) / _BUSY_GATED_PAGES for mine in gated.values()]
+        self.busy = max(fill, default=0) > 1
+        records = self._younger + self._decoder.decode(*_flat(pages))
+        if self._gated:
+            tasks = {record.tid for record in records}.union(following)
+            wanted = {"next_pid": tasks, "common_pid": tasks}
+            records += map(_as_gated, self._gated.decode(*_flat(gated), wanted))
         records.sort(key=_by_time)
         until = len(records)
         while not everything and until and records[until - 1].ts_ns > before:
             until -= 1
         self._younger = records[until:]
         return records[:until]
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are records that the next ``read`` gives."""
+        return bool(self._younger)
+
+    def _all_pages(self, fds: Mapping[int, int]) -> dict[int, list[bytes]]:
+        return {cpu: self._pages(fd) for cpu, fd in fds.items()}
 
     def _pages(self, fd: int) -> list[bytes]:
         pages = []
@@ -57,9 +94,21 @@ class Drain:
 
     def close(self) -> None:
         """Close the descriptors."""
-        for fd in self._fds.values():
-            os.close(fd)
-        self._fds.clear()
+        for fds in (self._fds, self._gated_fds):
+            for fd in fds.values():
+                os.close(fd)
+            fds.clear()
+
+
+def _flat(pages: Mapping[int, list[bytes]]) -> tuple[list[bytes], list[int]]:
+    """Return the pages of all CPUs in a row, and the CPU of each."""
+    cpus = [cpu for cpu, mine in pages.items() for _ in mine]
+    return [page for mine in pages.values() for page in mine], cpus
+
+
+def _as_gated(record: Record) -> Record:
+    """Tell a gap in the gated buffer from one in the first."""
+    return record._replace(name=LOST_GATED) if record.name == LOST else record
 
 
 def _by_time(record: Record) -> int:

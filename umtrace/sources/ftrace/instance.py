@@ -26,18 +26,24 @@ class Instance:
     ----------
     buffer_kb : int or None
         Size of the buffer of each CPU; by default the whole is at most 64 MiB.
+    gated : bool
+        This is the second instance of a tracer, for what is let in only now and then.
+    of : int
+        How many instances share the 64 MiB.
     """
 
-    def __init__(self, tracefs: Tracefs, buffer_kb: int | None = None) -> None:
+    def __init__(
+        self, tracefs: Tracefs, buffer_kb: int | None = None, *, gated: bool = False, of: int = 1
+    ) -> None:
         self._tracefs = tracefs
         self.group = group_name()
-        self.path = f"instances/{instance_name()}"
+        self.path = f"instances/{instance_name(gated=gated)}"
         self._made: list[str] = []
         self._open = False
         remove_orphans(tracefs)
-        self._make(buffer_kb)
+        self._make(buffer_kb, TOTAL_BUFFER_KB // of)
 
-    def _make(self, buffer_kb: int | None) -> None:
+    def _make(self, buffer_kb: int | None, total_kb: int) -> None:
         try:
             os.mkdir(self.path, dir_fd=self._tracefs.fd)
         except PermissionError:
@@ -46,7 +52,7 @@ class Instance:
             raise NoTierError(f"no trace instance: {error.strerror}") from None
         self._open = True
         self.cpus = sorted(int(n[3:]) for n in self._tracefs.names(f"{self.path}/per_cpu"))
-        share = TOTAL_BUFFER_KB // max(1, len(self.cpus))
+        share = total_kb // max(1, len(self.cpus))
         self.buffer_kb = buffer_kb or min(MOST_BUFFER_KB, max(LEAST_BUFFER_KB, share))
         self.write("tracing_on", "0")
         self.write("trace_clock", "mono")
@@ -105,6 +111,27 @@ class Instance:
         """Switch on a tracepoint ``category:name``; False where the kernel has none."""
         try:
             self.write(f"events/{event.replace(':', '/')}/enable", "1")
+        except UmtraceError:
+            return False
+        return True
+
+    def has(self, event: str) -> bool:
+        """Whether the kernel has a tracepoint ``category:name``."""
+        category, name = event.split(":")
+        try:
+            return name in self._tracefs.names(f"{self.path}/events/{category}")
+        except OSError:
+            return False
+
+    def keep(self, event: str, condition: str) -> None:
+        """Have the kernel drop what does not meet a condition."""
+        with suppress(UmtraceError):
+            self.write(f"events/{event.replace(':', '/')}/filter", condition)
+
+    def trigger(self, event: str, action: str) -> bool:
+        """Have the kernel do something at an event; False where it will not."""
+        try:
+            self.write(f"events/{event.replace(':', '/')}/trigger", action)
         except UmtraceError:
             return False
         return True

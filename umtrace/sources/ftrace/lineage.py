@@ -15,6 +15,7 @@ from pathlib import Path
 from umtrace.sources.ftrace.records import Record
 
 EVENTS = ("task:task_newtask", "sched:sched_process_exit", "cgroup:cgroup_attach_task")
+NAMING = "task:task_rename"  #: traced too where no other event says the name of a task
 _CLONE_THREAD = 0x10000
 _CLONE_INTO_CGROUP = 0x200000000
 _PROC = Path("/proc")
@@ -27,11 +28,17 @@ class Lineage:
         self._births = births
         self._leader: dict[int, int] = {}  # of tasks that are not their process's first
         self._cgroup: dict[int, int] = {}
+        self._comm: dict[int, bytes] = {}
 
-    def look(self) -> None:
-        """Look up the tasks there are; call it once births are traced."""
+    def look(self, *, names: bool = False) -> None:
+        """Look up the tasks there are; call it once births, and names if wanted, are traced."""
         ids = _CgroupIds()
         for tid, leader, cgroup in _tasks(ids):
+            if names:
+                with suppress(OSError):
+                    self._comm[tid] = (
+                        (_PROC / f"{leader}/task/{tid}/comm").read_bytes().rstrip(b"\n")
+                    )
             if tid != leader:
                 self._leader[tid] = leader
             if cgroup:
@@ -45,14 +52,21 @@ class Lineage:
         """Return the cgroup v2 id of a task, 0 if it is not known."""
         return self._cgroup.get(tid, 0)
 
+    def comm(self, tid: int) -> bytes:
+        """Return the name of a task; empty if it is not known."""
+        return self._comm.get(tid, b"")
+
     def see(self, record: Record) -> None:
-        """Take in a birth, a death or a move."""
+        """Take in a birth, a death, a move, or another name."""
         tid = record.fields["pid"]
         if record.name == "task_newtask":
             self._born(tid, record.tid, record.fields["clone_flags"])
+            self._comm[tid] = _name(record.fields.get("comm", b""))
+        elif record.name == "task_rename":
+            self._comm[tid] = _name(record.fields["newcomm"])
         elif record.name == "sched_process_exit":
-            self._leader.pop(tid, None)
-            self._cgroup.pop(tid, None)
+            for known in (self._leader, self._cgroup, self._comm):
+                known.pop(tid, None)
         elif record.fields["dst_root"] == 0:
             moved = [tid, *(t for t, leader in self._leader.items() if leader == tid)]
             self._cgroup.update(dict.fromkeys(moved, record.fields["dst_id"]))
@@ -64,6 +78,10 @@ class Lineage:
         self._cgroup.pop(tid, None)
         if parent in self._cgroup and not flags & _CLONE_INTO_CGROUP:
             self._cgroup[tid] = self._cgroup[parent]
+
+
+def _name(comm: bytes) -> bytes:
+    return comm.partition(b"\0")[0]
 
 
 class _CgroupIds:

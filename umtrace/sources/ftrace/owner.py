@@ -10,12 +10,12 @@ import os
 import re
 from pathlib import Path
 
-_MARK = re.compile(r"^umtrace(?:-|_ft_)(\d+)[-_](\d+)$")
+_MARK = re.compile(r"^umtrace(?:-|_ft_)(\d+)[-_](\d+)(?:-gated)?$")
 
 
-def instance_name() -> str:
-    """Return the name of this process's trace instance."""
-    return f"umtrace-{os.getpid()}-{_started(os.getpid())}"
+def instance_name(*, gated: bool = False) -> str:
+    """Return the name of this process's trace instance; it may have a second, a gated one."""
+    return f"umtrace-{os.getpid()}-{_started(os.getpid())}{'-gated' if gated else ''}"
 
 
 def group_name() -> str:

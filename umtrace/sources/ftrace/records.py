@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from umtrace.kernel.frames import FrameTable
 from umtrace.sources.ftrace.formats import Format
 from umtrace.sources.ftrace.pages import Walked, walk
 
 LOST = "lost"  #: name of the record that stands for those a page says are missing
+STACK = "kernel_stack"  #: what the stacktrace trigger writes
+_DEEPEST = 48  # frames looked at; umount's own waits are no deeper than 25
 _FAULT = b"(fault)"  # what the kernel stores for text that it could not read
 
 
@@ -25,29 +28,108 @@ class Record(NamedTuple):
 
 
 class Decoder:
-    """Turns pages into records of the formats it was given; others are left out."""
+    """Turns pages into records of the formats it was given; others are left out.
 
-    def __init__(self, formats: Iterable[Format], page_bytes: int) -> None:
+    Parameters
+    ----------
+    formats : iterable of Format
+    page_bytes : int
+    frames : FrameTable or None
+        What stacks are looked through for; a stack with none of it is left out.
+    """
+
+    def __init__(
+        self, formats: Iterable[Format], page_bytes: int, frames: FrameTable | None = None
+    ) -> None:
         self._formats = {one.id: one for one in formats}
         self._size = page_bytes
+        self._frames = frames
+        self._last_ns: dict[int, int] = {}  # by CPU: when its last record was
 
-    def decode(self, pages: Sequence[bytes], cpus: Sequence[int]) -> list[Record]:
-        """Return the records of pages, each of the CPU in ``cpus``; in no special order."""
+    def decode(
+        self,
+        pages: Sequence[bytes],
+        cpus: Sequence[int],
+        tasks: Mapping[str, Collection[int]] | None = None,
+    ) -> list[Record]:
+        """Return the records of pages, each of the CPU in ``cpus``; in no special order.
+
+        Parameters
+        ----------
+        pages : sequence of bytes
+            Those of one CPU in the order in which they were read.
+        cpus : sequence of int
+        tasks : mapping, optional
+            Field with a task's number to the tasks that are wanted; the first of them that a
+            kind of record has counts, and one that has none is wanted whole.
+        """
         if not pages:
             return []
         walked = walk(pages, self._size)
         cpu_of_page = np.asarray(cpus)
-        records = [
-            Record(int(walked.begin_ns[page]), 0, int(cpu_of_page[page]), LOST, {})
-            for page in np.flatnonzero(walked.missed)
-        ]
+        records = list(self._gaps(walked, cpu_of_page))
         ids = walked.data.view("<u2")[walked.at // 2]
         for number in np.unique(ids).tolist():
-            if number in self._formats:
-                which = np.flatnonzero(ids == number)
-                cpu = cpu_of_page[walked.page[which]].tolist()
-                records += _records(self._formats[number], walked, which, cpu)
+            form = self._formats.get(number)
+            if form is None:
+                continue
+            which = np.flatnonzero(ids == number)
+            if tasks is not None:
+                which = _wanted(form, walked, which, tasks)
+            cpu = cpu_of_page[walked.page[which]].tolist()
+            if form.name == STACK and self._frames:
+                records += _stacks(form, walked, which, cpu, self._frames)
+            else:
+                records += _records(form, walked, which, cpu)
         return records
+
+    def _gaps(self, walked: Walked, cpu_of_page: np.ndarray[Any, Any]) -> Iterable[Record]:
+        """Yield a record where each gap begins; ``until`` is where it ends."""
+        last = np.searchsorted(walked.page, np.arange(len(cpu_of_page)), side="right") - 1
+        first = np.searchsorted(walked.page, np.arange(len(cpu_of_page)))
+        for page, cpu in enumerate(cpu_of_page.tolist()):
+            until = int(walked.begin_ns[page])
+            if walked.missed[page]:
+                begin = self._last_ns.get(cpu, 0) + 1
+                yield Record(min(begin, until), 0, cpu, LOST, {"until": until})
+            if last[page] >= first[page]:
+                self._last_ns[cpu] = int(walked.ts_ns[last[page]])
+
+
+def _wanted(
+    form: Format,
+    walked: Walked,
+    which: np.ndarray[Any, Any],
+    tasks: Mapping[str, Collection[int]],
+) -> np.ndarray[Any, Any]:
+    """Return those of ``which`` that are about a wanted task, without making Python objects."""
+    name = next((name for name in tasks if name in (form.dtype.names or ())), None)
+    if name is None:
+        return which
+    offset = form.dtype.fields[name][1] if form.dtype.fields else 0
+    numbers = walked.data.view("<u4")[(walked.at[which] + offset) // 4]
+    wanted: np.ndarray[Any, Any] = which[np.isin(numbers, list(tasks[name]))]
+    return wanted
+
+
+def _stacks(
+    form: Format, walked: Walked, which: np.ndarray[Any, Any], cpus: list[int], frames: FrameTable
+) -> Iterable[Record]:
+    """Yield the stacks that hold anything known, each with the bits of what it holds."""
+    if not form.dtype.fields:
+        return
+    at, words = walked.at[which], walked.data.view("<u4")
+    depth = np.minimum(words[(at + form.dtype.fields["size"][1]) // 4], _DEEPEST).astype(np.int64)
+    # The addresses are at a multiple of 4 bytes only: the buffer's records are.
+    place = (at[:, None] + form.dtype.fields["caller"][1]) // 4 + 2 * np.arange(_DEEPEST)
+    place = np.minimum(place, len(words) - 2)
+    low, high = words[place].astype(np.uint64), words[place + 1].astype(np.uint64)
+    address = np.where(np.arange(_DEEPEST) < depth[:, None], high << np.uint64(32) | low, 0)
+    found = frames.on_stack(address.astype(np.uint64))
+    tids = words[(at + form.dtype.fields["common_pid"][1]) // 4]
+    for index in np.flatnonzero(found).tolist():
+        bits = {"on_stack": int(found[index])}
+        yield Record(int(walked.ts_ns[which[index]]), int(tids[index]), cpus[index], STACK, bits)
 
 
 def _records(

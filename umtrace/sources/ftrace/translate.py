@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import numpy as np
-
 from umtrace.records.events import (
-    EVENT_DTYPE,
     FOREIGN,
     IS_TARGET,
-    NAME_DTYPE,
     WALKERS_WATCHED,
     EventBatch,
     Kind,
@@ -23,9 +19,10 @@ from umtrace.records.events import (
     OnStack,
     Origin,
 )
+from umtrace.sources.ftrace.batches import Batches
 from umtrace.sources.ftrace.lineage import Lineage
-from umtrace.sources.ftrace.names import Name, parts
-from umtrace.sources.ftrace.operation import UNKNOWN, EventTuple, Operation, Phase
+from umtrace.sources.ftrace.names import parts
+from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
 from umtrace.sources.ftrace.records import LOST, Record
 
 _TOP = UNKNOWN - 4096  # above are error pointers
@@ -67,9 +64,9 @@ class Translator:
         self._watching = watching
         self._ops: dict[int, Operation] = {}
         self._foreign: dict[int, list[tuple[int, bytes]]] = {}  # cleanups under way
-        self._events: list[EventTuple] = []
-        self._names: list[Name] = []
+        self._out = Batches()
         self._lost_lately = False
+        self._losing_until = 0
         self._handlers: dict[str, Callable[[Record], None]] = {
             name[1:]: getattr(self, name) for name in dir(self) if name.startswith("_um_")
         }
@@ -80,19 +77,10 @@ class Translator:
             if record.name in _BIRTHS:
                 self._life(record)
             elif record.name == LOST:
-                self.lose()
+                self.lose(record.fields.get("until", record.ts_ns))
             else:
                 self._handlers[record.name](record)
-        return self._batch()
-
-    def _batch(self) -> EventBatch:
-        events = np.array(self._events, EVENT_DTYPE)
-        names = np.zeros(len(self._names), NAME_DTYPE)
-        if self._names:
-            names[:] = self._names
-        self._events.clear()
-        self._names.clear()
-        return EventBatch(events, names)
+        return self._out.take()
 
     def finish(self) -> EventBatch:
         """Let out what is held; nothing more will come."""
@@ -100,11 +88,15 @@ class Translator:
             if op.last is not None and not self._counts:
                 self._end(op, op.last, a=0)
             op.settle()
-        return self._batch()
+        return self._out.take()
 
-    def lose(self) -> None:
-        """Mark every operation under way: an event of any of them may be missing."""
+    def lose(self, until_ns: int) -> None:
+        """Mark every operation under way, and those that begin before ``until_ns``.
+
+        The gap is of one CPU, but a task may have been there for any part of it.
+        """
         self._lost_lately = True
+        self._losing_until = max(self._losing_until, until_ns)
         for op in self._ops.values():
             op.skip()
 
@@ -121,7 +113,9 @@ class Translator:
 
     def _open(self, r: Record, phase: Phase) -> Operation:
         self._leave(r)
-        op = Operation(r.tid, self._lineage.tgid(r.tid), phase, r.ts_ns & 0xFFFFFFFF, self._events)
+        op = Operation(
+            r.tid, self._lineage.tgid(r.tid), phase, r.ts_ns & 0xFFFFFFFF, self._out.events
+        )
         self._ops[r.tid] = op
         return op
 
@@ -149,7 +143,7 @@ class Translator:
 
     def _um_enter(self, r: Record) -> None:
         op = self._open(r, Phase.INSIDE)
-        self._names += parts(r.ts_ns, r.tid, NameKind.PATH, r.fields["path"])
+        self._out.names += parts(r.ts_ns, r.tid, NameKind.PATH, r.fields["path"])
         self._enter(op, r)
 
     def _enter(self, op: Operation, r: Record) -> None:
@@ -157,6 +151,8 @@ class Translator:
         cgroup = self._lineage.cgroup(r.tid)
         comm = r.fields["comm"][:15]
         op.tell(Kind.ENTER, r.ts_ns, r.cpu, ret=r.fields["flags"], a=cgroup, comm=comm, mnt=0)
+        if r.ts_ns < self._losing_until:
+            op.skip()
 
     def _um_path(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE)
@@ -185,10 +181,7 @@ class Translator:
         if op is not None:
             self._exit(op, r)
             return
-        comm, tgid = b"", self._lineage.tgid(r.tid)
-        ret = int(r.fields["ret"])
-        kind = int(Kind.EXIT)
-        self._events.append((r.ts_ns, 0, r.tid, tgid, kind, r.cpu, ret, 1, 0, 0, comm))
+        self._out.alone(r, self._lineage.tgid(r.tid), int(r.fields["ret"]))
 
     def _exit(self, op: Operation, r: Record) -> None:
         # Only now: the mount's namespace is the task's own once a check has passed.
@@ -261,6 +254,8 @@ class Translator:
         op.mnt, op.origin, op.mntns = r.fields["mnt"], int(origin), _inum(r)
         cgroup, comm = self._lineage.cgroup(r.tid), r.fields["comm"][:15]
         op.tell(Kind.TEARDOWN, r.ts_ns, r.cpu, ret=op.origin, a=cgroup, b=op.mntns, comm=comm)
+        if r.ts_ns < self._losing_until:
+            op.skip()
         self._describe(op, r)
         return op
 
@@ -268,7 +263,7 @@ class Translator:
         if "id" not in r.fields or not op.mnt:
             return
         f = r.fields
-        self._names += parts(r.ts_ns, r.tid, NameKind.SOURCE, f["source"])
+        self._out.names += parts(r.ts_ns, r.tid, NameKind.SOURCE, f["source"])
         flags = f["mflags"] | (WALKERS_WATCHED if self._watching else 0)
         op.tell(Kind.MOUNT, r.ts_ns, r.cpu, ret=flags, a=f["id"], b=f["dev"], comm=f["fstype"][:15])
 
@@ -381,7 +376,7 @@ class Translator:
     ) -> None:
         """Add an event of a task that is in no operation."""
         tgid, cpu = self._lineage.tgid(r.tid), r.cpu | FOREIGN
-        self._events.append((r.ts_ns, mnt, r.tid, tgid, int(kind), cpu, ret, a, b, 0, comm))
+        self._out.events.append((r.ts_ns, mnt, r.tid, tgid, int(kind), cpu, ret, a, b, 0, comm))
 
     # ---- path walkers ----
 

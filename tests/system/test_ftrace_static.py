@@ -1,0 +1,119 @@
+"""The ftrace tier where dynamic events are refused, on the running kernel."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.system.umtrace_command import start_recording, umtrace
+from umtrace.kernel.tracefs import Tracefs
+from umtrace.sources.ftrace.instance import remove_orphans
+
+pytestmark = pytest.mark.kernel
+
+TIER = "ftrace-static"
+KNOBS = ("trace_clock", "tracing_on", "buffer_size_kb", "set_event", "current_tracer")
+GATED = ("sched/sched_switch", "raw_syscalls/sys_enter", "syscalls/sys_enter_umount",
+         "syscalls/sys_exit_umount")  # fmt: skip
+
+
+def exported(path):
+    lines = umtrace("export", path, "--to", "jsonl").stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def exercise(*workload):
+    return json.loads(umtrace("exercise", "--json", *workload).stdout)
+
+
+def beside(path, tier, *workload):
+    """Record with this tier and the tracepoint tier at once; both rows of the same umounts."""
+    paths = {name: path / f"{name}.umt" for name in (tier, "tracepoint")}
+    running = [start_recording(place, "--tier", name) for name, place in paths.items()]
+    ledger = exercise(*workload)
+    for process in running:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        process.stderr.close()
+    tasks = {umount["tid"] for umount in ledger["umounts"]}
+    found = [[r for r in exported(p) if r["tid"] in tasks and r["origin"] == "umount"]
+             for p in paths.values()]  # fmt: skip
+    return ledger, *(sorted(rows, key=lambda row: (row["tid"], row["t_start"])) for rows in found)
+
+
+def test_the_same_umounts_and_waits_as_the_tracepoint_tier(tmp_path):
+    work = ("--sync", 40, "--lazy", 20, "--busy", 5)
+    ledger, mine, theirs = beside(tmp_path, TIER, *work)
+    assert len(mine) == len(ledger["umounts"]) == 65
+    for column in ("mode", "flags", "errno", "pid", "comm", "cgroup_id", "origin", "complete"):
+        assert [r[column] for r in mine] == [r[column] for r in theirs], column
+    both = [(a, b) for a, b in zip(mine, theirs, strict=True) if a["rcu_ns"] and b["rcu_ns"]]
+    assert len(both) > 40  # a grace period that is over at once has no wait to see
+    assert [a["rcu_kind"] for a, _ in both] == [b["rcu_kind"] for _, b in both]
+    assert {row["path"] for row in mine} == {None} or [r["path"] for r in mine] == [
+        r["path"] for r in theirs
+    ]
+
+
+def test_many_tasks_at_once(tmp_path):
+    process = start_recording(tmp_path / "r.umt", "--tier", TIER)
+    ledger = exercise("--tasks", 16, "--duration", 2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(120) == 0
+    process.stderr.close()
+    key = lambda row: (row["tid"], row["mode"], row["errno"])  # noqa: E731
+    done = Counter(map(key, ledger["umounts"]))
+    tasks = {tid for tid, _mode, _errno in done}
+    seen = [row for row in exported(tmp_path / "r.umt") if row["tid"] in tasks]
+    meta = json.loads((tmp_path / "r.umt" / "meta.json").read_text())
+    whole = Counter(key(r) for r in seen if r["complete"] and r["origin"] == "umount")
+    assert whole - done == Counter()
+    if not meta["losses"]["ring_events"]:
+        assert whole == done
+
+
+def test_it_stands_in_for_ftrace_and_says_why(tmp_path):
+    done = umtrace("record", "--tier", "ftrace", "-d", 0, "-o", tmp_path / "r.umt")
+    assert done.returncode == 0
+    meta = json.loads((tmp_path / "r.umt" / "meta.json").read_text())
+    if meta["tier"] == "ftrace":
+        pytest.skip("this kernel allows dynamic events: nothing stands in")
+    assert meta["tier"] == TIER
+    (why,) = [line["reason"] for line in meta["plan"] if line["meaning"] == "tier ftrace"]
+    assert f"tier {TIER} instead: {why.removeprefix('not used: ')}" in done.stderr
+    findings = json.loads(umtrace("doctor", "--json").stdout)
+    (tier,) = [tier for tier in findings["tiers"] if tier["tier"] == "ftrace"]
+    assert tier["works"]
+    assert tier["reason"].startswith(f"attaches as {TIER}: ")
+
+
+def test_a_killed_run_leaves_nothing_for_long(tmp_path):
+    before = knobs()
+    process = start_recording(tmp_path / "r.umt", "--tier", TIER)
+    process.kill()
+    process.communicate()
+    with closing(Tracefs()) as tracefs:
+        removed = remove_orphans(tracefs)
+    assert len(removed) == 2
+    assert knobs() == before
+
+
+def knobs():
+    top = next(p for p in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing") if Path(p).is_dir())
+    names = [
+        *KNOBS,
+        *(f"events/{e}/{file}" for e in GATED for file in ("enable", "filter", "trigger")),
+    ]
+    return sorted(p.name for p in Path(top, "instances").iterdir()), {
+        name: Path(top, name).read_text() for name in names
+    }
+
+
+def test_the_selftest_is_exact():
+    done = umtrace("selftest", "--tier", TIER)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,123 @@
+"""What the two ftrace sources share: instances, a drain, the losses, and an end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import zip_longest
+
+from umtrace.kernel.tracefs import Tracefs
+from umtrace.records.clock import ClockPair
+from umtrace.records.errors import NotPermittedError
+from umtrace.records.losses import LossReport
+from umtrace.sources.ftrace.drain import Drain
+from umtrace.sources.ftrace.formats import Format, parse_format
+from umtrace.sources.ftrace.instance import Instance
+
+_COUNT_S = 0.25  # how often the kernel's loss counters are read
+
+
+class Running:
+    """Opens and closes; ``_attach`` of the subclass makes the instances and the drain.
+
+    Parameters
+    ----------
+    declined : sequence of mappings
+        Lines of the plan for the tiers that were tried before this one.
+    """
+
+    def __init__(self, declined: Sequence[dict[str, str]]) -> None:
+        self.clock = ClockPair.now()
+        self._plan = list(declined)
+        self._tracefs: Tracefs | None = None
+        self._instances: list[Instance] = []
+        self._drain: Drain | None = None
+        self._lost: list[int] = []
+        self._misses: int | None = None
+        self._counted = 0.0
+
+    def open(self) -> None:
+        """Make the instance and its events, and let them in.
+
+        Raises
+        ------
+        NoTierError
+            This kernel lacks what the tier needs.
+        NotPermittedError
+            The kernel refuses its events, or to this user.
+        """
+        if os.geteuid() != 0:
+            raise NotPermittedError("tracing needs root: run it with sudo")
+        try:
+            self._tracefs = Tracefs()
+            self._attach(self._tracefs)
+        except BaseException:
+            self.close()
+            raise
+        self.clock = ClockPair.now()
+
+    def _attach(self, tracefs: Tracefs) -> None:
+        raise NotImplementedError
+
+    def _instance(self, tracefs: Tracefs, buffer_kb: int | None, *, of: int = 1) -> Instance:
+        """Make the first instance, or a second, gated one."""
+        gated = bool(self._instances)
+        instance = Instance(tracefs, buffer_kb, gated=gated, of=of)
+        self._instances.append(instance)
+        buffer = f"{instance.buffer_kb} KiB for each of {len(instance.cpus)} CPUs"
+        self._note("buffer", instance.path, "trace instance", f"{buffer}, clock mono")
+        return instance
+
+    def _enabled(self, instance: Instance, events: Sequence[str]) -> list[Format]:
+        """Switch tracepoints on and return the formats of those there are."""
+        return [self._format(instance, event) for event in events if instance.enable(event)]
+
+    @staticmethod
+    def _format(instance: Instance, event: str) -> Format:
+        group, name = event.split(":")
+        return parse_format(name, instance.read(f"events/{group}/{name}/format"))
+
+    def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
+        self._plan.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
+
+    def _count(self, *, now: bool) -> None:
+        if not (now or time.monotonic() - self._counted > _COUNT_S):
+            return
+        self._counted = time.monotonic()
+        with suppress(OSError):
+            counts = [instance.lost() for instance in self._instances]
+            self._lost = [sum(cpu) for cpu in zip_longest(*counts, fillvalue=0)]
+        self._misses = self._instances[0].misses() if self._instances else None
+
+    def losses(self) -> LossReport:
+        """Return what the kernel side could not deliver since ``open``."""
+        return LossReport(
+            ring_events=sum(self._lost),
+            ring_events_per_cpu=tuple(self._lost),
+            probe_misses=self._misses,
+        )
+
+    def plan(self) -> list[dict[str, str]]:
+        """Return what is probed, how, and why so."""
+        return list(self._plan)
+
+    def close(self) -> None:
+        """Remove the instances and their events; may be called twice."""
+        if self._drain is not None:
+            self._drain.close()
+            self._drain = None
+        while self._instances:
+            self._instances.pop().close()
+        if self._tracefs is not None:
+            self._tracefs.close()
+            self._tracefs = None
+
+
+def page_bytes(tracefs: Tracefs) -> int:
+    """Return the size of a page of the ring buffer."""
+    text = tracefs.read("events/header_page")
+    data = next(line for line in text.splitlines() if "char data" in line)
+    words = dict(part.strip().split(":") for part in data.split(";") if part.count(":") == 1)
+    return int(words["offset"]) + int(words["size"])

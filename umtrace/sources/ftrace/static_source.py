@@ -1,0 +1,126 @@
+"""The ftrace tier where dynamic events are refused: the kernel's own tracepoints."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from umtrace.kernel.frames import FrameTable
+from umtrace.kernel.symbols import Symbols
+from umtrace.kernel.tracefs import Tracefs
+from umtrace.records.errors import NoTierError
+from umtrace.records.events import EventBatch
+from umtrace.sources.ftrace.drain import Drain
+from umtrace.sources.ftrace.formats import Format
+from umtrace.sources.ftrace.gate import ENTER, EXIT, NEXT, SWITCH, Gate
+from umtrace.sources.ftrace.instance import Instance
+from umtrace.sources.ftrace.lineage import EVENTS as BIRTHS
+from umtrace.sources.ftrace.lineage import NAMING, Lineage
+from umtrace.sources.ftrace.records import STACK, Decoder
+from umtrace.sources.ftrace.running import Running, page_bytes
+from umtrace.sources.ftrace.static import StaticTranslator
+
+#: a kernel worker does no umount(2), and its waits for devices are many
+_STACKS = 'stacktrace if prev_state == 2 && !(prev_comm ~ "kworker*")'
+_DEATHS = "prev_state == 16 || prev_state == 32"
+
+
+class StaticSource(Running):
+    """Two instances: one for umounts, stacks of waits and lives of tasks, one behind a gate.
+
+    Parameters
+    ----------
+    declined : sequence of mappings
+        Lines of the plan for the tiers that were tried before this one.
+    buffer_kb : int or None
+        Buffer of each CPU in each of the instances; None chooses.
+    """
+
+    tier = "ftrace-static"
+
+    def __init__(
+        self, *, declined: Sequence[dict[str, str]] = (), buffer_kb: int | None = None
+    ) -> None:
+        super().__init__(declined)
+        self._buffer_kb = buffer_kb
+        self._translator: StaticTranslator | None = None
+        self._gate: Gate | None = None
+
+    def _attach(self, tracefs: Tracefs) -> None:
+        first, gated = (self._instance(tracefs, self._buffer_kb, of=2) for _ in range(2))
+        size, frames = page_bytes(tracefs), FrameTable(Symbols.load())
+        formats = self._umounts(first)
+        formats += self._sleeps(first, frames)
+        formats += self._enabled(first, (*BIRTHS, NAMING))
+        self._note("process, name, cgroup", ", ".join((*BIRTHS, NAMING)), "tracepoint")
+        # What the recorder itself calls would fill the buffer that it reads.
+        gated.keep(NEXT, f"common_pid != {os.getpid()}")
+        self._gate = self._make_gate(gated)
+        let_in = [self._format(gated, event) for event in (SWITCH, NEXT) if gated.has(event)]
+        self._drain = Drain(
+            first, Decoder(formats, size, frames), size, gated=(gated, Decoder(let_in, size))
+        )
+        lineage = Lineage()
+        self._translator = StaticTranslator(lineage)
+        gated.start()
+        first.start()
+        lineage.look(names=True)
+
+    def _umounts(self, first: Instance) -> list[Format]:
+        if not all(first.has(event) for event in (ENTER, EXIT)):
+            raise NoTierError(f"this kernel has no tracepoint {ENTER}")
+        formats = [self._format(first, event) for event in (ENTER, EXIT)]
+        for event in (EXIT, ENTER):
+            first.write(f"events/{event.replace(':', '/')}/enable", "1")
+        told = any("__name_val" in (form.dtype.names or ()) for form in formats)
+        lost = "ok" if told else "lost: path (the event has a pointer only; the text since 7.0)"
+        self._note("operation", f"{ENTER}, sys_exit_umount", "tracepoint", lost)
+        return formats
+
+    def _sleeps(self, first: Instance, frames: FrameTable) -> list[Format]:
+        """Have the kernel write a stack where a task goes to sleep, and say who dies."""
+        probe, how = f"{SWITCH}, stacktrace trigger", "tracepoint"
+        if not frames.known:
+            why = "lost: waits, ns-exit (kernel addresses hidden: kptr_restrict)"
+            self._note("waits", probe, "-", why)
+            return []
+        if not first.has(SWITCH) or not first.trigger(SWITCH, _STACKS):
+            self._note("waits", probe, "-", "lost: waits, ns-exit (no stacktrace trigger here)")
+            return []
+        first.keep(SWITCH, _DEATHS)
+        first.enable(SWITCH)
+        self._note("waits", probe, how)
+        return [self._format(first, SWITCH), self._format(first, f"ftrace:{STACK}")]
+
+    def _make_gate(self, gated: Instance) -> Gate:
+        gate = Gate(gated)
+        lost = "lost: {} (this kernel cannot switch an event on at an event)"
+        opens = "tracepoint, while somebody is in umount"
+        for ok, meaning, event, what in (
+            (gate.waits, "end of waits", SWITCH, "rcu_ns, lock_ns"),
+            (gate.ends, "return to user mode", NEXT, "latency_ns"),
+        ):
+            self._note(meaning, event, opens if ok else "-", "ok" if ok else lost.format(what))
+        self._note("mount", "-", "-", "lost: what only memory tells: fstype, dev, mntns, n_mounts")
+        return gate
+
+    def read(self, timeout_s: float) -> EventBatch | None:
+        """Wait up to ``timeout_s`` and translate what came; None once closed.
+
+        What is younger than a few ms stays for the next call; with 0 nothing stays.
+        """
+        if self._drain is None or self._translator is None or self._gate is None:
+            return None
+        if timeout_s > 0 and not self._drain.busy:
+            time.sleep(timeout_s)
+        translator = self._translator
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        following = translator.following
+        records = self._drain.read(everything=timeout_s <= 0, following=following)
+        batch = translator.feed(records)
+        seen, translator.opened = translator.opened, False
+        if self._gate.update(seen=seen, busy=translator.busy or self._drain.pending):
+            translator.shut_ns = before, self._gate.closed_ns
+        self._count(now=timeout_s <= 0)
+        return batch
