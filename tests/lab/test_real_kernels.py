@@ -48,7 +48,7 @@ def marked_incomplete(tier):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_count_is_exact_in_every_tier(results, kernel):
     tiers = json.loads((results / kernel / "selftest.json").read_text())
-    assert {tier["tier"] for tier in tiers} == TIERS
+    assert {tier["tier"] for tier in tiers} == TIERS | {"ftrace-static"}
     if kernel.startswith("7"):
         # Tracing programs can be preempted there, and the kernel then skips hits of the same
         # program (fentry) or of any (tracepoint) on that CPU: what is missing must at least be

@@ -45,16 +45,23 @@ class Event:
     lost: str = ""
     hot: bool = False
     pair: str = ""  #: useless without the event of this name
+    symbol: str = ""  #: what carries the function here, maybe with a compiler's suffix
     fields: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         names = tuple(arg.partition("=")[0] for arg in self.args)
         object.__setattr__(self, "fields", names)
 
+    @property
+    def reads_arguments(self) -> bool:
+        """Whether it must not sit on a function whose arguments the compiler changed."""
+        return any("$arg" in arg for arg in self.args)
+
     def definition(self, group: str) -> str:
         """Return the line for ``kprobe_events``."""
         kind = f"r{MAXACTIVE}" if self.on_return else "p"
-        return " ".join((f"{kind}:{group}/{self.name}", self.function, *self.args)) + "\n"
+        where = self.symbol or self.function
+        return " ".join((f"{kind}:{group}/{self.name}", where, *self.args)) + "\n"
 
 
 def events(layout: Mapping[str, int], *, walkers: bool) -> list[Event]:

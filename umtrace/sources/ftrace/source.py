@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.constants import layout_constants
+from umtrace.kernel.meanings import SYSTEM_CALL
+from umtrace.kernel.offer import Offer, offer_of
+from umtrace.kernel.plan import Plan, make_plan
 from umtrace.kernel.stacks import FUNCTIONS
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import UmtraceError
+from umtrace.records.errors import NoTierError, UmtraceError
 from umtrace.records.events import EventBatch, Origin
 from umtrace.sources.ftrace.drain import Drain
-from umtrace.sources.ftrace.events import Event, events
+from umtrace.sources.ftrace.events import events
 from umtrace.sources.ftrace.instance import Instance
 from umtrace.sources.ftrace.lineage import EVENTS as BIRTHS
 from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.sources.ftrace.placing import Placed, place
 from umtrace.sources.ftrace.records import Decoder
 from umtrace.sources.ftrace.running import Running, page_bytes
 from umtrace.sources.ftrace.translate import Translator
@@ -62,16 +67,23 @@ class FtraceSource(Running):
         self._translator: Translator | None = None
 
     def _attach(self, tracefs: Tracefs) -> None:
-        layout = _layout()
+        symbols = Symbols.load()
+        layout, offer = _kernel(symbols)
+        # What is right for a kprobe is right for a kprobe event.
+        plan = make_plan(offer, "kprobe", "full" if self._walkers else "light")
+        if plan.impossible:
+            raise NoTierError(plan.impossible)
         instance = self._instance(tracefs, self._buffer_kb)
-        made = self._make(instance, events(layout, walkers=self._walkers))
+        wanted = events(layout, walkers=self._walkers)
+        made = self._make(instance, place(wanted, plan, symbols))
+        self._unseen(plan, {event.function for event in wanted})
         formats = [self._format(instance, f"{instance.group}:{name}") for name in made]
         formats += self._enabled(instance, BIRTHS)
         self._note("process and cgroup", ", ".join(BIRTHS), "tracepoint")
         lineage = Lineage()
         self._translator = Translator(
             lineage,
-            _origins(Symbols.load()),
+            _origins(symbols),
             shift=layout.get("UM_OFF_MOUNT_MNT", 0),
             watching="um_walk" in made,
         )
@@ -80,24 +92,37 @@ class FtraceSource(Running):
         instance.start()
         lineage.look()
 
-    def _make(self, instance: Instance, wanted: Sequence[Event]) -> list[str]:
+    def _make(self, instance: Instance, placed: Iterable[Placed]) -> list[str]:
         """Make the events that this kernel takes; what is missing goes into the plan."""
         made: list[str] = []
-        for event in wanted:
-            side = f"{event.function}{' return' if event.on_return else ''}"
+        for one in placed:
+            event = one.event
+            side = f"{event.symbol or event.function}{' return' if event.on_return else ''}"
             if event.pair and event.pair not in made:
                 continue
             try:
+                if one.objection:
+                    raise NoTierError(one.objection)
                 instance.add(event)
             except UmtraceError as error:
                 if event.required:
                     raise
                 if not event.name.startswith("um_normal"):  # one of three is enough
-                    self._note(event.meaning, side, "-", f"lost: {event.lost} ({error})")
+                    self._note(event.meaning, side, "-", _loss(event.lost, str(error)))
             else:
                 made.append(event.name)
                 self._note(event.meaning, side, "kprobe event")
         return made
+
+    def _unseen(self, plan: Plan, functions: Collection[str]) -> None:
+        """Note what the plan has and this tier has no event for."""
+        for choice in plan.choices:
+            meaning = choice.meaning
+            if meaning is SYSTEM_CALL or any(c.function in functions for c in meaning.candidates):
+                continue
+            function = meaning.candidates[0].function
+            why = choice.reason if choice.lost else f"lost: {meaning.lost} (no event of this tier)"
+            self._note(meaning.name, function, "-", why)
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and translate what came; None once closed.
@@ -114,12 +139,20 @@ class FtraceSource(Running):
         return self._translator.feed(records)
 
 
-def _layout() -> dict[str, int]:
+def _loss(lost: str, why: str) -> str:
+    """Return what is lost and why; the plan's reasons say both already."""
+    return why if why.startswith("lost: ") else f"lost: {lost} ({why})"
+
+
+def _kernel(symbols: Symbols) -> tuple[dict[str, int], Offer]:
+    """Return the struct offsets of this kernel and what it offers to probe."""
+    release = os.uname().release
     try:
         with Btf() as btf:
-            return layout_constants(btf)
-    except BtfUnavailableError:
-        return layout_constants(None)
+            return layout_constants(btf), offer_of(symbols, btf, release=release)
+    except BtfUnavailableError as error:
+        without = offer_of(symbols, None, btf_missing=str(error), release=release)
+        return layout_constants(None), without
 
 
 def _origins(symbols: Symbols) -> Callable[[int], Origin]:

@@ -1,0 +1,85 @@
+"""On which symbol each event sits: what the probe plan chose, else the first that will do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from umtrace.kernel.meanings import SYSTEM_CALL
+from umtrace.kernel.plan import Plan
+from umtrace.kernel.symbols import Symbols
+from umtrace.sources.ftrace.events import Event
+
+_SUFFIX = re.compile(r"(?:\.(?:isra|constprop)\.\d+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An event on its symbol; without one ``objection`` says why."""
+
+    event: Event
+    objection: str = ""
+
+
+def place(wanted: Sequence[Event], plan: Plan, symbols: Symbols) -> Iterator[Placed]:
+    """Yield the events in their order, each on the symbol that carries its function.
+
+    Parameters
+    ----------
+    wanted : sequence of Event
+    plan : Plan
+        That of the kprobe tier: what it decided for a function holds for all its events.
+    symbols : Symbols
+        For the functions of which the plan knows nothing; unknown addresses leave their
+        names as they are, and only a trial tells.
+    """
+    decided = _decided(plan)
+    variants = _variants({event.function for event in wanted}, symbols)
+    for event in wanted:
+        symbol, objection = decided.get(event.function, ("", ""))
+        if event.function not in decided:
+            symbol, objection = _first(event, variants.get(event.function, ()), symbols)
+        yield Placed(replace(event, symbol=symbol), "" if symbol else objection)
+
+
+def _decided(plan: Plan) -> dict[str, tuple[str, str]]:
+    """Return symbol and reason for every function that the plan weighed."""
+    found: dict[str, tuple[str, str]] = {}
+    for choice in plan.choices:
+        if choice.meaning is SYSTEM_CALL:
+            continue  # there the tracepoints may do, here never
+        for candidate in choice.meaning.candidates:
+            taken = choice.probe is not None and choice.probe.function == candidate.function
+            symbol = choice.probe.symbol if choice.probe and taken else ""
+            found[candidate.function] = symbol, choice.reason
+    return found
+
+
+def _variants(functions: set[str], symbols: Symbols) -> dict[str, list[str]]:
+    """Return the symbols of each function, the plain one first."""
+    found: dict[str, list[str]] = {}
+    for name in _of(functions, symbols.names):
+        base = name if name in functions else name.partition(".")[0]
+        found.setdefault(base, []).append(name)
+    return {base: sorted(set(names)) for base, names in found.items()}
+
+
+def _of(functions: set[str], names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        base, dot, _rest = name.partition(".")
+        if name in functions or (
+            dot and base in functions and _SUFFIX.fullmatch(name[len(base) :])
+        ):
+            yield name
+
+
+def _first(event: Event, variants: Sequence[str], symbols: Symbols) -> tuple[str, str]:
+    if not symbols.known:
+        return event.function, ""
+    for symbol in variants:
+        if symbol == event.function or not event.reads_arguments:
+            return symbol, ""
+    if variants:
+        return "", f"{variants[0]}: the compiler changed its arguments"
+    return "", f"this kernel has no function {event.function}: inlined, or another name"
