@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recording import samples
-from umtrace.recording import TABLES, Meta, Recording, RecordingWriter, TableKind
+from umtrace.recording import TABLES, Meta, Recording, RecordingWriter, TableKind, parquet
 from umtrace.recording.chunk_writer import Limits
 from umtrace.recording.columns import (
     events_to_arrow,
@@ -120,6 +120,24 @@ def test_a_span_of_time_and_columns(tmp_path):
     assert [n for b in found for n in b.column("a").to_pylist()] == [98, 99]
     assert list(recording.batches("events", span=(-5, 0))) == []
     assert recording.umounts(["id"], span=(None, base + 2)).num_rows == 2
+
+
+def test_row_groups_outside_of_a_span_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 10)
+    recording = Recording.open(samples.write(tmp_path / "r"))
+    read = []
+    group = pq.ParquetFile.read_row_group
+
+    def noted(self, number, columns, **options):
+        read.append((number, columns))
+        return group(self, number, columns=columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", noted)
+    base = 1_700_000_000_000_000_000
+    found = recording.umounts(["id"], span=(base + 31, base + 33))
+    assert found["id"].to_pylist() == [31, 32]
+    assert [number for number, columns in read if columns == ["id", "t_start"]] == [3]
+    assert {tuple(columns) for _, columns in read} == {("t_start",), ("id", "t_start")}
 
 
 def test_an_unknown_column_or_table_is_named(tmp_path):

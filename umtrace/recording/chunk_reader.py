@@ -84,7 +84,7 @@ def read_chunk(
             yield from _instead(chunk, query, position, problem, one_line(error))
             return
         start = first_row_of(reader.schema)
-        found = reader.batches(query.needed, query.span, problem)
+        found = reader.batches(query.needed, query.span, problem, query.kind.time)
         yield from _answer(chunk.name, found, query, position if start is None else start, problem)
     elif chunk.stream is not None:
         yield from _read_stream(chunk.name, chunk.stream, query, position, problem)

@@ -130,12 +130,18 @@ class ParquetReader:
         columns: Sequence[str],
         span: Span,
         problem: Callable[[str], None],
+        time: str = "",
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yield (row number within the chunk, batch); nothing when it lies outside of the span."""
+        """Yield (row number within the chunk, batch), whole row groups.
+
+        Those outside of the span are left out: all where the chunk's own span says so, else
+        each that has no row in it, for which its ``time`` column alone is read.
+        """
         present = [name for name in columns if name in self.schema.names]
         offset = 0
         for number in range(self._file.num_row_groups if self._touches(span) else 0):
-            yield from self._group(number, offset, present, problem)
+            if self._may_have(number, time, span):
+                yield from self._group(number, offset, present, problem)
             offset += self._file.metadata.row_group(number).num_rows
 
     def last_time(self, time: str) -> int | None:
@@ -162,12 +168,17 @@ class ParquetReader:
             yield offset, batch
             offset += batch.num_rows
 
+    def _may_have(self, number: int, time: str, span: Span) -> bool:
+        if span == (None, None) or time not in self.schema.names:
+            return True
+        times = TimeSpan(time)
+        for _, batch in self._group(number, 0, [time], lambda _: None):
+            times.add(batch)
+        return times.least is None or _overlap((times.least, times.greatest or 0), span)
+
     def _touches(self, span: Span) -> bool:
         bounds = self._bounds() if span != (None, None) else None
-        if bounds is None:
-            return True
-        start, end = span
-        return (start is None or bounds[1] >= start) and (end is None or bounds[0] < end)
+        return bounds is None or _overlap(bounds, span)
 
     def _bounds(self) -> tuple[int, int] | None:
         text = (self._file.metadata.metadata or {}).get(TIME_SPAN, b"")
@@ -176,3 +187,8 @@ class ParquetReader:
             return int(least), int(greatest)
         except ValueError:
             return None
+
+
+def _overlap(bounds: tuple[int, int], span: Span) -> bool:
+    start, end = span
+    return (start is None or bounds[1] >= start) and (end is None or bounds[0] < end)

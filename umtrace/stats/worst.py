@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from umtrace.records.arrow import fixed
 from umtrace.records.umounts import SCHEMA
 from umtrace.stats.plain import plain_rows
 from umtrace.stats.selection import START, Selection, durations, times
@@ -19,15 +20,18 @@ from umtrace.stats.summarize import LATENCY
 def worst(selection: Selection, n: int = 20) -> list[dict[str, Any]]:
     """Return the n rows of largest known latency, the largest first, times in ns.
 
-    The rows are read twice: all of them in three columns, then the few that are wanted.
+    All rows are read in three columns, then those that began with the few that are wanted.
     """
     found = heapq.nlargest(n, _candidates(selection, n))
     if not found:
         return []
-    starts = [start for _, _, start in found]
-    wanted = pa.array([-number for _, number, _ in found], SCHEMA.field("id").type)
-    near = selection.within((min(starts), max(starts) + 1))
-    rows = [row for batch in near.batches(SCHEMA.names) for row in _these(batch, wanted)]
+    wanted = fixed(np.array([-number for _, number, _ in found]), SCHEMA.field("id").type)
+    rows = [
+        row
+        for start in sorted({start for _, _, start in found})
+        for batch in selection.within((start, start + 1)).batches(SCHEMA.names)
+        for row in _these(batch, wanted)
+    ]
     return sorted(rows, key=lambda row: (-row[LATENCY], row["id"]))
 
 
