@@ -93,7 +93,7 @@ class LoadedRecording:
     @cached_property
     def ebusy_windows(self) -> pd.DataFrame:
         """All EBUSY windows, one row each; empty where the recording has no such table."""
-        return ebusy_frame(self.recording)
+        return ebusy_frame(self.select())
 
     @cached_property
     def events(self) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from umtrace.analysis.figures import figure_of
 from umtrace.analysis.svg import svg_of
 from umtrace.present.heading import heading_of
 from umtrace.present.page import Page, Picture, page_html
-from umtrace.recorded import window_summary
+from umtrace.reported import window_summary
 from umtrace.stats.plain import plain_rows
 from umtrace.stats.selection import Selection
 from umtrace.stats.worst import worst
@@ -39,7 +39,7 @@ def page_of(selection: Selection, by: Sequence[str] = ("mode",)) -> str:
     """Return the page about some rows of a recording."""
     recording = selection.recording
     summary = selection.summary(by)
-    totals, windows = window_summary(recording, selection.row_filter, _WINDOWS)
+    totals, windows = window_summary(selection, _WINDOWS)
     pictures = list(_pictures(selection, by, with_windows=len(totals) > 0))
     longest = worst(selection, _WORST)
     page = Page(

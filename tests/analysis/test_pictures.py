@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.stats.rows import T0_NS, container_host
 from umtrace.analysis.figures import KINDS, figure_of
+from umtrace.records.windows import CLASSES, EbusyWindow
 
 BASELINES = Path(__file__).parent / "baselines"
 _DPI = 40
@@ -43,13 +44,30 @@ def _thumbnail(image):
     return np.asarray(image.reduce(_CELL), np.float64)
 
 
-_FEW = [(kind, 300) for kind in KINDS if kind != "ebusy"]
-_MANY = [("timeline", 4000), ("mounts", 4000)]  # drawn otherwise then
+def _windows(n):
+    rng = np.random.default_rng(n)
+    chosen = np.minimum(rng.exponential(2, n).astype(int), len(CLASSES) - 1)
+    began = T0_NS + np.sort(rng.integers(0, 200_000_000, n))
+    return [
+        EbusyWindow(
+            klass=CLASSES[klass], spurious=None, begin_ns=at, end_ns=at + lasted, path=f"/mnt/{i}"
+        )
+        for i, (klass, at, lasted) in enumerate(
+            zip(
+                chosen.tolist(), began.tolist(), rng.integers(1, 2 * 10**7, n).tolist(), strict=True
+            )
+        )
+    ]
+
+
+_FEW = [(kind, 300) for kind in KINDS if kind != "ebusy"] + [("ebusy", 15)]
+_MANY = [("timeline", 4000), ("mounts", 4000), ("ebusy", 60), ("ebusy", 4000)]  # drawn otherwise
 
 
 @pytest.mark.parametrize(("kind", "n"), _FEW + _MANY)
 def test_looks_as_it_did(kind, n, select):
-    found = _image(figure_of(kind, select(_rows(n)), source="rec.umt"))
+    chosen = select([], windows=_windows(n)) if kind == "ebusy" else select(_rows(n))
+    found = _image(figure_of(kind, chosen, source="rec.umt"))
     path = BASELINES / f"{kind}-{n}.png"
     if os.environ.get("UMTRACE_UPDATE_BASELINES"):
         found.save(path, optimize=True)

@@ -35,7 +35,7 @@ def test_hist_bars_add_up_to_the_umounts(series):
     axes = plot_hist(series, what="latency")
     sums = [int(patch.get_data().values.sum()) for patch in axes.patches]
     assert sums == [h.count for h in series.values()] == [138, 62]
-    assert axes.get_title(loc="left") == "latency (200 umounts)"
+    assert axes.get_title(loc="left") == "Latency (200 umounts)"
     assert axes.get_xscale() == "log"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("duration", "umounts")
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
@@ -87,6 +87,7 @@ def test_nothing_is_a_sentence(kind, select):
     figure.canvas.draw()
     for axes in figure.axes:
         assert axes.texts[0].get_text().startswith("No ")
+        assert not [t for t in axes.get_xticklabels() + axes.get_yticklabels() if t.get_visible()]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "ebusy"])

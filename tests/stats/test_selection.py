@@ -82,3 +82,10 @@ def test_read_ahead_stops_with_its_reader():
     assert next(ahead) == 0
     ahead.close()
     assert not [t for t in threading.enumerate() if t.name == "umtrace-read-ahead"]
+
+
+def test_a_summary_is_made_once_and_answers_for_fewer_metrics(recording):
+    chosen = Selection(recording)
+    whole = chosen.summary(("mode",))
+    assert chosen.summary(("mode",), ("rcu_ns",)) is whole
+    assert chosen.summary(("errno",), ("rcu_ns",)) is not whole

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 
 from umtrace.analysis.frames import rows_to_frame
-
-if TYPE_CHECKING:
-    from umtrace.recording import Recording
+from umtrace.stats.begun import begun_windows
+from umtrace.stats.selection import Selection
 
 TABLE = "ebusy"
 _NS = pa.int64()
@@ -33,17 +31,31 @@ LEAST: pa.Schema = pa.schema(
 
 
 def ebusy_frame(
-    recording: Recording,
-    span: tuple[int | None, int | None] = (None, None),
+    selection: Selection,
     columns: Sequence[str] | None = None,
+    *,
+    many: tuple[int, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
-    """Return the windows that begin in a span of ns of UTC; empty where none are recorded."""
+    """Return the recorded windows that the selected umounts began; empty where there are none.
+
+    Parameters
+    ----------
+    columns : sequence of str, optional
+        Only these, in this order.
+    many : (int, sequence of str), optional
+        From so many windows on, only these columns are kept.
+    """
+    recording = selection.recording
     if TABLE not in recording.meta.tables:
         return rows_to_frame(LEAST.empty_table())
-    schema = recording.schema(TABLE)
-    if not {"class", "begin", "duration_ns", "path"} <= set(schema.names):
-        return rows_to_frame(LEAST.empty_table())
-    if columns is not None:
-        schema = pa.schema([schema.field(name) for name in columns if name in schema.names])
-    batches = recording.batches(TABLE, columns=schema.names, span=span)
-    return rows_to_frame(pa.Table.from_batches(batches, schema))
+    names = list(columns or recording.schema(TABLE).names)
+    most, fewer = many or (0, names)
+    kept: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in begun_windows(selection, names):
+        rows += batch.num_rows
+        kept.append(batch)
+        if many and rows > most:
+            names = list(fewer)
+            kept = [each.select(names) for each in kept]
+    return rows_to_frame(pa.Table.from_batches(kept, recording.schema(TABLE, names)))

@@ -20,13 +20,13 @@ from umtrace.analysis.mounts import RcuByMounts, plot_rcu_by_mounts
 from umtrace.analysis.plots import EDGES, plot_cdf, plot_hist, plot_phases
 from umtrace.analysis.style import figure_with, new_column
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
-from umtrace.analysis.windows import DRAWN, plot_ebusy
+from umtrace.analysis.windows import COUNTED, DRAWN, MOST_BARS, plot_ebusy
 from umtrace.records.errors import UsageError
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.overtime import even_edges, heat, in_flight
 from umtrace.stats.placement import COLUMNS as PLACED_COLUMNS
 from umtrace.stats.selection import START, Selection
-from umtrace.stats.summarize import LATENCY, RCU
+from umtrace.stats.summarize import DEFAULT_METRICS, LATENCY, RCU
 from umtrace.stats.summary import GroupSummary
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -58,12 +58,12 @@ def pinned_style() -> Iterator[None]:
 
 def draw_hist(selection: Selection, by: Sequence[str]) -> Axes:
     """Draw latency above RCU wait, as histograms."""
-    return _distributions(plot_hist, _groups(selection, by))
+    return _distributions(plot_hist, _groups(selection, by, (LATENCY, RCU)))
 
 
 def draw_cdf(selection: Selection, by: Sequence[str]) -> Axes:
     """Draw latency above RCU wait, as cumulative shares."""
-    return _distributions(plot_cdf, _groups(selection, by))
+    return _distributions(plot_cdf, _groups(selection, by, (LATENCY, RCU)))
 
 
 def draw_phases(selection: Selection, by: Sequence[str]) -> Axes:
@@ -103,9 +103,9 @@ def draw_mounts(selection: Selection, by: Sequence[str] = ()) -> Axes:
 
 
 def draw_ebusy(selection: Selection, by: Sequence[str] = ()) -> Axes:
-    """Draw the EBUSY windows; of the filter, only the span applies to them."""
+    """Draw the EBUSY windows that the selected umounts began."""
     del by
-    return plot_ebusy(ebusy_frame(selection.recording, selection.span, DRAWN))
+    return plot_ebusy(ebusy_frame(selection, DRAWN, many=(MOST_BARS, COUNTED)))
 
 
 DRAW: dict[str, Callable[[Selection, Sequence[str]], Axes]] = {
@@ -151,8 +151,10 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
 _DATE = {".svg": "Date", ".pdf": "CreationDate"}
 
 
-def _groups(selection: Selection, by: Sequence[str]) -> dict[str, GroupSummary]:
-    groups = selection.summary(by).groups[:_GROUPS]
+def _groups(
+    selection: Selection, by: Sequence[str], metrics: Sequence[str] = DEFAULT_METRICS
+) -> dict[str, GroupSummary]:
+    groups = selection.summary(by, metrics).groups[:_GROUPS]
     return {_label(by, group): group for group in groups}
 
 
@@ -162,7 +164,7 @@ def _distributions(draw: Callable[..., Axes], groups: Mapping[str, GroupSummary]
     draw(_histograms(groups, RCU), what="RCU wait", ax=lower)
     if lower.lines or lower.patches:
         upper.set_xlabel("")  # the lower one's says it for both
-    else:
+    elif upper.lines or upper.patches:
         upper.tick_params(labelbottom=True)
     return upper
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from umtrace.analysis.style import (
     NS_PER_S,
+    capitalized,
     counted_cells,
     log_duration_y_axis,
     new_axes,
@@ -35,7 +36,7 @@ def plot_heatmap(
         Where to draw; a new figure's by default.
     """
     axes = new_axes() if ax is None else ax
-    axes.set_title(f"{what} over time ({umounts(int(counts.sum()))})", loc="left")
+    axes.set_title(f"{capitalized(what)} over time ({umounts(int(counts.sum()))})", loc="left")
     used = np.flatnonzero(counts.any(axis=1))
     if not used.size:
         say_empty(axes, f"No umount with {what} above zero is known.")

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from umtrace.analysis.style import (
     NS_PER_S,
     PHASES,
     SERIES,
     Look,
+    capitalized,
     duration_axis,
     log_duration_axis,
     new_axes,
@@ -60,6 +61,7 @@ def plot_hist(series: Mapping[str, Histogram], *, what: str, ax: Axes | None = N
     _finish(axes, "umounts")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     return axes
 
 
@@ -157,12 +159,12 @@ def _label_bar(axes: Axes, x: float, row: int, metric: MetricSummary) -> None:
 
 def _unseen(known: set[str]) -> str:
     unseen = [WORDS[name] for name in PHASES if name not in known]
-    return f"  (not seen: {', '.join(unseen)})" if unseen else ""
+    return f"\n(not seen: {', '.join(unseen)})" if unseen else ""
 
 
 def _titled(axes: Axes, series: Mapping[str, Histogram], what: str) -> int:
     n = sum(histogram.count for histogram in series.values())
-    axes.set_title(f"{what} ({umounts(n)})", loc="left")
+    axes.set_title(f"{capitalized(what)} ({umounts(n)})", loc="left")
     if not n:
         say_empty(axes, f"No umount with {what} above zero is known.")
     return n

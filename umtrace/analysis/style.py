@@ -45,14 +45,15 @@ SERIES = (
     Look("#CC79A7", "xxxx", ":"),
 )
 
-#: for phases, by column; RCU stands out
+#: for phases, by column; RCU stands out, and the shutdown is darker than the palette's
+#: blue, since the two have most of the time and must differ in grey without a hatch
 PHASES = {
     "lookup_ns": Look("#56B4E9", "----", "-"),
     "lock_ns": Look("#E69F00", "\\\\\\\\", "-"),
     "tree_ns": Look("#F0E442", "", "-"),
     "rcu_ns": Look("#D55E00", "////", "-"),
     "put_ns": Look("#CC79A7", "xxxx", "-"),
-    "shutdown_ns": Look("#0072B2", "", "-"),
+    "shutdown_ns": Look("#00569B", "", "-"),
     "other_ns": Look("#BBBBBB", "||", "-"),
 }
 
@@ -160,8 +161,10 @@ def _in_units(size: int, unit: str) -> FuncFormatter:
     return FuncFormatter(lambda value, _at: f"{value / size:g} {unit}")
 
 
-def counted_cells(axes: Axes, x: Floats, y: Floats, counts: Int64) -> None:
-    """Draw counts as cells, darker for fewer, none for zero; with a colour bar.
+def counted_cells(
+    axes: Axes, x: Floats, y: Floats, counts: Int64, label: str = "umounts in a cell"
+) -> None:
+    """Draw counts as cells, darker for fewer, none for zero; with a labelled colour bar.
 
     Parameters
     ----------
@@ -173,7 +176,7 @@ def counted_cells(axes: Axes, x: Floats, y: Floats, counts: Int64) -> None:
     norm = LogNorm(1, max(int(counts.max()), 10))
     shown = np.ma.masked_equal(counts, 0)
     mesh = axes.pcolormesh(x, y, shown, cmap="cividis", norm=norm, rasterized=True)
-    bar = figure_with(axes).colorbar(mesh, ax=axes, pad=0.01, label="umounts in a cell")
+    bar = figure_with(axes).colorbar(mesh, ax=axes, pad=0.01, label=label)
     bar.ax.yaxis.set_major_locator(LogLocator())
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:,.0f}"))
     bar.ax.minorticks_off()
@@ -184,6 +187,11 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="0.88", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def capitalized(text: str) -> str:
+    """Return a text with its first letter large and the others, as in RCU, as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def umounts(n: int) -> str:

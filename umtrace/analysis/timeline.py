@@ -147,13 +147,14 @@ def _finish(axes: Axes, origin: int, length: int) -> None:
     axes.set_xlim(-margin, length / NS_PER_S + margin)
     time_axis(axes, origin, length)
     drawn = {artist.get_gid() for artist in (*axes.collections, *axes.patches)}
-    keys = [_key(name) for name in PHASES if name in drawn]
+    keys = [_key(name, hatched=bool(axes.patches)) for name in PHASES if name in drawn]
     axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
 
 
-def _key(name: str) -> Patch:
-    look = PHASES[name]
-    return Patch(facecolor=look.color, edgecolor="black", linewidth=0.6, label=WORDS[name])
+def _key(name: str, *, hatched: bool) -> Patch:
+    look, label = PHASES[name], WORDS[name]
+    hatch = look.hatch if hatched else None
+    return Patch(facecolor=look.color, hatch=hatch, edgecolor="black", linewidth=0.6, label=label)
 
 
 def _step(edges: Int64) -> str:

@@ -8,21 +8,43 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from umtrace.analysis.style import NS_PER_S, PHASES, SERIES, new_axes, say_empty, tidy, time_axis
+from umtrace.analysis.style import (
+    NS_PER_S,
+    Look,
+    counted_cells,
+    new_axes,
+    say_empty,
+    tidy,
+    time_axis,
+)
+from umtrace.records.windows import CLASSES
 
-#: the columns that the picture shows
+#: the columns that the picture shows of few windows, and of many
 DRAWN = ("class", "begin", "duration_ns", "path", "walkers")
-Floats = npt.NDArray[np.float64]
+COUNTED = DRAWN[:3]
 #: so many windows are drawn one by one; more are counted
-_MOST_DRAWN = 300
+MOST_BARS = 300
+Floats = npt.NDArray[np.float64]
 _BINS = 120
 _MOST_PATHS = 20
 _LABEL_CHARS = 28
 _MOST_LABELLED = 30
 _MOST_NAMES = 2
-_LOOKS = (*SERIES, *PHASES.values())
+_STRANGER = Look("white", "", "-")
+#: a class looks the same in every picture; the light ones are those of nobody's fault
+_LOOKS = {
+    "transient-ref": Look("#F0E442", "", "-"),
+    "held": Look("#0072B2", "", "-"),
+    "submount": Look("#56B4E9", "----", "-"),
+    "propagated-copy": Look("#56B4E9", "||||", "-"),
+    "expire": Look("white", "////", "-"),
+    "stolen-put": Look("#F0E442", "xxxx", "-"),
+    "lazy-tail": Look("#E69F00", "\\\\\\\\", "-"),
+    "shared-sb": Look("#009E73", "....", "-"),
+    "downstream": Look("#CC79A7", "xxxx", "-"),
+    "unknown": Look("#BBBBBB", "", "-"),
+}
 
 
 def plot_ebusy(windows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -31,8 +53,9 @@ def plot_ebusy(windows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     windows : DataFrame
-        With ``class``, ``begin``, ``duration_ns`` and ``path``; one row per window. Up to
-        300 are bars, a row for each path; more are counted over time.
+        With the columns `DRAWN`, one row per window; `COUNTED` are enough for more than
+        300. Windows are bars, in a row for each path, or for each class where there are
+        more than 20 paths; above 300 it is counted how many of each class began when.
     """
     axes = new_axes() if ax is None else ax
     axes.set_title(f"EBUSY windows ({len(windows):,})", loc="left")
@@ -43,28 +66,29 @@ def plot_ebusy(windows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     begin = known["begin"].astype("int64").to_numpy()
     length = known["duration_ns"].astype("Float64").fillna(0).to_numpy(np.float64) / NS_PER_S
     start = (begin - begin.min()) / NS_PER_S
-    names = known["class"].astype("string").fillna("unknown")
-    if len(known) <= _MOST_DRAWN:
-        rows = _bars(axes, start, length, names, known["path"].astype("string").fillna("-"))
-        if "walkers" in known.columns and len(known) <= _MOST_LABELLED:
-            _name_walkers(axes, start + length, rows, known["walkers"])
+    classes = known["class"].astype("string").fillna("unknown")
+    if len(known) > MOST_BARS:
+        _cells(axes, start, classes)
     else:
-        _counts(axes, start, names)
+        _bars(axes, start, length, known.assign(**{"class": classes}))
     tidy(axes)
+    axes.grid(visible=False, axis="y")
     time_axis(axes, int(begin.min()), int((begin + length * NS_PER_S).max() - begin.min()))
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
     return axes
 
 
-def _bars(axes: Axes, start: Floats, length: Floats, names: pd.Series, paths: pd.Series) -> Floats:
-    order = list(dict.fromkeys(paths))
-    shown, rest = order[:_MOST_PATHS], len(order) - _MOST_PATHS
-    row = paths.map({path: min(n, _MOST_PATHS) for n, path in enumerate(order)}).to_numpy()
-    for place, name in enumerate(sorted(set(names))):
-        look = _LOOKS[place % len(_LOOKS)]
-        mine = (names == name).to_numpy(dtype=bool)
+def _bars(axes: Axes, start: Floats, length: Floats, windows: pd.DataFrame) -> None:
+    classes = windows["class"]
+    counts = _counts(classes)
+    paths = windows["path"].astype("string").fillna("-")
+    by_class = paths.nunique() > _MOST_PATHS
+    rows = list(counts) if by_class else list(dict.fromkeys(paths))
+    at = (classes if by_class else paths).map({name: n for n, name in enumerate(rows)}).to_numpy()
+    for name, n in counts.items():
+        look = _LOOKS.get(name, _STRANGER)
+        mine = (classes == name).to_numpy(dtype=bool)
         axes.barh(
-            row[mine],
+            at[mine],
             length[mine],
             left=start[mine],
             height=0.6,
@@ -72,12 +96,42 @@ def _bars(axes: Axes, start: Floats, length: Floats, names: pd.Series, paths: pd
             hatch=look.hatch,
             edgecolor="black",
             linewidth=0.8,
-            label=f"{name}: {int(mine.sum()):,}",
+            label=f"{name}: {n:,}",
         )
-    labels = [_short(path) for path in shown] + ([f"{rest} more paths"] if rest > 0 else [])
+    if by_class:
+        _label_classes(axes, counts)
+    else:
+        _label_rows(axes, [_short(path) for path in rows])
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
+    if len(windows) <= _MOST_LABELLED:
+        _name_walkers(axes, start + length, at, windows["walkers"])
+
+
+def _cells(axes: Axes, start: Floats, classes: pd.Series) -> None:
+    counts = _counts(classes)
+    edges = np.linspace(0, max(float(start.max()), 1e-9), _BINS + 1)
+    began = [np.histogram(start[(classes == name).to_numpy(bool)], edges)[0] for name in counts]
+    rows: Floats = np.arange(len(counts) + 1, dtype=np.float64) - 0.5
+    counted_cells(axes, edges, rows, np.stack(began), "windows that began")
+    axes.hlines(rows[1:-1], 0, edges[-1], color="white", linewidth=3)
+    _label_classes(axes, counts)
+
+
+def _counts(classes: pd.Series) -> dict[str, int]:
+    """Return how many there are of each class, in the order of the taxonomy."""
+    found = classes.value_counts()
+    order = [name for name in CLASSES if name in found.index]
+    order += sorted(name for name in found.index if name not in CLASSES)
+    return {name: int(found[name]) for name in order}
+
+
+def _label_classes(axes: Axes, counts: dict[str, int]) -> None:
+    _label_rows(axes, [f"{name}\n{n:,}" for name, n in counts.items()])
+
+
+def _label_rows(axes: Axes, labels: list[str]) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    return row
 
 
 def _name_walkers(axes: Axes, at: Floats, rows: Floats, walkers: pd.Series) -> None:
@@ -88,29 +142,6 @@ def _name_walkers(axes: Axes, at: Floats, rows: Floats, walkers: pd.Series) -> N
             names = dict.fromkeys(str(walker.get("comm") or walker["tid"]) for walker in found)
             label = f" {', '.join(list(names)[:_MOST_NAMES])}"
             axes.text(x, y, label, va="center", fontsize="small")
-
-
-def _counts(axes: Axes, start: Floats, names: pd.Series) -> None:
-    edges = np.linspace(0, max(float(start.max()), 1e-9), _BINS + 1)
-    base = np.zeros(_BINS)
-    for place, name in enumerate(sorted(set(names))):
-        look = _LOOKS[place % len(_LOOKS)]
-        mine = (names == name).to_numpy(dtype=bool)
-        top = base + np.histogram(start[mine], edges)[0]
-        axes.stairs(
-            top,
-            edges,
-            baseline=base,
-            fill=True,
-            facecolor=look.color,
-            edgecolor="black",
-            hatch=look.hatch,
-            linewidth=0.3,
-            label=f"{name}: {int(mine.sum()):,}",
-        )
-        base = top
-    axes.set_ylabel("windows that began")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _short(path: str) -> str:

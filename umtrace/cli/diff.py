@@ -31,10 +31,10 @@ def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> No
     from umtrace.recording import Recording
     from umtrace.stats.comparability import warnings
     from umtrace.stats.compare import compare
-    from umtrace.stats.summarize import summarize_recording
+    from umtrace.stats.selection import Selection
 
     opened = Recording.open(a), Recording.open(b)
-    first, second = (summarize_recording(r, row_filter, by=key_list(by)) for r in opened)
+    first, second = (Selection(r, row_filter).summary(key_list(by)) for r in opened)
     page = DiffPage(
         comparison=compare(first, second),
         a=heading_of(opened[0], row_filter.describe()),

@@ -41,19 +41,19 @@ def command(
     downstream       another call that failed inside one of these
     unknown          nobody was seen, and no retry came in time
     """  # noqa: D301
-    from umtrace import recorded
+    from umtrace import reported
     from umtrace.present.ebusy import MOST, ebusy_json, ebusy_text
     from umtrace.present.terminal import complain, width_of, write
     from umtrace.recording import Recording
     from umtrace.records.windows import windows_from_arrow
+    from umtrace.stats.selection import Selection
     from umtrace.stats.windows import WindowTotals
 
     opened = Recording.open(recording)
-    table = recorded.windows_table(
-        opened, row_filter, spurious_within_ns=spurious_within_ns, classes=classes
-    )
+    chosen = Selection(opened, row_filter)
+    table = reported.windows_table(chosen, spurious_within_ns=spurious_within_ns, classes=classes)
     totals = WindowTotals.of(table.to_batches())
-    counters = recorded.walk_counters(opened, row_filter)
+    counters = reported.walk_counters(chosen)
     complain(opened.problems)
     if as_json:
         windows = (w for rows in table.to_batches(4096) for w in windows_from_arrow(rows))

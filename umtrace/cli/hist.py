@@ -46,11 +46,11 @@ def command(
     from umtrace.present.structured import histogram_dict, to_json
     from umtrace.present.terminal import width_of, write
     from umtrace.recording import Recording
-    from umtrace.stats.summarize import summarize_recording
+    from umtrace.stats.selection import Selection
 
     metric = f"{phase}_ns"
     opened = Recording.open(recording)
-    summary = summarize_recording(opened, row_filter, by=key_list(by), metrics=(metric,))
+    summary = Selection(opened, row_filter).summary(key_list(by), (metric,))
     heading = heading_of(opened, row_filter.describe())
     if as_json:
         text = to_json(histogram_dict(summary, heading, metric, BINS[bins]))

@@ -30,11 +30,12 @@ def command(recording: str, by: str, style: str, row_filter: RowFilter) -> None:
     from umtrace.present.heading import heading_of
     from umtrace.present.report import report_text
     from umtrace.present.terminal import complain, width_of, write
-    from umtrace.recorded import report_of
     from umtrace.recording import Recording
+    from umtrace.reported import report_of
+    from umtrace.stats.selection import Selection
 
     opened = Recording.open(recording)
-    found = report_of(opened, row_filter, key_list(by))
+    found = report_of(Selection(opened, row_filter), key_list(by))
     summary, heading = found.summary, heading_of(opened, row_filter.describe())
     if style == "json":
         ebusy = {"windows": found.windows.rows(), "counters": found.counters.to_dict()}

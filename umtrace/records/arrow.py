@@ -90,11 +90,17 @@ def integers(column: pa.Array, null: int = 0) -> npt.NDArray[np.int64]:
 
 def mask(column: pa.Array) -> Bools:
     """Return a column of booleans, shape (n,); null is false."""
-    found: Bools = integers(column.cast(pa.int8())) != 0
-    return found
+    if not len(column):
+        return np.empty(0, np.bool_)
+    column = column.fill_null(_FALSE)
+    bits, at = np.frombuffer(column.buffers()[1], np.uint8), column.offset
+    return np.unpackbits(bits, count=at + len(column), bitorder="little")[at:].view(np.bool_)
 
 
 def _validity(null: Bools | None) -> pa.Buffer | None:
     if null is None or not null.any():
         return None
     return pa.py_buffer(np.packbits(~null, bitorder="little"))
+
+
+_FALSE = number(0, pa.bool_())

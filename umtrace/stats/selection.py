@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from umtrace.records.arrow import integers
 from umtrace.stats.ahead import read_ahead
 from umtrace.stats.buckets import Int64
 from umtrace.stats.filters import RowFilter
@@ -35,6 +36,15 @@ class Selection:
     _made: dict[tuple[tuple[str, ...], ...], Summary] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _extents: list[tuple[int, int, int]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row of the recording is in it, by what is asked for."""
+        as_recorded = self.row_filter.to_dict() == self.recording.meta.filters
+        return self.span == (None, None) and (self.row_filter.is_empty or as_recorded)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the rows in the order in which they were written, these columns and maybe more."""
@@ -49,18 +59,27 @@ class Selection:
     def summary(
         self, by: Sequence[str] = ("mode",), metrics: Sequence[str] = DEFAULT_METRICS
     ) -> Summary:
-        """Return the summary of the rows, made once; see `summarize`."""
-        key = (tuple(by), tuple(metrics))
-        if key not in self._made:
-            columns = columns_for(check_keys(by), metrics)
-            self._made[key] = summarize(self.batches(columns), by=by, metrics=metrics)
-        return self._made[key]
+        """Return the summary of the rows, made once; see `summarize`.
+
+        One that was made before may be returned, and have more metrics than these.
+        """
+        for (known_by, known), made in self._made.items():
+            if known_by == tuple(by) and set(metrics) <= set(known):
+                return made
+        rows = self.batches(columns_for(check_keys(by), metrics))
+        made = self._made[tuple(by), tuple(metrics)] = summarize(rows, by=by, metrics=metrics)
+        return made
 
     def extent(self) -> tuple[int, int, int]:
         """Return (rows, begin of the first, end of the last), ns of UTC; zeros without rows.
 
-        A row of unknown latency ends where it begins.
+        A row of unknown latency ends where it begins. Worked out once.
         """
+        if not self._extents:
+            self._extents.append(self._extent())
+        return self._extents[0]
+
+    def _extent(self) -> tuple[int, int, int]:
         rows, begin, end = 0, np.iinfo(np.int64).max, 0
         for batch in self.batches((START, LATENCY)):
             if batch.num_rows:
@@ -73,13 +92,9 @@ class Selection:
 
 def times(batch: pa.RecordBatch) -> Int64:
     """Return when the rows began, ns of UTC, int64 of shape (batch.num_rows,)."""
-    column = batch.column(batch.schema.get_field_index(START)).cast(pa.int64())
-    result: Int64 = column.to_numpy(zero_copy_only=False)
-    return result
+    return integers(batch.column(START))
 
 
 def durations(batch: pa.RecordBatch, column: str) -> Int64:
     """Return a duration column, 0 for null and for the impossible, of the same shape."""
-    at = batch.schema.get_field_index(column)
-    values: Int64 = batch.column(at).fill_null(0).to_numpy(zero_copy_only=False)
-    return np.maximum(values, 0)
+    return np.maximum(integers(batch.column(column)), 0)

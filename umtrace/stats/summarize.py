@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import errno as errno_names
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.records.arrow import integers, mask
 from umtrace.records.umounts import PHASES
-from umtrace.stats.ahead import read_ahead
 from umtrace.stats.buckets import Int64
-from umtrace.stats.filters import RowFilter
 from umtrace.stats.grouped import GroupedHistogram
 from umtrace.stats.groups import GroupNumbers, Key, check_keys, encode
 from umtrace.stats.summary import GroupSummary, MetricSummary, Summary, most_frequent_first
@@ -26,9 +25,6 @@ METRICS = (LATENCY, "syscall_ns", *PHASES, "tail_ns")
 #: what a report needs
 DEFAULT_METRICS = (LATENCY, *PHASES)
 _ALWAYS = ("errno", "complete", "latency_bound", LATENCY)
-
-if TYPE_CHECKING:
-    from umtrace.recording import Recording
 
 Mask = npt.NDArray[np.bool_]
 
@@ -64,19 +60,6 @@ def summarize(
     for batch in batches:
         builder.add(batch)
     return builder.result()
-
-
-def summarize_recording(
-    recording: Recording,
-    row_filter: RowFilter,
-    *,
-    by: Sequence[str] = ("mode",),
-    metrics: Sequence[str] = DEFAULT_METRICS,
-) -> Summary:
-    """Summarise the rows of a recording that pass the filter; see `summarize`."""
-    columns = dict.fromkeys((*columns_for(check_keys(by), metrics), *row_filter.columns))
-    batches = read_ahead(recording.batches("umounts", columns=list(columns)))
-    return summarize((row_filter.apply(batch) for batch in batches), by=by, metrics=metrics)
 
 
 class SummaryBuilder:
@@ -198,8 +181,7 @@ class _MetricState:
 
 
 def _duration(column: pa.Array) -> _Duration:
-    null = column.is_null().to_numpy(zero_copy_only=False)
-    values = column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    null, values = mask(column.is_null()), integers(column)
     return _Duration(values, ~null & (values >= 0), null)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from umtrace.records.arrow import fixed
+from umtrace.records.arrow import fixed, mask
 from umtrace.stats.groups import encode
 from umtrace.stats.selection import durations
 
@@ -75,7 +75,7 @@ def longest(batches: Iterable[pa.RecordBatch], n: int) -> pa.RecordBatch | None:
 
 
 def _longest(batch: pa.RecordBatch, n: int) -> pa.RecordBatch:
-    unknown = batch.column(_LENGTH).is_null().to_numpy(zero_copy_only=False)
+    unknown = mask(batch.column(_LENGTH).is_null())
     order = np.lexsort((-durations(batch, _LENGTH), unknown))[:n]
     return batch.take(fixed(order, pa.int64()))
 

@@ -1,0 +1,152 @@
+"""What a report tells of a recording: the summary of its umounts, and its EBUSY windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from umtrace.ebusy.counters import COUNTED, WalkCounters
+from umtrace.pipeline import WITHIN
+from umtrace.recorded import window_batches
+from umtrace.recording.tables import EBUSY
+from umtrace.records.arrow import text
+from umtrace.records.windows import SCHEMA, EbusyWindow, windows_from_arrow, windows_to_arrow
+from umtrace.stats.begun import ROW_ID, WINDOW_ID, Begun
+from umtrace.stats.groups import check_keys
+from umtrace.stats.selection import Selection
+from umtrace.stats.summarize import columns_for, summarize
+from umtrace.stats.summary import Summary
+from umtrace.stats.windows import TOTALLED, WindowTotals, longest
+
+Batches = Iterator[pa.RecordBatch]
+_LONGEST = 3
+#: the columns of a window that a line about it tells
+_TOLD = tuple(dict.fromkeys((*TOTALLED, "begin", "end", "path", "dev", "holders", "walkers")))
+
+
+class Windows:
+    """The EBUSY windows that the umounts of a selection began.
+
+    The recorder's own table is read where it answers the question: the recording was
+    finished, and the threshold is that of the recording. Else they are worked out again
+    from all rows, at some 80 us for each window.
+
+    With a filter, ``rows_needed`` of the selection have to be seen before the windows are
+    read; whoever reads the rows anyway hands them to `see`.
+    """
+
+    def __init__(self, selection: Selection, *, spurious_within_ns: int | None = None) -> None:
+        self._selection = selection
+        whole = selection.is_whole
+        self._read = _source(selection, spurious_within_ns, keep=not whole)
+        self._begun = None if whole else Begun(self._read([WINDOW_ID]))
+
+    @property
+    def rows_needed(self) -> tuple[str, ...]:
+        """Columns of the umount rows that `see` looks at."""
+        return () if self._begun is None else (ROW_ID,)
+
+    def see(self, rows: pa.RecordBatch) -> None:
+        """Take note of some rows of the selection."""
+        if self._begun is not None:
+            self._begun.add(rows)
+
+    def see_all(self) -> None:
+        """Take note of all rows of the selection; reads nothing where none are needed."""
+        if self._begun is not None:
+            for rows in self._selection.batches(self.rows_needed):
+                self._begun.add(rows)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Batches:
+        """Yield the windows as rows of ``records.windows.SCHEMA``, in no order."""
+        if self._begun is None:
+            yield from self._read(columns)
+            return
+        names = list(columns or SCHEMA.names)
+        for found in self._read(list(dict.fromkeys((*names, WINDOW_ID)))):
+            yield self._begun.keep(found).select(names)
+
+
+def windows_table(
+    selection: Selection, *, spurious_within_ns: int | None = None, classes: Sequence[str] = ()
+) -> pa.Table:
+    """Return the EBUSY windows in the order of their begin; ``classes`` keeps only those."""
+    windows = Windows(selection, spurious_within_ns=spurious_within_ns)
+    windows.see_all()
+    table = pa.Table.from_batches(windows.batches(), SCHEMA)
+    if classes:
+        table = table.filter(pc.is_in(table.column("class"), text(classes)))
+    return table.sort_by("begin")
+
+
+def window_summary(selection: Selection, n: int) -> tuple[WindowTotals, pa.RecordBatch]:
+    """Return the totals of the EBUSY windows, and the n longest."""
+    windows = Windows(selection)
+    windows.see_all()
+    return _totals_and_longest(windows, n, None)
+
+
+def walk_counters(selection: Selection) -> WalkCounters:
+    """Count the walkers that met a dying mount."""
+    counters = WalkCounters()
+    for rows in selection.batches(COUNTED):
+        counters.add(rows)
+    return counters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What `umtrace report` shows; ``longest`` are the windows that took longest."""
+
+    summary: Summary
+    counters: WalkCounters
+    windows: WindowTotals
+    longest: list[EbusyWindow]
+
+
+def report_of(selection: Selection, by: Sequence[str]) -> Report:
+    """Gather a report: the umount rows are read once."""
+    counters, windows = WalkCounters(), Windows(selection)
+    columns = (*columns_for(check_keys(by)), *COUNTED, *windows.rows_needed)
+
+    def counted() -> Batches:
+        for rows in selection.batches(columns):
+            counters.add(rows)
+            windows.see(rows)
+            yield rows
+
+    summary = summarize(counted(), by=by)
+    totals, worst = _totals_and_longest(windows, _LONGEST, _TOLD)
+    shown = windows_from_arrow(worst)
+    return Report(summary=summary, counters=counters, windows=totals, longest=shown)
+
+
+def _totals_and_longest(
+    windows: Windows, n: int, columns: Sequence[str] | None
+) -> tuple[WindowTotals, pa.RecordBatch]:
+    totals = WindowTotals()
+
+    def totalled() -> Batches:
+        for rows in windows.batches(columns):
+            totals.add(rows)
+            yield rows
+
+    worst = longest(totalled(), n)
+    return totals, windows_to_arrow([]) if worst is None else worst
+
+
+def _source(
+    selection: Selection, within_ns: int | None, *, keep: bool
+) -> Callable[[Sequence[str] | None], Batches]:
+    """Return what yields all windows with some columns; ``keep`` where it is called twice."""
+    recording = selection.recording
+    meta = recording.meta
+    as_recorded = within_ns is None or within_ns == meta.extra.get(WITHIN)
+    if as_recorded and not meta.is_open and EBUSY.name in meta.tables:
+        return lambda columns: recording.batches(EBUSY.name, columns=columns)
+    made = window_batches(recording.path, spurious_within_ns=within_ns)
+    again = list(made) if keep else made
+    return lambda columns: (rows.select(columns or SCHEMA.names) for rows in again)
