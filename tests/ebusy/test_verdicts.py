@@ -43,6 +43,12 @@ def test_a_lazy_or_forced_success_proves_nothing(flags, mode):
     assert "proves nothing" in " ".join(window.evidence)
 
 
+def test_a_success_of_a_mount_that_has_no_name_proves_nothing():
+    window = one([busy(0, path=None, mntns=None), umount(1, path=None, mntns=None)])
+    assert said(window) == ("unknown", None)
+    assert "of this mount or of another" in " ".join(window.evidence)
+
+
 def test_a_named_holder_makes_it_real():
     first = busy(0)
     window = one([first, umount(300)], scans=[scan(first, 40, fd_of())])

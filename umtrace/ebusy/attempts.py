@@ -92,8 +92,12 @@ class Attempt:
 
     @property
     def proves_free(self) -> bool:
-        """Whether nobody can have held the mount: a plain umount succeeded."""
-        return self.errno == 0 and not (self.flags or 0) & (MNT_DETACH | MNT_FORCE)
+        """Whether nobody can have held the mount: a plain umount of it succeeded.
+
+        Of whatever the same task unmounted, where the tier names no mount: that proves nothing.
+        """
+        named = self.mount_id is not None or self.path is not None
+        return named and self.errno == 0 and not (self.flags or 0) & (MNT_DETACH | MNT_FORCE)
 
     @property
     def is_the_end(self) -> bool:

@@ -111,6 +111,8 @@ def _times(count: int) -> str:
 
 def _other_end(run: Run) -> str:
     over = run.over or run.last
+    if over.errno == 0 and over.mount_id is None and over.path is None:
+        return "then an umount of the same task succeeded, of this mount or of another"
     if over.errno == 0:
         how = "MNT_DETACH" if over.mode == "lazy" else "MNT_FORCE"
         return f"then {how} succeeded, which proves nothing about who held it"
