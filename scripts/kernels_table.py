@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 TIERS = ("fentry", "kprobe", "ftrace", "tracepoint")
@@ -15,6 +16,7 @@ COLUMNS = (
     ("last put", ("final_put", "tail_ns")),
     ("walkers", ("n_legitimized", "n_discounted")),
 )
+RT = "-rt"
 HEAD = """\
 # Kernels
 
@@ -26,137 +28,212 @@ kernel booted under QEMU's software emulation: counts and shares hold, absolute 
 "exact" means that every count of `umtrace selftest` agreed with the ledger of what was done: among them one
 umount that takes 1,000 propagated mounts along, 50 namespaces that exit, and in the function tiers the reference
 counts, the origins and the last puts. A group of columns counts as seen if the tier filled all of it.
+"""
+TOGETHER = """
+## The tiers agree
 
-| kernel | release | tier | selftest | phases | identity | sizes | last put | walkers |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+All tiers of a kernel at once, over the same 55 umounts (the last part of `umtrace selftest`), each beside the one
+before. "same" means that both have a row for every umount, and that whatever both know of it is equal: path, mode,
+errno, task, origin, flags, namespace, cgroup, mount point, file system, source, device, mount id, number of mounts,
+kind of grace period, last put, reference count. The RCU wait is the median of the second over that of the first,
+and how far the two are apart umount by umount: the probes of one lie inside what the other measures. The
+tracepoint tier knows only the time off CPU, which under emulation is less than half of the wait.
+"""
+SHARE = """
+## What the RCU wait costs
+
+60 sync and 60 lazy umounts of an empty tmpfs, idle guest, by the best tier; share of the RCU wait in the latency.
+"""
+AFTER_SHARE = """
+On the RT kernels `rcu_normal` is 1: PREEMPT_RT sets it at the end of boot and every expedited grace period
+becomes a normal one, which waits for timer ticks (a wait that emulation does not stretch).
+"""
+PAIRS = """
+PREEMPT_RT beside the same kernel without it, same workload; the times are emulated, so the factor is no more than
+a hint:
+"""
+AFTER_PAIRS = """
+For comparison, the 2025 patch "fs/namespace: defer RCU sync for MNT_DETACH umount" (v4, 6.15-rc1 PREEMPT_RT, real
+hardware, `perf stat -r 10`) gives 24.55 ms for umount and 25.55 ms for umount -l without it, 26.31 ms and 3.19 ms
+with it: what it saves of umount -l is 88 % of its time, which is the share that the RCU wait has above.
+"""
+WITNESS = """
+## Beside another tool
+
+`rcu_ns` against bpftrace (kprobe and kretprobe on `synchronize_rcu_expedited` within `namespace_unlock`),
+both at once on the same 300 umounts. The difference is some tens of microseconds under emulation however
+long the wait is, as if the run of umtrace's two programs lay inside bpftrace's measurement; so the ratio
+is worst where the wait is shortest.
 """
 
 
 def main() -> None:
-    """Read DIR/KERNEL/*.json and write the page to stdout."""
+    """Read DIR/KERNEL/* and write the page to stdout."""
     root = Path(sys.argv[1])
-    kernels = sorted(p for p in root.iterdir() if p.is_dir())
-    print(HEAD, end="")
-    for kernel in kernels:
-        for line in tier_lines(kernel):
-            print(line)
-    print(rcu_section(kernels), end="")
-    print(witness_section(kernels), end="")
+    kernels = sorted((p for p in root.iterdir() if p.is_dir()), key=in_order)
+    sections = (
+        (HEAD, "kernel release tier selftest", [n for n, _ in COLUMNS], seen_lines),
+        (TOGETHER, "kernel tiers umounts", ["said of them", "RCU wait", "apart"], together_lines),
+        (
+            SHARE,
+            "kernel rcu_normal",
+            ["grace period", "mode", "umounts", "latency p50", "RCU wait p50", "share"],
+            share_lines,
+        ),
+    )
+    for text, words, more, lines in sections:
+        print(text)
+        print(table([*words.split(), *more], [line for k in kernels for line in lines(k)]))
+    print(AFTER_SHARE + PAIRS)
+    heads = ["kernels", "mode", "latency p50", "RCU wait p50", "share"]
+    print(table(heads, [line for k in kernels for line in pair_lines(k)]))
+    print(AFTER_PAIRS + WITNESS)
+    heads = ["kernel", "umtrace: umounts", "median", "bpftrace: calls", "median", "ratio"]
+    print(table([*heads, "difference"], [witness_line(k) for k in kernels]))
 
 
-def tier_lines(kernel: Path) -> list[str]:
-    """Return the table lines of one kernel."""
-    release = kernel_release(kernel)
-    if not (kernel / "selftest.json").exists() or not (kernel / "selftest.json").stat().st_size:
-        return [f"| {kernel.name} | {release} | - | no result: the guest was cut off | | | | | |"]
-    results = {r["tier"]: r for r in load(kernel / "selftest.json")}
+def in_order(kernel: Path) -> tuple[list[int], str]:
+    """Sort 5.10 before 6.1, and a kernel before its flavours."""
+    series, _dash, flavour = kernel.name.partition("-")
+    return [int(n) for n in series.split(".")], flavour
+
+
+def table(heads: list[str], lines: list[list[object]]) -> str:
+    """Return a Markdown table."""
+    rows = [heads, ["---"] * len(heads), *lines]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+
+
+def seen_lines(kernel: Path) -> list[list[object]]:
+    """Return which tiers were exact, and what they fill."""
+    tiers = {tier["tier"]: tier for tier in selftest(kernel)["tiers"]}
+    empty = [""] * len(COLUMNS)
+    first = [kernel.name, text(kernel / "release")]
+    if not tiers:
+        return [[*first, "-", "no result: the guest was cut off", *empty]]
     lines = []
-    for tier in TIERS:
-        if tier not in results:
-            lines.append(f"| {kernel.name} | {release} | {tier} | does not attach | | | | | |")
+    for name in TIERS:
+        if name not in tiers:
+            lines.append([*first, name, "does not attach", *empty])
             continue
-        wrong = [c["what"] for c in results[tier]["checks"] if not c["ok"]]
-        verdict = "exact" if not wrong else "WRONG: " + ", ".join(wrong)
-        rows = load_lines(kernel / f"{tier}.jsonl")
-        cells = [seen(rows, columns) for _name, columns in COLUMNS]
-        lines.append(
-            f"| {kernel.name} | {release} | {tier} | {verdict} | " + " | ".join(cells) + " |"
-        )
+        known = tiers[name]["columns"]
+        cells = [seen(known, columns) for _name, columns in COLUMNS]
+        lines.append([*first, name, verdict("exact", tiers[name]), *cells])
     return lines
 
 
-def seen(rows: list[dict], columns: tuple[str, ...]) -> str:
-    """Say which of the columns have a value in some row of a successful umount."""
-    umounts = [r for r in rows if r["origin"] == "umount"]
-    known = [c for c in columns if any(r[c] is not None for r in umounts)]
-    if len(known) == len(columns):
-        return "yes"
-    return ", ".join(c.removesuffix("_ns") for c in known) or "-"
+def verdict(good: str, found: dict) -> str:
+    """Say that all checks held, or name those that did not."""
+    wrong = [check["what"] for check in found["checks"] if not check["ok"]]
+    return good if not wrong else "WRONG: " + ", ".join(wrong)
 
 
-def rcu_section(kernels: list[Path]) -> str:
-    """Return the table of RCU shares, by the best tier of each kernel."""
-    lines = [
-        "",
-        "## What the RCU wait costs",
-        "",
-        "60 sync and 60 lazy umounts of an empty tmpfs, idle guest; share of the RCU wait in the latency.",
-        "",
-        "| kernel | rcu_normal | grace period | mode | umounts | latency p50 | RCU wait p50 | share |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for kernel in kernels:
-        tier = next((t for t in TIERS if (kernel / f"{t}.json").exists()), None)
-        if tier is None:
-            continue
-        rows = load_lines(kernel / f"{tier}.jsonl")
-        normal = (
-            (kernel / "rcu_normal").read_text().strip() if (kernel / "rcu_normal").exists() else "?"
-        )
-        for mode in ("sync", "lazy"):
-            mine = [r for r in rows if r["mode"] == mode and r["errno"] == 0 and r["rcu_ns"]]
-            if not mine:
-                continue
-            kinds = "/".join(sorted({r["rcu_kind"] or "?" for r in mine}))
-            latency = statistics.median(r["latency_ns"] for r in mine)
-            rcu = statistics.median(r["rcu_ns"] for r in mine)
-            share = sum(r["rcu_ns"] for r in mine) / sum(r["latency_ns"] for r in mine)
-            lines.append(
-                f"| {kernel.name} | {normal} | {kinds} | {mode} | {len(mine)} | "
-                f"{latency / 1e6:.2f} ms | {rcu / 1e6:.2f} ms | {100 * share:.0f} % |"
-            )
-    lines += [
-        "",
-        "On the RT kernels `rcu_normal` is 1: PREEMPT_RT sets it at the end of boot and every expedited grace period",
-        "becomes a normal one, which waits for timer ticks (a wait that emulation does not stretch). For comparison, the",
-        '2025 patch "fs/namespace: defer RCU sync for MNT_DETACH umount" (v4, 6.15-rc1 PREEMPT_RT, `perf stat -r 10`)',
-        "gives 24.55 ms for umount and 25.55 ms for umount -l without it, 3.19 ms for umount -l with it.",
-        "",
-    ]
-    return "\n".join(lines)
+def seen(known: list[str], columns: tuple[str, ...]) -> str:
+    """Say which of the columns have a value."""
+    filled = [column.removesuffix("_ns") for column in columns if column in known]
+    return "yes" if len(filled) == len(columns) else ", ".join(filled) or "-"
 
 
-def witness_section(kernels: list[Path]) -> str:
+def together_lines(kernel: Path) -> list[list[object]]:
+    """Return what tiers that ran at once said of the same umounts."""
+    lines = []
+    for pair in selftest(kernel)["together"]:
+        both = next(check["seen"] for check in pair["checks"])
+        ratio = f"{pair['rcu_ratio']:.3f}" if pair["rcu_ratio"] else "-"
+        apart = f"{pair['rcu_apart_ns'] / 1e3:.0f} us" if pair["rcu_apart_ns"] else "-"
+        cells = [" and ".join(pair["tiers"]), both, verdict("same", pair), ratio, apart]
+        lines.append([kernel.name, *cells])
+    return lines
+
+
+@dataclass(frozen=True)
+class Share:
+    """The RCU wait in some umounts."""
+
+    rows: list[dict]
+
+    @property
+    def latency_ms(self) -> float:
+        """Median latency."""
+        return statistics.median(row["latency_ns"] for row in self.rows) / 1e6
+
+    @property
+    def rcu_ms(self) -> float:
+        """Median wait."""
+        return statistics.median(row["rcu_ns"] for row in self.rows) / 1e6
+
+    @property
+    def percent(self) -> float:
+        """All waits in all latencies."""
+        sums = [sum(row[name] for row in self.rows) for name in ("rcu_ns", "latency_ns")]
+        return 100 * sums[0] / sums[1]
+
+
+def shares(kernel: Path) -> dict[str, Share]:
+    """Return the share of each mode."""
+    rows = load_lines(kernel / "share.jsonl")
+    waited = [row for row in rows if row["errno"] == 0 and row["rcu_ns"]]
+    by_mode = {mode: [r for r in waited if r["mode"] == mode] for mode in ("sync", "lazy")}
+    return {mode: Share(rows) for mode, rows in by_mode.items() if rows}
+
+
+def share_lines(kernel: Path) -> list[list[object]]:
+    """Return the share of the RCU wait, by mode."""
+    lines = []
+    for mode, share in shares(kernel).items():
+        kinds = "/".join(sorted({row["rcu_kind"] or "?" for row in share.rows}))
+        times = [f"{ms:.2f} ms" for ms in (share.latency_ms, share.rcu_ms)]
+        cells = [text(kernel / "rcu_normal"), kinds, mode, len(share.rows), *times]
+        lines.append([kernel.name, *cells, f"{share.percent:.0f} %"])
+    return lines
+
+
+def pair_lines(kernel: Path) -> list[list[object]]:
+    """Return an RT kernel beside the one of the same series without it."""
+    plain = kernel.parent / kernel.name.removesuffix(RT)
+    if not kernel.name.endswith(RT) or not plain.is_dir():
+        return []
+    mine, others = shares(kernel), shares(plain)
+    lines = []
+    for mode in mine.keys() & others.keys():
+        a, b = mine[mode], others[mode]
+        cells = [
+            f"{a.latency_ms:.2f} : {b.latency_ms:.2f} ms",
+            f"{a.rcu_ms:.2f} : {b.rcu_ms:.2f} ms ({a.rcu_ms / b.rcu_ms:.0f} times)",
+            f"{a.percent:.0f} : {b.percent:.0f} %",
+        ]
+        lines.append([f"{kernel.name} : {plain.name}", mode, *cells])
+    return sorted(lines, key=lambda line: line[1] != "sync")
+
+
+def witness_line(kernel: Path) -> list[object]:
     """Return the comparison of rcu_ns with bpftrace's own measurement."""
-    lines = [
-        "",
-        "## Beside another tool",
-        "",
-        "`rcu_ns` against bpftrace (kprobe and kretprobe on `synchronize_rcu_expedited` within `namespace_unlock`),",
-        "both at once on the same 300 umounts. The difference is some tens of microseconds under emulation however",
-        "long the wait is, as if the run of umtrace's two programs lay inside bpftrace's measurement; so the ratio",
-        "is worst where the wait is shortest.",
-        "",
-        "| kernel | umtrace: umounts | median | bpftrace: calls | median | ratio | difference |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for kernel in kernels:
-        ours = [r for r in load_lines(kernel / "witness.jsonl") if r["rcu_ns"]]
-        tasks = {r["tid"] for r in ours}
-        text = (kernel / "bpftrace.txt").read_text() if (kernel / "bpftrace.txt").exists() else ""
-        pairs = [line.split() for line in text.splitlines() if line[:1].isdigit()]
-        theirs = [int(p[1]) for p in pairs if len(p) == 2 and int(p[0]) in tasks]
-        if not ours or not theirs:
-            lines.append(f"| {kernel.name} | {len(ours)} | - | {len(theirs)} | - | - | - |")
-            continue
-        a, b = statistics.median(r["rcu_ns"] for r in ours), statistics.median(theirs)
-        lines.append(
-            f"| {kernel.name} | {len(ours)} | {a / 1e6:.3f} ms | {len(theirs)} | {b / 1e6:.3f} ms | {a / b:.3f} | {(b - a) / 1e3:.0f} us |"
-        )
-    return "\n".join(lines) + "\n"
+    ours = [row for row in load_lines(kernel / "witness.jsonl") if row["rcu_ns"]]
+    tasks = {row["tid"] for row in ours}
+    pairs = [line.split() for line in text(kernel / "bpftrace.txt").splitlines()]
+    calls = [p for p in pairs if len(p) == 2 and all(word.isdigit() for word in p)]
+    theirs = [int(wait) for task, wait in calls if int(task) in tasks]
+    if not ours or not theirs:
+        return [kernel.name, len(ours), "-", len(theirs), "-", "-", "-"]
+    a, b = statistics.median(row["rcu_ns"] for row in ours), statistics.median(theirs)
+    medians = [f"{a / 1e6:.3f} ms", f"{b / 1e6:.3f} ms"]
+    compared = [f"{a / b:.3f}", f"{(b - a) / 1e3:.0f} us"]
+    return [kernel.name, len(ours), medians[0], len(theirs), medians[1], *compared]
 
 
-def kernel_release(kernel: Path) -> str:
-    """Return the release the guest reported, from its exercise."""
-    return (kernel / "release").read_text().strip() if (kernel / "release").exists() else "?"
+def selftest(kernel: Path) -> dict:
+    """Return what `umtrace selftest` said; nothing if the guest was cut off."""
+    said = text(kernel / "selftest.json")
+    return json.loads(said) if said else {"tiers": [], "together": []}
 
 
-def load(path: Path) -> list[dict]:
-    return json.loads(path.read_text()) if path.exists() else []
+def text(path: Path) -> str:
+    """Return what a file of the run holds, empty if it is not there."""
+    return path.read_text().strip() if path.exists() else ""
 
 
 def load_lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in text(path).splitlines()]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,7 +118,7 @@ def live(
     on_source: Callable[[Source], None] = lambda _source: None,
     on_ready: Callable[[], None] = lambda: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
-) -> Iterator[Tick]:
+) -> Generator[Tick, None, None]:
     """Trace without recording: attach, call ``on_ready``, yield ticks, detach."""
     with ExitStack() as stack:
         source = stack.enter_context(closing(open_source(tier, probes)))

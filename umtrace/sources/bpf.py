@@ -39,6 +39,7 @@ EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
 MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
+_NEXT_SYSCALL = "um_next_syscall"
 _BUSY_RING = 0.1  # above this fill the reader does not sleep
 
 
@@ -174,10 +175,7 @@ class BpfSource:
     def _attach_waits(self, loaded: Loaded, tracefs: Tracefs) -> None:
         # The next-syscall probe goes first and the entry probe last: nothing is
         # followed before everything that must see it is there.
-        # In the function tiers a hit that is skipped is no loss: cleanup_mnt tells the end, and
-        # any later system call of the task closes the operation.
-        counted = self.tier not in FUNCTION_TIERS
-        loaded.attach_raw("sys_enter", "um_next_syscall", counted=counted)
+        loaded.attach_raw("sys_enter", _NEXT_SYSCALL)
         self._note("return to user mode", "raw_syscalls:sys_enter", "raw tracepoint")
         known = "ok" if self._symbols.known else "kernel addresses hidden (kptr_restrict)"
         how = "raw tracepoint" if "UM_OFF_TASK_STATE" in self._constants else "tracepoint"
