@@ -187,6 +187,8 @@ def record(
             source, row_filter=row_filter, container_of=containers, stop=stop, ebusy=ebusy
         )
         totals = _write_all(ticks, writer, containers, on_tick)
+        # Once more: a probe may have had a substitute, or not have been attached all the time.
+        writer.meta = replace(writer.meta, plan=tuple(source.plan()))
         detach.close()
         _note_containers(writer, containers)
         writer.close(losses=totals.losses, clock=ClockPair.now())

@@ -59,7 +59,22 @@ def test_adaptive_watches_for_a_while_after_something_showed_up(clock, trigger):
     assert probes.probes.watching
     clock[0] = 19
     probes.probes.look(events())
+    assert probes.calls == ["attach", True, False]
+    assert (probes.probes.times, probes.probes.watched_s) == (1, 19)
+    clock[0] = 24  # umounts that began before have ended by now
+    probes.probes.look(events())
     assert probes.calls == ["attach", True, False, "detach"]
+
+
+def test_adaptive_watches_again_before_it_has_let_go(clock):
+    probes = Probes(adaptive=True)
+    probes.probes.look(BUSY)
+    clock[0] = 11
+    probes.probes.look(QUIET)
+    clock[0] = 12
+    probes.probes.look(BUSY)
+    assert probes.calls == ["attach", True, False, True]
+    assert (probes.probes.times, probes.probes.watched_s) == (2, 11)
 
 
 def test_another_failure_is_no_trigger(clock):

@@ -16,7 +16,7 @@ from umtrace.stats.filters import RowFilter
 if TYPE_CHECKING:
     from umtrace.recording import Recording
 
-_MAX_CPUS = 8  # more would fill the screen
+_MAX_SHOWN = 8  # more would fill the screen
 
 _LOSSES = {
     "ring_events": ("event", "dropped (event ring full)"),
@@ -90,7 +90,7 @@ def loss_text(losses: LossReport) -> str:
     """Return what was lost, `none`, or what this tier cannot count."""
     counts: dict[str, int | None] = {name: getattr(losses, name) for name in _LOSSES}
     lost = [
-        f"{plural(counts[name] or 0, noun)} {fate}{_by_cpu(losses, name)}"
+        f"{plural(counts[name] or 0, noun)} {fate}{_where(losses, name)}"
         for name, (noun, fate) in _LOSSES.items()
         if counts[name]
     ]
@@ -103,12 +103,18 @@ def loss_text(losses: LossReport) -> str:
     return f"{text} (not counted: {'; '.join(uncounted)})" if uncounted else text
 
 
-def _by_cpu(losses: LossReport, name: str) -> str:
-    """Return which CPUs lost events: one that loses them all is a reader kept off it."""
-    if name != "ring_events" or not losses.ring_events_per_cpu:
+def _where(losses: LossReport, name: str) -> str:
+    """Return which CPUs or probes: a CPU that loses them all is a reader kept off it."""
+    if name == "ring_events":
+        counts = [(f"CPU {n}", lost) for n, lost in enumerate(losses.ring_events_per_cpu or ())]
+    elif name == "probe_misses":
+        found = losses.probe_misses_by or {}
+        counts = sorted(found.items(), key=lambda item: -item[1])
+    else:
         return ""
-    lost = [f"CPU {cpu}: {n:,}" for cpu, n in enumerate(losses.ring_events_per_cpu) if n]
-    return f" [{', '.join(lost[:_MAX_CPUS])}{', …' if len(lost) > _MAX_CPUS else ''}]"
+    lost = [f"{who}: {n:,}" for who, n in counts if n]
+    more = ", …" if len(lost) > _MAX_SHOWN else ""
+    return f" [{', '.join(lost[:_MAX_SHOWN])}{more}]" if lost else ""
 
 
 def rcu_text(state: object) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import zip_longest
 from typing import TypeAlias
 
-_Count: TypeAlias = "int | tuple[int, ...] | None"
+_Count: TypeAlias = "int | tuple[int, ...] | Mapping[str, int] | None"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class LossReport:
     task_map_full: int | None = None  #: operations not followed: task map full
     stacks_lost: int | None = None  #: waits whose kernel stack could not be stored
     probe_misses: int | None = None  #: probe hits that the kernel skipped (recursion guard)
+    #: the same by program or event, where not 0; what cannot spoil a row is listed, not summed
+    probe_misses_by: Mapping[str, int] | None = None
     unmatched_events: int | None = None  #: events that belong to no known operation
     incomplete_rows: int | None = None  #: rows marked incomplete, whatever the reason
 
@@ -51,6 +53,8 @@ class LossReport:
             value = counts.get(f.name)
             if isinstance(value, list | tuple):
                 value = tuple(int(v) for v in value)
+            elif isinstance(value, Mapping):
+                value = {str(name): int(n) for name, n in value.items()}
             elif not isinstance(value, int):
                 continue
             object.__setattr__(report, f.name, value)
@@ -66,6 +70,9 @@ def _add(left: _Count, right: _Count) -> _Count:
         return left if right is None else right
     if isinstance(left, tuple) and isinstance(right, tuple):
         return tuple(a + b for a, b in zip_longest(left, right, fillvalue=0))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        names = sorted(left.keys() | right.keys())
+        return {name: left.get(name, 0) + right.get(name, 0) for name in names}
     if isinstance(left, int) and isinstance(right, int):
         return left + right
-    raise TypeError("a count and a per-CPU list do not add up")
+    raise TypeError("counts of different kinds do not add up")

@@ -270,23 +270,38 @@ class BpfSource:
         if self._loaded is None:
             return LossReport()
         lost = {loss: self._loaded.per_cpu("losses", loss) for loss in Loss}
+        missed = self._misses(self._loaded)
         return LossReport(
             ring_events=sum(lost[Loss.EVENT_RING]),
             ring_events_per_cpu=tuple(lost[Loss.EVENT_RING]),
             ring_names=sum(lost[Loss.NAME_RING]),
             task_map_full=sum(lost[Loss.TASK_MAP]),
             stacks_lost=sum(lost[Loss.STACK]),
-            probe_misses=self._misses(),
+            probe_misses=None if missed is None else self._spoiling(missed),
+            probe_misses_by=missed and {name: n for name, n in missed.items() if n},
         )
 
-    def _misses(self) -> int | None:
-        skipped = recursion_misses(self._loaded.programs if self._loaded else ())
-        missed = self._kprobes.misses() if self._kprobes else None
-        return skipped if missed is None else (skipped or 0) + missed
+    def _misses(self, loaded: Loaded) -> dict[str, int] | None:
+        programs = recursion_misses(loaded.programs)
+        events = self._kprobes.misses() if self._kprobes else None
+        return None if programs is None and events is None else (programs or {}) | (events or {})
+
+    def _spoiling(self, missed: dict[str, int]) -> int:
+        # In the function tiers cleanup_mnt tells the end, and any later system call of the
+        # task closes the operation: docs/probes.md.
+        harmless = {_NEXT_SYSCALL} if self.tier in FUNCTION_TIERS else set()
+        return sum(n for name, n in missed.items() if name not in harmless)
 
     def plan(self) -> list[dict[str, str]]:
         """Return what is probed, how, and why so."""
-        return [*self._plan, *self._chosen.lines()]
+        lines = self._chosen.lines()
+        if self._walkers and self._adaptive:
+            hot = {probe.meaning.name for probe in self._chosen.probes if probe.hot}
+            watched = f"{self._walkers.times} times, {self._walkers.watched_s:.1f} s in all"
+            for line in lines:
+                if line["meaning"] in hot:
+                    line["reason"] = f"--probes adaptive: attached {watched}"
+        return [*self._plan, *lines]
 
     def close(self) -> None:
         """Detach and free everything; may be called twice."""

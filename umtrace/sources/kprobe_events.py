@@ -50,7 +50,8 @@ class KprobeEvents:
         NotPermittedError, NoTierError
             The kernel refuses: locked down, or not a function that can be probed.
         """
-        name = f"{'r' if on_return else 'p'}_{re.sub(r'[^0-9A-Za-z_]', '_', function)}"
+        plain = re.sub(r"[^0-9A-Za-z_]", "_", function)
+        name = f"{'r' if on_return else 'p'}_{plain}_{os.getpid()}"
         kind = f"r{MAXACTIVE}" if on_return else "p"
         try:
             self._tracefs.append("kprobe_events", f"{kind}:{self._group}/{name} {function}\n")
@@ -73,20 +74,14 @@ class KprobeEvents:
             start_new_session=True,
         )
 
-    def misses(self) -> int | None:
-        """Return how often the kernel had no room for a return, or skipped a hit."""
+    def misses(self) -> dict[str, int] | None:
+        """Return how often, by event, the kernel had no room for a return or skipped a hit."""
+        # The profile names events without their group: ours end in our process id.
+        mine = {event.partition("/")[2] for event in self._events}
         with suppress(OSError):
-            mine = (
-                line.split()
-                for line in self._tracefs.read("kprobe_profile").splitlines()
-                if self._group in line or self._is_mine(line)
-            )
-            return sum(int(words[-1]) for words in mine)
+            lines = (line.split() for line in self._tracefs.read("kprobe_profile").splitlines())
+            return {words[0]: int(words[-1]) for words in lines if words and words[0] in mine}
         return None
-
-    def _is_mine(self, line: str) -> bool:
-        # The profile names events without their group.
-        return any(line.split(maxsplit=1)[0] == event.split("/")[1] for event in self._events)
 
     def close(self) -> None:
         """Remove the events; the probes must be detached before."""

@@ -47,7 +47,6 @@ class Loaded:
         self._maps: dict[str, int] = {}
         self._programs: dict[str, int] = {}
         self._links: dict[str, int] = {}
-        self._uncounted: set[str] = set()
         self._cpus = possible_cpus()
         try:
             with memory_unlimited():
@@ -58,9 +57,9 @@ class Loaded:
             raise refused("maps", error) from error
 
     @property
-    def programs(self) -> tuple[int, ...]:
-        """Descriptors of the programs that are attached and whose misses are losses."""
-        return tuple(self._programs[f] for f in self._links if f not in self._uncounted)
+    def programs(self) -> dict[str, int]:
+        """Name and descriptor of every program that is or was attached."""
+        return dict(self._programs)
 
     def map_fd(self, name: str) -> int:
         """Return the descriptor of a map."""
@@ -75,8 +74,8 @@ class Loaded:
         """Set the first element of an array of 32-bit words."""
         update(self._maps[name], 0, struct.pack("=I", word))
 
-    def attach_raw(self, tracepoint: str, function: str, *, counted: bool = True) -> None:
-        """Run a program at a raw tracepoint; not ``counted``: to miss a hit is no loss.
+    def attach_raw(self, tracepoint: str, function: str) -> None:
+        """Run a program at a raw tracepoint.
 
         Raises
         ------
@@ -84,8 +83,6 @@ class Loaded:
             As the kernel says; so do the other ``attach`` methods.
         """
         program = self._load(function, ProgramType.RAW_TRACEPOINT)
-        if not counted:
-            self._uncounted.add(function)
         self._link(function, tracepoint, lambda: open_raw_tracepoint(program, tracepoint))
 
     def attach_event(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 
 from umtrace.kernel.bpf import object_info
@@ -26,12 +26,18 @@ def counters(program_fd: int) -> tuple[int, int, int | None]:
     return run_time, runs, misses if has_misses else None
 
 
-def recursion_misses(program_fds: Iterable[int]) -> int | None:
-    """Return how often the kernel skipped one of the programs; None where it does not count."""
-    total: int | None = None
-    for fd in program_fds:
+def recursion_misses(programs: Mapping[str, int]) -> dict[str, int] | None:
+    """Return how often the kernel skipped each program; None where it does not count.
+
+    Parameters
+    ----------
+    programs : mapping
+        Name to descriptor.
+    """
+    found: dict[str, int] = {}
+    for name, fd in programs.items():
         with suppress(OSError, KeyError):
             misses = counters(fd)[2]
             if misses is not None:
-                total = (total or 0) + misses
-    return total
+                found[name] = misses
+    return found or None
