@@ -11,7 +11,8 @@
 enum um_kind {
 	/* umount(2) entered: ret = flags, a = cgroup id, b = mount namespace inum or 0 */
 	UM_ENTER = 1,
-	/* umount(2) left: ret = 0 or -errno, a = 1 when its entry was not seen (nothing follows) */
+	/* umount(2) left: ret = 0 or -errno, a = 1 when its entry was not seen (nothing follows),
+	 * 2 when only path_umount in it was seen to be entered */
 	UM_EXIT = 2,
 	/* the task is back in user mode for certain: a = 1 next syscall, 2 death, 3 seen in user mode */
 	UM_RETURNED = 3,
@@ -49,6 +50,7 @@ enum um_kind {
 	UM_UNLOCK_EXIT = 16,
 	/* synchronize_rcu_expedited entered, nested in namespace_unlock */
 	UM_RCU = 17,
+	/* and left: ret = enum um_grace_period */
 	UM_RCU_EXIT = 18,
 	/* cleanup_mnt entered: ret = mount flags with UM_IS_TARGET, a = active references of the superblock, b = s_dev;
 	 * seq = 0 when the task is in no operation; comm = the task */
@@ -65,6 +67,13 @@ enum um_kind {
 	UM_SHARED = 23,
 	/* another call got EBUSY: ret = -EBUSY, a = enum um_failed, b = device */
 	UM_FAILED = 24,
+};
+
+/* Whose expedited grace period it was: what exp_funnel_lock returned. */
+enum um_grace_period {
+	UM_GP_UNTOLD = 0, /* not probed, or a normal one */
+	UM_GP_OWN = 1,
+	UM_GP_JOINED = 2, /* somebody else's */
 };
 
 /* Which call got EBUSY. */

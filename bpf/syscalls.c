@@ -46,11 +46,17 @@ static __always_inline void um_umount_ends(s64 ret)
 	u32 tid = id;
 	struct um_task *task = tasks.lookup(&tid);
 	struct um_active *n = um_active();
-	/* Without a task the operation began before the probes: its exit is sent alone. */
-	struct um_event *e = um_begin(ts, tid, id >> 32, UM_EXIT, task ? task->seq++ : 0);
+	struct um_event *e;
 
+	/* The system call's entry was skipped, and path_umount's probes have begun and ended it. */
+	if (task && task->by_function && task->phase == UM_LEAVING)
+		return;
+	/* Without a task the operation began before the probes: its exit is sent alone. */
+	e = um_begin(ts, tid, id >> 32, UM_EXIT, task ? task->seq++ : 0);
 	if (e) {
 		e->ret = ret;
+		if (task && task->by_function)
+			e->a = 2;
 		if (!task) {
 			e->a = 1;
 			bpf_get_current_comm(e->comm, sizeof(e->comm));

@@ -29,6 +29,7 @@ struct um_task {
 	u8 in_unlock;	 /* in namespace_unlock */
 	u8 by_function;	 /* path_umount was not reached through the umount system call */
 	u8 exiting;	 /* in do_exit */
+	u8 grace_period; /* enum um_grace_period */
 };
 
 /* How many tasks are followed, and how many of them are LEAVING: tested before any look-up. */

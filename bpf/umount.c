@@ -66,7 +66,7 @@ UM_RETURN(path_umount)
 		ret == -UM_EBUSY ? um_left_after_busy(task->mnt) : 0);
 	if (!task->by_function)
 		return 0;
-	um_tell(tid, task, UM_EXIT, task->mnt, ret, 0, 0);
+	um_tell(tid, task, UM_EXIT, task->mnt, ret, 2, 0);
 	if (ret < 0) {
 		um_forget(tid, task);
 	} else {

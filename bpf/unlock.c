@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* namespace_unlock and the grace period in it. */
+/*
+ * namespace_unlock and the grace period in it. synchronize_rcu_expedited has some 20 other
+ * callers: only those inside namespace_unlock count.
+ */
+static __always_inline struct um_task *um_unlocking(u32 *tid)
+{
+	struct um_task *task = um_current(tid);
+
+	return task && task->in_unlock ? task : 0;
+}
+
 UM_ENTRY(namespace_unlock)
 {
 	u32 tid;
@@ -15,10 +25,10 @@ UM_ENTRY(namespace_unlock)
 UM_RETURN(namespace_unlock)
 {
 	u32 tid;
-	struct um_task *task = um_current(&tid);
+	struct um_task *task = um_unlocking(&tid);
 	struct um_active *n = um_active();
 
-	if (!task || !n || !task->in_unlock)
+	if (!task || !n)
 		return 0;
 	task->in_unlock = 0;
 	um_tell(tid, task, UM_UNLOCK_EXIT, task->mnt, 0, 0, 0);
@@ -39,19 +49,32 @@ UM_RETURN(namespace_unlock)
 UM_ENTRY(synchronize_rcu_expedited)
 {
 	u32 tid;
-	struct um_task *task = um_current(&tid);
+	struct um_task *task = um_unlocking(&tid);
 
-	if (task && task->in_unlock)
-		um_tell(tid, task, UM_RCU, task->mnt, 0, 0, 0);
+	if (!task)
+		return 0;
+	task->grace_period = UM_GP_UNTOLD;
+	um_tell(tid, task, UM_RCU, task->mnt, 0, 0, 0);
+	return 0;
+}
+
+/* True if somebody else's grace period did. Not called where rcu_normal is set. */
+UM_RETURN(exp_funnel_lock)
+{
+	u32 tid;
+	struct um_task *task = um_unlocking(&tid);
+
+	if (task)
+		task->grace_period = (u8)UM_RETVAL(1) ? UM_GP_JOINED : UM_GP_OWN;
 	return 0;
 }
 
 UM_RETURN(synchronize_rcu_expedited)
 {
 	u32 tid;
-	struct um_task *task = um_current(&tid);
+	struct um_task *task = um_unlocking(&tid);
 
-	if (task && task->in_unlock)
-		um_tell(tid, task, UM_RCU_EXIT, task->mnt, 0, 0, 0);
+	if (task)
+		um_tell(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, 0, 0);
 	return 0;
 }

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-TIERS = ("fentry", "kprobe", "ftrace", "tracepoint")
+TIERS = ("fentry", "kprobe", "ftrace", "tracepoint", "ftrace-static")
 COLUMNS = (
     ("phases", ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")),
     ("identity", ("fstype", "dev", "mount_id", "source", "mountpoint")),

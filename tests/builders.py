@@ -20,6 +20,7 @@ STACK_OF = {
     Wait.RCU_EXPEDITED: OnStack.UNLOCK | OnStack.RCU,
     Wait.RCU_NORMAL: OnStack.UNLOCK | OnStack.RCU | OnStack.RCU_NORMAL,
     Wait.RCU_PIGGYBACK: OnStack.UNLOCK | OnStack.RCU | OnStack.FUNNEL,
+    Wait.RCU_QUEUE: OnStack.UNLOCK | OnStack.RCU | OnStack.FUNNEL | OnStack.MUTEX,
     Wait.NAMESPACE_LOCK: OnStack.LOCK_TAKER,
     Wait.LOOKUP: OnStack.LOOKUP,
     Wait.SHUTDOWN: OnStack.TASK_WORK,

@@ -6,7 +6,16 @@ import pytest
 
 from tests.builders import EBUSY, Stream, split
 from tests.correlate.test_umounts import correlate
-from umtrace.records.events import FOREIGN, IS_TARGET, WALKERS_WATCHED, Kind, NameKind, Origin
+from umtrace.records.events import (
+    FOREIGN,
+    IS_TARGET,
+    WALKERS_WATCHED,
+    GracePeriod,
+    Kind,
+    NameKind,
+    OnStack,
+    Origin,
+)
 from umtrace.records.umounts import PHASES
 
 MNT = 0xFFFF888000001000
@@ -42,7 +51,7 @@ def sync_steps(*, cleanup=True, watched=True, returned=1100):
         (140, Kind.TREE, {"ret": 3}),
         (160, Kind.UNLOCK, {"a": 4}),
         (170, Kind.RCU, {}),
-        (470, Kind.RCU_EXIT, {}),
+        (470, Kind.RCU_EXIT, {"ret": GracePeriod.OWN}),
         (480, Kind.UNLOCK_EXIT, {}),
         (500, Kind.PATH_UMOUNT_EXIT, {}),
         (510, Kind.EXIT, {}),
@@ -192,8 +201,75 @@ def test_walkers_on_a_mount_that_was_only_busy_do_not_count():
     assert (row["n_legitimized"], row["n_discounted"]) == (0, 0)
 
 
-@pytest.mark.parametrize("kind", [Kind.RCU_EXIT, Kind.CHECKED, Kind.UNLOCK_EXIT, Kind.CLEANUP_EXIT])
-def test_a_return_that_was_missed_makes_the_row_incomplete(kind):
+def waiting(*slept, told=GracePeriod.UNTOLD):
+    """The steps of an umount whose RCU wait slept with these bits on the stack."""
+    steps = [step for step in sync_steps() if step[1] != Kind.RCU_EXIT]
+    at = next(n for n, step in enumerate(steps) if step[1] == Kind.RCU) + 1
+    sleeps = []
+    for number, bits in enumerate(slept):
+        ts, stack = 200 + 20 * number, OnStack.UNLOCK | OnStack.RCU | bits
+        sleeps += [(ts, Kind.OFF_CPU, {"a": stack}), (ts + 10, Kind.ON_CPU, {})]
+    return steps[:at] + sleeps + [(470, Kind.RCU_EXIT, {"ret": told})] + steps[at:]
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind"),
+    [
+        (waiting(told=GracePeriod.OWN), "expedited"),
+        (waiting(told=GracePeriod.JOINED), "piggybacked"),
+        (waiting(OnStack.FUNNEL | OnStack.MUTEX, told=GracePeriod.JOINED), "piggybacked"),
+        (waiting(OnStack.FUNNEL | OnStack.MUTEX, OnStack(0)), "expedited"),
+        (waiting(OnStack(0)), "expedited"),
+        (waiting(OnStack.FUNNEL), "piggybacked"),
+        (waiting(OnStack.RCU_NORMAL), "normal"),
+        # Nobody saw which: it did not sleep, or only in the queue.
+        (waiting(), None),
+        (waiting(OnStack.FUNNEL | OnStack.MUTEX), None),
+    ],
+)
+def test_whose_grace_period_it_was(steps, kind):
+    row = one(Functions().probed(7, 100, steps=steps))
+    assert (row["complete"], row["rcu_kind"], row["rcu_ns"]) == (True, kind, 300)
+
+
+def test_an_umount_seen_from_path_umount_on_has_no_lookup():
+    steps = [(ts, k, {**f, "a": 2} if k == Kind.EXIT else f) for ts, k, f in sync_steps()]
+    row = one(Functions().probed(7, 100, steps=steps))
+    assert (row["complete"], row["lookup_ns"], row["latency_bound"]) == (True, None, "approx")
+
+
+def test_what_is_seen_asleep_in_the_grace_period_was_in_it():
+    steps = [s for s in waiting(OnStack(0)) if s[1] not in {Kind.RCU, Kind.RCU_EXIT}]
+    assert not one(Functions().probed(7, 100, steps=steps))["complete"]
+
+
+SKIPPABLE = (
+    Kind.PATH_UMOUNT,
+    Kind.PATH_UMOUNT_EXIT,
+    Kind.CHECK,
+    Kind.CHECKED,
+    Kind.UNLOCK,
+    Kind.UNLOCK_EXIT,
+    Kind.RCU,
+    Kind.RCU_EXIT,
+    Kind.CLEANUP,
+    Kind.CLEANUP_EXIT,
+)
+
+
+def test_a_lazy_umount_whose_tree_was_missed_is_incomplete():
+    lazy = [s for s in sync_steps() if s[1] not in {Kind.CHECK, Kind.CHECKED, Kind.TREE}]
+    assert not one(Functions().probed(7, 100, steps=lazy, flags=2))["complete"]
+
+
+@pytest.mark.parametrize("pair", [{Kind.CHECK, Kind.CHECKED}, {Kind.UNLOCK, Kind.UNLOCK_EXIT}])
+def test_what_was_missed_at_both_ends_is_implied_by_others(pair):
+    steps = [step for step in sync_steps() if step[1] not in pair]
+    assert not one(Functions().probed(7, 100, steps=steps))["complete"]
+
+
+@pytest.mark.parametrize("kind", SKIPPABLE)
+def test_a_hit_that_was_missed_makes_the_row_incomplete(kind):
     steps = [step for step in sync_steps() if step[1] != kind]
     row = one(Functions().probed(7, 100, steps=steps))
     assert (row["complete"], row["incomplete_why"]) == (False, "lost-events")

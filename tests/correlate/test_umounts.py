@@ -15,7 +15,7 @@ OFFSET = 1_700_000_000_000_000_000
 
 
 def correlate(*batches, finish=True, **options):
-    correlator = UmountCorrelator(clock_offset_ns=OFFSET, tier="test", **options)
+    correlator = UmountCorrelator(clock_offset_ns=OFFSET, tier="fentry", **options)
     rows = [row for batch in batches for row in correlator.feed(batch).to_pylist()]
     if finish:
         rows += correlator.finish().to_pylist()

@@ -36,7 +36,7 @@ STACKS = {
     "6.12 queueing for exp_mutex": (
         ["schedule", "schedule_preempt_disabled", "__mutex_lock.constprop.0", "exp_funnel_lock",
          "synchronize_rcu_expedited", "namespace_unlock"],
-        Wait.RCU_EXPEDITED,
+        Wait.RCU_QUEUE,
     ),
     "preempted while dropping dentries": (
         ["__schedule", "preempt_schedule", "shrink_dentry_list", "namespace_unlock"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,11 @@ pytestmark = pytest.mark.lab
 
 KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "5.10,6.1-rt,7").split(",")
 TIERS = {"fentry", "kprobe", "ftrace", "tracepoint"}
-#: what is exact everywhere; `rcu_kind` follows from the kernel
+#: tiers whose programs run with preemption on; kprobes turn it off
+PREEMPTIBLE = {"fentry", "tracepoint"}
+#: exp_funnel_lock is inlined before 6.12
+INLINED_FUNNEL = re.compile(r"5\.10|6\.1(-|$)")
+#: where every grace period is a normal one
 RT = {kernel for kernel in KERNELS if kernel.endswith("-rt")}
 
 
@@ -40,38 +45,55 @@ def results(tmp_path_factory):
     return out
 
 
-def marked_incomplete(tier):
-    seen = {check["what"]: check["seen"] for check in tier["checks"]}
-    return seen["incomplete rows"] > 0 or seen["events, names and stacks lost"] is True
+def selftest(results, kernel):
+    return json.loads((results / kernel / "selftest.json").read_text())
+
+
+def failed(found):
+    return [(c["what"], c["expected"], c["seen"]) for c in found["checks"] if not c["ok"]]
+
+
+def skips_hits(kernel):
+    """Where programs can be preempted, and the kernel skips hits of others meanwhile."""
+    return kernel.startswith("7")
+
+
+def counted_losses(tier, found):
+    """Whether a tier that can lose hits there says that it did; docs/probes.md says why."""
+    losses = {"events, names and stacks lost"}
+    return tier in PREEMPTIBLE and bool(losses & {what for what, _expected, _seen in found})
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_count_is_exact_in_every_tier(results, kernel):
-    tiers = json.loads((results / kernel / "selftest.json").read_text())
-    assert {tier["tier"] for tier in tiers} == TIERS | {"ftrace-static"}
-    if kernel.startswith("7"):
-        # Tracing programs can be preempted there, and the kernel then skips hits of the same
-        # program (fentry) or of any (tracepoint) on that CPU: what is missing must at least be
-        # marked.
-        tiers = [tier for tier in tiers if not marked_incomplete(tier)]
-    wrong = [
-        (tier["tier"], check["what"], check["expected"], check["seen"])
-        for tier in tiers
-        for check in tier["checks"]
-        if not check["ok"]
-    ]
+    tiers = {tier["tier"]: tier for tier in selftest(results, kernel)["tiers"]}
+    assert set(tiers) == TIERS | {"ftrace-static"}
+    wrong = {name: failed(tier) for name, tier in tiers.items() if failed(tier)}
+    if skips_hits(kernel):
+        wrong = {name: found for name, found in wrong.items() if not counted_losses(name, found)}
     assert not wrong
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_tiers_that_run_at_once_say_the_same(results, kernel):
+    pairs = selftest(results, kernel)["together"]
+    assert len(pairs) == len(TIERS) - 1
+    wrong = [pair for pair in pairs if failed(pair)]
+    if skips_hits(kernel):
+        wrong = [pair for pair in wrong if not any(pair["lost"])]
+    assert not [(pair["tiers"], failed(pair)) for pair in wrong]
+    # The RCU waits beside each other are in docs/kernels.md: no timing is asserted.
+    assert all(pair["rcu_ratio"] for pair in pairs)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("tier", sorted(TIERS))
 def test_the_kind_of_grace_period_is_named(results, kernel, tier):
-    lines = (results / kernel / f"{tier}.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    kinds = {row["rcu_kind"] for row in rows if row["errno"] == 0 and row["rcu_ns"]}
+    tiers = {each["tier"]: each for each in selftest(results, kernel)["tiers"]}
+    kinds = tiers[tier]["rcu_kinds"]
     expected = {"normal"} if kernel in RT else {"expedited", "piggybacked"}
-    assert kinds
-    assert kinds <= expected
+    assert kinds.keys() & expected
+    assert kinds.keys() - {"null"} <= expected
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -79,7 +101,8 @@ def test_the_kind_of_grace_period_is_named(results, kernel, tier):
 def test_no_function_probe_is_refused(results, kernel, tier):
     doctor = json.loads((results / kernel / "doctor.json").read_text())
     (plan,) = [each["plan"] for each in doctor["tiers"] if each["tier"] == tier]
-    assert [line for line in plan if line["reason"] != "ok"] == []
+    lost = {line["meaning"] for line in plan if line["reason"] != "ok"}
+    assert lost <= ({"shared grace period"} if INLINED_FUNNEL.match(kernel) else set())
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -100,7 +123,7 @@ def test_no_held_mount_is_called_spurious(results, kernel):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_ftrace_sees_what_bpf_sees_and_works_without_bpf(results, kernel):
+def test_ftrace_works_without_bpf(results, kernel):
     lines = (results / kernel / "ftrace-check.txt").read_text().splitlines()
     assert any(line.startswith("ok  tier chosen without bpf(2): ftrace") for line in lines), lines
     assert not [line for line in lines if line.startswith(("WRONG", "Traceback"))]

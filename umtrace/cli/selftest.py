@@ -44,19 +44,22 @@ def command(ctx: click.Context, tier: str, as_json: bool) -> None:
 
 def _all_that_work() -> list[Result]:
     from umtrace import selftest
-    from umtrace.sources.select import LIVE_TIERS, STAND_INS
+    from umtrace.sources.select import LIVE_TIERS
 
-    results: list[Result] = []
+    results: dict[str, Result] = {}
     failures: list[UmtraceError] = []
-    # What only stands in for another is run in its place.
-    for tier in (name for name in LIVE_TIERS if name not in STAND_INS.values()):
+    for tier in LIVE_TIERS:
+        if tier in results:  # as the stand-in for another
+            continue
         try:
-            results.append(selftest.run(tier))
-        except (NoTierError, NotPermittedError) as error:  # noqa: PERF203 - a handful of tiers
+            result = selftest.run(tier)
+        except (NoTierError, NotPermittedError) as error:
             failures.append(error)
+        else:
+            results[result.tier] = result
     if not results:
         raise failures[0]
-    return results
+    return list(results.values())
 
 
 def _to_dict(found: Result | Agreement) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from umtrace.correlate.waits import Wait, classify
-from umtrace.records.events import IS_TARGET, Array, Kind
+from umtrace.records.events import IS_TARGET, Array, GracePeriod, Kind
 
 N_WAITS = len(Wait)
 OPENERS = (Kind.ENTER, Kind.NS_EXIT, Kind.TEARDOWN)
@@ -33,6 +33,7 @@ OP_DTYPE = np.dtype(
         ("t_end", "<u8"),
         ("end", "<u2"),  # kind of the terminal event
         ("alone", "?"),  # an EXIT whose beginning lies before the trace
+        ("from_path", "?"),  # begins at path_umount: the system call's entry was not seen
         ("wait_ns", "<i8", (N_WAITS,)),
         ("waits", "<i4", (N_WAITS,)),
         ("seq_first", "<u4"),
@@ -61,6 +62,8 @@ OP_DTYPE = np.dtype(
         ("rcu_sum", "<i8", (2,)),  # sums of entry and return times: their difference is the wait
         ("n_rcu", "<i4", (2,)),
         ("t_rcu_exit", "<u8"),
+        ("own_gp", "?"),  # its own expedited grace period
+        ("joined_gp", "?"),  # somebody else's
         ("checks", "<i4", (2,)),
         ("busy", "?"),
         ("refcount", "<i8"),  # plus 1; 0 unknown
@@ -74,6 +77,8 @@ OP_DTYPE = np.dtype(
         ("n_discounted", "<i4"),
     ]
 )
+
+_ALONE, _FROM_PATH = 1, 2  # in EXIT
 
 _FIRST = ("opener", "t_first", "flags", "cgroup", "mntns", "comm")
 _FIRST_KNOWN = ("mnt", "t_mount", "mount_id", "dev", "fstype", "mount_flags", "t_path", "t_locked")
@@ -133,6 +138,9 @@ def _add_counts(ops: Array, events: Array, segment: _I8) -> None:
     ops["busy"][segment[at]] = events["ret"][at] != 0
     count = events["a"][at]
     ops["refcount"][segment[at]] = np.where(count == unknown, 0, count + np.uint64(1))
+    at = np.flatnonzero(events["kind"] == Kind.RCU_EXIT)
+    ops["own_gp"][segment[at[events["ret"][at] == GracePeriod.OWN]]] = True
+    ops["joined_gp"][segment[at[events["ret"][at] == GracePeriod.JOINED]]] = True
     at = np.flatnonzero(events["kind"] == Kind.CLEANUP)
     ops["own_put"][segment[at[(events["ret"][at] & IS_TARGET) != 0]]] = True
 
@@ -165,7 +173,8 @@ def add_exit(ops: Array, events: Array, segment: _I8) -> None:
     exits = np.flatnonzero(events["kind"] == Kind.EXIT)
     ops["t_exit"][segment[exits]] = events["ts_ns"][exits]
     ops["ret"][segment[exits]] = events["ret"][exits]
-    ops["alone"][segment[exits]] = events["a"][exits] == 1
+    ops["alone"][segment[exits]] = events["a"][exits] == _ALONE
+    ops["from_path"][segment[exits]] = events["a"][exits] == _FROM_PATH
 
 
 def add_waits(ops: Array, events: Array, segment: _I8) -> None:
@@ -199,14 +208,14 @@ def fold(ops: Array, index: _I8, old: Array, head: Array) -> None:
     for name in _LAST_KNOWN:
         _prefer(new, name, new[name], old[name])
     no_exit = new["t_exit"] == 0
-    for name in ("t_exit", "ret", "alone"):
+    for name in ("t_exit", "ret", "alone", "from_path"):
         new[name] = np.where(no_exit, old[name], new[name])
     unchecked = new["checks"][:, 1] == 0
     for name in ("busy", "refcount"):
         new[name] = np.where(unchecked, old[name], new[name])
     for name in (*_SUM, "n_cleanup"):
         new[name] += old[name]
-    for name in ("mounts_unknown", "own_put"):
+    for name in ("mounts_unknown", "own_put", "own_gp", "joined_gp"):
         new[name] |= old[name]
     resumed = np.flatnonzero((old["off_ts"] > 0) & (head["kind"] == Kind.ON_CPU))
     slept = (head["ts_ns"][resumed] - old["off_ts"][resumed]).astype(np.int64)

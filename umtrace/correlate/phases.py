@@ -15,9 +15,11 @@ from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools
 from umtrace.records.events import Array, Kind
 
-_RCU = [Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.RCU_PIGGYBACK]
+_RCU = [Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.RCU_PIGGYBACK, Wait.RCU_QUEUE]
 _I8 = npt.NDArray[np.int64]
 Known = tuple[_I8, Bools]
+
+MNT_DETACH, EBUSY = 2, 16
 
 #: values of ``Timing.bound``
 BOUNDS = ("exact", "upper", "approx")
@@ -46,7 +48,11 @@ def timing(ops: Array) -> Timing:
     umount = ops["opener"] == Kind.ENTER
     stacks, functions = _from_stacks(ops), _from_functions(ops)
     bound = np.select(
-        [ops["opener"] == Kind.NS_EXIT, by_function | (ops["end"] == Kind.EXIT), umount],
+        [
+            (ops["opener"] == Kind.NS_EXIT) | ops["from_path"],
+            by_function | (ops["end"] == Kind.EXIT),
+            umount,
+        ],
         [2, 0, 1],
         2,
     )
@@ -93,7 +99,7 @@ def _from_functions(ops: Array) -> dict[str, Known]:
     slept = _waited(ops, [Wait.NAMESPACE_LOCK])
     locked = umount & (ops["t_locked"] > 0)
     return {
-        "lookup_ns": (_ns(ops["t_path"]) - _ns(ops["t_first"]), umount),
+        "lookup_ns": (_ns(ops["t_path"]) - _ns(ops["t_first"]), umount & ~ops["from_path"]),
         "lock_ns": _either(locked, (_ns(ops["t_locked"]) - _ns(ops["t_path"]), locked), slept),
         "tree_ns": (_ns(ops["t_unlock"]) - began, (ops["t_unlock"] > 0) & (began > 0)),
         "rcu_ns": (ops["rcu_sum"][:, 1] - ops["rcu_sum"][:, 0], everywhere),
@@ -102,14 +108,34 @@ def _from_functions(ops: Array) -> dict[str, Known]:
     }
 
 
-def missed_returns(ops: Array) -> Bools:
-    """Return where a probe on a return did not fire: no gap in the sequence shows that."""
-    umount = ops["t_path"] > 0
-    missed: Bools = umount & (ops["t_path_exit"] == 0)
+def missed_hits(ops: Array) -> Bools:
+    """Return where a function probe did not fire that must have: no number is missing then.
+
+    The kernel skips a hit of a program that is preempted on the same CPU, and returns beyond
+    a kretprobe's room.
+    """
+    missed: Bools = (ops["t_path"] > 0) != (ops["t_path_exit"] > 0)
     for name in ("n_unlock", "n_rcu", "checks", "n_cleanup"):
         missed |= ops[name][:, 0] != ops[name][:, 1]
     missed &= ops["end"] != 0
     return missed
+
+
+def missed_whole(ops: Array) -> Bools:
+    """Return where a function was not seen at all that another one implies.
+
+    Only of use for a source that probes them all: an imported trace may have a few.
+    """
+    umount = (ops["opener"] == Kind.ENTER) & (ops["t_path"] > 0)
+    unlocked, done = ops["n_unlock"][:, 0] > 0, ops["ret"] >= 0
+    checked = umount & ((ops["flags"] & MNT_DETACH) == 0) & (done | (ops["ret"] == -EBUSY))
+    absent: Bools = (ops["opener"] == Kind.ENTER) & unlocked & ~umount
+    absent |= (ops["t_locked"] > 0) & ~unlocked
+    absent |= umount & done & unlocked & (ops["t_locked"] == 0)
+    absent |= checked & unlocked & (ops["checks"][:, 0] == 0)
+    absent |= has_functions(ops) & (_waited(ops, _RCU)[1]) & (ops["n_rcu"][:, 0] == 0)
+    absent &= ops["end"] != 0
+    return absent
 
 
 def _waited(ops: Array, waits: list[Wait]) -> Known:

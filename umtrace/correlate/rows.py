@@ -10,13 +10,24 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.correlate.fields import lost_events
-from umtrace.correlate.phases import BOUNDS, Timing, has_functions, missed_returns, timing
+from umtrace.correlate.phases import (
+    BOUNDS,
+    MNT_DETACH,
+    Timing,
+    has_functions,
+    missed_hits,
+    missed_whole,
+    timing,
+)
 from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools, choice, encoded_text, fixed
 from umtrace.records.events import WALKERS_WATCHED, Array, Kind, Origin
 from umtrace.records.umounts import SCHEMA
 
-MNT_DETACH = 2
+#: tiers that probe every function, so that one which is not seen was missed
+WHOLE_TIERS = ("fentry", "kprobe")
+
+RCU_KINDS = ("normal", "expedited", "piggybacked", "none")
 
 PUTTERS = ("self", "kworker", "other", "pending")
 
@@ -64,7 +75,7 @@ def build_rows(
     """
     n = len(ops)
     times = timing(ops)
-    why = _incomplete_why(ops, why_open)
+    why = _incomplete_why(ops, why_open, whole=tier in WHOLE_TIERS)
     complete = why < 0
     columns: Columns = {
         "id": fixed(np.arange(first_id, first_id + n), pa.int64()),
@@ -87,10 +98,10 @@ def _reasons(why_open: str) -> tuple[str, ...]:
     return ("lost-events", "no-enter", "died", why_open)
 
 
-def _incomplete_why(ops: Array, why_open: str) -> npt.NDArray[np.int32]:
+def _incomplete_why(ops: Array, why_open: str, *, whole: bool) -> npt.NDArray[np.int32]:
     """Return an index of ``_reasons`` for each operation, the last that applies; -1 if complete."""
     applies = {
-        "lost-events": _lost(ops),
+        "lost-events": _lost(ops) | (missed_whole(ops) if whole else False),
         "no-enter": ops["opener"] == 0,
         "died": (ops["end"] == Kind.DEAD) & (ops["opener"] == Kind.ENTER),
         why_open: (ops["end"] == 0) & ~ops["superseded"],
@@ -104,7 +115,7 @@ def _incomplete_why(ops: Array, why_open: str) -> npt.NDArray[np.int32]:
 def _lost(ops: Array) -> Bools:
     # A stack that was not stored hides a phase only where stacks are all there is.
     hidden = (ops["waits"][:, Wait.UNKNOWN] > 0) & ~has_functions(ops)
-    lost: Bools = ops["superseded"] | lost_events(ops) | hidden | missed_returns(ops)
+    lost: Bools = ops["superseded"] | lost_events(ops) | hidden | missed_hits(ops)
     return lost
 
 
@@ -140,23 +151,33 @@ def _outcome(ops: Array, complete: Bools) -> Columns:
     lazy = (ops["flags"] & MNT_DETACH) != 0
     known = complete | ops["alone"]
     errno = np.where(ops["t_exit"] > 0, -ops["ret"], 0)
-    waits = ops["waits"]
-    rcu_kinds = {
-        "normal": waits[:, Wait.RCU_NORMAL] > 0,
-        "expedited": (waits[:, Wait.RCU_EXPEDITED] > 0),
-        "piggybacked": waits[:, Wait.RCU_PIGGYBACK] > 0,
-        "none": (ops["ret"] < 0) & (ops["n_rcu"][:, 0] == 0),
-    }
-    rcu_kind = np.select(list(rcu_kinds.values()), list(range(len(rcu_kinds))), -1)
-    # A wait that did not even sleep: a normal grace period always does.
-    rcu_kind = np.where((rcu_kind < 0) & (ops["n_rcu"][:, 1] > 0), 1, rcu_kind)
     return {
         "mode": choice(np.where(umount, lazy, -1), ["sync", "lazy"]),
         "flags": fixed(ops["flags"], pa.int32(), ~umount),
         "errno": fixed(errno, pa.int32(), ~known),
-        "rcu_kind": choice(np.where(complete, rcu_kind, -1), list(rcu_kinds)),
+        "rcu_kind": choice(np.where(complete, _rcu_kind(ops), -1), RCU_KINDS),
         "refcount": fixed(ops["refcount"] - 1, pa.int32(), ops["refcount"] == 0),
     }
+
+
+def _rcu_kind(ops: Array) -> npt.NDArray[np.int64]:
+    """Return an index of RCU_KINDS: what exp_funnel_lock said, else where the task slept.
+
+    -1 where it did not sleep, or only behind other callers, and nobody saw which it was.
+    """
+    slept = ops["waits"] > 0
+    normal, expedited, piggybacked, none = range(len(RCU_KINDS))
+    return np.select(
+        [
+            slept[:, Wait.RCU_NORMAL],
+            ops["joined_gp"],
+            ops["own_gp"] | slept[:, Wait.RCU_EXPEDITED],
+            slept[:, Wait.RCU_PIGGYBACK],
+            (ops["ret"] < 0) & (ops["n_rcu"][:, 0] == 0),
+        ],
+        [normal, piggybacked, expedited, piggybacked, none],
+        -1,
+    )
 
 
 def _final_put(ops: Array, complete: Bools, ended: npt.NDArray[np.int64]) -> Columns:

@@ -21,6 +21,7 @@ class Wait(IntEnum):
     NAMESPACE_LOCK = 5  #: waiting for namespace_sem
     LOOKUP = 6  #: the path walk of umount(2)
     SHUTDOWN = 7  #: cleanup_mnt() and below, on the way back to user mode
+    RCU_QUEUE = 8  #: behind other callers of synchronize_rcu_expedited(): what then is not told
 
 
 def classify(
@@ -47,6 +48,8 @@ def classify(
         # Asleep in exp_funnel_lock() outside its mutex means that somebody else has
         # already asked for a late enough grace period: the function then returns true.
         (grace_period & has(OnStack.FUNNEL) & ~has(OnStack.MUTEX), Wait.RCU_PIGGYBACK),
+        # With the mutex comes the same answer, or a grace period of its own, which is slept for.
+        (grace_period & has(OnStack.FUNNEL), Wait.RCU_QUEUE),
         (grace_period, Wait.RCU_EXPEDITED),
         (has(OnStack.UNLOCK), Wait.OTHER),
         (has(OnStack.TASK_WORK), Wait.SHUTDOWN),

@@ -85,6 +85,12 @@ MEANINGS: tuple[Meaning, ...] = (
         required=True,
     ),
     Meaning(
+        name="shared grace period",
+        candidates=(Candidate(function="exp_funnel_lock", entry=False, needs_arguments=False),),
+        why="returns whether somebody else's grace period was late enough: piggybacked",
+        lost="rcu_kind piggybacked: asleep in another's grace period reads as expedited",
+    ),
+    Meaning(
         name="busy check",
         candidates=(Candidate(function="propagate_mount_busy"),),
         why="decides EBUSY",
@@ -146,5 +152,5 @@ SUBSTITUTES: tuple[tuple[str, str], ...] = (
     ("namespace_lock", "the time from path_umount to the first call under the lock"),
     ("legitimize_mnt", "__legitimize_mnt, which it calls"),
     ("mntput_no_expire", "cleanup_mnt: only the last put counts"),
-    ("exp_funnel_lock", "none: a grace period shared with others reads as expedited"),
+    ("exp_funnel_lock", "none: a shared grace period reads as expedited"),
 )

@@ -94,6 +94,14 @@ class Origin(IntEnum):
     FAILED_MOUNT = 6
 
 
+class GracePeriod(IntEnum):
+    """Whose expedited grace period it was (``enum um_grace_period``)."""
+
+    UNTOLD = 0
+    OWN = 1
+    JOINED = 2
+
+
 class NameKind(IntEnum):
     """What a name record carries (``enum um_name_kind``)."""
 

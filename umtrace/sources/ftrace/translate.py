@@ -14,6 +14,7 @@ from umtrace.records.events import (
     IS_TARGET,
     WALKERS_WATCHED,
     EventBatch,
+    GracePeriod,
     Kind,
     NameKind,
     OnStack,
@@ -27,7 +28,6 @@ from umtrace.sources.ftrace.records import LOST, Record
 
 _TOP = UNKNOWN - 4096  # above are error pointers
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
-_JOINED = int(OnStack.UNLOCK | OnStack.RCU | OnStack.FUNNEL)
 _NORMAL = int(OnStack.UNLOCK | OnStack.RCU | OnStack.RCU_NORMAL)
 
 
@@ -302,25 +302,26 @@ class Translator:
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is not None and op.in_unlock:
             op.in_rcu, op.t_rcu, op.normal = True, r.ts_ns, 0
+            op.grace_period = GracePeriod.OWN  # until another shows
             op.tell(Kind.RCU, r.ts_ns, r.cpu)
 
     def _um_rcu_exit(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is not None and op.in_unlock:
             op.in_rcu, op.waited = False, True
-            op.tell(Kind.RCU_EXIT, r.ts_ns, r.cpu)
+            op.tell(Kind.RCU_EXIT, r.ts_ns, r.cpu, ret=op.grace_period)
 
     def _um_joined(self, r: Record) -> None:
         op = self._busy(r)
         if op is not None and op.in_rcu and r.fields["ret"]:
-            op.tell(Kind.OFF_CPU, r.ts_ns, r.cpu, a=_JOINED)
-            op.tell(Kind.ON_CPU, r.ts_ns, r.cpu)
+            op.grace_period = GracePeriod.JOINED
 
     def _um_normal(self, r: Record) -> None:
         op = self._busy(r)
         if op is None or not op.in_rcu:
             return
         if not op.normal:
+            op.grace_period = GracePeriod.UNTOLD
             op.tell(Kind.OFF_CPU, r.ts_ns, r.cpu, a=_NORMAL)
         op.normal += 1
 
