@@ -48,7 +48,7 @@ def test_mount_ids_beat_paths():
 
 def test_rows_without_a_path_or_an_outcome():
     rows = [busy(0, path=None), umount(1, path=None), umount(2, errno=None), busy(3, t_start=None)]
-    assert one(rows).klass == "transient-ref"
+    assert one(rows).klass == "unknown"  # the success may be another mount's
 
 
 def test_an_ebusy_long_after_is_another_window():
