@@ -51,7 +51,7 @@ def _windows(schema_of):
         "duration_ns": [40_000, 3 * 10**9],
         "path": ["/mnt/<b>", "/mnt/held"],
         "evidence": [evidence("refcount 3 at the busy check", "gone after 40 µs"), evidence()],
-        "holders": [evidence(), evidence({"pid": 7, "comm": "bash", "what": "cwd"})],
+        "holders": [evidence(), evidence({"pid": 7, "comm": "bash", "kind": "cwd"})],
     }
     columns = [
         pa.array(values[f.name], pa.int64()).cast(f.type)
@@ -86,7 +86,7 @@ def test_the_page_tells_all_there_is(page):
     assert text.count("<li>\n<div") == 15
     if _ebusy_schema() is not None:
         assert "gone after 40 µs" in text
-        assert "pid 7, comm bash, what cwd" in text
+        assert "bash (7): cwd" in text
         listed = text[text.index("<details") :]
         assert listed.index("/mnt/held") < listed.index("/mnt/&lt;b&gt;")
 

@@ -175,7 +175,8 @@ def _finish(axes: Axes, y_label: str) -> None:
     axes.set_xlabel("duration")
     axes.set_ylabel(y_label)
     tidy(axes)
-    axes.legend(frameon=False, loc="best")
+    # A frame without a line: where no corner is free, the text is read above the curves.
+    axes.legend(loc="best", facecolor="white", edgecolor="none", framealpha=0.8)
 
 
 def _stairs(

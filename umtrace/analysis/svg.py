@@ -14,7 +14,8 @@ from matplotlib.legend import Legend
 
 _WIDTH = 4.6  # inches: on a phone, text keeps its size
 _DPI = 220  # of what is drawn as an image: cells, and bars by the hundred
-_LABEL_CHARS = 36  # that fit below the axes
+_LABEL_CHARS = 30  # that fit below the axes
+_TICK_CHARS = 18  # that fit beside them
 _LEGEND_CHARS = 58
 _KEY_CHARS = 6
 _LEGEND_LINE = 0.18  # inches
@@ -75,8 +76,17 @@ def _make_narrow(figure: Figure) -> None:
         if legend is not None and _is_beside(legend, axes):
             _move_below(figure, legend)
         axes.set_xlabel(textwrap.fill(axes.get_xlabel(), _LABEL_CHARS))
+        _shorten_ticks(axes)
         if len(plots) == 1:
             axes.set_title("", loc="left")  # the page has it
+
+
+def _shorten_ticks(axes: Axes) -> None:
+    """Cut names beside the axes, which are paths, at their front; numbers are short."""
+    texts = [label.get_text() for label in axes.get_yticklabels()]
+    if any(len(line) > _TICK_CHARS for text in texts for line in text.splitlines()):
+        cut = [t if len(t) <= _TICK_CHARS else "…" + t[1 - _TICK_CHARS :] for t in texts]
+        axes.set_yticks(axes.get_yticks(), cut)
 
 
 def _clear_paper(figure: Figure) -> None:

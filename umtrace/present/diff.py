@@ -133,9 +133,13 @@ def _about(name: str, heading: Heading) -> Iterator[Text]:
 
 def _group(comparison: Comparison, key: Key) -> Iterator[RenderableType]:
     n_a, n_b = comparison.counts[key]
-    yield Text(f"{key_label(comparison.by, key)}: {count(n_a)} umounts in A, {count(n_b)} in B")
+    label = key_label(comparison.by, key)
+    yield Text(f"{label}: {plural(n_a, 'umount')} in A, {count(n_b)} in B")
     changes = [change for change in comparison.changes if change.key == key]
-    if changes:
+    if changes and all(change.too_few for change in changes):
+        least = min(change.needs for change in changes)
+        yield Text(f"  too few to compare: {count(least)} on both sides are needed for a median")
+    elif changes:
         yield _table(changes)
     elif not n_a or not n_b:
         yield Text(f"  only in {'A' if n_a else 'B'}")

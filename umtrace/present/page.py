@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -181,27 +181,43 @@ def _window(row: Row) -> dict[str, Any]:
         "attempts": row.get("attempts"),
         "who": clean(f"{row.get('comm') or ''} {row.get('pid') or ''}").strip(),
         "evidence": _sentences(row.get("evidence")),
-        "holders": _sentences(row.get("holders")),
-        "walkers": _sentences(row.get("walkers")),
+        "holders": _sentences(row.get("holders"), _holder),
+        "walkers": _sentences(row.get("walkers"), _walker),
     }
 
 
-def _sentences(value: object) -> list[str]:
-    """Return a JSON list, of texts or of objects, as lines."""
+def _sentences(value: object, told: Callable[[Row], str] = str) -> list[str]:
+    """Return a JSON list, of texts or of objects that are ``told``, as lines."""
     if not isinstance(value, str) or not value:
         return []
     try:
         items = json.loads(value)
     except ValueError:
         return [clean(value)]
-    return [_sentence(item) for item in (items if isinstance(items, list) else [items])]
+    listed = items if isinstance(items, list) else [items]
+    return [clean(told(item) if isinstance(item, Mapping) else str(item)) for item in listed]
 
 
-def _sentence(item: object) -> str:
-    if isinstance(item, Mapping):
-        parts = (f"{name} {part}" for name, part in item.items() if part not in (None, "", []))
-        return clean(", ".join(parts))
-    return clean(str(item))
+def _holder(holder: Row) -> str:
+    """Tell who holds what: `sleep (227): exe at /mnt/sleep, at 24 of 24 looks`."""
+    pid, looks = holder.get("pid"), holder.get("looks") or 1
+    who = f"{holder.get('comm') or '?'} ({pid}): " if pid else ""
+    fd, detail, mntns = (holder.get(name) for name in ("fd", "detail", "mntns"))
+    return (
+        who
+        + str(holder.get("kind") or "reference")
+        + (f" {fd}" if fd is not None else "")
+        + (f" at {detail}" if detail else "")
+        + (f", in mount namespace {mntns}" if mntns and holder.get("of") != "mount" else "")
+        + (f", at {holder.get('seen') or 1} of {looks} looks" if looks > 1 else "")
+    )
+
+
+def _walker(walker: Row) -> str:
+    """Tell who met the mount, how, and how often: `find (7): walk, 3 times`."""
+    times = walker.get("count") or 1
+    who = f"{walker.get('comm') or '?'} ({walker.get('tid') or '?'})"
+    return f"{who}: {walker.get('what') or 'seen'}" + (f", {times:,} times" if times > 1 else "")
 
 
 def _clock(ns: int | None) -> str:
