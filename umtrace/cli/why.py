@@ -8,10 +8,19 @@ import sys
 import click
 
 #: beside the codes of every command, 1 to 5, which mean that there is no answer
-EXIT_CODES = {"free": 0, "transient": 10, "held": 11, "superblock": 12, "unknown": 13}
+EXIT_CODES = {
+    "free": 0,
+    "transient": 10,
+    "held": 11,
+    "superblock": 12,
+    "unknown": 13,
+    "likely-free": 14,
+}
 
 
-@click.command("why", epilog="Example: umtrace why /mnt/data; [ $? -eq 10 ] && umount /mnt/data")
+@click.command(
+    "why", epilog="Example: umtrace why /mnt/data; case $? in 0|10|12|14) umount /mnt/data;; esac"
+)
 @click.argument("path", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 def command(path: str, as_json: bool) -> int:
@@ -28,7 +37,8 @@ def command(path: str, as_json: bool) -> int:
       10  transient: somebody passed by; a retry would do
       11  held: umount says EBUSY until the holders named let go
       12  umount would succeed, but its superblock stays alive (its device busy)
-      13  unknown: nobody seen, but not all could be looked at (without root: most)
+      13  unknown: nobody seen, but too many could not be looked at: use root
+      14  free as far as can be seen: all but a few processes, named, could be read
     1 to 5 are errors, as for every command.
     """  # noqa: D301
     from umtrace.holders.inquiry import Inquiry

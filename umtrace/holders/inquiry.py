@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from umtrace.holders import procfs
@@ -16,7 +16,7 @@ from umtrace.holders.mounts import Mount, layers
 from umtrace.holders.namespaces import Namespaces
 from umtrace.holders.procfs import Open
 from umtrace.holders.statx import mount_and_dev
-from umtrace.holders.sweep import Sweep
+from umtrace.holders.sweep import MOST_NAMED, Sweep, describe
 from umtrace.records.holders import Holder
 
 _BUDGET_S = 10.0
@@ -26,8 +26,9 @@ _BUDGET_S = 10.0
 class Answer:
     """What was found out about one path.
 
-    ``state`` is free, transient (somebody passed by), held, superblock (umount works, its
-    device stays busy), or unknown (nobody seen, but not everybody could be looked at).
+    ``state`` is free, likely-free (all were looked at but the few ``unread``), transient
+    (somebody passed by), held, superblock (umount works, its device stays busy), or unknown
+    (nobody seen, but too many could not be looked at).
     """
 
     path: str
@@ -36,6 +37,7 @@ class Answer:
     mount: Mount | None = None  #: None for a device
     holders: tuple[Holder, ...] = ()
     blind: tuple[str, ...] = ()
+    unread: Mapping[int, str] = field(default_factory=dict)  #: pid -> name
     n_namespaces: int = 0
 
 
@@ -70,16 +72,18 @@ class Inquiry:
             replace(holder, seen=seen, looks=looks)
             for (holder, _), (seen, looks) in zip(found, looked, strict=True)
         ]
-        blind = list(sweep.blind)
-        if self._spaces.denied:
-            blind.append(f"mount namespaces of {self._spaces.denied} processes")
+        more = self._spaces.denied - set(sweep.denied)
+        unread = sweep.denied | {pid: procfs.comm(pid) or "?" for pid in more}
+        blind = [f"{describe(unread)} and their mount namespaces"] if unread else []
+        blind += sweep.lost
         return Answer(
             path=self._path,
             dev=self._dev,
-            state=_state(holders, blind),
+            state=_state(holders, unread, sweep.lost),
             mount=self._mount,
             holders=tuple(holders),
             blind=tuple(blind),
+            unread=unread,
             n_namespaces=len(self._spaces.all),
         )
 
@@ -186,12 +190,14 @@ class Inquiry:
         return any(mnt_id in space.table.mounts for space in self._spaces.all.values())
 
 
-def _state(holders: list[Holder], blind: list[str]) -> str:
+def _state(holders: list[Holder], unread: Mapping[int, str], lost: list[str]) -> str:
     busy = [holder for holder in holders if holder.of in {"mount", "copy"}]
     if any(holder.stays for holder in busy):
         return "held"
-    if blind:
+    if lost or len(unread) > MOST_NAMED:
         return "unknown"
     if busy:
         return "transient"
-    return "superblock" if any(holder.stays for holder in holders) else "free"
+    if any(holder.stays for holder in holders):
+        return "superblock"
+    return "likely-free" if unread else "free"

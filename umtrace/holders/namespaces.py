@@ -24,11 +24,11 @@ class Namespace:
 
 @dataclass(slots=True)
 class Namespaces:
-    """All that could be read; ``denied`` counts the processes that could not."""
+    """All that could be read; ``denied`` are the processes whose mounts could not be."""
 
     own: int | None
     all: dict[int, Namespace] = field(default_factory=dict)
-    denied: int = 0
+    denied: set[int] = field(default_factory=set)
 
     @classmethod
     def read(cls) -> Namespaces:
@@ -37,13 +37,17 @@ class Namespaces:
         for pid in [os.getpid(), *procfs.pids()]:
             inode = procfs.mntns(pid)
             if inode is None:
-                found.denied += os.path.isdir(f"/proc/{pid}")  # noqa: PTH112
+                found._deny(pid)
             elif inode not in found.all:
                 try:
                     found.all[inode] = Namespace(inode, pid, MountTable.of(pid))
                 except OSError:
-                    found.denied += 1
+                    found._deny(pid)
         return found
+
+    def _deny(self, pid: int) -> None:
+        if os.path.isdir(f"/proc/{pid}") and not procfs.is_kernel_thread(pid):  # noqa: PTH112
+            self.denied.add(pid)
 
     def mounts(self) -> Iterator[tuple[Namespace, Mount]]:
         """Yield every mount with its namespace."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 _PROC = "/proc"
 LINKS = ("cwd", "root", "exe")
 _DELETED = " (deleted)"
+_FLAGS = 6  # of what follows the name in /proc/PID/stat
+_PF_KTHREAD = 0x00200000
 INIT_PID_NS = 0xEFFFFFFC  # PROC_PID_INIT_INO
 
 
@@ -69,7 +71,7 @@ def files(pid: int, tid: int | None = None) -> Iterator[Open]:
     except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
         return
     for number in numbers:
-        path = _readlink(f"{task}/fd/{number}")
+        path = _read_or_raise(f"{task}/fd/{number}")
         if path:
             yield Open(pid, tid or pid, "fd", path, int(number))
 
@@ -146,9 +148,28 @@ def mntns(pid: int | str) -> int | None:
     return int(number) if number.isdigit() else None
 
 
-def sees_all_processes() -> bool:
-    """Whether /proc is that of the initial pid namespace."""
-    return _readlink(f"{_PROC}/self/ns/pid") == f"pid:[{INIT_PID_NS}]"
+def is_kernel_thread(pid: int) -> bool:
+    """Whether it is one of the kernel's own, which hold nothing that /proc would show."""
+    with suppress(OSError, ValueError, IndexError):
+        flags = _text(f"{_PROC}/{pid}/stat").rpartition(")")[2].split()[_FLAGS]
+        return bool(int(flags) & _PF_KTHREAD)
+    return False
+
+
+def unseen_processes() -> str | None:
+    """Return which processes /proc does not even list; None where it lists all."""
+    if _readlink(f"{_PROC}/self/ns/pid") != f"pid:[{INIT_PID_NS}]":
+        return "processes outside this pid namespace"
+    if os.geteuid() and _hidepid():
+        return "processes of other users (/proc is mounted with hidepid)"
+    return None
+
+
+def _hidepid() -> bool:
+    with suppress(OSError):
+        lines = _text(f"{_PROC}/self/mounts").splitlines()
+        return any(line.split()[1] == _PROC and "hidepid=" in line.split()[3] for line in lines)
+    return False
 
 
 def undeleted(path: str) -> str:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from umtrace.holders import procfs
 from umtrace.holders.procfs import Open
 
+#: as many processes are named one by one
+MOST_NAMED = 8
 _IN_FLIGHT = "scm_fds:"
 _RING_FILE = "anon_inode:[io_uring]"
 
 
 class Sweep:
-    """Yields what every process keeps open; ``blind`` grows by what was not seen."""
+    """Yields what every process keeps open.
+
+    ``denied`` grows by the processes that would not let us look, with their names; kernel threads
+    are none. ``lost`` grows by what else was not seen.
+    """
 
     def __init__(self, deadline: float, *, prefixes: Iterable[str]) -> None:
         self._deadline = deadline
         self._prefixes = tuple(prefixes)
-        self._denied: dict[str, set[int]] = {}
+        self.denied: dict[int, str] = {}
         self._hidden: list[Open] = []  # sockets and rings, which may carry files of their own
         self.pids = procfs.pids()
-        self.blind: list[str] = []
+        self.lost: list[str] = []
+
+    @property
+    def blind(self) -> list[str]:
+        """What was not seen, in words."""
+        denied = f"{describe(self.denied)} of {len(self.pids)} (denied)"
+        return [*([denied] if self.denied else []), *self.lost]
 
     def everything(self) -> Iterator[Open]:
         """Yield working directories and executables first, then files, mappings, threads."""
@@ -33,34 +45,33 @@ class Sweep:
         )
         for what, step in steps:
             yield from self._each(what, step)
-        for what, denied in self._denied.items():
-            self.blind.append(f"{what} of {len(denied)} of {len(self.pids)} processes (denied)")
-        if not procfs.sees_all_processes():
-            self.blind.append("processes outside this pid namespace")
+        if unseen := procfs.unseen_processes():
+            self.lost.append(unseen)
 
     def carried(self) -> None:
         """Note files that no process has open: in flight between sockets, or in a ring."""
         for number, opened in enumerate(self._hidden):
             if time.monotonic() > self._deadline:
-                self.blind.append(f"{len(self._hidden) - number} sockets and rings (out of time)")
+                self.lost.append(f"{len(self._hidden) - number} sockets and rings (out of time)")
                 return
             text = procfs.fdinfo(opened)
             if opened.path == _RING_FILE:
                 if any(prefix in text for prefix in self._prefixes):
-                    self.blind.append(f"files registered in an io_uring of pid {opened.pid}")
+                    self.lost.append(f"files registered in an io_uring of pid {opened.pid}")
             elif _in_flight(text):
-                self.blind.append(f"files in flight in a socket of pid {opened.pid}")
+                self.lost.append(f"files in flight in a socket of pid {opened.pid}")
 
     def _each(self, what: str, step: Callable[[int], Iterable[Open]]) -> Iterator[Open]:
         for number, pid in enumerate(self.pids):
             if time.monotonic() > self._deadline:
                 left = len(self.pids) - number
-                self.blind.append(f"{what} of {left} processes (out of time)")
+                self.lost.append(f"{what} of {left} processes (out of time)")
                 return
             try:
                 yield from step(pid)
             except PermissionError:
-                self._denied.setdefault(what, set()).add(pid)
+                if pid not in self.denied and not procfs.is_kernel_thread(pid):
+                    self.denied[pid] = procfs.comm(pid) or "?"
             except OSError:  # gone meanwhile
                 continue
 
@@ -84,10 +95,18 @@ class Sweep:
         seen = {(o.kind, o.path) for o in procfs.links(pid)}
         for tid in tids:
             if time.monotonic() > self._deadline:
-                self.blind.append(f"threads of pid {pid} (out of time)")
+                self.lost.append(f"threads of pid {pid} (out of time)")
                 return
             yield from (o for o in procfs.links(pid, tid) if (o.kind, o.path) not in seen)
             yield from (o for o in self._files(pid, tid) if (o.fd, o.path) not in common)
+
+
+def describe(processes: Mapping[int, str]) -> str:
+    """Return how many they are, and who, if they are few."""
+    if len(processes) > MOST_NAMED:
+        return f"{len(processes)} processes"
+    names = ", ".join(f"{comm} {pid}" for pid, comm in processes.items())
+    return f"{'1 process' if len(processes) == 1 else f'{len(processes)} processes'} ({names})"
 
 
 def _in_flight(text: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from umtrace.present.terminal import clean
@@ -21,6 +21,7 @@ _VERDICTS = {
     "transient": "Transient: only passers-by were seen; a retry would do.",
     "held": "Held: a retry will not do until these let go.",
     "superblock": "Umount would succeed; its file system stays alive, and its device busy.",
+    "likely-free": "Free as far as can be seen; umount would succeed, unless it is held by",
     "unknown": "Unknown: nobody was seen to hold it, but not everything could be looked at.",
 }
 
@@ -73,6 +74,10 @@ class AnswerLike(Protocol):
         """What could not be seen."""
 
     @property
+    def unread(self) -> Mapping[int, str]:
+        """The processes that could not be read, with their names."""
+
+    @property
     def n_namespaces(self) -> int:
         """How many namespaces were looked into."""
 
@@ -80,7 +85,8 @@ class AnswerLike(Protocol):
 def why_lines(answer: AnswerLike) -> Iterator[str]:
     """Yield the lines of the answer, the verdict first."""
     yield f"{_subject(answer)}"
-    yield _VERDICTS[answer.state]
+    unread = ", ".join(f"{comm} (pid {pid})" for pid, comm in answer.unread.items())
+    yield _VERDICTS[answer.state] + (f" {unread}." if answer.state == "likely-free" else "")
     shown = 0
     for of, title in _OF.items():
         holders = [h for h in answer.holders if h.of == of]
@@ -123,6 +129,7 @@ def why_json(answer: AnswerLike, exit_code: int) -> str:
         },
         "holders": [{**h.to_dict(), "remedy": remedy(h)} for h in answer.holders],
         "blind": list(answer.blind),
+        "unread": [{"pid": pid, "comm": comm} for pid, comm in answer.unread.items()],
         "namespaces": answer.n_namespaces,
     }
     return json.dumps(whole, indent=2) + "\n"

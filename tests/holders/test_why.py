@@ -1,0 +1,197 @@
+"""`umtrace why` of real mounts: each exit status, and the looks that lead to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from umtrace.cli.why import EXIT_CODES
+from umtrace.holders.inquiry import Answer, _state
+from umtrace.present.why import why_lines
+from umtrace.records.holders import Holder
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+FREE = {"free", "likely-free"}  # the latter where a process of the host cannot be read
+HEAD = """
+import mmap, os, subprocess, sys, threading, time
+from pathlib import Path
+from umtrace.exercise import syscalls
+syscalls.unshare_mounts(); syscalls.make_private()
+mnt = Path(sys.argv[1]) / "mnt"; mnt.mkdir()
+syscalls.mount("none", str(mnt), "tmpfs"); (mnt / "x").write_text("x" * 4096)
+def begin(code):
+    "Run Python that holds something, until the end; return when it does."
+    code += "; print(1, flush=True); sys.stdin.read()"
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", code, str(mnt)], cwd="/", **pipes)
+    child.stdout.readline()
+    return child
+"""
+TAIL = """
+sys.exit(subprocess.run([sys.executable, "-m", "umtrace", "why", "--json", str(mnt)]).returncode)
+"""
+
+
+def why(tmp_path, script=""):
+    """Return the state, the exit status, and the answer for a tmpfs after a script."""
+    code = textwrap.dedent(HEAD) + textwrap.dedent(script) + TAIL
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    answer = json.loads(done.stdout)
+    assert done.returncode == answer["exit_code"] == EXIT_CODES[answer["state"]]
+    return answer
+
+
+def of(answer):
+    return {(holder["kind"], holder["of"]) for holder in answer["holders"]}
+
+
+def test_a_mount_that_nobody_holds(tmp_path):
+    answer = why(tmp_path)
+    assert answer["state"] in FREE
+    assert (answer["state"] == "free") == (answer["unread"] == [])
+    assert not answer["holders"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("fd", "held = begin('import sys; f = open(sys.argv[1] + \"/x\")')"),
+        ("cwd", "held = begin('import os, sys; os.chdir(sys.argv[1])')"),
+        ("root", "held = begin('import os, sys; os.chroot(sys.argv[1])')"),
+        (
+            "maps",
+            """
+            held = begin("import mmap, os, sys; fd = os.open(sys.argv[1] + '/x', os.O_RDWR);"
+                         " m = mmap.mmap(fd, 0); os.close(fd)")
+            """,
+        ),
+        ("submount", "(mnt / 's').mkdir(); syscalls.mount('none', str(mnt / 's'), 'tmpfs')"),
+    ],
+)
+def test_each_kind_of_hold_is_named(tmp_path, kind, how):
+    answer = why(tmp_path, how)
+    assert answer["state"] == "held"
+    assert (kind, "mount") in of(answer)
+    assert answer["retry_would_do"] is False
+
+
+def test_a_copy_in_another_namespace_is_held(tmp_path):
+    answer = why(
+        tmp_path,
+        """
+        top = mnt.parent / "top"; top.mkdir()
+        syscalls.mount("none", str(top), "tmpfs")
+        syscalls.mount("none", str(top), flags=syscalls.MS_SHARED)
+        (top / "mnt").mkdir(); mnt = top / "mnt"
+        syscalls.mount("none", str(mnt), "tmpfs"); (mnt / "x").write_text("x")
+        held = begin("import sys; from umtrace.exercise import syscalls;"
+                     " syscalls.unshare_mounts(); f = open(sys.argv[1] + '/x')")
+        """,
+    )
+    assert answer["state"] == "held"
+    assert ("fd", "copy") in of(answer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "script"),
+    [
+        (
+            "mount",
+            """
+            held = begin("import sys; from umtrace.exercise import syscalls;"
+                         " syscalls.unshare_mounts(); syscalls.make_private()")
+            """,
+        ),
+        (
+            "overlay",
+            """
+            up = mnt.parent / "up"; up.mkdir(); syscalls.mount("none", str(up), "tmpfs")
+            for name in ("u", "w", "m"): (up / name).mkdir()
+            options = f"lowerdir={mnt},upperdir={up}/u,workdir={up}/w"
+            syscalls.mount("overlay", str(up / "m"), "overlay", data=options)
+            """,
+        ),
+    ],
+)
+def test_what_keeps_only_the_superblock(tmp_path, kind, script):
+    answer = why(tmp_path, script)
+    assert answer["state"] == "superblock"
+    assert (kind, "superblock") in of(answer)
+    assert answer["retry_would_do"] is True
+
+
+def test_the_backing_file_of_a_loop_device(tmp_path):
+    if not os.path.exists("/dev/loop-control"):  # noqa: PTH110
+        pytest.skip("no loop devices here: modprobe loop")
+    answer = why(
+        tmp_path,
+        """
+        from umtrace.exercise.loopback import loop_device
+        with (mnt / "image").open("wb") as file: file.truncate(1 << 20)
+        attached = loop_device(mnt / "image"); attached.__enter__()
+        """,
+    )
+    assert answer["state"] == "held"
+    assert ("loop", "mount") in of(answer)
+
+
+def test_a_file_opened_and_closed_all_the_time_is_no_holder(tmp_path):
+    script = """
+    held = begin("import os, sys, threading; f = sys.argv[1] + '/x';"
+                 " loop = lambda: [os.close(os.open(f, os.O_RDONLY)) for _ in iter(int, 1)];"
+                 " threading.Thread(target=loop, daemon=True).start()")
+    """
+    for number in range(20):  # it may be out at the moment of every look
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        answer = why(directory, script)
+        assert answer["state"] in {"transient", *FREE}
+        if answer["state"] == "transient":
+            assert answer["retry_would_do"] is True
+            return
+    pytest.fail("a file that is open half of the time was not seen in 20 tries")
+
+
+def test_a_stat_loop_leaves_no_trace(tmp_path):
+    script = """
+    held = begin("import os, sys, threading; f = sys.argv[1] + '/x';"
+                 " loop = lambda: [os.stat(f) for _ in iter(int, 1)];"
+                 " threading.Thread(target=loop, daemon=True).start()")
+    """
+    assert why(tmp_path, script)["state"] in FREE
+
+
+STAYS = Holder(kind="fd", pid=5, seen=3, looks=3)
+PASSES = Holder(kind="fd", pid=5, seen=1, looks=3)
+MANY = dict.fromkeys(range(9), "x")
+
+
+@pytest.mark.parametrize(
+    ("holders", "unread", "lost", "state"),
+    [
+        ([], {}, [], "free"),
+        ([], {1: "init"}, [], "likely-free"),
+        ([], MANY, [], "unknown"),
+        ([], {}, ["files in flight in a socket of pid 4"], "unknown"),
+        ([PASSES], {1: "init"}, [], "transient"),
+        ([PASSES], MANY, [], "unknown"),
+        ([STAYS], MANY, ["something"], "held"),
+        ([Holder(kind="mount", of="superblock")], {}, [], "superblock"),
+    ],
+)
+def test_what_is_not_seen_decides_with_what_is(holders, unread, lost, state):
+    assert _state(holders, unread, lost) == state
+
+
+def test_who_could_not_be_read_is_named():
+    answer = Answer(path="/m", dev="0:9", state="likely-free", unread={1: "init"}, n_namespaces=1)
+    text = "\n".join(why_lines(answer))
+    assert "unless it is held by init (pid 1)." in text
