@@ -22,9 +22,16 @@ from pathlib import Path
 from typing import Final
 
 from umtrace.exercise import syscalls
-from umtrace.exercise.loopback import loop_device, make_image, mount_device
+from umtrace.exercise.loopback import (
+    find_mkfs,
+    free_loop_device,
+    loop_device,
+    make_image,
+    mount_device,
+)
 from umtrace.exercise.place import EBUSY, Place
 from umtrace.exercise.watches import watch, watch_once
+from umtrace.records.errors import UmtraceError
 
 MNT_EXPIRE: Final = 4
 #: longer than it takes until a tracer has seen the EBUSY and looked who is there
@@ -341,6 +348,32 @@ def run(root: Path) -> list[dict[str, object]]:
     return truths
 
 
+def check_needs() -> None:
+    """Raise UmtraceError, which says what to do, where a scenario cannot run here."""
+    if os.geteuid():
+        raise UmtraceError("it mounts: run it as root")
+    for fstype in ("overlay", "ext4"):
+        if fstype not in Path("/proc/filesystems").read_text().split():
+            subprocess.run(["modprobe", "-q", fstype], check=False)
+    known = Path("/proc/filesystems").read_text().split()
+    for fstype in ("overlay", "ext4"):
+        if fstype not in known:
+            raise UmtraceError(f"this kernel has no {fstype}: modprobe {fstype}")
+    find_mkfs("ext4")
+    free_loop_device()
+
+
+def main() -> None:
+    """Run them all in a directory; one line of JSON a mount, or one that says what is missing."""
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():  # noqa: PLR2004
+        sys.exit("usage: python -m umtrace.exercise.ebusy DIRECTORY")
+    try:
+        check_needs()
+        for truth in run(Path(sys.argv[1])):
+            sys.stdout.write(json.dumps(truth) + "\n")
+    except UmtraceError as error:
+        sys.exit(f"umtrace.exercise.ebusy: {error}")
+
+
 if __name__ == "__main__":
-    for truth in run(Path(sys.argv[1])):
-        sys.stdout.write(json.dumps(truth) + "\n")
+    main()

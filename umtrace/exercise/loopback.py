@@ -116,7 +116,7 @@ def wait_cleared(device: Path) -> bool:
 
 def _attach_free(image_fd: int) -> tuple[Path, int]:
     for _ in range(_ATTEMPTS):
-        device = _free_device()
+        device = free_loop_device()
         fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
         try:
             _configure(fd, image_fd)
@@ -129,15 +129,16 @@ def _attach_free(image_fd: int) -> tuple[Path, int]:
     raise UmtraceError("no free loop device: detach some with losetup -d")
 
 
-def _free_device() -> Path:
+def free_loop_device() -> Path:
+    """Return a loop device that is free now; UmtraceError where the kernel has none."""
     try:
         control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return Path(f"/dev/loop{fcntl.ioctl(control, _CTL_GET_FREE)}")
+        finally:
+            os.close(control)
     except OSError as error:
-        raise UmtraceError("no loop devices here: try modprobe loop") from error
-    try:
-        return Path(f"/dev/loop{fcntl.ioctl(control, _CTL_GET_FREE)}")
-    finally:
-        os.close(control)
+        raise UmtraceError(f"no loop devices here ({error.strerror}): modprobe loop") from error
 
 
 def _configure(fd: int, image_fd: int) -> None:
