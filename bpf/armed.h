@@ -9,15 +9,27 @@
 #ifdef UM_WITH_WALKERS
 #define UM_ARMED_SLOTS 64
 #define UM_ARMED_NS 1000000000ULL
-#define UM_ARMED_EVENTS 64 /* of one arming; the put that frees the mount is always sent */
+#define UM_ARMED_EVENTS 24 /* of those that come and go while it is armed: enough to name them */
+#define UM_ARMED_EARLIER 64 /* puts of those that were in before */
 
 struct um_armed {
 	u64 mnt;
+	u64 since_ns; /* the first busy check; references taken later are told from earlier ones */
 	u64 until_ns;
-	u32 budget;
-	u32 unused;
+	u64 moves; /* goes up with every reference taken or put */
+	u32 inside; /* references taken since, and not put yet */
+	u32 budget, earlier;
+	u16 settled; /* those at the check were seen to be gone */
+	u16 blind; /* a reference taken since could not be noted */
 };
 
+/* What a task has taken since a mount was armed. */
+struct um_taken {
+	u64 mnt, since_ns;
+	u64 count;
+};
+
+BPF_HASH(taken, u32, struct um_taken, 4096);
 BPF_ARRAY(armed_until, u64, 1); /* the latest of all slots, 0: nothing is armed */
 BPF_ARRAY(armed, struct um_armed, UM_ARMED_SLOTS);
 
@@ -40,17 +52,22 @@ static __always_inline struct um_armed *um_slot_of(u64 mnt)
 
 static __always_inline void um_arm(u64 mnt)
 {
-	u64 until_ns = bpf_ktime_get_ns() + UM_ARMED_NS, *latest;
+	u64 now = bpf_ktime_get_ns(), *latest;
 	struct um_armed *slot = um_slot_of(um_plain(mnt));
 	u32 zero = 0;
 
 	latest = armed_until.lookup(&zero);
 	if (!slot || !latest)
 		return;
-	slot->until_ns = until_ns;
-	slot->budget = UM_ARMED_EVENTS;
+	if (slot->mnt != mnt || now > slot->until_ns) {
+		slot->mnt = 0;
+		slot->since_ns = now;
+		slot->inside = slot->settled = slot->blind = 0;
+		slot->budget = UM_ARMED_EVENTS;
+		slot->earlier = UM_ARMED_EARLIER;
+	}
+	slot->until_ns = *latest = now + UM_ARMED_NS;
 	slot->mnt = mnt;
-	*latest = until_ns;
 }
 
 /* The slot of a mount that is armed, else 0. */
@@ -79,11 +96,52 @@ static __always_inline struct um_armed *um_armed(u64 mnt)
 	return 0;
 }
 
-static __always_inline int um_spend(struct um_armed *slot)
+static __always_inline int um_spend(u32 *budget)
 {
-	if (!slot->budget)
+	if (!*budget)
 		return 0;
-	slot->budget--;
+	--*budget;
+	return 1;
+}
+
+/* After the task took a reference. */
+static __always_inline void um_take(struct um_armed *slot, u64 mnt)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct um_taken *mine = taken.lookup(&tid), first = {};
+
+	mnt = um_plain(mnt);
+	if (slot->mnt != mnt)
+		return;
+	if (mine && mine->mnt == mnt && mine->since_ns == slot->since_ns) {
+		mine->count++;
+	} else {
+		first.mnt = mnt;
+		first.since_ns = slot->since_ns;
+		first.count = 1;
+		if (taken.update(&tid, &first)) {
+			slot->blind = 1;
+			return;
+		}
+	}
+	__sync_fetch_and_add(&slot->moves, 1);
+	__sync_fetch_and_add(&slot->inside, 1);
+}
+
+/* Before the task puts one: whether it is one that it took since. */
+static __always_inline int um_untake(struct um_armed *slot, u64 mnt)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct um_taken *mine = taken.lookup(&tid);
+
+	__sync_fetch_and_add(&slot->moves, 1);
+	if (!mine || mine->mnt != um_plain(mnt) || mine->since_ns != slot->since_ns)
+		return 0;
+	__sync_fetch_and_add(&slot->inside, -1);
+	if (mine->count > 1)
+		mine->count--;
+	else
+		taken.delete(&tid);
 	return 1;
 }
 
@@ -117,12 +175,42 @@ static __always_inline int um_references(u64 mnt)
 #endif
 }
 
-/* References left plus 1 when an EBUSY returns; at 1 a retry would succeed. */
-static __always_inline u32 um_left_after_busy(u64 mnt)
+/*
+ * Counts the references, and says whether those that were there at the check have gone: then
+ * those counted now, ``own`` apart, were all taken since. Somebody who moves meanwhile makes
+ * the answer no.
+ */
+static __always_inline int um_settles(struct um_armed *slot, u64 mnt, int own, int *now)
+{
+	u64 moves = *(volatile u64 *)&slot->moves;
+	int inside = *(volatile u32 *)&slot->inside;
+
+	*now = um_references(mnt);
+	if (slot->settled || slot->blind || *now < 0 || *now - 1 - own > inside ||
+	    *(volatile u64 *)&slot->moves != moves)
+		return 0;
+	slot->settled = 1;
+	return 1;
+}
+
+/*
+ * When an umount returns, which has put its own reference, unseen by other probes. After an
+ * EBUSY: references left plus 1; at 1 a retry would succeed. After a success: the address
+ * may be another mount's soon.
+ */
+static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *settled)
 {
 	struct um_armed *slot = um_armed(mnt);
-	int left = slot ? um_references(mnt) : -1;
+	int left;
 
+	if (!slot)
+		return 0;
+	um_untake(slot, mnt);
+	if (!ret)
+		slot->mnt = 0;
+	if (ret != -UM_EBUSY)
+		return 0;
+	*settled = um_settles(slot, mnt, 0, &left);
 	if (left == 1 && um_references(mnt) == 1)
 		slot->mnt = 0;
 	else if (left == 1)
@@ -131,5 +219,5 @@ static __always_inline u32 um_left_after_busy(u64 mnt)
 }
 #else
 #define um_arm(mnt)
-#define um_left_after_busy(mnt) 0
+#define um_umount_returns(mnt, ret, settled) 0
 #endif

@@ -24,7 +24,7 @@ static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt)
 #ifdef UM_WITH_WALKERS
 #define UM_MNT_DYING 0x0b000000 /* MNT_DOOMED | MNT_SYNC_UMOUNT | MNT_UMOUNT, 5.10 to 7.3 */
 
-static __always_inline void um_walker(u16 kind, u64 mnt, u32 flags, int ret, u32 left)
+static __always_inline void um_walker(u16 kind, u64 mnt, u64 flags, int ret, u32 left)
 {
 	struct um_event *e = um_foreign(kind, mnt);
 
@@ -62,7 +62,10 @@ UM_RETURN(__legitimize_mnt)
 	if (ret > 0)
 		return 0;
 	slot = um_armed(mnt);
-	if (slot && um_spend(slot))
+	if (!slot)
+		return 0;
+	um_take(slot, mnt);
+	if (um_spend(&slot->budget))
 		um_walker(UM_WALK, mnt, flags, ret, 0);
 	return 0;
 }
@@ -71,7 +74,8 @@ UM_ENTRY(mntput)
 {
 	u64 vfsmount = UM_ARG(0), mnt = vfsmount - UM_OFF_MOUNT_MNT;
 	struct um_armed *slot;
-	u32 flags = 0;
+	u32 flags = 0, syscall = 0;
+	u64 more = 0;
 	int now;
 
 	if (!vfsmount)
@@ -84,14 +88,20 @@ UM_ENTRY(mntput)
 	slot = um_armed(mnt);
 	if (!slot)
 		return 0;
-	now = um_references(mnt); /* this one included: the put is still to come */
+	if (!um_untake(slot, mnt) && !slot->blind) {
+		more |= UM_PUT_EARLIER;
+		syscall = um_syscall();
+	}
+	if (um_settles(slot, mnt, 1, &now)) /* this one included: the put is still to come */
+		more |= UM_PUT_SETTLED;
 	if (now == 2 && um_references(mnt) == 2)
 		slot->mnt = 0; /* a retry would succeed from here on */
-	else if (!um_spend(slot))
+	else if (!(more & UM_PUT_SETTLED) &&
+		 !um_spend(more & UM_PUT_EARLIER ? &slot->earlier : &slot->budget))
 		return 0;
 	else if (now == 2)
 		now = 0;
-	um_walker(UM_PUT, mnt, flags, 0, now > 0 ? now : 0);
+	um_walker(UM_PUT, mnt, flags | more, syscall, now > 0 ? now : 0);
 	return 0;
 }
 #endif

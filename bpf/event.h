@@ -36,7 +36,8 @@ enum um_kind {
 	UM_MOUNT = 9,
 	/* path_umount entered: ret = flags */
 	UM_PATH_UMOUNT = 10,
-	/* path_umount left: ret = its return value, b = references left plus 1 after an EBUSY, 0 unknown */
+	/* path_umount left: ret = its return value; after an EBUSY a = 1 when the references left were
+	 * all taken since the check, b = references left plus 1, 0 unknown */
 	UM_PATH_UMOUNT_EXIT = 11,
 	/* propagate_mount_busy entered */
 	UM_CHECK = 12,
@@ -60,7 +61,10 @@ enum um_kind {
 	/* __legitimize_mnt by a path walker on a dying mount, or one that has just been busy:
 	 * ret = its return value, a = mount flags */
 	UM_WALK = 21,
-	/* mntput by a path walker on such a mount: a = mount flags, b = references left plus 1, 0 unknown */
+	/*
+	 * mntput on such a mount: ret = number plus 1 of the system call it is made in, 0 in none
+	 * or unknown, a = mount flags with UM_PUT_*, b = references left plus 1, 0 unknown
+	 */
 	UM_PUT = 22,
 	/* deactivate_super entered with other references left: a = active references, b = s_dev,
 	 * ret = mounts of it looked at, comm = four u32, inums of the namespaces they are in, 0 none */
@@ -86,6 +90,11 @@ enum um_failed {
 
 /* In the mount flags of UM_CLEANUP: it is the mount that the operation unmounts. */
 #define UM_IS_TARGET 0x40000000
+
+/* In the mount flags of UM_PUT: the task did not take this reference since the busy check. */
+#define UM_PUT_EARLIER (1ULL << 32)
+/* And: the references left, seen for the first time, were all taken since the busy check. */
+#define UM_PUT_SETTLED (1ULL << 33)
 
 /* In an event's cpu: sent by a task that is in no operation; carries no sequence. */
 #define UM_FOREIGN 0x8000

@@ -59,11 +59,13 @@ UM_RETURN(path_umount)
 	struct um_task *task = um_current(&tid);
 	struct um_active *n = um_active();
 	int ret = (int)UM_RETVAL(2);
+	u64 settled = 0;
+	u32 left;
 
 	if (!task || !n || task->phase != UM_INSIDE)
 		return 0;
-	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, 0,
-		ret == -UM_EBUSY ? um_left_after_busy(task->mnt) : 0);
+	left = um_umount_returns(task->mnt, ret, &settled);
+	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, settled, left);
 	if (!task->by_function)
 		return 0;
 	um_tell(tid, task, UM_EXIT, task->mnt, ret, 2, 0);

@@ -19,13 +19,20 @@ def seen(*walks, refcount=3):
         umount(400, tier="fentry", tid=UMOUNTER),
     ]
     check = Check(T0_NS + 50_000, UMOUNTER, MNT, "refcount", refcount)
-    clues = Clues(checks=(check,), walks=tuple(walk(*each) for each in walks))
+    clues = Clues(
+        checks=(check,), walks=tuple(w if isinstance(w, Walk) else walk(*w) for w in walks)
+    )
     return one(rows, clues=clues)
 
 
-def walk(at_ms, tid, what, left=None):
+def walk(at_ms, tid, what, left=None, **given):
     ts = T0_NS + int(at_ms * MS)
-    return Walk(ts, tid, "stat", MNT, what, pid=tid, left=left)
+    return Walk(ts, tid, "stat", MNT, what, pid=tid, left=left, **given)
+
+
+def put(at_ms, tid, left=None, **given):
+    """Return a put of a reference that was there at the check."""
+    return walk(at_ms, tid, "put", left, earlier=True, **given)
 
 
 def test_a_put_that_frees_the_mount_soon_is_transient():
@@ -71,6 +78,74 @@ def test_a_put_that_leaves_references_frees_nothing(left):
 
 def test_puts_before_the_check_do_not_count():
     assert seen((0.01, WALKER, "put", 1)).klass == "unknown"
+
+
+def test_others_who_came_since_do_not_hide_that_those_at_the_check_have_gone():
+    window = seen(
+        (0.5, OTHER, "legitimized"),
+        put(0.6, WALKER, 2, settled=True),
+        (30, OTHER, "put", 1),
+    )
+    assert (window.klass, window.spurious) == ("transient-ref", True)
+    assert (window.first_success_ns, window.first_success_bound) == (30 * MS, "exact")
+    assert "had gone 0.500 ms after the first EBUSY; put by stat (50)" in window.evidence[-1]
+
+
+STAT, CLOSE, OPEN = 4, 3, 257
+
+
+def test_a_path_walk_that_is_held_up_is_no_holder_whatever_it_takes():
+    window = seen(
+        put(1, OTHER, 3, syscall=STAT), put(80, WALKER, 1, syscall=STAT, settled=True), refcount=4
+    )
+    assert (window.klass, window.spurious) == ("transient-ref", True)
+    assert "inside the stat call that took it, 79.9 ms after" in window.evidence[-1]
+
+
+@pytest.mark.parametrize("call", [None, CLOSE])
+def test_what_is_put_late_by_close_was_held_even_among_walkers(call):
+    window = seen(
+        (1, OTHER, "legitimized"),
+        put(2, OTHER, 3, syscall=STAT),
+        put(80, WALKER, 2, syscall=call, settled=True),
+        refcount=4,
+    )
+    assert (window.klass, window.spurious) == ("held", False)
+    assert [h.pid for h in window.holders] == [WALKER]
+
+
+@pytest.mark.parametrize(
+    ("closes", "spurious"),
+    [
+        ([put(80.2, WALKER, 1, settled=True)], True),
+        ([put(95, WALKER, 1, settled=True)], False),
+        ([put(80.2, OTHER, 1, settled=True)], False),
+        ([put(80.2, WALKER, 2, syscall=CLOSE), put(80.3, WALKER, 1, settled=True)], False),
+    ],
+)
+def test_a_file_let_go_soon_after_an_open_that_was_held_up(closes, spurious):
+    window = seen(put(80, WALKER, 2, syscall=OPEN), *closes, refcount=3 + len(closes))
+    assert window.spurious is spurious
+    assert window.klass == ("transient-ref" if spurious else "held")
+
+
+@pytest.mark.parametrize(
+    "puts",
+    [
+        [put(80, WALKER, 1, syscall=STAT, settled=True)],  # one of two: who was the other?
+        [put(80, WALKER, 2, syscall=STAT), put(81, OTHER, 2, syscall=STAT)],  # one is still there
+        [walk(1, OTHER, "legitimized"), walk(80, OTHER, "put", 1), put(81, WALKER, syscall=STAT)],
+    ],
+)
+def test_path_walks_that_do_not_account_for_all_prove_nothing(puts):
+    window = seen(*puts, refcount=4)
+    assert window.spurious is None
+
+
+def test_a_file_that_stays_is_held_though_walks_were_seen_to_end():
+    window = seen(*[put(at, 60 + at, 3, syscall=STAT) for at in range(1, 9)], refcount=3)
+    assert window.spurious is None
+    assert window.first_success_bound == "upper"
 
 
 def test_two_umounts_of_one_task_in_one_batch_each_have_their_check():

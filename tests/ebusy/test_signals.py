@@ -10,7 +10,7 @@ import pytest
 from tests.builders import Stream
 from umtrace.ebusy.signals import ClueReader
 from umtrace.records.clues import NO_CLUES, Check, Failure, Superblock, Walk
-from umtrace.records.events import FOREIGN, Kind
+from umtrace.records.events import FOREIGN, PUT_EARLIER, PUT_SETTLED, Kind
 
 UNKNOWN = 2**64 - 1
 DEV = (8 << 20) + 1
@@ -78,6 +78,22 @@ def test_references_left_after_a_put_and_after_a_busy_umount():
     )
     seen = [(walk.what, walk.left) for walk in clues.walks]
     assert seen == [("put", 1), ("put", None), ("returned", 1), ("legitimized", None)]
+
+
+def test_puts_of_references_that_were_there_before():
+    clues = read(
+        (1, Kind.PUT, {"cpu": FOREIGN, "ret": 5, "a": 0x20 | PUT_EARLIER}),
+        (2, Kind.PUT, {"cpu": FOREIGN, "a": PUT_EARLIER | PUT_SETTLED, "b": 3}),
+        (3, Kind.PATH_UMOUNT_EXIT, {"ret": -16, "a": 1, "b": 3}),
+        (4, Kind.WALK, {"cpu": FOREIGN, "a": 0x20}),
+    )
+    seen = [(walk.earlier, walk.settled, walk.syscall) for walk in clues.walks]
+    assert seen == [
+        (True, False, 4),
+        (True, True, None),
+        (False, True, None),
+        (False, False, None),
+    ]
 
 
 def test_the_namespaces_that_keep_a_superblock():

@@ -12,18 +12,21 @@ from umtrace.records.clues import Check, Clues, Superblock, Walk
 
 _MOST_KEYS = 4096
 _MOST_EACH = 256
-_EARLIER_NS = 1_000_000_000
+_MOST_WALKS = 2048  #: of one address, which many mounts have in turn
+_MOST_IN_ALL = 65536
+_LATER_NS = 1_000_000_000
 
 _Clue = TypeVar("_Clue")
 
 
 class ClueStore:
-    """Bounded: 256 clues for each of the 4096 tasks or mounts that came last."""
+    """Bounded: 256 clues for each of the 4096 tasks that came last, 65536 walks in all."""
 
     def __init__(self, offset_ns: int) -> None:
         self._offset = offset_ns
         self._checks: dict[int, deque[Check]] = {}
         self._walks: dict[int, deque[Walk]] = {}
+        self._n_walks = 0
         self._superblocks: dict[int, deque[Superblock]] = {}
         self._final_puts: dict[int, deque[Walk]] = {}
 
@@ -32,9 +35,16 @@ class ClueStore:
         for check in clues.checks:
             _keep(self._checks, check.tid, check)
         for walk in clues.walks:
-            _keep(self._walks, walk.mnt, walk)
+            self._keep_walk(walk)
         for put in clues.final_puts:
             _keep(self._final_puts, put.ts_ns, put)
+
+    def _keep_walk(self, walk: Walk) -> None:
+        walks = self._walks.setdefault(walk.mnt, deque(maxlen=_MOST_WALKS))
+        self._n_walks += len(walks) < _MOST_WALKS
+        walks.append(walk)
+        while self._n_walks > _MOST_IN_ALL:  # the address that was busy first
+            self._n_walks -= len(self._walks.pop(next(iter(self._walks))))
 
     def add_superblock(self, superblock: Superblock) -> None:
         """Keep what an umount leaves alive; a death counts only after that."""
@@ -58,11 +68,12 @@ class ClueStore:
             run.mnt = next((c.mnt for c in mine if c.site != "copy"), None)
 
     def walks_of(self, run: Run) -> list[Walk]:
-        """Return the walks of a run's mount from a second before it to its end."""
+        """Return the walks of a run's mount: its address was another mount's before."""
         if run.mnt is None:
             return []
-        begin = run.first.t_start - self._offset - _EARLIER_NS
-        end = run.end_ns - self._offset + (0 if run.over else _EARLIER_NS)
+        begin = run.first.t_start - self._offset
+        # The last reference may go when the umount that succeeds is under way already.
+        end = (run.over.end_ns if run.over else run.end_ns + _LATER_NS) - self._offset
         return [walk for walk in self._walks.get(run.mnt, ()) if begin <= walk.ts_ns <= end]
 
     def thieves(self, attempt: Attempt) -> list[Walk]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from umtrace.ebusy.pathcalls import PATH_CALLS
 from umtrace.ebusy.runs import Run
 from umtrace.ebusy.walkers import Departure
-from umtrace.records.clues import Check
+from umtrace.records.clues import Check, Walk
 from umtrace.records.holders import Holder, HolderScan
 
 _NS_PER_MS = 1_000_000
@@ -72,9 +73,22 @@ def of_holders(run: Run, holders: Sequence[Holder]) -> list[str]:
 
 def of_departure(gone: Departure, left_ns: int) -> str:
     """Say that the extra references were seen to go."""
-    names = ", ".join(f"{comm} ({tid})" for tid, comm in gone.walkers[:4]) or "somebody unseen"
+    names = ", ".join(f"{comm} ({tid})" for tid, comm in gone.putters[:4]) or "somebody unseen"
     when = "before it returned" if left_ns < 0 else f"{ms(left_ns)} after the first EBUSY"
-    return f"all {gone.extra} extra references had gone {when}; put by {names}"
+    what = "the extra reference" if gone.extra == 1 else f"all {gone.extra} extra references"
+    return f"{what} had gone {when}; put by {names}"
+
+
+def of_slow_walks(gone: Departure, walks: Sequence[Walk]) -> list[str]:
+    """Say of those that took long that they were path walks: nobody stayed in there."""
+    lines = []
+    for put in walks[:4]:
+        call, took = PATH_CALLS[put.syscall or 0], ms(put.ts_ns - gone.asked_ns)
+        lines.append(
+            f"{put.comm} ({put.tid}) put its own inside the {call} call that took it, "
+            f"{took} after the first EBUSY: a path walk that was held up"
+        )
+    return lines
 
 
 def of_nothing_found(run: Run) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from umtrace.records.clues import NO_CLUES, Check, Clues, Failure, Superblock, Walk
-from umtrace.records.events import FOREIGN, Array, Kind
+from umtrace.records.events import FOREIGN, PUT_EARLIER, PUT_SETTLED, Array, Kind
 
 _NO_COUNT = 0xFFFFFFFFFFFFFFFF
 _PLAIN_COUNT = 2
@@ -98,8 +98,9 @@ def _busy_return(events: Array) -> npt.NDArray[np.bool_]:
 
 
 def _walk(event: np.void) -> Walk:
-    what = _OTHERS.get(int(event["kind"])) or _WALKS.get(int(event["ret"]), "discounted")
-    counted = event["kind"] in {Kind.PUT, Kind.PATH_UMOUNT_EXIT} and event["b"] > 0
+    kind, flags = event["kind"], int(event["a"])
+    what = _OTHERS.get(int(kind)) or _WALKS.get(int(event["ret"]), "discounted")
+    put, returned = kind == Kind.PUT, kind == Kind.PATH_UMOUNT_EXIT
     return Walk(
         ts_ns=int(event["ts_ns"]),
         tid=int(event["tid"]),
@@ -107,7 +108,10 @@ def _walk(event: np.void) -> Walk:
         mnt=int(event["mnt"]),
         what=what,
         pid=int(event["tgid"]),
-        left=int(event["b"]) - 1 if counted else None,
+        left=int(event["b"]) - 1 if (put or returned) and event["b"] > 0 else None,
+        earlier=bool(put and flags & PUT_EARLIER),
+        settled=bool((put and flags & PUT_SETTLED) or (returned and flags == 1)),
+        syscall=int(event["ret"]) - 1 if put and event["ret"] > 0 else None,
     )
 
 

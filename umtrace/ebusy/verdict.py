@@ -1,8 +1,8 @@
 """From a run to a window: its class, whether it was spurious, and why we say so.
 
 ``spurious`` is true only where the extra references are known to have gone within
-``spurious_within_ns`` of the first EBUSY; false only with a holder named, or with the
-kernel's own reason; else it is null.
+``spurious_within_ns`` of the first EBUSY, or each to have been a path walk's; false only
+with a holder named, or with the kernel's own reason; else it is null.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from umtrace.ebusy import facts
+from umtrace.ebusy.pathcalls import PATH_CALLS
 from umtrace.ebusy.runs import Run
-from umtrace.ebusy.walkers import Departure, departure, run_walkers
+from umtrace.ebusy.walkers import Departure, departure, freed_at, run_walkers
 from umtrace.records.clues import Walk
 from umtrace.records.holders import Holder
 from umtrace.records.windows import EbusyWindow
@@ -49,7 +50,7 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
     """
     verdict = Verdict(evidence=facts.of_attempts(run))
     gone = departure(run, offset_ns)
-    _note_free(run, verdict, gone)
+    _note_free(run, verdict, freed_at(run, offset_ns))
     rules: tuple[Rule, ...] = (_expire, _checked, _found, _counted, _quickly_free, _looked_free)
     if not any(rule(run, verdict, spurious_within_ns) for rule in rules):
         verdict.evidence += facts.of_nothing_found(run)
@@ -140,16 +141,23 @@ def _transient(run: Run, verdict: Verdict, fact: str) -> bool:
 
 
 def _walked(run: Run, verdict: Verdict, gone: Departure | None, within: int) -> None:
-    """Go by walkers that were seen to put every extra reference."""
+    """Go by how every extra reference was seen to be put: soon, or by the walk that took it."""
     if gone is None or verdict.spurious is not None:
         return
     left_ns = gone.at_ns - run.first.end_ns
     verdict.evidence.append(facts.of_departure(gone, left_ns))
-    if left_ns <= within:
+    slow = gone.later_than(within)
+    walks = tuple(put for put in slow if put.syscall in PATH_CALLS)
+    if left_ns <= within or (gone.all_seen and walks == slow):
         verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
-    elif gone.stayed and gone.last is not None:
+        verdict.evidence += facts.of_slow_walks(gone, walks)
+        return
+    holders = tuple(put for put in slow if put not in walks) if gone.all_seen else ()
+    if gone.stayed and gone.last is not None and gone.last.syscall not in PATH_CALLS:
+        holders = (gone.last,)
+    if holders:
         verdict.klass, verdict.spurious, verdict.site = "held", False, "refcount"
-        verdict.holders = (_seen_to_put(gone.last),)
+        verdict.holders = tuple(_seen_to_put(put) for put in holders)
 
 
 def _seen_to_put(put: Walk) -> Holder:
@@ -158,9 +166,10 @@ def _seen_to_put(put: Walk) -> Holder:
     )
 
 
-def _note_free(run: Run, verdict: Verdict, gone: Departure | None) -> None:
-    if gone is not None:
-        verdict.free_at_ns, verdict.free_bound = gone.at_ns, "exact"
+def _note_free(run: Run, verdict: Verdict, free_ns: int | None) -> None:
+    if free_ns is not None:
+        end = run.success.t_start if run.success else free_ns
+        verdict.free_at_ns, verdict.free_bound = min(free_ns, end), "exact"
     elif run.success is not None:
         verdict.free_at_ns, verdict.free_bound = run.success.t_start, "upper"
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from umtrace.ebusy.pathcalls import OPEN_CALLS, PATH_CALLS
 from umtrace.ebusy.runs import Run
 from umtrace.records.clues import Walk
 from umtrace.records.windows import Walker
 
 _PLAIN_COUNT = 2
 _MOST_WALKERS = 16
-_MOST_SEEN = 48  # near the most that is sent of one mount, somebody may be missing
+_MOST_SEEN = 20  # near the most that is sent of those who come and go, one may be missing
 _TAKES = frozenset({"legitimized", "must-put"})
 
 
@@ -21,62 +23,73 @@ class Departure:
 
     at_ns: int
     extra: int
-    walkers: tuple[tuple[int, str], ...]
+    asked_ns: int  #: when the first EBUSY returned, CLOCK_MONOTONIC
+    putters: tuple[tuple[int, str], ...]
+    #: puts of references that were there at the check; all of them only if ``extra`` were seen
+    earlier: tuple[Walk, ...] = ()
     last: Walk | None = None  #: the put that freed the mount, where it was seen
     stayed: bool = False  #: nobody took another reference meanwhile: it was the same one
+
+    @property
+    def all_seen(self) -> bool:
+        """Whether the put of every reference that was there at the check was seen."""
+        return len(self.earlier) == self.extra
+
+    def later_than(self, within_ns: int) -> tuple[Walk, ...]:
+        """Return the puts of those references that came later than this after the EBUSY.
+
+        But for files let go within that time after the open call that was held up: it cannot
+        have held them any longer.
+        """
+        slow = [put for put in self.earlier if put.ts_ns - self.asked_ns > within_ns]
+        opened = {put.tid: put.ts_ns for put in slow if put.syscall in OPEN_CALLS}
+        for put in list(slow):
+            if put.syscall not in PATH_CALLS and put.ts_ns - opened.pop(put.tid, 0) <= within_ns:
+                slow.remove(put)
+        return tuple(slow)
 
 
 def departure(run: Run, offset_ns: int) -> Departure | None:
     """Return when the extra references had gone; None where that was not seen."""
-    return _counted(run, offset_ns) or _balanced(run, offset_ns)
-
-
-def _counted(run: Run, offset_ns: int) -> Departure | None:
-    """Go by the counts made at puts, and at the return of the busy umount."""
-    if not run.checks or run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
+    if run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
         return None
-    checked = run.checks[0].ts_ns
-    after = sorted((w for w in run.walks if w.ts_ns >= checked), key=lambda w: w.ts_ns)
-    free = next((i for i, w in enumerate(after) if w.left == 1), None)
-    if free is None:
+    seen = _seen_until(run, lambda walk: walk.settled or walk.left == 1)
+    if not seen:
         return None
-    seen = after[: free + 1]
     puts = [w for w in seen if w.what == "put"]
-    if seen[-1].what == "returned":  # the umount's own reference went after theirs
-        at = puts[-1].ts_ns if puts else seen[-1].ts_ns
-    else:
-        at = seen[-1].ts_ns
+    earlier = tuple(w for w in puts if w.earlier)
     others = [w for w in seen if w.what in _TAKES and w.tid != run.first.tid]
     return Departure(
-        at_ns=at + offset_ns,
+        at_ns=_last_put(seen).ts_ns + offset_ns,
         extra=run.first.refcount - _PLAIN_COUNT,
-        walkers=tuple(dict.fromkeys((w.tid, w.comm) for w in puts)),
+        asked_ns=run.first.end_ns - offset_ns,
+        putters=tuple(dict.fromkeys((w.tid, w.comm) for w in earlier or puts)),
+        earlier=earlier,
         last=puts[-1] if puts else None,
-        stayed=not others and len(seen) < _MOST_SEEN,
+        stayed=seen[-1].left == 1 and not others and len(seen) < _MOST_SEEN,
     )
 
 
-def _balanced(run: Run, offset_ns: int) -> Departure | None:
-    """Go by who took a reference before the check and put it since."""
-    if run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
-        return None
-    extra = run.first.refcount - _PLAIN_COUNT
-    asked = run.first.t_start - offset_ns
-    known = run.first.end_ns - offset_ns
-    inside: Counter[tuple[int, str]] = Counter()
-    last, counted = 0, 0
-    for walk in sorted(run.walks, key=lambda w: w.ts_ns):
-        who = (walk.tid, walk.comm)
-        if walk.what in _TAKES and walk.ts_ns <= known:
-            inside[who] += 1
-        elif walk.what == "put" and inside[who] > 0:
-            inside[who] -= 1
-            if walk.ts_ns >= asked:
-                last, counted = max(last, walk.ts_ns), counted + 1
-                if counted == extra:
-                    names = tuple(who for who in inside)
-                    return Departure(last + offset_ns, extra, names)
-    return None
+def freed_at(run: Run, offset_ns: int) -> int | None:
+    """Return when the mount was seen to be free for the first time, wall clock."""
+    seen = _seen_until(run, lambda walk: walk.left == 1)
+    return _last_put(seen).ts_ns + offset_ns if seen else None
+
+
+def _seen_until(run: Run, over: Callable[[Walk], bool]) -> list[Walk]:
+    """Return the walks from the first busy check to the first that is so; empty if none is."""
+    if not run.checks:
+        return []
+    checked = run.checks[0].ts_ns
+    after = sorted((w for w in run.walks if w.ts_ns >= checked), key=lambda w: w.ts_ns)
+    end = next((i for i, w in enumerate(after) if over(w)), None)
+    return [] if end is None else after[: end + 1]
+
+
+def _last_put(seen: Sequence[Walk]) -> Walk:
+    """Return the put that made it so: an umount that returns puts its own after theirs."""
+    puts = [w for w in seen if w.what == "put"]
+    return puts[-1] if puts else seen[-1]
 
 
 def run_walkers(run: Run) -> tuple[Walker, ...]:

@@ -75,6 +75,11 @@ EBUSY_GROUPS: tuple[Mapping[str, tuple[str, ...]], ...] = (
         "UM_OFF_MOUNT_NEXT_FOR_SB": ("mount.mnt_next_for_sb",),
     },
     {"UM_OFF_PCP_PUTS": ("mnt_pcp.mnt_puts",)},
+    # Where the registers of a system call are, and whether it is a 32-bit one (x86)
+    {
+        "UM_OFF_TASK_STACK": ("task_struct.stack",),
+        "UM_OFF_TASK_STATUS": ("task_struct.thread_info.status",),
+    },
 )
 
 TASK_DEAD = 0x80  # include/linux/sched.h, the same from 5.10 to 7.3

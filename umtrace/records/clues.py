@@ -21,6 +21,10 @@ class Walk:
     ``what`` is legitimized (took a reference), discounted (saw a dying mount and backed
     off), must-put (took one it has to put itself), put (dropped it), or returned (the umount
     that got EBUSY did). ``left`` is the reference count after it; at 1 umount would succeed.
+
+    ``earlier``: the task had taken it before the busy check. ``settled``: after it, for the first
+    time, all references left were taken since that check. ``syscall`` is the number of the system
+    call that the put was made in; None where it was made in none, or that is not known.
     """
 
     ts_ns: int
@@ -30,6 +34,9 @@ class Walk:
     what: str
     pid: int | None = None
     left: int | None = None
+    earlier: bool = False
+    settled: bool = False
+    syscall: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,9 @@ class Kind(IntEnum):
 
 #: in ``cpu``: sent by a task that is in no operation; carries no sequence
 FOREIGN = 0x8000
+#: in ``a`` of PUT, beside the mount flags
+PUT_EARLIER = 1 << 32  #: the task had it before the busy check
+PUT_SETTLED = 1 << 33  #: what is left was all taken since the check
 #: in the flags of a MOUNT event: walkers are probed
 WALKERS_WATCHED = 0x40000000
 #: in the flags of a CLEANUP event: the mount that the operation unmounts

@@ -11,6 +11,7 @@ _TRACEPOINT = ("emit.h", "tasks.h", "syscalls.c", "frames.h", "switch.c")
 _FUNCTIONS = (
     "placement.h",
     "mount.h",
+    "caller.h",
     "armed.h",
     "umount.c",
     "tree.c",

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The system call that a task is in, from the registers it came in with, at the top of its
+ * stack. A reference that stat(2) puts before it returns is one that it took itself; that
+ * of an open file is put by close(2), or on the way back to user mode.
+ */
+#if defined(__x86_64__) && defined(UM_OFF_TASK_STACK) && defined(UM_OFF_TASK_STATUS)
+#define UM_STACK_BYTES 16384
+#define UM_USER_CS 0x33
+#define UM_USER_DS 0x2b
+#define UM_COMPAT 2	 /* TS_COMPAT: a number of the 32-bit table */
+#define UM_UNSET (-38) /* what the return value is until there is one: -ENOSYS */
+
+struct um_entered { /* the end of struct pt_regs */
+	long ax, cx, dx, si, di, orig_ax, ip;
+	unsigned short cs, rest_of_cs[3];
+	long flags, sp;
+	unsigned short ss, rest_of_ss[3];
+};
+
+/* Its number plus 1; 0 in no system call, already out of it, or not known. */
+static __always_inline u32 um_syscall_of(u64 top)
+{
+	struct um_entered in = {};
+
+	if (bpf_probe_read_kernel(&in, sizeof(in), (void *)(top - sizeof(in))))
+		return 0;
+	if (in.cs != UM_USER_CS || in.ss != UM_USER_DS || (int)in.ax != UM_UNSET)
+		return 0;
+	return in.orig_ax < 0 || in.orig_ax > 0xffff ? 0 : (u32)in.orig_ax + 1;
+}
+
+static __always_inline u32 um_syscall(void)
+{
+	u64 task = bpf_get_current_task(), stack = 0;
+	u32 status = UM_COMPAT, found;
+
+	bpf_probe_read_kernel(&status, sizeof(status), (void *)(task + UM_OFF_TASK_STATUS));
+	if (status & UM_COMPAT)
+		return 0;
+	bpf_probe_read_kernel(&stack, sizeof(stack), (void *)(task + UM_OFF_TASK_STACK));
+	if (!stack)
+		return 0;
+	found = um_syscall_of(stack + UM_STACK_BYTES);
+	/* Two words are left free since 6.9, with FRED: 65c9cc9e2c14 ("x86/fred: Reserve space for the FRED stack frame") */
+	return found ? found : um_syscall_of(stack + UM_STACK_BYTES - 16);
+}
+#else
+#define um_syscall() 0
+#endif
