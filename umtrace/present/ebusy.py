@@ -6,14 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
+from textwrap import wrap
 from typing import Any, Protocol
 
-from rich import box
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from umtrace.present.terminal import WIDTH, clean, render
+from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import NS_PER_S, NULL, count, duration, plural
 from umtrace.records.holders import Holder
 from umtrace.records.windows import EbusyWindow, Walker, window_dict
@@ -21,6 +18,10 @@ from umtrace.stats.windows import WindowTotals
 
 #: windows that are listed
 MOST = 40
+_HEADER = "time          class            verdict   calls    lasted  path, by whom"
+_RULE = "─"
+_BELOW = " " * 14
+_wrapped = partial(wrap, break_on_hyphens=False, break_long_words=False)
 _VERDICTS = {True: "spurious", False: "real", None: "unknown"}
 
 
@@ -47,7 +48,8 @@ def ebusy_text(
     evidence: bool = True,
 ) -> str:
     """Return the table of the first windows, each with its evidence, and the totals of all."""
-    return render(_parts(windows, totals, counters, evidence=evidence), width)
+    lines = _lines(windows, totals, counters, width=width, evidence=evidence)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def ebusy_json(
@@ -109,48 +111,50 @@ def counter_lines(counters: Counters) -> Iterator[str]:
     )
 
 
-def _parts(
-    windows: Sequence[EbusyWindow], totals: WindowTotals, counters: Counters, *, evidence: bool
-) -> Iterator[RenderableType]:
+def _lines(
+    windows: Sequence[EbusyWindow],
+    totals: WindowTotals,
+    counters: Counters,
+    *,
+    width: int,
+    evidence: bool,
+) -> Iterator[str]:
     if windows:
-        yield Text(_summed(totals))
-        yield ""
-        yield _table(windows)
+        yield from _wrapped(_summed(totals), width)
+        yield from ("", _HEADER, _RULE * width)
+        for window in windows:
+            yield from _row(window, width)
         rest = len(totals) - len(windows)
         if rest:
-            yield Text(f"and {plural(rest, 'window')} more; --json lists all")
+            yield f"and {plural(rest, 'window')} more; --json lists all"
     else:
-        yield Text("No EBUSY window.")
+        yield "No EBUSY window."
     if evidence:
         for number, window in enumerate(windows, 1):
-            yield ""
-            yield Text(f"{number}. {clean(window.path or NULL)}: {window.klass}")
-            yield from (Text(f"   - {clean(fact)}") for fact in window.evidence)
+            yield from ("", f"{number}. {clean(window.path or NULL)}: {window.klass}")
+            for fact in window.evidence:
+                yield from _wrapped(f"   - {clean(fact)}", width, subsequent_indent="     ")
     yield ""
-    yield from map(Text, counter_lines(counters))
+    for line in counter_lines(counters):
+        yield from _wrapped(line, width, subsequent_indent="  ")
 
 
-def _table(windows: Sequence[EbusyWindow]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("time", no_wrap=True)
-    table.add_column("class", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("calls", justify="right", no_wrap=True)
-    table.add_column("lasted", justify="right", no_wrap=True)
-    table.add_column("path · by whom", overflow="fold")
-    for window in windows:
-        who = holder_names(window) or walker_names(window)
-        place = clean(window.path or window.dev or NULL)
-        cells = (
-            _clock(window.begin_ns),
-            window.klass,
-            _VERDICTS[window.spurious],
-            count(window.attempts),
-            duration(window.duration_ns),
-            f"{place} · {who}" if who else place,
+def _row(window: EbusyWindow, width: int) -> Iterator[str]:
+    """Yield a line, and what does not fit into it on lines below its class."""
+    who = holder_names(window) or walker_names(window)
+    path = clean(window.path or window.dev or NULL)
+    line = (
+        f"{_clock(window.begin_ns)}  {window.klass:<15}  {_VERDICTS[window.spurious]:<8}"
+        f"  {count(window.attempts):>5}  {duration(window.duration_ns):>8}  "
+    )
+    fits = len(line) + len(path) <= width
+    yield line + path if fits else line.rstrip()
+    if not fits:
+        yield _BELOW + path
+    if who:
+        yield from _wrapped(
+            f"by {who}", width, initial_indent=_BELOW, subsequent_indent=_BELOW + "   "
         )
-        table.add_row(*map(Text, cells))
-    return table
 
 
 def _summed(totals: WindowTotals) -> str:
