@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from umtrace.exercise import syscalls
+from umtrace.exercise.children import SharedWords
 from umtrace.exercise.loopback import (
     find_mkfs,
     free_loop_device,
@@ -264,19 +265,22 @@ def _walked(step: Callable[[str], object], pause_s: float = 0.0005, walkers: int
 
     def body(place: Place, name: str) -> None:
         path = place.mount(name)
-
-        file = f"{path}/x"
+        file, slowest = f"{path}/x", SharedWords(1)
 
         def loop() -> None:
             with suppress(OSError):
                 while True:
+                    begin = time.monotonic_ns()
                     step(file)
+                    slowest.words[0] = max(slowest.words[0], time.monotonic_ns() - begin)
 
         with ExitStack() as stack:
             for _ in range(walkers):
                 stack.enter_context(place.helper(lambda: None, loop))
             time.sleep(0.002)
             place.umount_retrying(path, pause_s)
+        place.slowest_pass_ns = slowest.words[0]
+        slowest.close()
 
     return body
 
@@ -343,6 +347,7 @@ def run(root: Path) -> list[dict[str, object]]:
                     "after": scenario.after,
                     "busy": busy,
                     "calls": len(place.calls),
+                    "slowest_pass_ns": place.slowest_pass_ns,
                 }
             )
     return truths

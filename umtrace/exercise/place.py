@@ -22,6 +22,7 @@ class Place:
 
     root: Path
     calls: list[tuple[str, int, int]] = field(default_factory=list)  #: path, flags, errno
+    slowest_pass_ns: int = 0  #: the longest that a walker took from going in to being out again
 
     def mount(self, name: str, fstype: str = "tmpfs", data: str = "") -> Path:
         """Mount at a new directory, with one file ``x`` in it."""
