@@ -14,7 +14,8 @@ enum um_kind {
 	/* umount(2) left: ret = 0 or -errno, a = 1 when its entry was not seen (nothing follows),
 	 * 2 when only path_umount in it was seen to be entered */
 	UM_EXIT = 2,
-	/* the task is back in user mode for certain: a = 1 next syscall, 2 death, 3 seen in user mode */
+	/* the task is back in user mode for certain: a = 1 next syscall, 2 death, 3 seen in user mode;
+	 * with bits of enum um_unseen, of a trace that somebody else took */
 	UM_RETURNED = 3,
 	/* off CPU: ret = task state, a = bits of enum um_on_stack, b = 1 if the stack is unknown */
 	UM_OFF_CPU = 4,
@@ -71,6 +72,12 @@ enum um_kind {
 	UM_SHARED = 23,
 	/* another call got EBUSY: ret = -EBUSY, a = enum um_failed, b = device */
 	UM_FAILED = 24,
+};
+
+/* What a trace does not show: no event of it means nothing. */
+enum um_unseen {
+	UM_UNSEEN_RCU = 0x100,	   /* the RCU wait */
+	UM_UNSEEN_CLEANUP = 0x200, /* the file system's shutdown */
 };
 
 /* Whose expedited grace period it was: what exp_funnel_lock returned. */

@@ -32,6 +32,7 @@ OP_DTYPE = np.dtype(
         ("ret", "<i4"),
         ("t_end", "<u8"),
         ("end", "<u2"),  # kind of the terminal event
+        ("end_a", "<u8"),  # its word a
         ("alone", "?"),  # an EXIT whose beginning lies before the trace
         ("from_path", "?"),  # begins at path_umount: the system call's entry was not seen
         ("wait_ns", "<i8", (N_WAITS,)),

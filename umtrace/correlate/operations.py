@@ -109,6 +109,7 @@ def _add_end(ops: Array, tail: Array, position: _I8) -> None:
     ended = _is_terminal(tail)
     ops["t_end"] = np.where(ended, tail["ts_ns"], 0)
     ops["end"] = np.where(ended, tail["kind"], 0)
+    ops["end_a"] = np.where(ended, tail["a"], 0)
     ops["done_at"] = position
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools
-from umtrace.records.events import Array, Kind
+from umtrace.records.events import Array, Kind, Unseen
 
 _RCU = [Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.RCU_PIGGYBACK, Wait.RCU_QUEUE]
 _I8 = npt.NDArray[np.int64]
@@ -49,8 +49,8 @@ def timing(ops: Array) -> Timing:
     stacks, functions = _from_stacks(ops), _from_functions(ops)
     bound = np.select(
         [
-            (ops["opener"] == Kind.NS_EXIT) | ops["from_path"],
-            by_function | (ops["end"] == Kind.EXIT),
+            (ops["opener"] == Kind.NS_EXIT) | ops["from_path"] | _open_ended(ops),
+            (by_function & ~_unseen(ops, Unseen.CLEANUP)) | (ops["end"] == Kind.EXIT),
             umount,
         ],
         [2, 0, 1],
@@ -70,10 +70,23 @@ def has_functions(ops: Array) -> Bools:
     return seen
 
 
+def _unseen(ops: Array, what: Unseen) -> Bools:
+    unseen: Bools = (ops["end"] == Kind.RETURNED) & ((ops["end_a"] & np.uint64(what)) != 0)
+    return unseen
+
+
+def _open_ended(ops: Array) -> Bools:
+    """Return where neither the shutdown nor what came after it was seen."""
+    told: Bools = (ops["end_a"] & np.uint64(0xFF)) != 0
+    return _unseen(ops, Unseen.CLEANUP) & ~told
+
+
 def _function_end(ops: Array) -> _I8:
     """Return the end of the deferred work if there was any, else of the call itself."""
     call = np.where(ops["t_exit"] > 0, _ns(ops["t_exit"]), _ns(ops["t_unlock_exit"]))
-    return np.maximum(call, _ns(ops["t_cleanup_exit"]))
+    end = np.maximum(call, _ns(ops["t_cleanup_exit"]))
+    # A trace without cleanup_mnt: the next system call is a bound, as for stacks.
+    return np.where(_unseen(ops, Unseen.CLEANUP), _ns(ops["t_end"]), end)
 
 
 def _from_stacks(ops: Array) -> dict[str, Known]:
@@ -85,7 +98,7 @@ def _from_stacks(ops: Array) -> dict[str, Known]:
         "tree_ns": nothing,
         "rcu_ns": _waited(ops, _RCU),
         "put_ns": nothing,
-        "shutdown_ns": (_ns(ops["t_end"]) - _ns(ops["t_exit"]), succeeded),
+        "shutdown_ns": (_ns(ops["t_end"]) - _ns(ops["t_exit"]), succeeded & ~_open_ended(ops)),
     }
 
 
@@ -95,16 +108,18 @@ def _from_functions(ops: Array) -> dict[str, Known]:
     called = np.where(umount, _ns(ops["t_path_exit"]), _ns(ops["t_unlock_exit"]))
     began = np.where(ops["opener"] == Kind.ENTER, _ns(ops["t_locked"]), _ns(ops["t_first"]))
     cleaned = ops["n_cleanup"][:, 1] > 0
-    everywhere = np.ones(len(ops), np.bool_)
+    rcu_seen = ~_unseen(ops, Unseen.RCU)
+    ended = np.where(_unseen(ops, Unseen.CLEANUP), _ns(ops["t_end"]), _ns(ops["t_cleanup_exit"]))
+    cleaned |= _unseen(ops, Unseen.CLEANUP)
     slept = _waited(ops, [Wait.NAMESPACE_LOCK])
     locked = umount & (ops["t_locked"] > 0)
     return {
         "lookup_ns": (_ns(ops["t_path"]) - _ns(ops["t_first"]), umount & ~ops["from_path"]),
         "lock_ns": _either(locked, (_ns(ops["t_locked"]) - _ns(ops["t_path"]), locked), slept),
         "tree_ns": (_ns(ops["t_unlock"]) - began, (ops["t_unlock"] > 0) & (began > 0)),
-        "rcu_ns": (ops["rcu_sum"][:, 1] - ops["rcu_sum"][:, 0], everywhere),
-        "put_ns": (np.where(waited, called - _ns(ops["t_rcu_exit"]), 0), everywhere),
-        "shutdown_ns": (np.where(cleaned, _ns(ops["t_cleanup_exit"]) - called, 0), everywhere),
+        "rcu_ns": (ops["rcu_sum"][:, 1] - ops["rcu_sum"][:, 0], rcu_seen),
+        "put_ns": (np.where(waited, called - _ns(ops["t_rcu_exit"]), 0), rcu_seen),
+        "shutdown_ns": (np.where(cleaned, ended - called, 0), ~_open_ended(ops)),
     }
 
 

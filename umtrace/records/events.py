@@ -97,6 +97,13 @@ class Origin(IntEnum):
     FAILED_MOUNT = 6
 
 
+class Unseen(IntFlag):
+    """What a trace does not show, in word ``a`` of a RETURNED event (``enum um_unseen``)."""
+
+    RCU = 0x100
+    CLEANUP = 0x200
+
+
 class GracePeriod(IntEnum):
     """Whose expedited grace period it was (``enum um_grace_period``)."""
 

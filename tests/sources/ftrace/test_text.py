@@ -69,6 +69,53 @@ def test_a_report_of_function_graph(tmp_path):
 def test_text_of_tracefs_without_the_system_call(tmp_path):
     (row,) = rows(tmp_path, GRAPH)
     assert (row["rcu_ns"], row["latency_ns"], row["complete"]) == (50_000, 62_000, True)
+    assert (row["shutdown_ns"], row["latency_bound"]) == (None, "approx")
+
+
+CALLS = """\
+          umount-101   [000] .....   100.000000: sys_umount(name: 0x55b7015c92e0, flags: 0)
+          umount-101   [000] .....   100.000300: sys_umount -> 0x0
+"""
+
+
+def test_the_system_call_alone_tells_no_end(tmp_path):
+    (row,) = rows(tmp_path, CALLS)
+    assert (row["complete"], row["errno"], row["syscall_ns"]) == (True, 0, 300_000)
+    assert (row["latency_bound"], row["shutdown_ns"], row["rcu_ns"]) == ("approx", None, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "umount-101 [000] ..... 100.000500: sys_close(fd: 3)",
+        "umount-101 [000] ..... 100.000500: sys_enter: NR 3 (3, 1, 1, 6, 0, 5)",
+        "umount-101 [000] 100.000500: sys_enter_close:       fd: 0x00000003",
+        "umount-101 [000] 100.000500: sched_process_exit:   comm=umount pid=101 prio=120",
+    ],
+)
+def test_the_next_system_call_is_an_upper_bound(tmp_path, line):
+    (row,) = rows(tmp_path, CALLS + line + "\n")
+    assert (row["complete"], row["latency_ns"], row["shutdown_ns"]) == (True, 500_000, 200_000)
+    assert row["latency_bound"] == "upper"
+
+
+def test_the_exit_of_a_system_call_is_none(tmp_path):
+    line = "umount-101 [000] 100.000500: sys_exit_close:       0x0\n"
+    (row,) = rows(tmp_path, CALLS + line)
+    assert row["latency_bound"] == "approx"
+
+
+def without(function):
+    return "".join(ln for ln in REPORT.splitlines(keepends=True) if f"{function}()" not in ln)
+
+
+def test_a_function_that_was_not_traced_is_no_zero(tmp_path):
+    lazy, busy = rows(tmp_path, without("synchronize_rcu_expedited"))
+    assert (lazy["rcu_ns"], lazy["put_ns"], lazy["rcu_kind"]) == (None, None, None)
+    assert (lazy["shutdown_ns"], lazy["latency_bound"]) == (28_000, "exact")
+    lazy, busy = rows(tmp_path, without("cleanup_mnt"))
+    assert (lazy["rcu_ns"], lazy["shutdown_ns"], lazy["latency_bound"]) == (50_000, None, "approx")
+    assert (busy["latency_bound"], busy["complete"]) == ("exact", True)
 
 
 def test_entries_alone_make_no_numbers(tmp_path):
@@ -102,7 +149,7 @@ def test_a_trace_cmd_file_needs_trace_cmd(tmp_path, monkeypatch):
         with pytest.raises(DamagedInputError, match="trace-cmd cannot read it"):
             TextSource(path).open()
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="install trace-cmd"):
+    with pytest.raises(UsageError, match="apt-get install trace-cmd"):
         TextSource(path).open()
 
 

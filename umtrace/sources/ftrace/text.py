@@ -18,7 +18,7 @@ import numpy as np
 
 from umtrace.records.clock import ClockPair
 from umtrace.records.errors import DamagedInputError, UsageError
-from umtrace.records.events import EventBatch, Origin
+from umtrace.records.events import EventBatch, Origin, Unseen
 from umtrace.records.losses import LossReport
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.records import LOST, Record
@@ -35,6 +35,8 @@ FUNCTIONS = {
     "propagate_mount_busy": ("um_check", "um_checked"),
     "cleanup_mnt": ("um_cleanup", "um_cleanup_exit"),
 }
+#: records that make a row, or a part of one
+_TELLING = {"um_enter", "um_exit", *(name for pair in FUNCTIONS.values() for name in pair)}
 _LINE = re.compile(
     r"^\s*(?P<comm>.{1,16})-(?P<tid>\d+)\s+(?:\([\s\d-]+\)\s+)?\[(?P<cpu>\d+)\]\s+"
     r"(?:[^\s:]{4,6}\s+)?(?P<s>\d+)\.(?P<frac>\d{6,9}):\s+(?P<what>.*)$"
@@ -51,6 +53,8 @@ _ENTER = re.compile(
     r"(?:^|/\* )sys_(?:enter_)?umount[:(]\s*name: (?P<name>\S.*?), flags: (?P<flags>\w+)"
 )
 _EXIT = re.compile(r"(?:^|/\* )sys_(?:exit_umount:|umount ->)\s*(?P<ret>-?\w+)")
+_NEXT = re.compile(r"(?:^|/\* )sys_(?:enter(?:_\w+)?:|(?!exit)\w+\()")
+_GONE = re.compile(r"^sched_process_exit:\s+comm=.* pid=(?P<pid>\d+) prio=")
 _MISSED = re.compile(r"\[?LOST (?P<n>\d+) EVENTS\]?", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?P<path>.*)"')
 
@@ -81,7 +85,7 @@ class TextSource:
         parser = _Parser()
         self._records = sorted(parser.records(_lines(self._path)), key=lambda r: r.ts_ns)
         self._lost = parser.lost
-        if not self._records:
+        if not any(record.name in _TELLING for record in self._records):
             raise DamagedInputError(
                 f"{self._path}: no umount in it: record function_graph of path_umount, "
                 "namespace_unlock, synchronize_rcu_expedited, cleanup_mnt and the events "
@@ -94,7 +98,9 @@ class TextSource:
             return None
         self._over = True
         unknown: Callable[[int], Origin] = lambda _caller: Origin.OTHER  # noqa: E731
-        translator = Translator(Lineage(), unknown, shift=0, watching=False, counts=False)
+        translator = Translator(
+            Lineage(), unknown, shift=0, watching=False, counts=False, unseen=_unseen(self._records)
+        )
         parts = (translator.feed(self._records), translator.finish())
         return EventBatch(
             np.concatenate([part.events for part in parts]),
@@ -125,13 +131,24 @@ def _lines(path: Path) -> Iterator[str]:
         yield from path.read_text(errors="replace").splitlines()
         return
     if not shutil.which("trace-cmd"):
-        raise UsageError(f"{path} is a trace-cmd file: install trace-cmd, which reads it")
+        raise UsageError(f"{path} is a trace-cmd file: apt-get install trace-cmd, which reads it")
     command = ["trace-cmd", "report", "-t", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace")
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise DamagedInputError(f"{path}: trace-cmd cannot read it: {why}")
     yield from done.stdout.splitlines()
+
+
+def _unseen(records: Iterable[Record]) -> Unseen:
+    """Return what a trace that never names a function leaves open."""
+    names = {record.name for record in records}
+    unseen = Unseen(0)
+    if not {"um_rcu", "um_unlock"} <= names:
+        unseen |= Unseen.RCU
+    if "um_cleanup" not in names:
+        unseen |= Unseen.CLEANUP
+    return unseen
 
 
 class _Parser:
@@ -166,6 +183,10 @@ class _Parser:
             yield record("um_enter", path=text, flags=int(enter["flags"], 16))
         elif leave := _EXIT.search(what):
             yield record("um_exit", ret=_signed(leave["ret"]))
+        elif _NEXT.search(what):
+            yield record("um_next")
+        elif gone := _GONE.search(what):
+            yield record("sched_process_exit", pid=int(gone["pid"]))
         elif call := _CALL.search(what):
             entry, back = FUNCTIONS.get(call["name"], ("", ""))
             until = ts + round(float(call["us"]) * 1000)

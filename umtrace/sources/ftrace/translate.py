@@ -19,6 +19,7 @@ from umtrace.records.events import (
     NameKind,
     OnStack,
     Origin,
+    Unseen,
 )
 from umtrace.sources.ftrace.batches import Batches
 from umtrace.sources.ftrace.lineage import Lineage
@@ -46,6 +47,8 @@ class Translator:
     counts : bool
         Whether the records tell who dropped last references; else an umount is over when its
         task does something else, or at the end.
+    unseen : Unseen
+        What the records do not show, of a trace that somebody else took.
     """
 
     def __init__(
@@ -56,9 +59,11 @@ class Translator:
         shift: int,
         watching: bool,
         counts: bool = True,
+        unseen: Unseen = Unseen(0),  # noqa: B008 - a constant
     ) -> None:
         self._lineage = lineage
         self._counts = counts
+        self._unseen = int(unseen)
         self._origin_at = origin_at
         self._shift = shift
         self._watching = watching
@@ -132,7 +137,7 @@ class Translator:
 
     def _end(self, op: Operation, r: Record, *, a: int) -> None:
         op.settle()
-        op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=a)
+        op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=a | self._unseen)
         del self._ops[op.tid]
 
     def _busy(self, r: Record, *phases: Phase) -> Operation | None:
@@ -197,6 +202,11 @@ class Translator:
         op.last = r
         if self._counts and op.is_clean:
             self._end(op, r, a=3)
+
+    def _um_next(self, r: Record) -> None:
+        """Take a system call of an imported trace: whoever makes it is back in user mode."""
+        if self._busy(r, Phase.LEAVING) is not None:
+            self._leave(r)
 
     # ---- the busy check ----
 
