@@ -24,18 +24,19 @@ import pyarrow as pa
 
 from umtrace.analysis.accessor import By, Plots
 from umtrace.analysis.compared import Compared
-from umtrace.analysis.ebusy import LEAST, ebusy_frame
+from umtrace.analysis.ebusy import ebusy_frame
 from umtrace.analysis.frames import described, events_to_frame, rows_to_frame, schema_frame
 from umtrace.analysis.histograms import Histograms
 from umtrace.analysis.summaries import summary_frame
 from umtrace.page import page_of
 from umtrace.recording import Meta, Recording
+from umtrace.records import windows
 from umtrace.records.errors import UsageError
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import SCHEMA
 from umtrace.stats.comparability import warnings
 from umtrace.stats.compare import compare as compare_summaries
-from umtrace.stats.filters import RowFilter
+from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
 from umtrace.stats.selection import Selection
 from umtrace.stats.summarize import METRICS
 
@@ -81,8 +82,9 @@ class LoadedRecording:
 
     @property
     def schema(self) -> pd.DataFrame:
-        """Type, unit and meaning of every column of every table."""
-        tables = self.recording.tables
+        """Type, unit and meaning of every column: ``rec.schema.loc["umounts"]``."""
+        first = ("umounts", "ebusy")
+        tables = sorted(self.recording.tables, key=lambda name: name not in first)
         return schema_frame({name: self.recording.schema(name) for name in tables})
 
     @cached_property
@@ -92,7 +94,10 @@ class LoadedRecording:
 
     @cached_property
     def ebusy_windows(self) -> pd.DataFrame:
-        """All EBUSY windows, one row each; empty where the recording has no such table."""
+        """All EBUSY windows, one row each; empty where the recording has no such table.
+
+        ``holders``, ``walkers`` and ``evidence`` are JSON lists as text: ``json.loads``.
+        """
         return ebusy_frame(self.select())
 
     @cached_property
@@ -117,8 +122,8 @@ class LoadedRecording:
             Umounts that began in it: ``("2026-01-01 12:00", None)``. UTC unless it
             says otherwise; the end is outside.
         **where
-            The filters of the command line: ``mode="lazy"``, ``errno=(16,)``,
-            ``comm="runc*"``, ``min_latency_ns=1_000_000``, ...
+            The filters of the command line: ``mode="lazy"``, ``errno="EBUSY"`` or 16,
+            ``comm="runc*"``, ``min_latency="1ms"``, ``pid=(7, 8)`` for either, ...
         """
         selection = self.select(span=span, **where)
         schema = self.recording.schema("umounts", columns)
@@ -143,6 +148,7 @@ class LoadedRecording:
         """Return histograms of a duration column, such as ``rcu_ns``, one for each group.
 
         They add up with those of other recordings, and their quantiles are within 0.4 %.
+        Values are ns. UsageError for a column that is no duration.
         """
         if column not in METRICS:
             raise UsageError(f"no duration {column!r}; there are: {', '.join(METRICS)}")
@@ -150,7 +156,11 @@ class LoadedRecording:
         return Histograms.of(summary, column)
 
     def summary(self, by: By = "mode", **where: object) -> pd.DataFrame:
-        """Return counts, outcomes, latency and RCU wait, one row for each group."""
+        """Return counts, outcomes, latency and RCU wait, one row for each group.
+
+        Durations are ns, ``rcu_share`` is a fraction of the latency. ``by`` is one or more
+        of the keys of ``umtrace report``, None for all rows together.
+        """
         return summary_frame(self.select(**where).summary(_keys(by)))  # type: ignore[arg-type]
 
     def to_html(self, by: By = "mode", **where: object) -> str:
@@ -272,7 +282,21 @@ def compare(
     by: By = "mode",
     **where: object,
 ) -> Compared:
-    """Tell what is slower or faster in recording b than in a; see ``umtrace diff``."""
+    """Tell what is slower or faster in recording b than in a; see ``umtrace diff``.
+
+    Parameters
+    ----------
+    a, b : LoadedRecording or path
+        Before and after.
+    by, **where
+        Groups and filters, as in `LoadedRecording.summary`; the same on both sides.
+
+    Returns
+    -------
+    Compared
+        Ratios of quantiles, b over a, with intervals that hold together at 95 %;
+        ``different`` has those whose interval excludes 1, ``warnings`` what else differs.
+    """
     sides = [each if isinstance(each, LoadedRecording) else load(each) for each in (a, b)]
     first, second = (side.select(**where).summary(_keys(by)) for side in sides)  # type: ignore[arg-type]
     comparison = compare_summaries(first, second)
@@ -284,11 +308,23 @@ def _keys(by: By) -> list[str]:
 
 
 def _filter(where: Mapping[str, object]) -> RowFilter:
-    plain = {
-        name: value if name == "min_latency_ns" or isinstance(value, tuple | list) else [value]
-        for name, value in where.items()
-    }
+    """Return the filter of keyword arguments; texts are understood as on the command line."""
+    plain: dict[str, object] = {}
+    for name, value in where.items():
+        if name in {"min_latency", "min_latency_ns"}:
+            plain["min_latency_ns"] = parse_duration(value) if isinstance(value, str) else value
+        else:
+            values = value if isinstance(value, tuple | list) else [value]
+            plain[name] = [_meant(name, each) for each in values]
     return RowFilter.from_dict(plain)
+
+
+def _meant(name: str, value: object) -> object:
+    if name == "errno" and isinstance(value, str):
+        return parse_errno(value)
+    if name == "mode" and value not in MODES:
+        raise UsageError(f"no mode {value!r}; there are: {', '.join(MODES)}")
+    return value
 
 
 def _span(span: tuple[object, object]) -> tuple[int | None, int | None]:
@@ -311,4 +347,4 @@ def _document(name: str, schema: pa.Schema) -> None:
 
 
 _document("umounts", SCHEMA)
-_document("ebusy_windows", LEAST)
+_document("ebusy_windows", windows.SCHEMA)

@@ -9,11 +9,11 @@ import pytest
 from matplotlib.collections import QuadMesh
 
 from tests.stats.rows import T0_NS, row
-from umtrace.analysis.ebusy import LEAST, ebusy_frame
+from umtrace.analysis.ebusy import ebusy_frame
 from umtrace.analysis.figures import figure_of
 from umtrace.analysis.frames import rows_to_frame
 from umtrace.analysis.windows import _LOOKS, plot_ebusy
-from umtrace.records.windows import CLASSES, EbusyWindow
+from umtrace.records.windows import CLASSES, SCHEMA, EbusyWindow
 from umtrace.stats.filters import RowFilter
 
 
@@ -104,7 +104,7 @@ def test_a_filter_chooses_windows_by_their_umount(select):
 
 
 def test_no_window_is_a_sentence():
-    axes = plot_ebusy(rows_to_frame(LEAST.empty_table()))
+    axes = plot_ebusy(rows_to_frame(SCHEMA.empty_table()))
     assert axes.texts[0].get_text() == "No EBUSY window was recorded."
 
 

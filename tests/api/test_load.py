@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 
 import umtrace
 from tests.stats.rows import T0_NS, container_host
+from umtrace.recording import parquet
 from umtrace.records.errors import DamagedInputError, UsageError
 from umtrace.records.umounts import SCHEMA
 
@@ -44,6 +46,12 @@ def test_filters_are_those_of_the_command_line(rec):
         rec.read_umounts(colour="red")
     with pytest.raises(UsageError, match="no column"):
         rec.read_umounts(["nope"])
+    same = rec.read_umounts(["latency_ns"], errno="EBUSY", min_latency="1ns")
+    assert same["latency_ns"].tolist() == busy["latency_ns"].tolist()
+    with pytest.raises(UsageError, match="no mode 'fast'; there are: sync, lazy"):
+        rec.read_umounts(mode="fast")
+    with pytest.raises(UsageError, match="no errno"):
+        rec.read_umounts(errno="EBUZY")
 
 
 def test_events_have_wall_clock_times_and_names(rec):
@@ -75,9 +83,12 @@ def test_explains_itself(rec):
     schema = rec.schema.loc["umounts"]
     assert schema.loc["rcu_ns", "unit"] == "ns"
     assert schema.loc["t_start", "unit"] == "UTC"
-    assert all(schema["meaning"])
+    assert all(rec.schema["meaning"])
+    assert rec.schema.index[0] == ("umounts", "id")
     for column in SCHEMA.names:
         assert f"``{column}``" in type(rec).umounts.__doc__
+    assert "``evidence``: JSON list of sentences" in type(rec).ebusy_windows.__doc__
+    assert "heatmap" in repr(rec.plot)
     html = rec._repr_html_()
     assert "losses: none" in html
     assert "<table" in html
@@ -120,6 +131,18 @@ def test_opening_reads_no_table(path, monkeypatch):
     assert rec.losses.ring_events == 0
 
 
+def test_a_recording_of_thousands_of_files_opens_without_a_look_at_them(path, monkeypatch):
+    (chunk,) = path.glob("umounts-*.parquet")
+    for number in range(2, 3000):
+        os.link(chunk, path / f"umounts-{number:05}.parquet")
+    opened = []
+    monkeypatch.setattr(parquet.pq, "ParquetFile", lambda *given, **named: opened.append(given))
+    rec = umtrace.load(path)
+    assert (rec.meta.tier, rec.losses.ring_events) == ("fentry", 0)
+    assert len(rec.schema) > 80
+    assert not opened
+
+
 @pytest.mark.parametrize("module", ["pandas", "matplotlib", "pyarrow", "numpy", "bcc"])
 def test_importing_umtrace_imports_nothing_heavy(module):
     code = (
@@ -139,6 +162,7 @@ def test_compare(path, write):
     same, other = write(container_host(900), "a.umt"), write(slower, "b.umt", kernel="6.13.1")
     found = umtrace.compare(same, umtrace.load(other))
     assert set(found.different["verdict"]) == {"slower"}
+    assert repr(found).endswith("ratios differ; 1 warnings>")
     assert found.warnings == ["different kernels: A 6.12.9-amd64, B 6.13.1"]
     assert "warning: different kernels" in found._repr_html_()
     frame = found.to_frame()

@@ -23,6 +23,9 @@ class Plots:
     def __init__(self, select: Callable[..., Selection]) -> None:
         self._select = select
 
+    def __repr__(self) -> str:
+        return f"<plots: {', '.join(figures.KINDS)}>"
+
     def hist(self, by: By = "mode", **where: object) -> Axes:
         """Latency above RCU wait, as histograms."""
         return self._draw("hist", by, where)

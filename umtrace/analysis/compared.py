@@ -23,7 +23,7 @@ _NUMBERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Compared:
     """Two recordings side by side.
 
@@ -50,6 +50,10 @@ class Compared:
         fewer than ``needs`` values. All intervals together hold with 95 %.
         """
         return _frame(self.comparison, self.comparison.changes)
+
+    def __repr__(self) -> str:
+        found, told = len(self.comparison.different), len(self.comparison.changes)
+        return f"<Compared: {found} of {told} ratios differ; {len(self.warnings)} warnings>"
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>warning: {escape(text)}</p>" for text in self.warnings)

@@ -8,26 +8,11 @@ import pandas as pd
 import pyarrow as pa
 
 from umtrace.analysis.frames import rows_to_frame
+from umtrace.records.windows import SCHEMA
 from umtrace.stats.begun import begun_windows
 from umtrace.stats.selection import Selection
 
 TABLE = "ebusy"
-_NS = pa.int64()
-_UTC = pa.timestamp("ns", tz="UTC")
-#: the least that a frame of windows has, in a recording that knows of none
-LEAST: pa.Schema = pa.schema(
-    [
-        ("class", pa.string()),
-        ("spurious", pa.string()),
-        ("begin", _UTC),
-        ("end", _UTC),
-        ("duration_ns", _NS),
-        ("path", pa.string()),
-        ("dev", pa.string()),
-        ("umount_id", _NS),
-        ("evidence", pa.string()),
-    ]
-)
 
 
 def ebusy_frame(
@@ -47,7 +32,7 @@ def ebusy_frame(
     """
     recording = selection.recording
     if TABLE not in recording.meta.tables:
-        return rows_to_frame(LEAST.empty_table())
+        return rows_to_frame(SCHEMA.empty_table())
     names = list(columns or recording.schema(TABLE).names)
     most, fewer = many or (0, names)
     kept: list[pa.RecordBatch] = []

@@ -110,15 +110,20 @@ class ScanRequest:
 _TS = pa.timestamp("ns", tz="UTC")
 _PLAIN = ("mounted", "dev", "fstype", "blind", "n_processes")
 
+
+def _field(name: str, arrow_type: pa.DataType, doc: str, *, nullable: bool = True) -> pa.Field:
+    return pa.field(name, arrow_type, nullable=nullable, metadata={b"doc": doc.encode()})
+
+
 SCAN_SCHEMA: pa.Schema = pa.schema(
     [
-        pa.field("umount_id", pa.int64(), nullable=False),
-        pa.field("begin", _TS, nullable=False),
-        pa.field("end", _TS, nullable=False),
-        pa.field("path", pa.string()),
-        pa.field("complete", pa.bool_()),
-        pa.field("holders", pa.string()),  # JSON list
-        pa.field("details", pa.string()),  # JSON object
+        _field("umount_id", pa.int64(), "id of the umount row that got EBUSY", nullable=False),
+        _field("begin", _TS, "when the look began", nullable=False),
+        _field("end", _TS, "when it ended", nullable=False),
+        _field("path", pa.string(), "the path as given to umount(2)"),
+        _field("complete", pa.bool_(), "false where something could not be looked at"),
+        _field("holders", pa.string(), "JSON list: who was found"),
+        _field("details", pa.string(), "JSON object: how thorough the look was"),
     ]
 )
 
