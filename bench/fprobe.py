@@ -16,7 +16,7 @@ from umtrace.kernel.tracefs import Tracefs
 
 ROUNDS, CALLS = 15, 20_000
 INSTANCE = "instances/umtrace-bench"
-FUNCTION = "mntput"  # once in every access(2) of a file
+FUNCTION = "__legitimize_mnt"  # once in every access(2) of a file; has a return value
 KINDS = {
     "kprobe entry": ("kprobe_events", "p:um_bench/a {f} mnt=$arg1:x64"),
     "fprobe entry": ("dynamic_events", "f:um_bench/a {f} mnt=$arg1:x64"),

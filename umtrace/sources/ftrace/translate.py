@@ -21,7 +21,7 @@ from umtrace.records.events import (
     Origin,
     Unseen,
 )
-from umtrace.sources.ftrace.batches import Batches
+from umtrace.sources.ftrace.following import Following
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.names import parts
 from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
@@ -32,7 +32,7 @@ _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"}
 _NORMAL = int(OnStack.UNLOCK | OnStack.RCU | OnStack.RCU_NORMAL)
 
 
-class Translator:
+class Translator(Following):
     """Fed with records in the order of time; deterministic.
 
     Parameters
@@ -61,17 +61,12 @@ class Translator:
         counts: bool = True,
         unseen: Unseen = Unseen(0),  # noqa: B008 - a constant
     ) -> None:
-        self._lineage = lineage
+        super().__init__(lineage, unseen)
         self._counts = counts
-        self._unseen = int(unseen)
         self._origin_at = origin_at
         self._shift = shift
         self._watching = watching
-        self._ops: dict[int, Operation] = {}
         self._foreign: dict[int, list[tuple[int, bytes]]] = {}  # cleanups under way
-        self._out = Batches()
-        self._lost_lately = False
-        self._losing_until = 0
         self._handlers: dict[str, Callable[[Record], None]] = {
             name[1:]: getattr(self, name) for name in dir(self) if name.startswith("_um_")
         }
@@ -94,55 +89,6 @@ class Translator:
                 self._end(op, op.last, a=0)
             op.settle()
         return self._out.take()
-
-    def lose(self, until_ns: int) -> None:
-        """Mark every operation under way, and those that begin before ``until_ns``.
-
-        The gap is of one CPU, but a task may have been there for any part of it.
-        """
-        self._lost_lately = True
-        self._losing_until = max(self._losing_until, until_ns)
-        for op in self._ops.values():
-            op.skip()
-
-    def _life(self, record: Record) -> None:
-        if record.name == "sched_process_exit":
-            op = self._ops.get(record.fields["pid"])
-            if op is not None and op.phase == Phase.LEAVING:
-                self._end(op, record, a=2)
-            elif op is not None and op.phase == Phase.INSIDE:
-                op.settle()
-                op.tell(Kind.DEAD, record.ts_ns, record.cpu)
-                del self._ops[op.tid]
-        self._lineage.see(record)
-
-    def _open(self, r: Record, phase: Phase) -> Operation:
-        self._leave(r)
-        op = Operation(
-            r.tid, self._lineage.tgid(r.tid), phase, r.ts_ns & 0xFFFFFFFF, self._out.events
-        )
-        self._ops[r.tid] = op
-        return op
-
-    def _leave(self, r: Record) -> None:
-        """End what the task was in: it does something else, so it was back in user mode."""
-        op = self._ops.get(r.tid)
-        if op is None:
-            return
-        if op.phase == Phase.LEAVING:
-            self._end(op, r, a=1)
-        else:
-            op.settle()
-            del self._ops[r.tid]
-
-    def _end(self, op: Operation, r: Record, *, a: int) -> None:
-        op.settle()
-        op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=a | self._unseen)
-        del self._ops[op.tid]
-
-    def _busy(self, r: Record, *phases: Phase) -> Operation | None:
-        op = self._ops.get(r.tid)
-        return op if op is not None and (op.phase in phases or not phases) else None
 
     # ---- umount(2) ----
 
