@@ -19,10 +19,27 @@ import click
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")
 def command(trace: Path, output: Path, force: bool) -> None:
-    """Make a recording of FILE: a trace-cmd file, or text of ftrace or trace-cmd report.
+    """Make a recording of FILE, a trace that another tool took of umounts.
 
-    Understood are function_graph of the functions that umtrace probes, and the events
-    syscalls:sys_enter_umount and sys_exit_umount. What they do not tell is null.
+    FILE is a trace-cmd file (trace.dat; trace-cmd must be installed), or text as
+    tracefs or `trace-cmd report` prints it.
+
+    \b
+    Understood are
+      the tracer function_graph, of path_umount, umount_tree, namespace_unlock,
+        synchronize_rcu_expedited, propagate_mount_busy, cleanup_mnt;
+      the events syscalls:sys_enter_umount and sys_exit_umount;
+      any later system call, or the death, of a task: they bound the latency.
+
+    \b
+    A trace that has it all:
+      trace-cmd record -C mono -p function_graph -l path_umount -l umount_tree \\
+        -l namespace_unlock -l synchronize_rcu_expedited -l cleanup_mnt \\
+        -l propagate_mount_busy -e syscalls:sys_enter_umount \\
+        -e syscalls:sys_exit_umount umount /mnt/a
+
+    What was not traced is null in the rows. A trace names no mounts, and its times
+    count from the boot, so that dates are of 1970.
     """
     from umtrace.pipeline import import_trace
 

@@ -12,6 +12,7 @@ from umtrace.sources.ftrace.records import LOST, Decoder, Record
 LOST_GATED = "lost-gated"  #: as LOST, in the gated buffer
 _STAYS_NS = 10_000_000  # a writer may be this long between the time of a record and its end
 _MOST_PAGES = 4096  # of a CPU at once
+_NEVER = 1 << 64
 _BUSY_PAGES = 64
 _BUSY_GATED_PAGES = 512  # of the 2 MiB and more that it has; a syscall is soon 32 bytes
 
@@ -60,6 +61,7 @@ class Drain:
         fill = [len(mine) / _BUSY_PAGES for mine in pages.values()]
         fill += [len(mine) / _BUSY_GATED_PAGES for mine in gated.values()]
         self.busy = max(fill, default=0) > 1
+        before = min(before, *map(_reached, (*gated.values(), *pages.values())))
         records = self._younger + self._decoder.decode(*_flat(pages))
         if self._gated:
             tasks = {record.tid for record in records}.union(following)
@@ -104,6 +106,11 @@ def _flat(pages: Mapping[int, list[bytes]]) -> tuple[list[bytes], list[int]]:
     """Return the pages of all CPUs in a row, and the CPU of each."""
     cpus = [cpu for cpu, mine in pages.items() for _ in mine]
     return [page for mine in pages.values() for page in mine], cpus
+
+
+def _reached(pages: list[bytes]) -> int:
+    """Return until when all of a CPU was read: to the last page where there are still more."""
+    return int.from_bytes(pages[-1][:8], "little") if len(pages) == _MOST_PAGES else _NEVER
 
 
 def _as_gated(record: Record) -> Record:
