@@ -40,7 +40,7 @@ def command(trace: Path, output: Path, force: bool) -> None:
 
     What was not traced is null in the rows. A trace names no mounts, and its times
     count from the boot, so that dates are of 1970.
-    """
+    """  # noqa: D301 - click's mark of a block that keeps its lines
     from umtrace.pipeline import import_trace
 
     totals = import_trace(trace, output, force=force)
