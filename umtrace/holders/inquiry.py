@@ -74,7 +74,7 @@ class Inquiry:
         ]
         more = self._spaces.denied - set(sweep.denied)
         unread = sweep.denied | {pid: procfs.comm(pid) or "?" for pid in more}
-        blind = [f"{describe(unread)} and their mount namespaces"] if unread else []
+        blind = [describe(unread, "denied, their mount namespaces too")] if unread else []
         blind += sweep.lost
         return Answer(
             path=self._path,

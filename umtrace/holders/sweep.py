@@ -32,7 +32,7 @@ class Sweep:
     @property
     def blind(self) -> list[str]:
         """What was not seen, in words."""
-        denied = f"{describe(self.denied)} of {len(self.pids)} (denied)"
+        denied = describe(self.denied, "denied")
         return [*([denied] if self.denied else []), *self.lost]
 
     def everything(self) -> Iterator[Open]:
@@ -101,12 +101,11 @@ class Sweep:
             yield from (o for o in self._files(pid, tid) if (o.fd, o.path) not in common)
 
 
-def describe(processes: Mapping[int, str]) -> str:
+def describe(processes: Mapping[int, str], why: str) -> str:
     """Return how many they are, and who, if they are few."""
-    if len(processes) > MOST_NAMED:
-        return f"{len(processes)} processes"
     names = ", ".join(f"{comm} {pid}" for pid, comm in processes.items())
-    return f"{'1 process' if len(processes) == 1 else f'{len(processes)} processes'} ({names})"
+    count = "1 process" if len(processes) == 1 else f"{len(processes)} processes"
+    return f"{count} ({why})" if len(processes) > MOST_NAMED else f"{count} ({why}: {names})"
 
 
 def _in_flight(text: str) -> bool:
