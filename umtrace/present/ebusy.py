@@ -68,7 +68,8 @@ def window_line(window: EbusyWindow, *, over: bool = True) -> str:
     who = holder_names(window) or walker_names(window)
     lasted = duration(window.duration_ns) if over else "so far"
     attempts = plural(window.attempts, "call")
-    text = f"EBUSY {window.klass} ({_VERDICTS[window.spurious]}), {attempts}, {lasted}"
+    verdict = "" if window.klass == "unknown" else f" ({_VERDICTS[window.spurious]})"
+    text = f"EBUSY {window.klass}{verdict}, {attempts}, {lasted}"
     return f"  {text}: {clean(window.path or NULL)}" + (f": {who}" if who else "")
 
 
