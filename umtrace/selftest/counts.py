@@ -52,7 +52,7 @@ def run(tier: str) -> Result:
         checks=tuple(checks),
         clock_ratio=_clock_ratio(ledger, mine),
         columns=tuple(c.name for c in COLUMNS if any(row[c.name] is not None for row in done)),
-        rcu_kinds=Counter(row["rcu_kind"] or "null" for row in done if row["rcu_ns"]),
+        rcu_kinds=dict(Counter(row["rcu_kind"] or "null" for row in done if row["rcu_ns"])),
         seconds=round(time.monotonic() - began, 1),
     )
 

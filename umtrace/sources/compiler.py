@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from umtrace.kernel.bpf import MapInfo
 from umtrace.records.errors import NoTierError
@@ -46,6 +46,9 @@ class Compiler:
     Both take a while: what the caller does between the two is free.
     """
 
+    # A self test opens every tier several times. The descriptors in it are but names by now.
+    _compiled: ClassVar[dict[str, Compiled]] = {}
+
     def __init__(self) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         environment = {"BCC_KERNEL_SOURCE": str(headers_directory()), **os.environ}
@@ -68,7 +71,13 @@ class Compiler:
         """
         defines = [f"-D{name}={value}" for name, value in constants.items()]
         flags = [f"-I{bpf_directory()}", "-w", *defines]
-        answer = self._ask({"text": program_text(functions=functions), "flags": flags})
+        request = json.dumps({"text": program_text(functions=functions), "flags": flags})
+        if request not in self._compiled:
+            self._compiled[request] = self._answered(request)
+        return self._compiled[request]
+
+    def _answered(self, request: str) -> Compiled:
+        answer = self._ask(request)
         if "failed" in answer:
             kind, why = answer["failed"]
             raise NoTierError(_REMEDIES[kind].format(why) if kind in _REMEDIES else self._why(why))
@@ -77,11 +86,11 @@ class Compiler:
             {n: base64.b64decode(code) for n, code in answer["programs"].items()},
         )
 
-    def _ask(self, request: Mapping[str, object]) -> dict[str, Any]:
+    def _ask(self, request: str) -> dict[str, Any]:
         line = ""
         if self._child.stdin and self._child.stdout:
             with suppress(BrokenPipeError):
-                print(json.dumps(request), file=self._child.stdin, flush=True)
+                print(request, file=self._child.stdin, flush=True)
                 line = self._child.stdout.readline()
         if not line:
             raise NoTierError(self._why(f"the compiler ended with {self._child.wait()}"))
