@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.system.umtrace_command import start_recording, umtrace
+from tests.system.umtrace_command import COMMAND, start_recording, umtrace
+from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.sources.ftrace.instance import remove_orphans
+from umtrace.sources.ftrace.static_source import StaticSource
 
 pytestmark = pytest.mark.kernel
 
@@ -117,3 +121,30 @@ def knobs():
 def test_the_selftest_is_exact():
     done = umtrace("selftest", "--tier", TIER)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_buffer_too_small_marks_what_it_cost(tmp_path):
+    ledger_file = tmp_path / "ledger"
+    source = StaticSource(buffer_kb=64)
+    source.open()
+    correlator = UmountCorrelator(clock_offset_ns=0, tier=TIER)
+    with closing(source), ledger_file.open("wb") as out:
+        work = [*COMMAND, "exercise", "--json", "--tasks", "8", "--duration", "2"]
+        running = subprocess.Popen(work, stdout=out)
+        batches = []
+        while running.poll() is None:
+            time.sleep(0.2)
+            batches.append(source.read(0))
+        batches.append(source.read(0))
+        lost = source.losses()
+    seen = [row for batch in batches for row in correlator.feed(batch).to_pylist()]
+    seen += correlator.finish().to_pylist()
+    ledger = json.loads(ledger_file.read_text())
+    key = lambda row: (row["tid"], row["mode"], row["errno"])  # noqa: E731
+    done = Counter(map(key, ledger["umounts"]))
+    tasks = {tid for tid, _mode, _errno in done}
+    whole = [r for r in seen if r["complete"] and r["tid"] in tasks and r["origin"] == "umount"]
+    assert lost.ring_events == sum(lost.ring_events_per_cpu) > 0
+    assert Counter(map(key, whole)) - done == Counter()
+    assert 0 < len(whole) < done.total()
+    assert all(0 < (row["rcu_ns"] or 1) <= row["syscall_ns"] for row in whole)
