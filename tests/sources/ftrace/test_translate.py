@@ -127,3 +127,14 @@ def test_namespaces_of_mounts_that_have_none_are_unknown():
     records[1].fields["ns"] = 0xFFFFFFFFFFFFFFEA  # an error pointer
     (row,) = rows(translator(shift=0x20).feed(records))
     assert row["mntns"] is None
+
+
+def test_a_device_claimed_in_vain_is_told_with_its_device():
+    claims = [
+        record(10, "um_claim", 8, dev=0x700001),
+        record(11, "um_claim", 9, dev=0x800001),
+        record(12, "um_claimed", 8, ret=-16, comm=b"mkfs.ext4"),
+    ]
+    (event,) = translator().feed(claims).events
+    assert (event["kind"], event["ret"], event["b"]) == (Kind.FAILED, -16, 0x700001)
+    assert (event["a"], event["comm"], event["tid"]) == (1, b"mkfs.ext4", 8)

@@ -77,6 +77,7 @@ def events(layout: Mapping[str, int], *, walkers: bool) -> list[Event]:
     """
     machine = MACHINES.get(platform.machine(), MACHINES["x86_64"])
     found = [*_operation(machine, layout), *_check(layout), *_grace_period(), *_puts(layout)]
+    found += _claims(layout)
     return found + (_walkers(layout) if walkers and "UM_OFF_MOUNT_MNT" in layout else [])
 
 
@@ -141,6 +142,19 @@ def _puts(layout: Mapping[str, int]) -> list[Event]:
         # Where the compiler put mnt_get_count() into mntput() (5.10), these two stand in.
         Event("um_private", "change_mnt_propagation", "mounts counted", lost="n_mounts on 5.10"),
         Event("um_last", "shrink_dentry_list", "last references counted", lost="as above"),
+    ]
+
+
+def _claims(layout: Mapping[str, int]) -> list[Event]:
+    """Return who claims a block device in vain: O_EXCL, mkfs, mount."""
+    if "UM_OFF_BDEV_DEV" not in layout:
+        return []
+    claim, lost, function = "device claim", "downstream windows", "bd_prepare_to_claim"
+    dev = f"dev={_at(layout['UM_OFF_BDEV_DEV'], '$arg1')}:u32"
+    back = ("ret=$retval:s32", "comm=$comm:string")
+    return [
+        Event("um_claimed", function, claim, back, on_return=True, lost=lost, filter="ret == -16"),
+        Event("um_claim", function, claim, (dev,), lost=lost, pair="um_claimed"),
     ]
 
 

@@ -27,6 +27,8 @@ from umtrace.sources.ftrace.names import parts
 from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
 from umtrace.sources.ftrace.records import LOST, Record
 
+_CLAIM = 1  # UM_FAILED_CLAIM
+_MOST_CLAIMS = 4096
 _TOP = UNKNOWN - 4096  # above are error pointers
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
 _NORMAL = int(OnStack.UNLOCK | OnStack.RCU | OnStack.RCU_NORMAL)
@@ -66,6 +68,7 @@ class Translator(Following):
         self._origin_at = origin_at
         self._shift = shift
         self._watching = watching
+        self._claims: dict[int, int] = {}  # task -> device it claims
         self._foreign: dict[int, list[tuple[int, bytes]]] = {}  # cleanups under way
         self._handlers: dict[str, Callable[[Record], None]] = {
             name[1:]: getattr(self, name) for name in dir(self) if name.startswith("_um_")
@@ -334,6 +337,17 @@ class Translator(Following):
         """Add an event of a task that is in no operation."""
         tgid, cpu = self._lineage.tgid(r.tid), r.cpu | FOREIGN
         self._out.events.append((r.ts_ns, mnt, r.tid, tgid, int(kind), cpu, ret, a, b, 0, comm))
+
+    # ---- block devices claimed in vain ----
+
+    def _um_claim(self, r: Record) -> None:
+        if len(self._claims) >= _MOST_CLAIMS:
+            self._claims.clear()  # of claims that succeeded, whose return is not told
+        self._claims[r.tid] = r.fields["dev"]
+
+    def _um_claimed(self, r: Record) -> None:
+        dev, comm = self._claims.pop(r.tid, 0), r.fields["comm"][:15]
+        self._loose(r, Kind.FAILED, 0, r.fields["ret"], _CLAIM, dev, comm)
 
     # ---- path walkers ----
 
