@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -9,6 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
+RENDERED = FOLDER.parent / "docs" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
@@ -28,6 +30,16 @@ def test_is_stored_without_outputs_and_asks_one_question(path):
         if cell.cell_type == "code":
             assert not cell.outputs
             assert cell.execution_count is None
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_is_rendered_as_it_is_now(path):
+    """`python notebooks/render.py` writes docs/notebooks; forgotten, a text or cell differs."""
+    rendered = (RENDERED / f"{path.stem}.md").read_text()
+    for cell in _read(path).cells:
+        assert cell.source in rendered
+    for picture in re.findall(r"!\[\]\((.*?)\)", rendered):
+        assert (RENDERED / picture).is_file()
 
 
 @pytest.mark.slow
