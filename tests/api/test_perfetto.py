@@ -125,6 +125,11 @@ def test_the_command_writes_it(path, tmp_path, capsys):
     trace = Trace()
     trace.ParseFromString(target.read_bytes())
     assert len(_slices(trace)) > 400
+    lazy = ["export", str(path), "--to", "perfetto", "-fo", str(target), "--mode", "lazy"]
+    assert run(lazy) == 0
+    trace.ParseFromString(target.read_bytes())
+    args = [args for _, name, *_, args in _slices(trace) if "mode" in args]
+    assert {each["mode"] for each in args} == {"lazy"}
     assert run(["export", str(path), "--to", "perfetto", "--columns", "id"]) == 2
     assert "--columns is for csv and jsonl" in capsys.readouterr().err
 

@@ -35,6 +35,16 @@ def test_export_jsonl(recording, tmp_path):
     assert lines[0]["path"] is None
 
 
+def test_export_filters_as_every_command_does(recording, capfdbinary):
+    given = ["export", recording, "--errno", "EBUSY", "--columns", "id,path"]
+    assert run(given) == 0
+    lines = list(csv.reader(io.StringIO(capfdbinary.readouterr().out.decode())))
+    errnos = {n: "EBUSY" for n in range(20) if samples.rows(n, 1)["errno"][0].as_py() == 16}
+    assert lines[0] == ["id", "path"]
+    assert [int(line[0]) for line in lines[1:]] == list(errnos)
+    assert 0 < len(errnos) < 20
+
+
 def test_export_never_overwrites_unasked(recording, tmp_path, capfd):
     out = tmp_path / "out.csv"
     out.write_text("mine")

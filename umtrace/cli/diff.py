@@ -15,7 +15,13 @@ _EPILOG = "Example: umtrace diff before.umt after.umt --by fstype --mode sync"
 @click.command(epilog=_EPILOG)
 @click.argument("a", type=click.Path())
 @click.argument("b", type=click.Path())
-@click.option("--by", default="mode", metavar="KEY,…", help="Compare group by group, or none.")
+@click.option(
+    "--by",
+    default="mode",
+    show_default=True,
+    metavar="KEY,…",
+    help="Compare group by group, or none.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @filter_options
 def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> None:

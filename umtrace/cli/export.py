@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from umtrace.cli.filters import filter_options
+from umtrace.stats.filters import RowFilter
+
 if TYPE_CHECKING:
-    from umtrace.recording import Recording
+    from umtrace.stats.selection import Selection
 
 
 @click.command()
@@ -33,8 +36,11 @@ if TYPE_CHECKING:
     help="Where to write it; - is standard output.",
 )
 @click.option("--columns", metavar="A,B,…", help="Only these columns, in this order.")
-@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
-def command(recording: Path, form: str, output: str, columns: str | None, force: bool) -> None:
+@click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
+@filter_options
+def command(
+    recording: Path, form: str, output: str, columns: str | None, force: bool, row_filter: RowFilter
+) -> None:
     """Write the umount rows of the recording DIR as CSV or JSON lines, or as a trace.
 
     Times are UTC with nanoseconds; an unknown value is an empty cell or null.
@@ -48,31 +54,37 @@ def command(recording: Path, form: str, output: str, columns: str | None, force:
       umtrace export rec.umt --to perfetto -o rec.pftrace
     """  # noqa: D301
     from umtrace.recording.reader import Recording
+    from umtrace.stats.selection import Selection
 
     opened = Recording.open(recording)
+    chosen = Selection(opened, row_filter)
     names = [name.strip() for name in columns.split(",")] if columns else None
     if form == "perfetto" and names:
         raise click.UsageError("--columns is for csv and jsonl; a trace has all it can show")
     with _destination(output, force=force) as out:
-        _write_trace(out, opened) if form == "perfetto" else _write_rows(out, opened, form, names)
+        _write_trace(out, chosen) if form == "perfetto" else _write_rows(out, chosen, form, names)
     for problem in opened.problems:
         click.echo(f"umtrace: warning: {problem}", err=True)
 
 
-def _write_rows(out: BinaryIO, opened: Recording, form: str, names: list[str] | None) -> None:
+def _write_rows(out: BinaryIO, chosen: Selection, form: str, names: list[str] | None) -> None:
     from umtrace.present.rows import write_csv, write_jsonl
 
     write = {"csv": write_csv, "jsonl": write_jsonl}[form]
-    write(out, opened.schema("umounts", names), opened.batches("umounts", columns=names))
+    schema = chosen.recording.schema("umounts", names)
+    rows = (batch.select(schema.names) for batch in chosen.batches(schema.names))
+    write(out, schema, rows)
 
 
-def _write_trace(out: BinaryIO, opened: Recording) -> None:
+def _write_trace(out: BinaryIO, chosen: Selection) -> None:
     from umtrace.present.perfetto import COLUMNS, write_perfetto
+    from umtrace.reported import Windows
     from umtrace.stats.plain import plain_rows
 
-    windows = opened.batches("ebusy") if "ebusy" in opened.meta.tables else ()
-    rows = opened.batches("umounts", columns=COLUMNS)
-    write_perfetto(out, opened.meta.clock, rows, plain_rows(windows))
+    windows = Windows(chosen)
+    windows.see_all()
+    clock = chosen.recording.meta.clock
+    write_perfetto(out, clock, chosen.batches(COLUMNS), plain_rows(windows.batches()))
 
 
 @contextlib.contextmanager

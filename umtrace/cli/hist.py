@@ -26,18 +26,30 @@ _EPILOG = "Example: umtrace hist rec.umt --phase rcu --by fstype --mode sync"
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("recording", type=click.Path())
-@click.option("--phase", type=click.Choice(_PHASES), default="latency", help="What to draw.")
-@click.option("--by", default="mode", metavar="KEY,…", help="One histogram each, or none.")
+@click.argument("recording", metavar="DIR", type=click.Path())
 @click.option(
-    "--bins", type=click.Choice(tuple(BINS)), default="125", help="1-2-5, or powers of 2."
+    "--phase",
+    type=click.Choice(_PHASES),
+    default="latency",
+    show_default=True,
+    help="What to draw.",
+)
+@click.option(
+    "--by", default="mode", show_default=True, metavar="KEY,…", help="One histogram each, or none."
+)
+@click.option(
+    "--bins",
+    type=click.Choice(tuple(BINS)),
+    default="125",
+    show_default=True,
+    help="1-2-5, or powers of 2.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @filter_options
 def command(
     recording: str, phase: str, by: str, bins: str, as_json: bool, row_filter: RowFilter
 ) -> None:
-    """Draw how long a phase took in RECORDING, as bars of text.
+    """Draw how long a phase took in the recording DIR, as bars of text.
 
     KEY is as in `umtrace report`.
     """

@@ -13,13 +13,19 @@ _EPILOG = "Example: umtrace html rec.umt -o rec.html"
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("recording", type=click.Path())
+@click.argument("recording", metavar="DIR", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="FILE", help="Where to write it.")
-@click.option("--by", default="mode", metavar="KEY,…", help="Group by these columns, or none.")
+@click.option(
+    "--by",
+    default="mode",
+    show_default=True,
+    metavar="KEY,…",
+    help="Group by these columns, or none.",
+)
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
 @filter_options
 def command(recording: str, output: str, by: str, force: bool, row_filter: RowFilter) -> None:
-    """Write RECORDING as one page that needs nothing else, for a mail or an issue.
+    """Write the recording DIR as one page that needs nothing else, for a mail or an issue.
 
     Summary, pictures, the worst umounts, EBUSY windows with their evidence, losses and
     the probe plan. KEY is as in `umtrace report`.

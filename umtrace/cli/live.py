@@ -11,7 +11,11 @@ from typing import Any
 import click
 
 tier_option = click.option(
-    "--tier", default="auto", metavar="TIER", help="Probe tier; see `umtrace doctor`."
+    "--tier",
+    default="auto",
+    show_default=True,
+    metavar="TIER",
+    help="fentry, kprobe, ftrace or tracepoint; see `umtrace doctor`.",
 )
 
 probes_option = click.option(

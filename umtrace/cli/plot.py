@@ -15,16 +15,20 @@ _EPILOG = "Example: umtrace plot rec.umt --kind phases -o phases.svg"
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("recording", type=click.Path())
-@click.option("--kind", type=click.Choice(_KINDS), default="hist", help="What to draw.")
-@click.option("--by", default="mode", metavar="KEY,…", help="One series each, or none.")
+@click.argument("recording", metavar="DIR", type=click.Path())
+@click.option(
+    "--kind", type=click.Choice(_KINDS), default="hist", show_default=True, help="What to draw."
+)
+@click.option(
+    "--by", default="mode", show_default=True, metavar="KEY,…", help="One series each, or none."
+)
 @click.option("-o", "--output", required=True, metavar="FILE", help="A .png, .svg or .pdf.")
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
 @filter_options
 def command(
     recording: str, kind: str, by: str, output: str, force: bool, row_filter: RowFilter
 ) -> None:
-    """Draw RECORDING.
+    """Draw the recording DIR.
 
     \b
     hist, cdf  how long umount took, and its RCU wait

@@ -20,8 +20,16 @@ from umtrace.stats.filters import RowFilter
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
     epilog="Example: umtrace record -o demo.umt -- umtrace exercise --sync 20 --lazy 10",
 )
-@click.option("-o", "--output", metavar="DIR", type=click.Path(path_type=Path), help="Recording.")
-@click.option("-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0))
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where to.  [default: umtrace-DATE-TIME.umt]",
+)
+@click.option(
+    "-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after so long."
+)
 @tier_option
 @probes_option
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")

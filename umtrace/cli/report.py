@@ -14,13 +14,26 @@ _EPILOG = "Example: umtrace report rec.umt --by fstype,mode --min-latency 1ms"
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("recording", type=click.Path())
-@click.option("--by", default="mode", metavar="KEY,…", help="Group by these columns, or none.")
-@click.option("--format", "style", type=click.Choice(_FORMATS), default="table", help="Output.")
+@click.argument("recording", metavar="DIR", type=click.Path())
+@click.option(
+    "--by",
+    default="mode",
+    show_default=True,
+    metavar="KEY,…",
+    help="Group by these columns, or none.",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(_FORMATS),
+    default="table",
+    show_default=True,
+    help="What to write.",
+)
 @click.option("--json", "style", flag_value="json", help="The same as --format json.")
 @filter_options
 def command(recording: str, by: str, style: str, row_filter: RowFilter) -> None:
-    """Summarise RECORDING: outcomes, latency and phase quantiles, the share of RCU.
+    """Summarise the recording DIR: outcomes, latency and phase quantiles, the share of RCU.
 
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
     rcu_kind, mntns.

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     "trace",
     epilog="Example: umtrace trace --comm 'containerd*' --min-latency 1ms",
 )
-@click.option("-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0))
+@click.option(
+    "-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after so long."
+)
 @tier_option
 @probes_option
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, all columns.")

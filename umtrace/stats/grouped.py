@@ -33,15 +33,7 @@ class GroupedHistogram:
         self._max = np.empty(0, np.int64)
 
     def add(self, groups: Int64, values: Int64, n_groups: int) -> None:
-        """Count each value in the histogram of its group.
-
-        Parameters
-        ----------
-        groups, values : ndarray of int64, shape (n,)
-            Group numbers below ``n_groups``, and non-negative values.
-        n_groups : int
-            Never less than in an earlier call.
-        """
+        """Count each value in the histogram of its group; parameters as `GroupSums.add`."""
         self._min = grown(self._min, n_groups, _NO_MIN)
         self._max = grown(self._max, n_groups, -1)
         if not values.size:
