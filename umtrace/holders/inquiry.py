@@ -12,6 +12,7 @@ from pathlib import Path
 from umtrace.holders import procfs
 from umtrace.holders.kernelrefs import kernel_files
 from umtrace.holders.looks import look_again
+from umtrace.holders.match import holder_of
 from umtrace.holders.mounts import Mount, layers
 from umtrace.holders.namespaces import Namespaces
 from umtrace.holders.procfs import Open
@@ -159,18 +160,9 @@ class Inquiry:
             of = "superblock"  # through a mount that is in no namespace any more
         if of is None:
             return None
-        return Holder(
-            kind=opened.kind,
-            of=of,
-            pid=opened.pid,
-            tid=opened.tid,
-            comm=procfs.comm(opened.pid, opened.tid),
-            fd=opened.fd,
-            detail=opened.path,
-            mnt_id=mnt_id,
-            mntns=procfs.mntns(opened.pid),
-            match="mount-id" if mnt_id in self._of else "dev",
-        )
+        match = "mount-id" if mnt_id in self._of else "dev"
+        mntns = procfs.mntns(opened.pid)
+        return holder_of(opened, of=of, match=match, mnt_id=mnt_id, mntns=mntns)
 
     def _behind(self, opened: Open) -> tuple[int | None, str | None]:
         """Return the mount and, where the mount is not known, the device of something open."""

@@ -8,6 +8,24 @@ from umtrace.holders.target import Target
 from umtrace.records.holders import Holder
 
 
+def holder_of(
+    opened: Open, *, of: str, match: str, mnt_id: int | None, mntns: int | None
+) -> Holder:
+    """Return the task that has something open as a holder; the names are those of `Holder`."""
+    return Holder(
+        kind=opened.kind,
+        of=of,
+        pid=opened.pid,
+        tid=opened.tid,
+        comm=procfs.comm(opened.pid, opened.tid),
+        fd=opened.fd,
+        detail=opened.path,
+        mnt_id=mnt_id,
+        mntns=mntns,
+        match=match,
+    )
+
+
 class Matcher:
     """Compares what processes have open with the targets; asks about matches only."""
 
@@ -53,18 +71,8 @@ class Matcher:
         return self._found(opened, "copy", "path", number)
 
     def _found(self, opened: Open, of: str, match: str, number: int | None = None) -> Holder:
-        return Holder(
-            kind=opened.kind,
-            of=of,
-            pid=opened.pid,
-            tid=opened.tid,
-            comm=procfs.comm(opened.pid, opened.tid),
-            fd=opened.fd,
-            detail=opened.path,
-            mnt_id=number,
-            mntns=self._namespace(opened.pid),
-            match=match,
-        )
+        mntns = self._namespace(opened.pid)
+        return holder_of(opened, of=of, match=match, mnt_id=number, mntns=mntns)
 
     def _namespace(self, pid: int) -> int | None:
         if pid not in self._namespaces:
