@@ -91,6 +91,11 @@ def test_others_who_came_since_do_not_hide_that_those_at_the_check_have_gone():
     assert "had gone 0.500 ms after the first EBUSY; put by stat (50)" in window.evidence[-1]
 
 
+def test_settled_is_not_enough_where_the_puts_do_not_add_up():
+    window = seen((0.5, OTHER, "legitimized"), walk(0.6, OTHER, "put", 2, settled=True))
+    assert (window.klass, window.spurious) == ("unknown", None)
+
+
 STAT, CLOSE, OPEN = 4, 3, 257
 
 
