@@ -24,8 +24,10 @@ _BUSY = (
     (Kind.MOUNT, 2, 0, "id", DEV),
     (Kind.CHECK, 3, 0, 0, 0),
     (Kind.CHECKED, 4, 1, 3, 0),
-    (Kind.PATH_UMOUNT_EXIT, 5, -16, 0, 3),
-    (Kind.EXIT, 6, -16, 0, 0),
+    (Kind.UNLOCK, 5, 0, 0, 0),
+    (Kind.UNLOCK_EXIT, 6, 0, 0, 0),
+    (Kind.PATH_UMOUNT_EXIT, 7, -16, 0, 3),
+    (Kind.EXIT, 8, -16, 0, 0),
 )
 _GOOD = (
     (Kind.ENTER, 0, 0, 0, 0),

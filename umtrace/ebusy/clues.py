@@ -13,14 +13,14 @@ from umtrace.records.clues import Check, Clues, Superblock, Walk
 _MOST_KEYS = 4096
 _MOST_EACH = 256
 _MOST_WALKS = 2048  #: of one address, which many mounts have in turn
-_MOST_IN_ALL = 65536
+_MOST_IN_ALL = 16384
 _LATER_NS = 1_000_000_000
 
 _Clue = TypeVar("_Clue")
 
 
 class ClueStore:
-    """Bounded: 256 clues for each of the 4096 tasks that came last, 65536 walks in all."""
+    """Bounded: 256 clues for each of the 4096 tasks that came last, 16384 walks in all."""
 
     def __init__(self, offset_ns: int) -> None:
         self._offset = offset_ns
@@ -75,6 +75,15 @@ class ClueStore:
         # The last reference may go when the umount that succeeds is under way already.
         end = (run.over.end_ns if run.over else run.end_ns + _LATER_NS) - self._offset
         return [walk for walk in self._walks.get(run.mnt, ()) if begin <= walk.ts_ns <= end]
+
+    def forget_walks(self, run: Run) -> None:
+        """Let go of the walks of a run that is over."""
+        walks = self._walks.get(run.mnt or 0)
+        while walks and walks[0].ts_ns <= run.end_ns - self._offset:
+            walks.popleft()
+            self._n_walks -= 1
+        if walks is not None and not walks:
+            del self._walks[run.mnt or 0]
 
     def thieves(self, attempt: Attempt) -> list[Walk]:
         """Return the final put that ended an umount's tail, and the walks that led to it."""

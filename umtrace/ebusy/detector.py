@@ -193,7 +193,9 @@ class EbusyDetector:
         """Judge what is closed, in that order, up to the first that still awaits a scan."""
         found: list[EbusyWindow] = []
         while self._closed and not self._closed[0].awaited:
-            found += self._joined([self._judge(self._closed.popleft())])
+            run = self._closed.popleft()
+            found += self._joined([self._judge(run)])
+            self._clues.forget_walks(run)
         return found
 
     def _judge(self, run: Run) -> EbusyWindow:
