@@ -67,7 +67,7 @@ class Running:
         instance = Instance(tracefs, buffer_kb, gated=gated, of=of)
         self._instances.append(instance)
         buffer = f"{instance.buffer_kb} KiB for each of {len(instance.cpus)} CPUs"
-        self._note("buffer", instance.path, "trace instance", f"{buffer}, clock mono")
+        self._note("buffer", instance.path, f"trace instance, {buffer}, clock mono")
         return instance
 
     def _enabled(self, instance: Instance, events: Sequence[str]) -> list[Format]:

@@ -79,7 +79,7 @@ class FtraceSource(Running):
         self._unseen(plan, {event.function for event in wanted})
         formats = [self._format(instance, f"{instance.group}:{name}") for name in made]
         formats += self._enabled(instance, BIRTHS)
-        self._note("process and cgroup", ", ".join(BIRTHS), "tracepoint")
+        self._note("tasks", ", ".join(BIRTHS), "tracepoint")
         lineage = Lineage()
         self._translator = Translator(
             lineage,

@@ -53,7 +53,7 @@ class StaticSource(Running):
         formats = self._umounts(first)
         formats += self._sleeps(first, frames)
         formats += self._enabled(first, (*BIRTHS, NAMING))
-        self._note("process, name, cgroup", ", ".join((*BIRTHS, NAMING)), "tracepoint")
+        self._note("tasks", ", ".join((*BIRTHS, NAMING)), "tracepoint")
         # What the recorder itself calls would fill the buffer that it reads.
         gated.keep(NEXT, f"common_pid != {os.getpid()}")
         self._gate = self._make_gate(gated)
@@ -102,7 +102,8 @@ class StaticSource(Running):
             (gate.ends, "return to user mode", NEXT, "latency_ns"),
         ):
             self._note(meaning, event, opens if ok else "-", "ok" if ok else lost.format(what))
-        self._note("mount", "-", "-", "lost: what only memory tells: fstype, dev, mntns, n_mounts")
+        lost = "lost: fstype, dev, mntns, n_mounts (no event can read memory here)"
+        self._note("mount", "-", "-", lost)
         return gate
 
     def read(self, timeout_s: float) -> EventBatch | None:
