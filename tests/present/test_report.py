@@ -117,6 +117,11 @@ def test_losses_are_always_told(heading, no_losses):
     assert loss_text(by_cpu) == text
     many = replace(no_losses, ring_events=9, ring_events_per_cpu=(1,) * 9)
     assert loss_text(many).endswith("CPU 7: 1, …]")
+    skipped = {"um_return_path_umount": 1, "um_entry_cleanup_mnt": 3, "um_entry_mntput": 0}
+    by_program = loss_text(replace(no_losses, probe_misses=4, probe_misses_by=skipped))
+    assert by_program == (
+        "4 probe hits skipped by the kernel [um_entry_cleanup_mnt: 3, um_return_path_umount: 1]"
+    )
     partly = loss_text(replace(no_losses, probe_misses=None))
     assert partly == "none (not counted: probe hits skipped by the kernel)"
     lines = heading_lines(replace(heading, problems=("a\nb",)), 2, 5)
