@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from umtrace.kernel.bpf import MapInfo
@@ -19,6 +21,9 @@ from umtrace.sources import bcc_child
 from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
 from umtrace.sources.stderr import SHOW, last_line
 
+#: a folder for what was compiled: the lab starts some twenty recorders per boot, under emulation.
+#: Its files are loaded into the kernel, so it must be root's own.
+KEEP = "UMTRACE_KEEP_COMPILED"
 # The child finds the same modules as this process, wherever they came from.
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -77,10 +82,13 @@ class Compiler:
         return self._compiled[request]
 
     def _answered(self, request: str) -> Compiled:
-        answer = self._ask(request)
+        kept = _kept(request)
+        answer = json.loads(kept.read_text()) if kept and kept.exists() else self._ask(request)
         if "failed" in answer:
             kind, why = answer["failed"]
             raise NoTierError(_REMEDIES[kind].format(why) if kind in _REMEDIES else self._why(why))
+        if kept and not kept.exists():
+            _keep(kept, json.dumps(answer))
         return Compiled(
             {n: (m["fd"], MapInfo(*m["info"])) for n, m in answer["maps"].items()},
             {n: base64.b64decode(code) for n, code in answer["programs"].items()},
@@ -108,3 +116,15 @@ class Compiler:
         with suppress(BrokenPipeError):
             self._child.communicate()
         self._stderr.close()
+
+
+def _kept(request: str) -> Path | None:
+    """Return where the answer to a request is kept, None if nothing is: see KEEP."""
+    folder = os.environ.get(KEEP)
+    return Path(folder, f"{hashlib.sha256(request.encode()).hexdigest()}.json") if folder else None
+
+
+def _keep(path: Path, text: str) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as new:  # mode 0600
+        new.write(text)
+    Path(new.name).rename(path)
