@@ -1,4 +1,4 @@
-"""What a big recording costs to read: made-up rows, real files, wall clock and peak memory.
+"""What a big recording costs to read: made-up rows, real files; wall clock, CPU, peak memory.
 
     .venv/bin/python bench/scale.py --rows 10000000
 
@@ -47,6 +47,8 @@ READINGS = {
     "umtrace report": "import sys; from umtrace.cli.main import run; run(['report', sys.argv[1]])",
     "umtrace report --mode sync": "import sys; from umtrace.cli.main import run; "
     "run(['report', '--mode', 'sync', sys.argv[1]])",
+    "umtrace report --comm runc": "import sys; from umtrace.cli.main import run; "
+    "run(['report', '--comm', 'runc', sys.argv[1]])",
     "umtrace ebusy": "import sys; from umtrace.cli.main import run; run(['ebusy', sys.argv[1]])",
     "umtrace hist": "import sys; from umtrace.cli.main import run; run(['hist', sys.argv[1]])",
     "umtrace plot cdf": "import sys; from umtrace.cli.main import run; "
@@ -54,8 +56,9 @@ READINGS = {
     "umtrace html": "import sys; from umtrace.cli.main import run; "
     "run(['html', sys.argv[1], '-o', sys.argv[1] + '/page.html', '--force'])",
 }
-_PEAK = (
-    "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+_COST = (
+    "\nimport resource; spent = resource.getrusage(resource.RUSAGE_SELF); "
+    "print(spent.ru_utime + spent.ru_stime, spent.ru_maxrss, file=sys.stderr)"
 )
 
 
@@ -70,16 +73,17 @@ def main() -> None:
             make(path, given.rows)
         print(f"{given.rows:,} rows, {_size(path) / 1e6:.0f} MB")
         for name, code in READINGS.items():
-            seconds, peak_kib = measure(code, path)
-            print(f"{name:<26} {seconds:7.2f} s  {peak_kib / 1024:6.0f} MiB")
+            seconds, cpu_s, peak_kib = measure(code, path)
+            print(f"{name:<26} {seconds:7.2f} s  {cpu_s:6.2f} CPU s  {peak_kib / 1024:6.0f} MiB")
 
 
-def measure(code: str, path: Path) -> tuple[float, int]:
-    """Return wall clock seconds and peak memory in KiB of a Python process."""
+def measure(code: str, path: Path) -> tuple[float, float, int]:
+    """Return wall clock seconds, CPU seconds and peak memory in KiB of a Python process."""
     began = time.monotonic()
-    command = [sys.executable, "-c", code + _PEAK, str(path)]
+    command = [sys.executable, "-c", code + _COST, str(path)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return time.monotonic() - began, int(done.stderr.split()[-1])
+    cpu_s, peak_kib = done.stderr.split()[-2:]
+    return time.monotonic() - began, float(cpu_s), int(peak_kib)
 
 
 def make(path: Path, rows: int) -> None:

@@ -18,24 +18,28 @@ NO_LOSS = LossReport(
 PLAN = ({"meaning": "<b>operation</b>", "probe": "sys_enter_umount", "how": "tp", "reason": "ok"},)
 
 
+def write_recording(path, rows, events=None, windows=None, **meta):
+    given = {
+        "tier": "fentry",
+        "clock": ClockPair(1_000_000_000, T0_NS),
+        "start_ns": T0_NS,
+        "kernel": "6.12.9-amd64",
+        "losses": NO_LOSS,
+        "plan": PLAN,
+    }
+    with RecordingWriter(path, Meta(**given | meta)) as writer:
+        writer.write(events or EventBatch(), batch_of(rows))
+        if windows is not None:
+            writer.append("ebusy", windows)
+    return path
+
+
 @pytest.fixture
 def write(tmp_path):
     """Write rows, and maybe events and EBUSY windows, as a recording; return its path."""
 
-    def write(rows, name="rec.umt", events=None, windows=None, **meta):
-        given = {
-            "tier": "fentry",
-            "clock": ClockPair(1_000_000_000, T0_NS),
-            "start_ns": T0_NS,
-            "kernel": "6.12.9-amd64",
-            "losses": NO_LOSS,
-            "plan": PLAN,
-        }
-        with RecordingWriter(tmp_path / name, Meta(**given | meta)) as writer:
-            writer.write(events or EventBatch(), batch_of(rows))
-            if windows is not None:
-                writer.append("ebusy", windows)
-        return tmp_path / name
+    def write(rows, name="rec.umt", **more):
+        return write_recording(tmp_path / name, rows, **more)
 
     return write
 

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from contextlib import redirect_stderr, redirect_stdout
 
 import pyarrow as pa
 import pytest
 
 import umtrace
-from tests.api.conftest import evidence
+from tests.api.conftest import evidence, write_recording
 from tests.stats.rows import T0_NS, container_host, row
 from umtrace.cli.main import run
 
@@ -68,12 +70,17 @@ def _ebusy_schema():
     return next((kind.schema for kind in TABLES if kind.name == "ebusy"), None)
 
 
-@pytest.fixture
-def page(write, tmp_path, capsys):
-    path = write(container_host(300), windows=_windows(_ebusy_schema), command=("umtrace", "x"))
-    target = tmp_path / "page.html"
-    assert run(["html", str(path), "-o", str(target)]) == 0
-    assert capsys.readouterr() == ("", "")
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of one recording, drawn once: nobody writes to it."""
+    folder = tmp_path_factory.mktemp("page")
+    path, target = folder / "rec.umt", folder / "page.html"
+    write_recording(
+        path, container_host(300), windows=_windows(_ebusy_schema), command=("umtrace", "x")
+    )
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        assert run(["html", str(path), "-o", str(target)]) == 0
+    assert (out.getvalue(), err.getvalue()) == ("", "")
     return target
 
 
@@ -129,10 +136,14 @@ def test_little_is_a_page_too(write, rows):
     assert "The recording has none." in html
 
 
-def test_does_not_replace_a_file_unasked(page, write):
+def test_does_not_replace_a_file_unasked(tmp_path, write):
+    page = tmp_path / "page.html"
+    page.write_text("mine")
     path = write([], name="other.umt")
     assert run(["html", str(path), "-o", str(page)]) == 2
+    assert page.read_text() == "mine"
     assert run(["html", str(path), "-o", str(page), "--force"]) == 0
+    assert page.read_text().startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.slow

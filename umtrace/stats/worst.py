@@ -16,6 +16,8 @@ from umtrace.stats.plain import plain_rows
 from umtrace.stats.selection import START, Selection, durations, times
 from umtrace.stats.summarize import LATENCY
 
+_MOST_READS = 64  # beyond, one reading of all that lies between costs less
+
 
 def worst(selection: Selection, n: int = 20) -> list[dict[str, Any]]:
     """Return the n rows of largest known latency, the largest first, times in ns.
@@ -28,11 +30,17 @@ def worst(selection: Selection, n: int = 20) -> list[dict[str, Any]]:
     wanted = fixed(np.array([-number for _, number, _ in found]), SCHEMA.field("id").type)
     rows = [
         row
-        for start in sorted({start for _, _, start in found})
-        for batch in selection.within((start, start + 1)).batches(SCHEMA.names)
+        for span in _spans(sorted({start for _, _, start in found}))
+        for batch in selection.within(span).batches(SCHEMA.names)
         for row in _these(batch, wanted)
     ]
     return sorted(rows, key=lambda row: (-row[LATENCY], row["id"]))
+
+
+def _spans(starts: list[int]) -> list[tuple[int, int]]:
+    if len(starts) > _MOST_READS:
+        return [(starts[0], starts[-1] + 1)]
+    return [(start, start + 1) for start in starts]
 
 
 def _candidates(selection: Selection, n: int) -> Iterator[tuple[int, int, int]]:
