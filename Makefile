@@ -37,7 +37,7 @@ lint: setup ## Style, types and the import contract
 
 .PHONY: unit
 unit: setup ## Tests that need neither root nor BPF
-	$(PYTEST) -q -m "not kernel and not lab and not slow"
+	$(PYTEST) -q -n auto --maxprocesses 4 -m "not kernel and not lab and not slow"
 
 .PHONY: test-kernel
 test-kernel: setup ## Tests on the running kernel (root), and the slow ones
