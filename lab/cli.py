@@ -23,6 +23,15 @@ def _machine_options(command: Command) -> Command:
         click.option("--append", default="", metavar="PARAMS", help="More kernel parameters."),
         click.option("--mem", "memory", default="2G", show_default=True, help="Guest memory."),
         click.option("--cpus", default=2, show_default=True, help="Guest processors."),
+        click.option(
+            "--icount", is_flag=True, help="Let guest time count instructions: 1 ns for each."
+        ),
+        click.option(
+            "--in",
+            "carried",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="Folder that the guest gets as $LAB_IN.",
+        ),
         click.option("--no-tracefs", is_flag=True, help="Leave tracefs and debugfs unmounted."),
         click.option(
             "--out", type=click.Path(path_type=Path), help="Folder for what is left in $LAB_OUT."

@@ -32,6 +32,8 @@ class Job:
     append: str = ""
     memory: str = "2G"
     cpus: int = 2
+    icount: bool = False
+    carried: Path | None = None
 
 
 def shell_line(command: tuple[str, ...]) -> str:
@@ -75,6 +77,8 @@ def write_tar(target: Path, job: Job, name: str, terminal: tuple[int, int] = (80
         _add(archive, "lab/settings", settings(job, name, terminal).encode())
         if job.command:
             _add(archive, "lab/command", (shell_line(job.command) + "\n").encode())
+        if job.carried:
+            archive.add(job.carried, "lab/in", filter=_owned_by_root)
         for path in project.sources():
             inside = str(project.ROOT / path).lstrip("/")
             archive.add(project.ROOT / path, inside, recursive=False, filter=_owned_by_root)

@@ -44,6 +44,15 @@ def test_the_tar_holds_command_init_and_sources(monkeypatch, tmp_path):
         assert archive.extractfile("lab/command").read() == b"true\n"
 
 
+def test_a_folder_is_carried_into_the_guest(monkeypatch, tmp_path):
+    monkeypatch.setattr(project, "sources", lambda: [])
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "tool").write_bytes(b"elf")
+    job.write_tar(tmp_path / "job.tar", Job(carried=tmp_path / "given"), "6.1")
+    with tarfile.open(tmp_path / "job.tar") as archive:
+        assert archive.extractfile("lab/in/tool").read() == b"elf"
+
+
 def test_without_git_caches_stay_out(tmp_path):
     for name in ("a.py", "__pycache__/a.pyc", ".venv/bin/python", "sub/b.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

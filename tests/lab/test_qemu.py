@@ -46,6 +46,13 @@ def test_the_whole_line():
     assert "virtserialport,chardev=lab-stdout,name=lab.stdout" in after(line, "-device")
 
 
+def test_a_clock_that_counts_instructions_has_one_thread():
+    line = qemu.command_line(machine(), Job(icount=True), {})
+    assert after(line, "-icount") == ["shift=0,sleep=off"]
+    assert after(line, "-accel") == ["tcg,thread=single"]
+    assert "-icount" not in qemu.command_line(machine(), Job(), {})
+
+
 def test_only_the_disk_for_results_is_written():
     drives = after(qemu.command_line(machine(), Job(), {}), "-drive")
     assert drives == [
