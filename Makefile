@@ -51,6 +51,7 @@ test-lab: setup ## Every tier on the oldest, an RT and the newest kernel, under 
 KERNEL ?= 6.12-rt
 CMD ?= umtrace selftest
 KERNELS ?= 5.10 6.1-rt 7
+BENCH_KERNEL ?= 6.12
 
 .PHONY: lab-deps
 lab-deps: setup ## Install what the lab needs on this host (root)
@@ -81,8 +82,16 @@ lab-check: lab-deps ## The whole table of kernels; writes docs/kernels.md
 	$(BIN)/python scripts/kernels_table.py lab-results > docs/kernels.md
 
 .PHONY: bench
-bench: setup ## What umtrace costs here; writes docs/overhead.md (root for the recorder and the ring)
+bench: setup ## What umtrace costs here beside its peers, 15 minutes; writes docs/overhead.md (root)
 	$(BIN)/python -m bench
+
+.PHONY: bench-peers
+bench-peers: ## Install the tools that the benches compare with (root)
+	apt-get install -y --no-install-recommends bpftrace bpfcc-tools libbpf-tools linux-perf trace-cmd
+
+.PHONY: bench-lab
+bench-lab: lab-deps ## The same for the function tiers, in the lab: BENCH_KERNEL=6.12
+	$(BIN)/python -m bench.lab --kernel $(BENCH_KERNEL)
 
 .PHONY: format
 format: setup ## Rewrite the code in the project's style

@@ -1,7 +1,9 @@
-"""Run the benches and write docs/overhead.md and bench/results/.
+"""Run the benches of this host and write docs/overhead.md, its picture and bench/results/.
 
-make bench                         # what runs on this host; root for the recorder and the ring
-.venv/bin/python -m bench --events 1000000
+    make bench                         # root for what attaches probes
+    .venv/bin/python -m bench --parts drain correlate
+
+A part that is left out, or that the time does not allow, keeps its last results.
 """
 
 from __future__ import annotations
@@ -11,37 +13,92 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import correlate, drain, startup
+from bench import calls, correlate, drain, page, programs, scale, slowdown, startup, tools
 
 _HERE = Path(__file__).resolve().parent
-_PAGE = _HERE.parent / "docs" / "overhead.md"
-Rows = list[dict[str, Any]]
+RESULTS = _HERE / "results"
+Rows = Iterable[dict[str, Any]]
+
+
+def _drain(_given: argparse.Namespace) -> Rows:
+    return (drain.measure(way, 2, rate) for rate in drain.RATES for way in drain.WAYS)
+
+
+def _correlate(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for events in given.events:
+        for tier in ("tracepoint", "fentry"):
+            for way in correlate.WAYS:
+                # The plain ways keep everything: minutes and gigabytes beyond that.
+                if way in correlate.STREAMING or events <= 1_000_000:
+                    yield correlate.measure(way, tier, events)
+
+
+def _startup(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    yield startup.command(given.repeat, "--help")
+    yield startup.command(given.repeat, "report", str(startup.small_recording()))
+    yield from (startup.ready(tool, given.repeat) for tool in tools.SYSCALLS if given.root)
+
+
+def _scale(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for rows in given.rows:
+        yield from scale.rows_read(rows, scale.FEW)
+
+
+#: part -> what measures it, and whether it needs root
+PARTS: dict[str, tuple[Callable[[argparse.Namespace], Rows], bool]] = {
+    "slowdown": (lambda g: slowdown.samples(tools.SYSCALLS, slowdown.COUNTS, g.repeat), True),
+    "calls": (lambda g: calls.measure(tools.SYSCALLS, 64, 200, min(g.repeat, 3)), True),
+    "programs": (lambda _g: programs.measure(tools.SYSCALLS, programs.COUNTS), True),
+    "drain": (_drain, True),
+    "correlate": (_correlate, False),
+    "startup": (_startup, False),
+    "scale": (_scale, False),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=_HERE / "results" / "host.json")
-    parser.add_argument("--page", type=Path, default=_PAGE)
+    parser.add_argument("--minutes", type=float, default=14, help="start no measurement after that")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--page", type=Path, default=_HERE.parent / "docs" / "overhead.md")
     given = parser.parse_args()
-    results: dict[str, Any] = {"host": _host(), "drain": [], "correlate": [], "startup": []}
-    if os.geteuid() == 0:
-        results["drain"] = [drain.measure(way, given.seconds) for way in drain.WAYS]
-        results["startup"].append(startup.record(given.repeat))
-    results["startup"].append(startup.help_text(given.repeat))
-    for tier in ("tracepoint", "fentry"):
-        for events in given.events:
-            # The plain ways take minutes, and gigabytes, beyond a million events.
-            ways = correlate.WAYS if events <= 1_000_000 else ("umtrace",)
-            results["correlate"] += [correlate.measure(way, tier, events) for way in ways]
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(results, indent=1) + "\n")
-    given.page.write_text(page(results))
+    given.root = os.geteuid() == 0
+    end = time.monotonic() + given.minutes * 60
+    out = given.results / "host.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    for part in given.parts:
+        rows = _run(part, given, end)
+        if rows:
+            results[part] = rows
+            results.setdefault("hosts", {})[part] = _host()
+            out.write_text(json.dumps(results, indent=1) + "\n")
+    page.write(given.results, given.page)
+
+
+def _run(part: str, given: argparse.Namespace, end: float) -> list[dict[str, Any]]:
+    measure, needs_root = PARTS[part]
+    if needs_root and not given.root:
+        print(f"bench: {part} needs root: left out", flush=True)
+        return []
+    rows = []
+    began = time.monotonic()
+    if began < end:
+        for row in measure(given):
+            rows.append(row)
+            if time.monotonic() > end:
+                print(f"bench: {part} was cut short by --minutes", flush=True)
+                break
+    print(f"bench: {part}: {len(rows)} results, {time.monotonic() - began:.0f} s", flush=True)
+    return rows
 
 
 def _host() -> dict[str, Any]:
@@ -52,82 +109,9 @@ def _host() -> dict[str, Any]:
     ]
     return {
         "cpus": os.cpu_count(), "cpu": models[0] if models else platform.machine(),
-        "kernel": platform.release(), "python": platform.python_version(),
+        "kernel": platform.release().split("-")[0], "python": platform.python_version(),
         "day": time.strftime("%Y-%m-%d"), "load": os.getloadavg()[0],
     }  # fmt: skip
-
-
-def page(results: dict[str, Any]) -> str:
-    """Return docs/overhead.md."""
-    host = results["host"]
-    intro = (
-        "# What umtrace costs\n\nWritten by `make bench`; the numbers are in `bench/results/`. "
-        f"{host['cpus']} CPUs ({host['cpu']}), Linux {host['kernel']}, Python {host['python']}, "
-        f"{host['day']}, load average at the end of the run {host['load']:.1f}. "
-        "Compare within a table, not across machines.\n"
-    )
-    parts = [
-        intro,
-        _drain(results["drain"]),
-        _correlate(results["correlate"]),
-        _startup(results["startup"]),
-        (_HERE / "notes.md").read_text(),
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def _drain(rows: Rows) -> str:
-    if not rows:
-        return ""
-    base = next(r["events_per_cpu_s"] for r in rows if r["way"] == "bcc ring buffer")
-    return _table(
-        "Emptying the ring (`python -m bench.drain`)",
-        ("reader", "events per CPU s", "against bcc's ring", "offered per s", "dropped"),
-        [
-            (
-                r["way"], f"{r['events_per_cpu_s'] / 1e6:.2f} M",
-                f"{r['events_per_cpu_s'] / base:.1f} x", f"{r['offered_per_s'] / 1e6:.1f} M",
-                f"{r['dropped'] / max(r['sent'] + r['dropped'], 1):.1%}",
-            )
-            for r in rows
-        ],
-    )  # fmt: skip
-
-
-def _correlate(rows: Rows) -> str:
-    return _table(
-        "Events to rows (`python -m bench.correlate`), one core",
-        ("stream", "way", "events", "events per CPU s", "peak memory"),
-        [
-            (
-                r["tier"], r["way"], f"{r['events']:,}", f"{r['events_per_cpu_s'] / 1e6:.2f} M",
-                f"{r['peak_mib']:.0f} MiB",
-            )
-            for r in rows
-        ],
-    )  # fmt: skip
-
-
-def _startup(rows: Rows) -> str:
-    return _table(
-        "Start and memory (`python -m bench.startup`)",
-        ("command", "median", "spread", "memory"),
-        [
-            (
-                f"umtrace {r['what']}", f"{r['median_s'] * 1e3:.0f} ms",
-                f"{r['min_s'] * 1e3:.0f} to {r['max_s'] * 1e3:.0f} ms",
-                f"{r['peak_mib']:.0f} MiB peak" if "peak_mib" in r else
-                f"{r['rss_mib']:.0f} MiB resident: {r['anonymous_mib']:.0f} anonymous, "
-                f"{r['mapped_mib']:.0f} mapped; PSS {r['pss_mib']:.0f}",
-            )
-            for r in rows
-        ],
-    )  # fmt: skip
-
-
-def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows)]
-    return f"## {title}\n\n" + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import resource
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from bench.child import in_child
 from bench.state_machine import rows as plain_rows
 from bench.streams import stream
 from umtrace.correlate.umounts import UmountCorrelator
@@ -59,6 +59,9 @@ WAYS: dict[str, Callable[[Iterable[EventBatch]], int]] = {
 }
 
 
+STREAMING = {"umtrace"}
+
+
 def _measure(way: str, tier: str, events: int, answer: Any) -> None:
     made = 0.0  # generating is not counted
 
@@ -82,15 +85,10 @@ def _measure(way: str, tier: str, events: int, answer: Any) -> None:
     })  # fmt: skip
 
 
-def measure(way: str, tier: str, events: int) -> dict[str, Any]:
+def measure(way: str, tier: str, events: int, limit_s: float = 180) -> dict[str, Any]:
     """Run one way in a process of its own; CPU seconds, so that a busy host matters little."""
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    process = context.Process(target=_measure, args=(way, tier, events, answer))
-    process.start()
-    result: dict[str, Any] = answer.get(timeout=600)
-    process.join()
-    return result
+    asked = {"way": way, "tier": tier, "events": events}
+    return asked | in_child(_measure, (way, tier, events), limit_s)
 
 
 def main() -> None:

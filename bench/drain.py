@@ -3,7 +3,8 @@
     sudo .venv/bin/python -m bench.drain --seconds 3
 
 A program on raw_syscalls:sys_enter sends 64 events of 64 bytes for every system call of one
-busy process, as fast as it goes; needs root and bcc. A reader's cost is CPU time of its process.
+process, as fast as it goes or at a given rate; needs root and bcc. A reader's cost is CPU time of
+its process.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from typing import Any
 
+from bench.child import in_child
 from umtrace.pipeline import READER_NICE
 from umtrace.records.events import EVENT_DTYPE
 from umtrace.sources.bpf_files import headers_directory
@@ -52,23 +53,31 @@ _PERF = _PROGRAM % (
         e.word[0] = bpf_ktime_get_ns();
         if (events.perf_submit(ctx, &e, sizeof(e))) count(1); else count(0);""",
 )
+EVENTS_A_CALL = 64
+#: events a second; 0 is as fast as the sender goes
+RATES = (0, 500_000, 1_000_000, 2_000_000, 5_000_000, 8_000_000)
 WAYS = ("umtrace", "bcc ring buffer", "bcc perf buffer")
 # It ends by itself: a reader that is slower than it never comes to the end of the buffer.
 _SEND = """
 import os, sys, time
+seconds, calls_a_ms = float(sys.argv[1]), float(sys.argv[2])
 input()
-end = time.monotonic() + float(sys.argv[1])
-while time.monotonic() < end:
-    for _ in range(1000):
+began, sent = time.monotonic(), 0
+while (passed := time.monotonic() - began) < seconds:
+    due = passed * 1000 * calls_a_ms if calls_a_ms else sent + 1000
+    while sent < due:
         os.getppid()
+        sent += 1
+    if calls_a_ms:
+        time.sleep(0.001)
 """
 
 
-def _measure(way: str, seconds: float, answer: Any) -> None:
+def _measure(way: str, seconds: float, rate: int, answer: Any) -> None:
     os.environ.setdefault("BCC_KERNEL_SOURCE", str(headers_directory()))
     import bcc
 
-    command = [sys.executable, "-c", _SEND, str(seconds)]
+    command = [sys.executable, "-c", _SEND, str(seconds), str(rate / EVENTS_A_CALL / 1000)]
     sender = subprocess.Popen(command, stdin=subprocess.PIPE)
     text = _PERF if way == "bcc perf buffer" else _RING
     program = bcc.BPF(text=text, cflags=[f"-DSENDER={sender.pid}", "-w"])
@@ -106,29 +115,24 @@ def _measure(way: str, seconds: float, answer: Any) -> None:
     sent, dropped = (sum(counts[ctypes.c_int(i)]) for i in (0, 1))
     sender.stdin.close()
     answer.put({
-        "way": way, "handled": handled, "sent": sent, "dropped": dropped, "cpu_s": used,
-        "wall_s": wall, "events_per_cpu_s": handled / used,
-        "offered_per_s": (sent + dropped) / wall,
+        "way": way, "rate": rate, "handled": handled, "sent": sent, "dropped": dropped,
+        "cpu_s": used, "wall_s": wall, "events_per_cpu_s": handled / used,
+        "offered_per_s": (sent + dropped) / seconds,
     })  # fmt: skip
 
 
-def measure(way: str, seconds: float) -> dict[str, Any]:
+def measure(way: str, seconds: float, rate: int = 0) -> dict[str, Any]:
     """Run one reader in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    process = context.Process(target=_measure, args=(way, seconds, answer))
-    process.start()
-    result: dict[str, Any] = answer.get(timeout=seconds * 20 + 30)
-    process.join()
-    return result
+    return in_child(_measure, (way, seconds, rate), seconds * 20 + 30)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3)
     given = parser.parse_args()
-    for way in WAYS:
-        print(json.dumps(measure(way, given.seconds)), flush=True)
+    for rate in RATES:
+        for way in WAYS:
+            print(json.dumps(measure(way, given.seconds, rate)), flush=True)
 
 
 if __name__ == "__main__":

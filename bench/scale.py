@@ -1,6 +1,6 @@
 """What a big recording costs to read: made-up rows, real files; wall clock, CPU, peak memory.
 
-    .venv/bin/python bench/scale.py --rows 10000000
+    .venv/bin/python -m bench.scale --rows 10000000
 
 Each reading is a process of its own. The recording is made in a temporary directory and
 deleted afterwards; ten million rows take some 350 MB.
@@ -9,16 +9,20 @@ deleted afterwards; ten million rows take some 350 MB.
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from bench.child import in_child
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.live import EbusyStage
 from umtrace.pipeline import WITHIN
@@ -62,19 +66,42 @@ _COST = (
 )
 
 
+#: what `make bench` takes of them
+FEW = ("open", "summary (stats alone)", "umtrace report", "umtrace ebusy")
+
+
+def rows_read(
+    rows: int, names: Iterable[str], keep: Path | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield a result for writing a recording of ``rows`` rows, and one for each reading."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = keep or Path(scratch) / "scale.umt"
+        if not path.exists():
+            made = in_child(_made, (path, rows), 600)
+            yield {"what": "write", "rows": rows, **made}
+        for name in names:
+            seconds, cpu_s, peak_kib = measure(READINGS[name], path)
+            peak = peak_kib / 1024
+            yield {"what": name, "rows": rows, "s": seconds, "cpu_s": cpu_s, "peak_mib": peak}
+
+
+def _made(path: Path, rows: int, answer: Any) -> None:
+    began, cpu = time.monotonic(), time.process_time()
+    make(path, rows)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    took, used = time.monotonic() - began, time.process_time() - cpu
+    answer.put({"s": took, "cpu_s": used, "peak_mib": peak, "mb": _size(path) / 1e6})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--keep", type=Path, help="make it here and leave it")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        path = given.keep or Path(scratch) / "scale.umt"
-        if not path.exists():
-            make(path, given.rows)
-        print(f"{given.rows:,} rows, {_size(path) / 1e6:.0f} MB")
-        for name, code in READINGS.items():
-            seconds, cpu_s, peak_kib = measure(code, path)
-            print(f"{name:<26} {seconds:7.2f} s  {cpu_s:6.2f} CPU s  {peak_kib / 1024:6.0f} MiB")
+    for one in rows_read(given.rows, READINGS, given.keep):
+        size = f"  {one['mb']:.0f} MB" if "mb" in one else ""
+        cost = f"{one['s']:7.2f} s  {one['cpu_s']:6.2f} CPU s  {one['peak_mib']:6.0f} MiB"
+        print(f"{one['what']:<26} {cost}{size}", flush=True)
 
 
 def measure(code: str, path: Path) -> tuple[float, float, int]:

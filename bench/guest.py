@@ -1,0 +1,38 @@
+"""What `make bench-lab` runs inside a guest; one line of JSON for every sample.
+
+python -m bench.guest times|counts
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from bench import calls, slowdown
+from bench.tools import FUNCTIONS, ONE_FUNCTION
+
+TASKS, UMOUNTS = 64, 10
+
+
+def times(repeat: int) -> None:
+    """Two CPUs: what is seen of 64 tasks at once, start-up, memory, the p50 of umount."""
+    counted = [tool for tool in FUNCTIONS if tool.seen]
+    _say("calls", calls.measure([*counted, *ONE_FUNCTION], TASKS, UMOUNTS))
+    _say("times", slowdown.samples(FUNCTIONS, {"umount": 300}, repeat))
+
+
+def counts(repeat: int) -> None:
+    """One CPU whose clock counts instructions: the three loops."""
+    loops = {"stat": 2100, "open": 2100, "umount": 100}
+    _say("counts", slowdown.samples(FUNCTIONS, loops, repeat))
+
+
+def _say(part: str, rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        print(json.dumps({"part": part, **row}), flush=True)
+
+
+if __name__ == "__main__":
+    {"times": times, "counts": counts}[sys.argv[1]](int(sys.argv[2]))

@@ -1,0 +1,69 @@
+"""The lab's tables of docs/overhead.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench import page
+from bench.slowdown import summary
+from bench.table import table
+
+Row = dict[str, Any]
+
+
+def part(results: Row) -> str:
+    """Return the tables of one kernel."""
+    lab = results["lab"]
+    intro = (
+        f"# In the lab: Linux {lab['kernel']}\n\n"
+        f"`make bench-lab`, {lab['day']}: an emulated PC (QEMU TCG), the peers of Debian 12 (bcc "
+        "0.26, bpftrace 0.17, perf 6.1, trace-cmd 3.1) and the kernel's headers for bcc's tools. "
+        "umtrace uses no headers.\n"
+    )
+    parts = [intro]
+    for name, write in (("counts", _counts), ("times", _times), ("calls", page.calls_table)):
+        if results.get(name):
+            parts.append(write(results[name]))
+    return "\n".join(parts)
+
+
+def _counts(samples: Sequence[Row]) -> str:
+    rows = []
+    for row in summary(samples):
+        if "refused" in row:
+            rows.append((row["tool"], f"did not run: {row['refused']}", "", ""))
+            continue
+        loops = row["loops"]
+        rows.append((row["tool"], *(_added(loops[loop]) for loop in ("stat", "open", "umount"))))
+    return table(
+        "Instructions that a tracer adds",
+        ("tracer", "stat", "open and close", "umount(2), p50"),
+        rows,
+        "One CPU whose clock advances a nanosecond an instruction (QEMU `-icount shift=0`): "
+        "emulation cannot blur these. In brackets, untraced. Waits count as nothing but the "
+        "instructions that were run meanwhile.",
+    )
+
+
+def _added(loop: Row) -> str:
+    return f"{loop['added_ns']:+,.0f} ({loop['untraced_ns']:,.0f}), {loop['ratio']:.2f} x"
+
+
+def _times(samples: Sequence[Row]) -> str:
+    rows = []
+    for row in summary(samples):
+        if "refused" in row:
+            rows.append((row["tool"], f"did not run: {row['refused']}", "", ""))
+            continue
+        rows.append((
+            row["tool"], page.ratio(row["loops"]["umount"]), f"{row['ready_s']:.1f} s",
+            f"{row['rss_mib']:.0f} MiB resident, {row['anonymous_mib']:.0f} anonymous",
+        ))  # fmt: skip
+    return table(
+        "Umount's p50, start and memory, two emulated CPUs",
+        ("tracer", "p50 of umount(2)", "start to attached", "memory"),
+        rows,
+        "Ratios to the untraced run before; an emulated second is not a second. `perf trace` does "
+        "not say when it is ready: its start is a fixed wait.",
+    )

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The work that a tracer slows down, without an interpreter's own cost; one line of JSON each.
+ *
+ *   loops stat|open N PATH     path walks that unmount nothing
+ *   loops umount N DIR         mount and unmount a tmpfs, in a mount namespace of its own
+ *   loops churn TASKS N DIR    the same by many tasks at once in one namespace
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BLOCKS = 21 };
+
+static long read_clock(clockid_t which)
+{
+	struct timespec t;
+	clock_gettime(which, &t);
+	return t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
+static long now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+static void must(int failed, const char *what)
+{
+	if (failed) {
+		perror(what);
+		exit(1);
+	}
+}
+
+static int by_size(const void *a, const void *b)
+{
+	long x = *(const long *)a, y = *(const long *)b;
+	return (x > y) - (x < y);
+}
+
+static void own_namespace(void)
+{
+	must(unshare(CLONE_NEWNS), "unshare");
+	must(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate");
+}
+
+static void walk(int open_it, long n, const char *path)
+{
+	long per_block = n / BLOCKS + 1, block[BLOCKS];
+	struct stat about;
+
+	for (int b = 0; b < BLOCKS; b++) {
+		/* CPU time: a walk never sleeps, and others may want the CPU too */
+		long began = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+		for (long i = 0; i < per_block; i++) {
+			if (open_it)
+				close(open(path, O_RDONLY));
+			else
+				stat(path, &about);
+		}
+		block[b] = (read_clock(CLOCK_PROCESS_CPUTIME_ID) - began) * 1000 / per_block;
+	}
+	qsort(block, BLOCKS, sizeof(long), by_size);
+	printf("{\"n\": %ld, \"median_ns\": %.3f, \"least_ns\": %.3f}\n", per_block * BLOCKS,
+	       block[BLOCKS / 2] / 1e3, block[0] / 1e3);
+}
+
+static void unmounting(long n, const char *dir)
+{
+	long *took = calloc(n, sizeof(long)), whole = now();
+
+	own_namespace();
+	for (long i = 0; i < n; i++) {
+		must(mount("bench", dir, "tmpfs", 0, NULL), "mount");
+		long began = now();
+		must(umount2(dir, 0), "umount2");
+		took[i] = now() - began;
+	}
+	whole = now() - whole;
+	qsort(took, n, sizeof(long), by_size);
+	printf("{\"n\": %ld, \"median_ns\": %ld, \"least_ns\": %ld, \"p99_ns\": %ld, "
+	       "\"pair_ns\": %.1f}\n", n, took[n / 2], took[0], took[n * 99 / 100],
+	       (double)whole / n);
+}
+
+static void churn(int tasks, long n, const char *dir)
+{
+	int gate[2];
+	char own[256], go;
+
+	own_namespace();
+	must(mount("bench", dir, "tmpfs", 0, NULL), "mount");
+	must(pipe(gate), "pipe");
+	for (int task = 0; task < tasks; task++) {
+		if (fork())
+			continue;
+		prctl(PR_SET_NAME, "churn"); /* what a tool can tell them by */
+		snprintf(own, sizeof(own), "%s/%d", dir, task);
+		must(mkdir(own, 0700), "mkdir");
+		close(gate[1]);
+		must(read(gate[0], &go, 1) < 0, "read"); /* until the parent closes it */
+		for (long i = 0; i < n; i++) {
+			must(mount("bench", own, "tmpfs", 0, NULL), "mount");
+			must(umount2(own, 0), "umount2");
+		}
+		_exit(0);
+	}
+	sleep(1);
+	long began = now();
+	close(gate[1]);
+	int status, failed = 0;
+	while (wait(&status) > 0)
+		failed += status != 0;
+	printf("{\"n\": %ld, \"failed\": %d, \"wall_ns\": %ld}\n", tasks * n, failed,
+	       now() - began);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 4 && !strcmp(argv[1], "umount"))
+		unmounting(atol(argv[2]), argv[3]);
+	else if (argc == 4)
+		walk(!strcmp(argv[1], "open"), atol(argv[2]), argv[3]);
+	else if (argc == 5)
+		churn(atoi(argv[2]), atol(argv[3]), argv[4]);
+	else
+		return 2;
+	return 0;
+}

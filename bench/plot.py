@@ -1,0 +1,67 @@
+"""The picture of docs/overhead.md: what each tool adds to a walk and to a umount."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.slowdown import summary
+
+Row = dict[str, Any]
+_LOOPS = {"stat": "stat", "open": "open and close", "umount": "umount(2)"}
+
+
+def draw(host: Row, labs: Mapping[str, Row], path: Path) -> None:
+    """Draw a row of panels for the host (time) and for each lab kernel (instructions)."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams |= {"svg.hashsalt": "umtrace", "svg.fonttype": "path"}
+    import matplotlib.pyplot as plt
+
+    shown = [("this host", "% slower", host.get("slowdown", []))]
+    shown += [
+        (f"lab, Linux {lab['lab']['kernel']}", "% more instructions", lab.get("counts", []))
+        for lab in labs.values()
+    ]
+    shown = [one for one in shown if any("traced" in row for row in one[2])]
+    if not shown:
+        return
+    rows = [[row for row in summary(samples) if "loops" in row] for _, _, samples in shown]
+    figure, grid = plt.subplots(
+        len(shown), 3, squeeze=False, layout="constrained",
+        figsize=(9, 1.0 + sum(0.6 + 0.3 * len(tools) for tools in rows)),
+        gridspec_kw={"height_ratios": [2 + len(tools) for tools in rows]},
+    )  # fmt: skip
+    for axes, (where, unit, _), tools in zip(grid, shown, rows, strict=True):
+        for axis, (loop, title) in zip(axes, _LOOPS.items(), strict=True):
+            _panel(axis, tools, loop, first=axis is axes[0])
+            axis.set_title(f"{title}, {where}", fontsize=9)
+            axis.set_xlabel(unit, fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _panel(axis: Any, tools: list[Row], loop: str, *, first: bool) -> None:
+    places = range(len(tools))
+    added = [(tool["loops"][loop]["ratio"] - 1) * 100 for tool in tools]
+    low = [(tool["loops"][loop]["least"] - 1) * 100 for tool in tools]
+    high = [(tool["loops"][loop]["most"] - 1) * 100 for tool in tools]
+    ours = [tool["tool"].startswith("umtrace") for tool in tools]
+    axis.barh(
+        places, added, color=["#1f5fa8" if own else "#c9c9c9" for own in ours], edgecolor="black",
+        linewidth=0.5, hatch=["" if own else "///" for own in ours],
+    )  # fmt: skip
+    if low != high:
+        axis.hlines(list(places), low, high, color="black", linewidth=1)
+    for place, value, end in zip(places, added, high, strict=True):
+        axis.annotate(
+            f"{value:+.0f}", (max(end, value, 0), place), xytext=(3, 0), fontsize=7,
+            textcoords="offset points", va="center",
+        )  # fmt: skip
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.margins(x=0.25)
+    axis.invert_yaxis()
+    axis.set_yticks(places, [tool["tool"] for tool in tools] if first else [], fontsize=8)
+    axis.tick_params(axis="x", labelsize=8)
