@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.loops import Loops, scratch
+from bench.memory import resident
 from bench.tools import SYSCALLS, NotHereError, Tool, running
 
 
@@ -27,9 +28,10 @@ def measure(
             for number in range(repeat):
                 folder = Path(name) / f"{place}-{number}"
                 try:
-                    with running(tool, folder):
+                    with running(tool, folder) as tracer:
                         done = loops.churn(tasks, umounts)
                         time.sleep(2)  # a tool that is behind catches up
+                        row |= {"ready_s": tracer.ready_s, **resident(tracer.process.pid)}
                 except NotHereError as error:
                     row["refused"] = str(error)
                     break

@@ -10,6 +10,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from bench.child import in_child
@@ -17,6 +18,7 @@ from bench.state_machine import rows as plain_rows
 from bench.streams import stream
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.records.events import EventBatch
+from umtrace.records.umounts import SCHEMA
 
 # The same latencies and RCU waits by window functions; no names, no losses, no phases.
 _QUERY = """
@@ -39,6 +41,16 @@ def one_by_one(batches: Iterable[EventBatch]) -> int:
     return sum(1 for _row in plain_rows(batches))
 
 
+def one_by_one_to_arrow(batches: Iterable[EventBatch]) -> int:
+    """The whole job of the array code: what is written to a recording is Arrow."""
+    import pyarrow as pa
+
+    rows, count = plain_rows(batches), 0
+    while some := list(islice(rows, 10_000)):
+        count += pa.RecordBatch.from_pylist(some, schema=SCHEMA).num_rows
+    return count
+
+
 def with_duckdb(batches: Iterable[EventBatch]) -> int:
     import duckdb
     import pyarrow as pa
@@ -49,12 +61,13 @@ def with_duckdb(batches: Iterable[EventBatch]) -> int:
     )
     connection = duckdb.connect(config={"threads": 1})
     connection.register("events", events)
-    return len(connection.execute(_QUERY).fetchall())
+    return len(connection.sql(_QUERY).to_arrow_table())
 
 
 WAYS: dict[str, Callable[[Iterable[EventBatch]], int]] = {
     "umtrace": with_arrays,
-    "state machine": one_by_one,
+    "state machine, dicts": one_by_one,
+    "state machine, Arrow": one_by_one_to_arrow,
     "DuckDB": with_duckdb,
 }
 

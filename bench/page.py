@@ -146,13 +146,13 @@ def _drain(rows: Sequence[Row]) -> str:
 def _correlate(rows: Sequence[Row]) -> str:
     lines = []
     for r in rows:
-        if "gave_up_after_s" in r:
-            lines.append((r["tier"], r["way"], f"{r['events']:,}", "gave up", "-", "-"))
+        if "failed" in r:
+            lines.append((r["tier"], r["way"], f"{r['events']:,}", r["failed"], "-", "-"))
             continue
         peers = [
             p["events_per_cpu_s"] for p in rows
             if p["way"].startswith("state machine, Arrow") and p["tier"] == r["tier"]
-            and "gave_up_after_s" not in p
+            and "failed" not in p
         ]  # fmt: skip
         against = f"{r['events_per_cpu_s'] / peers[0]:.1f} x" if peers else "-"
         lines.append(
@@ -196,10 +196,11 @@ def _memory(row: Row) -> str:
 def _scale(rows: Sequence[Row]) -> str:
     return table(
         "Recordings of many rows (`python -m bench.scale`)",
-        ("rows", "what", "wall clock", "rows per s", "peak memory"),
+        ("rows", "what", "wall clock", "CPU", "rows per CPU s", "peak memory"),
         [
             (f"{r['rows']:,}", r["what"] + (f", {r['mb']:.0f} MB" if "mb" in r else ""),
-             f"{r['s']:.1f} s", f"{r['rows'] / r['s'] / 1e3:,.0f} k", f"{r['peak_mib']:.0f} MiB")
+             f"{r['s']:.1f} s", f"{r['cpu_s']:.1f} s", f"{r['rows'] / r['cpu_s'] / 1e3:,.0f} k",
+             f"{r['peak_mib']:.0f} MiB")
             for r in rows if "s" in r
         ],
         "Each is a process of its own, imports included.",

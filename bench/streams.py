@@ -10,6 +10,7 @@ from umtrace.records.events import (
     EVENT_DTYPE,
     IS_TARGET,
     NAME_DTYPE,
+    NAME_TEXT,
     EventBatch,
     Kind,
     NameKind,
@@ -61,15 +62,24 @@ def _batch(shape: tuple[tuple[Kind, int], ...], first: int, rounds: int, tasks: 
     events["comm"] = b"umount"
     events["mnt"] = 0xFFFF888000000000 + (number * np.uint64(tasks) + task) * 512
     _fill(events, kinds, number, task)
-    names = np.zeros((rounds, tasks), NAME_DTYPE)
-    names["ts_ns"], names["tid"] = events["ts_ns"][:, 0, :], events["tid"][:, 0, :]
-    names["kind"] = NameKind.PATH
-    texts = [f"/var/lib/containers/{i:05}/merged".encode() for i in range(rounds * tasks)]
-    names["text"] = np.array(texts, "S232").view("V232").reshape(rounds, tasks)
-    names["len"] = len(texts[0])
+    names = _names(events[:, 0, :], NameKind.PATH, "/var/lib/containers/{:05}/merged")
+    if Kind.MOUNT in kinds:
+        mounts = events[:, kinds.tolist().index(Kind.MOUNT), :]
+        source = _names(mounts, NameKind.SOURCE, "overlay")
+        spelled = _names(mounts, NameKind.MOUNTPOINT, "merged\0{:05}\0containers\0lib\0var\0\0")
+        names = np.concatenate([names, source, spelled])
     flat = events.reshape(-1)
     # As the rings hold them: by time, tasks mixed.
-    return EventBatch(flat[np.argsort(flat["ts_ns"], kind="stable")], names.reshape(-1))
+    return EventBatch(flat[np.argsort(flat["ts_ns"], kind="stable")], names)
+
+
+def _names(events: np.ndarray, kind: NameKind, form: str) -> np.ndarray:
+    names = np.zeros(events.shape, NAME_DTYPE)
+    names["ts_ns"], names["tid"], names["kind"] = events["ts_ns"], events["tid"], kind
+    texts = [form.format(i).encode() for i in range(events.size)]
+    fixed = np.array(texts, f"S{NAME_TEXT}").view(f"V{NAME_TEXT}")
+    names["text"], names["len"] = fixed.reshape(events.shape), len(texts[0])
+    return names.reshape(-1)
 
 
 def _fill(events: np.ndarray, kinds: np.ndarray, number: np.ndarray, task: np.ndarray) -> None:

@@ -206,23 +206,27 @@ _HEADERS = "BCC_KERNEL_SOURCE=/lab/in/headers"
 _HISTOGRAM = _number(r": (\d+)\s+\|")
 #: on a kernel that lets functions be traced, with its headers in the guest
 FUNCTIONS = (
-    umtrace("fentry"), umtrace("fentry", "light"), umtrace("kprobe"), umtrace("kprobe", "light"),
-    umtrace("ftrace"), umtrace("tracepoint"),
-    _four("kfunc"), _four("kprobe"),
-    Tool(
-        "funclatency-bpfcc, the four",
-        ("env", _HEADERS, "funclatency-bpfcc", "-r", f"^({'|'.join(FOUR)})$"), "^Tracing",
-    ),
+    umtrace("fentry"),
     Tool(
         "mountsnoop-bpfcc", ("env", _HEADERS, "mountsnoop-bpfcc"), "^COMM",
         _count(r"^churn .* umount\("),
     ),
+    umtrace("fentry", "light"),
+    Tool(
+        "funclatency-bpfcc, the four",
+        ("env", _HEADERS, "funclatency-bpfcc", "-r", f"^({'|'.join(FOUR)})$"), "^Tracing",
+    ),
+    umtrace("kprobe"),
+    _four("kprobe"),
+    umtrace("kprobe", "light"),
+    _four("kfunc"),
+    umtrace("tracepoint"),
     _PERF,
+    umtrace("ftrace"),
     Tool(
         "trace-cmd, function_graph",
         ("stdbuf", "-oL", "trace-cmd", "record", "-p", "function_graph", "-g", "path_umount", "-g",
-         "cleanup_mnt",
-         "-o", "{out}"), "Hit Ctrl",
+         "cleanup_mnt", "-o", "{out}"), "Hit Ctrl",
     ),
 )  # fmt: skip
 #: to count calls with: those whose loss the figures of others are about, one function at a time

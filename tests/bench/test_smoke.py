@@ -23,8 +23,13 @@ def sleep(answer):
     answer.get()
 
 
-def test_a_measurement_that_hangs_is_given_up():
-    assert child.in_child(sleep, (), 0.2) == {"gave_up_after_s": 0.2}
+def die(answer):
+    raise SystemExit(3)
+
+
+def test_a_measurement_that_hangs_or_dies_is_given_up():
+    assert child.in_child(sleep, (), 0.2) == {"failed": "gave up after 0.2 s"}
+    assert child.in_child(die, (), 60) == {"failed": "ended with 3"}
 
 
 @pytest.mark.kernel

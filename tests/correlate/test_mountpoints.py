@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bench.state_machine import as_path
 from tests.builders import Stream
-from umtrace.correlate.names import as_mountpoint
+from umtrace.correlate.mountpoints import turned
+from umtrace.correlate.texts import of_list
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.records.events import Kind, NameKind, Origin
+
+
+def turned_alone(texts, unknown=None):
+    spelled = of_list(texts)
+    if unknown is None:
+        unknown = [False] * len(texts)
+    return [path or None for path in turned(spelled, np.array(unknown, np.bool_)).to_list()]
 
 
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ("d\0c\0\0", "/c/d"),
-        ("a\0\0", "/a"),
-        ("\0", "/"),
-        ("new\nline\0\0", "/new\nline"),
-        ("d\0c\0", None),
-        ("", None),
+        (b"d\0c\0\0", b"/c/d"),
+        (b"a\0\0", b"/a"),
+        (b"\0", b"/"),
+        (b"new\nline\0\0", b"/new\nline"),
+        (b"d\0c\0", None),
+        (b"", None),
         (None, None),
     ],
 )
 def test_components_come_from_the_last_to_the_first(text, path):
-    found = as_mountpoint(None if text is None else text.encode())
-    assert (found and found.decode()) == path
+    assert turned_alone([text]) == [path]
+    assert turned_alone([text, b"x\0y\0\0", text]) == [path, b"/y/x", path]
+    assert turned_alone([text], [True]) == [None]
+
+
+@given(st.lists(st.lists(st.sampled_from([b"\0", b"a", b"bc", b"\xc3\xa9"])).map(b"".join)))
+def test_as_one_at_a_time(texts):
+    assert turned_alone(texts) == [as_path(text) for text in texts]
 
 
 def mountpoint_of(parts, origin=Origin.DETACH):

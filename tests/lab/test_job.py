@@ -45,7 +45,7 @@ def test_the_tar_holds_command_init_and_sources(monkeypatch, tmp_path):
 
 
 def test_a_folder_is_carried_into_the_guest(monkeypatch, tmp_path):
-    monkeypatch.setattr(project, "sources", lambda: [])
+    monkeypatch.setattr(project, "sources", list)
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "tool").write_bytes(b"elf")
     job.write_tar(tmp_path / "job.tar", Job(carried=tmp_path / "given"), "6.1")

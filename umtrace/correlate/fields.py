@@ -7,6 +7,7 @@ cut by a batch border comes out the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,7 +99,26 @@ _SUM = (
 _I8 = npt.NDArray[np.int64]
 
 
-def add_function_events(ops: Array, events: Array, segment: _I8) -> None:
+class Ordered:
+    """Events in an order of their own, field by field: each is moved once, when it is needed."""
+
+    def __init__(self, events: Array, order: _I8) -> None:
+        self._events = events
+        self._fields: dict[str, npt.NDArray[Any]] = {}
+        self.order = order
+        self.size = len(order)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._fields:
+            self._fields[name] = self._events[name][self.order]
+        return self._fields[name]
+
+    def records(self, index: _I8) -> Array:
+        """Return whole events."""
+        return picked(self._events, self.order[index])
+
+
+def add_function_events(ops: Array, events: Ordered, segment: _I8) -> None:
     """Add what the function probes saw to fresh operations, in place."""
     if not (events["kind"] >= Kind.TEARDOWN).any():
         return
@@ -120,7 +140,7 @@ def add_function_events(ops: Array, events: Array, segment: _I8) -> None:
     _add_counts(ops, events, segment)
 
 
-def _add_identity(ops: Array, events: Array, segment: _I8) -> None:
+def _add_identity(ops: Array, events: Ordered, segment: _I8) -> None:
     at = np.flatnonzero(events["kind"] == Kind.MOUNT)[::-1]  # the first one stays
     where = segment[at]
     ops["mnt"][where], ops["t_mount"][where] = events["mnt"][at], events["ts_ns"][at]
@@ -129,7 +149,7 @@ def _add_identity(ops: Array, events: Array, segment: _I8) -> None:
     ops["mount_flags"][where] = events["ret"][at].view(np.uint32)
 
 
-def _add_counts(ops: Array, events: Array, segment: _I8) -> None:
+def _add_counts(ops: Array, events: Ordered, segment: _I8) -> None:
     unknown = np.uint64(0xFFFFFFFFFFFFFFFF)
     at = np.flatnonzero(events["kind"] == Kind.UNLOCK)
     known = events["a"][at] != unknown
@@ -146,17 +166,17 @@ def _add_counts(ops: Array, events: Array, segment: _I8) -> None:
     ops["own_put"][segment[at[(events["ret"][at] & IS_TARGET) != 0]]] = True
 
 
-def _first_time(ops: Array, field: str, events: Array, segment: _I8, *kinds: Kind) -> None:
+def _first_time(ops: Array, field: str, events: Ordered, segment: _I8, *kinds: Kind) -> None:
     at = np.flatnonzero(np.isin(events["kind"], kinds))[::-1]
     ops[field][segment[at]] = events["ts_ns"][at]
 
 
-def _last_time(ops: Array, field: str, events: Array, segment: _I8, kind: Kind) -> None:
+def _last_time(ops: Array, field: str, events: Ordered, segment: _I8, kind: Kind) -> None:
     at = np.flatnonzero(events["kind"] == kind)
     ops[field][segment[at]] = events["ts_ns"][at]
 
 
-def _count(ops: Array, field: str, events: Array, segment: _I8, kinds: tuple[Kind, Kind]) -> None:
+def _count(ops: Array, field: str, events: Ordered, segment: _I8, kinds: tuple[Kind, Kind]) -> None:
     for side, kind in enumerate(kinds):
         at = segment[events["kind"] == kind]
         ops[field][:, side] = np.bincount(at, minlength=len(ops))
@@ -169,7 +189,7 @@ def _summed(index: _I8, values: Array, size: int) -> _I8:
     return total
 
 
-def add_exit(ops: Array, events: Array, segment: _I8) -> None:
+def add_exit(ops: Array, events: Ordered, segment: _I8) -> None:
     """Add the syscall's exit to fresh operations, in place."""
     exits = np.flatnonzero(events["kind"] == Kind.EXIT)
     ops["t_exit"][segment[exits]] = events["ts_ns"][exits]
@@ -178,7 +198,7 @@ def add_exit(ops: Array, events: Array, segment: _I8) -> None:
     ops["from_path"][segment[exits]] = events["a"][exits] == _FROM_PATH
 
 
-def add_waits(ops: Array, events: Array, segment: _I8) -> None:
+def add_waits(ops: Array, events: Ordered, segment: _I8) -> None:
     """Add the times off CPU to fresh operations, in place."""
     kind, ts = events["kind"], events["ts_ns"].astype(np.int64)
     off = np.flatnonzero(kind == Kind.OFF_CPU)
@@ -247,7 +267,7 @@ def lost_events(ops: Array) -> npt.NDArray[np.bool_]:
     return lost
 
 
-def add_numbers(ops: Array, events: Array, first: _I8) -> None:
+def add_numbers(ops: Array, events: Ordered, first: _I8) -> None:
     """Add the range of sequence numbers to fresh operations, in place; they wrap as in C."""
     counts = np.diff(np.append(first, events.size))
     start = events["seq"][first]

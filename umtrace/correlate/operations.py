@@ -16,6 +16,7 @@ import numpy.typing as npt
 from umtrace.correlate.fields import (
     OP_DTYPE,
     OPENERS,
+    Ordered,
     add_exit,
     add_function_events,
     add_numbers,
@@ -27,6 +28,7 @@ from umtrace.correlate.fields import (
 from umtrace.records.events import FOREIGN, Array, Kind
 
 _I8 = npt.NDArray[np.int64]
+Events = Array | Ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,55 +50,71 @@ def group(events: Array, carried: Array) -> Grouped:
         What the last call left open, sorted by tid.
     """
     order = np.flatnonzero((events["cpu"] & FOREIGN) == 0)
-    order = order[np.argsort(events["tid"][order], kind="stable")]
+    order = order[_by_task(events["tid"][order])]
     if not order.size:
         return Grouped(np.empty(0, OP_DTYPE), carried)
-    sorted_events = picked(events, order)
+    sorted_events = Ordered(events, order)
     first = _segment_starts(sorted_events)
-    ops = _reduce(sorted_events, first, order)
+    ops = _reduce(sorted_events, first)
     carried = carried.copy()
-    superseded = _join_carried(ops, carried, picked(sorted_events, first), order[first])
+    superseded = _join_carried(ops, carried, sorted_events.records(first), order[first])
     last_of_task = np.append(ops["tid"][1:] != ops["tid"][:-1], True)
     unfinished = (ops["end"] == 0) & ~last_of_task
     ops["superseded"] |= unfinished
     ops["done_at"][unfinished] = order[first[1:]][unfinished[:-1]]
     open_ones = (ops["end"] == 0) & last_of_task
-    done = joined([picked(carried, superseded), picked(ops, ~open_ones)])
     untouched = picked(carried, ~np.isin(carried["tid"], ops["tid"]))
-    still_open = joined([untouched, picked(ops, open_ones)])
     return Grouped(
-        picked(done, np.argsort(done["done_at"], kind="stable")),
-        picked(still_open, np.argsort(still_open["tid"], kind="stable")),
+        _merged(picked(carried, superseded), ops, ~open_ones, by="done_at"),
+        _merged(untouched, ops, open_ones, by="tid"),
     )
 
 
-def _is_terminal(events: Array) -> npt.NDArray[np.bool_]:
+def _merged(some: Array, ops: Array, which: npt.NDArray[np.bool_], *, by: str) -> Array:
+    """Return ``some`` and ``ops[which]`` in order; nearly always ``some`` is empty."""
+    if some.size:
+        both = joined([some, picked(ops, which)])
+        return picked(both, np.argsort(both[by], kind="stable"))
+    index = np.flatnonzero(which)
+    return picked(ops, index[np.argsort(ops[by][index], kind="stable")])
+
+
+def _by_task(tids: Array) -> _I8:
+    """Return the stable order by task: numpy sorts 16 bits by counting, and more by comparing."""
+    low = np.argsort((tids & np.uint32(0xFFFF)).astype(np.uint16), kind="stable")
+    high = (tids >> np.uint32(16)).astype(np.uint16)
+    if not high.any():
+        return low
+    return low[np.argsort(high[low], kind="stable")]
+
+
+def _is_terminal(events: Events) -> npt.NDArray[np.bool_]:
     kind = events["kind"]
     failed = (kind == Kind.EXIT) & ((events["ret"] < 0) | (events["a"] == 1))
     ended: npt.NDArray[np.bool_] = (kind == Kind.RETURNED) | (kind == Kind.DEAD) | failed
     return ended
 
 
-def _segment_starts(events: Array) -> _I8:
+def _segment_starts(events: Ordered) -> _I8:
     starts = np.isin(events["kind"], OPENERS)
     starts[0] = True
     starts[1:] |= (events["tid"][1:] != events["tid"][:-1]) | _is_terminal(events)[:-1]
     return np.flatnonzero(starts)
 
 
-def _reduce(events: Array, first: _I8, order: _I8) -> Array:
+def _reduce(events: Ordered, first: _I8) -> Array:
     """Make one operation of every segment, as if nothing had been carried."""
     segment = np.repeat(np.arange(first.size), np.diff(np.append(first, events.size)))
     last = np.append(first[1:], events.size) - 1
     ops = np.zeros(first.size, OP_DTYPE)
-    head, tail = picked(events, first), picked(events, last)
+    head, tail = events.records(first), events.records(last)
     for name in ("tid", "tgid"):
         ops[name] = head[name]
     ops["t_first"], ops["comm"] = head["ts_ns"], head["comm"]
     opened = np.isin(head["kind"], OPENERS)
     for name, source in (("opener", "kind"), ("flags", "ret"), ("cgroup", "a"), ("mntns", "b")):
         ops[name] = np.where(opened, head[source], 0)
-    _add_end(ops, tail, order[last])
+    _add_end(ops, tail, events.order[last])
     add_exit(ops, events, segment)
     add_waits(ops, events, segment)
     add_function_events(ops, events, segment)

@@ -9,10 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.correlate.fields import OP_DTYPE
-from umtrace.correlate.names import NameStore, as_mountpoint
+from umtrace.correlate.mountpoints import turned
+from umtrace.correlate.names import NameStore
 from umtrace.correlate.operations import group
 from umtrace.correlate.rows import build_rows
 from umtrace.correlate.tails import TailKeeper
+from umtrace.correlate.texts import Texts
 from umtrace.records.events import Array, EventBatch, Kind, NameKind, Origin
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import empty_rows
@@ -112,23 +114,13 @@ class UmountCorrelator:
         self._incomplete += len(ops) - rows.column("complete").true_count
         return rows
 
-    def _mountpoints(self, ops: Array) -> list[bytes | None]:
-        texts = self._take_names(ops, NameKind.MOUNTPOINT, "t_mount", ops["t_mount"] > 0)
-        if not any(texts):
-            return texts
+    def _mountpoints(self, ops: Array) -> Texts:
+        spelled = self._take_names(ops, NameKind.MOUNTPOINT, "t_mount", ops["t_mount"] > 0)
         # What goes with its descriptor is attached nowhere: its top is not a namespace's root.
         teardown = ops["opener"] == Kind.TEARDOWN
-        nowhere = (teardown & (ops["flags"] == Origin.FD_CLOSE)).tolist()
-        return [None if n else as_mountpoint(t) for t, n in zip(texts, nowhere, strict=True)]
+        return turned(spelled, teardown & (ops["flags"] == Origin.FD_CLOSE))
 
     def _take_names(
         self, ops: Array, kind: NameKind, time: str, has: npt.NDArray[np.bool_]
-    ) -> list[bytes | None]:
-        named = ops if has.all() else ops[has]
-        found = self._names.take(kind, named["tid"].tolist(), named[time].tolist())
-        if len(named) == len(ops):
-            return found
-        texts: list[bytes | None] = [None] * len(ops)
-        for index, text in zip(np.flatnonzero(has).tolist(), found, strict=True):
-            texts[index] = text
-        return texts
+    ) -> Texts:
+        return self._names.take(kind, ops["tid"], np.where(has, ops[time], np.uint64(0)))

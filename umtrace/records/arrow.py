@@ -60,10 +60,18 @@ def encoded_text(values: Sequence[bytes | None]) -> pa.Array:
 
 
 def _strings(encoded: list[bytes], null: Bools) -> pa.Array:
-    offsets = np.zeros(len(encoded) + 1, np.int32)
-    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
-    buffers = [_validity(null), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    return string_column(b"".join(encoded), lengths, null)
+
+
+def string_column(
+    data: bytes | npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64], null: Bools
+) -> pa.Array:
+    """Return a string column of UTF-8 texts that lie one after the other in ``data``."""
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    buffers = [_validity(null), pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(lengths), buffers)
 
 
 def number(value: int, arrow_type: pa.DataType) -> pa.Scalar:
