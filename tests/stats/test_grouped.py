@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stats.strategies import samples
 from umtrace.stats import grouped
+from umtrace.stats.groups import _distinct
 from umtrace.stats.histogram import Histogram
 
 
@@ -31,3 +33,12 @@ def test_runs_are_merged_when_they_grow(monkeypatch):
         one.add(np.zeros(10, np.int64), values, 1)
     assert one.histogram(0).count == 500
     assert one.histogram(7).count == 0
+
+
+@pytest.mark.parametrize("bound", [1000, 1 << 20])
+def test_distinct_codes_are_those_of_unique(bound):
+    codes = np.random.default_rng(bound).integers(0, bound, 500)
+    found, places = _distinct(codes, bound)
+    expected, inverse = np.unique(codes, return_inverse=True)
+    assert np.array_equal(found, expected)
+    assert np.array_equal(places, inverse)

@@ -28,7 +28,6 @@ COLUMNS = ("n_mounts", RCU)
 #: edges of the bins of mounts: 1, 2, 3, 4, then four to a power of two
 MOUNT_EDGES = np.unique(np.round(2 ** np.arange(0, 31.25, 0.25)).astype(np.int64))
 _MOST_POINTS = 3_000
-_ON_PLATE = "#1a1c20"
 _LEAST_SPAN = 8  # of the x axis: at least two of its ticks are seen
 
 
@@ -90,7 +89,8 @@ def plot_rcu_by_mounts(data: RcuByMounts, *, ax: Axes | None = None) -> Axes:
     tidy(axes)
     axes.set_xlabel("mounts taken down")
     axes.set_ylabel("RCU wait")
-    axes.legend(frameon=False, loc="best", labelcolor="black" if data.is_small else _ON_PLATE)
+    # Above the axes: to look for the best place among thousands of cells takes seconds.
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False)
     return axes
 
 

@@ -43,6 +43,7 @@ class WalkCounters:
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Count a batch of umount rows."""
+        rows = rows.select(COUNTED)  # a filter copies every column
         good = rows.filter(pc.equal(rows.column("errno"), _ZERO))
         self.umounts += good.num_rows
         self.discounted = _plus(self.discounted, _sum(good, "n_discounted"))

@@ -26,6 +26,8 @@ KEYS = (
     "mntns",
 )
 
+_MOST_COUNTED = 1 << 16  # codes beyond this are sorted, not counted
+
 Key = tuple[str | int | None, ...]
 
 
@@ -64,11 +66,22 @@ class GroupNumbers:
         keys: list[Key] = [()] if batch.num_rows else []
         for name in self._by:
             codes, values = encode(batch.column(name))
-            distinct, local = np.unique(local * len(values) + codes, return_inverse=True)
+            distinct, local = _distinct(local * len(values) + codes, len(keys) * len(values))
             pairs = (divmod(code, len(values)) for code in distinct.tolist())
             keys = [(*keys[before], values[code]) for before, code in pairs]
         numbers = [self._numbers.setdefault(key, len(self._numbers)) for key in keys]
         return np.array(numbers, np.int64)[local] if numbers else local
+
+
+def _distinct(codes: Int64, bound: int) -> tuple[Int64, Int64]:
+    """Return the distinct codes, all below ``bound``, in order, and each one's place in them."""
+    if bound > _MOST_COUNTED:
+        found, places = np.unique(codes, return_inverse=True)
+        return found, places
+    found = np.flatnonzero(np.bincount(codes, minlength=bound))
+    place_of = np.zeros(bound, np.int64)
+    place_of[found] = np.arange(found.size)
+    return found, place_of[codes]
 
 
 def encode(column: pa.Array) -> tuple[Int64, list[Any]]:
