@@ -38,3 +38,13 @@ def test_a_folder_keeps_it_for_other_processes(asked, monkeypatch, tmp_path):
     assert compiled(1) == first
     assert len(asked) == 1
     assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
+
+
+def test_what_is_known_needs_no_child(asked):
+    with closing(Compiler()) as compiler:
+        compiler.compile({"UM_X": 1}, functions=False)
+        assert compiler._child is None
+        child = compiler.start()
+        assert compiler.start() is child
+    assert child.returncode is not None
+    compiler.close()

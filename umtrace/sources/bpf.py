@@ -106,6 +106,8 @@ class BpfSource:
         _require_root()
         try:
             with closing(Compiler()) as compiler:
+                if self.tier not in FUNCTION_TIERS:
+                    compiler.start()  # imports bcc while this process reads symbols and BTF
                 self._learn_kernel()
                 self._try_functions()
                 compiled = compiler.compile(self._constants, functions=self.tier in FUNCTION_TIERS)

@@ -46,9 +46,9 @@ class Compiled:
 
 
 class Compiler:
-    """Imports bcc in a child as soon as it is made; compiles there.
+    """Imports bcc in a child and compiles there.
 
-    Both take a while: what the caller does between the two is free.
+    Both take a while: what the caller does between ``start`` and ``compile`` is free.
     """
 
     # A self test opens every tier several times. The descriptors in it are but names by now.
@@ -56,8 +56,17 @@ class Compiler:
 
     def __init__(self) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        self._child: subprocess.Popen[str] | None = None
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start the child unless it runs; ``compile`` does it when it needs one."""
+        if self._child is None:
+            self._child = self._started()
+        return self._child
+
+    def _started(self) -> subprocess.Popen[str]:
         environment = {"BCC_KERNEL_SOURCE": str(headers_directory()), **os.environ}
-        self._child = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-I", "-c", _CHILD, json.dumps([p or "." for p in sys.path])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -95,13 +104,13 @@ class Compiler:
         )
 
     def _ask(self, request: str) -> dict[str, Any]:
-        line = ""
-        if self._child.stdin and self._child.stdout:
+        line, child = "", self.start()
+        if child.stdin and child.stdout:
             with suppress(BrokenPipeError):
-                print(request, file=self._child.stdin, flush=True)
-                line = self._child.stdout.readline()
+                print(request, file=child.stdin, flush=True)
+                line = child.stdout.readline()
         if not line:
-            raise NoTierError(self._why(f"the compiler ended with {self._child.wait()}"))
+            raise NoTierError(self._why(f"the compiler ended with {child.wait()}"))
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -111,10 +120,11 @@ class Compiler:
         return f"bcc cannot compile the probes: {said or error} ({SHOW}=1 shows all)"
 
     def close(self) -> None:
-        """End the child; may be called twice."""
-        self._child.kill()
-        with suppress(BrokenPipeError):
-            self._child.communicate()
+        """End the child if there is one; may be called twice."""
+        if self._child:
+            self._child.kill()
+            with suppress(BrokenPipeError):
+                self._child.communicate()
         self._stderr.close()
 
 
