@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bench.state_machine import rows as plain_rows
 from bench.streams import stream
 from tests.builders import EBUSY, Stream
+from umtrace.correlate import umounts
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.correlate.waits import Wait
 from umtrace.records.events import EventBatch, Kind
@@ -45,6 +46,14 @@ def test_the_streams_of_the_benches(tier, batch):
     assert all(row["complete"] for row in rows)
     assert len(rows) == sum((b.events["kind"] == 1).sum() for b in batches)
     assert in_order(rows) == in_order(by_hand(batches))
+
+
+def test_a_batch_that_is_taken_in_parts(monkeypatch):
+    whole = list(stream("fentry", 9000, batch=9000, tasks=5))
+    assert len(whole) == 1
+    expected = by_arrays(whole)
+    monkeypatch.setattr(umounts, "AT_ONCE", 1000)
+    assert by_arrays(whole) == expected
 
 
 WAITS = [Wait.OTHER, Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.NAMESPACE_LOCK, Wait.LOOKUP]

@@ -20,6 +20,7 @@ from umtrace.records.losses import LossReport
 from umtrace.records.umounts import empty_rows
 
 MAX_OPEN = 65536
+AT_ONCE = 32768
 
 
 def _no_container(_cgroup_id: int) -> str | None:
@@ -64,14 +65,20 @@ class UmountCorrelator:
     def feed(self, batch: EventBatch) -> pa.RecordBatch:
         """Take in one batch and return the rows it completed (``records.umounts.SCHEMA``)."""
         self._names.add(batch.names)
-        grouped = group(batch.events, self._open)
-        self._open = grouped.still_open
-        rows = self._rows(self._tails.settle(grouped.complete, batch.events))
+        rows = self._some(batch.events[:AT_ONCE])
+        for first in range(AT_ONCE, len(batch.events), AT_ONCE):
+            rows += self._some(batch.events[first : first + AT_ONCE])
         self._names.forget()
+        return rows[0] if len(rows) == 1 else pa.concat_batches(rows)
+
+    def _some(self, events: Array) -> list[pa.RecordBatch]:
+        """Take in as many events as the arrays made of them stay in the processor's cache."""
+        grouped = group(events, self._open)
+        self._open = grouped.still_open
+        rows = self._rows(self._tails.settle(grouped.complete, events))
         if len(self._open) <= self._max_open:
-            return rows
-        evicted = self._rows(self._evict(), why_open="evicted")
-        return pa.concat_batches([rows, evicted])
+            return [rows]
+        return [rows, self._rows(self._evict(), why_open="evicted")]
 
     def finish(self) -> pa.RecordBatch:
         """Return what is still held or open, the latter as incomplete rows, oldest first."""
