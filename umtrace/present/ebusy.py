@@ -94,7 +94,12 @@ def section_lines(
     """Yield the EBUSY section of a report; nothing where there is nothing to say."""
     if len(totals):
         yield f"EBUSY windows: {_summed(totals)}"
-        yield from map(window_line, longest)
+        for window in longest:
+            line = window_line(window)
+            who = holder_names(window) or walker_names(window)
+            fits = len(line) <= WIDTH or not who
+            for part in [line] if fits else [line.removesuffix(f": {who}"), f"    by {who}"]:
+                yield from _wrapped(part, WIDTH, subsequent_indent="      ")
     yield from counter_lines(counters)
 
 
