@@ -86,6 +86,40 @@ def test_the_thief_is_named_by_task():
     assert [(w.tid, w.what) for w in window.walkers] == [(55, "put"), (55, "must-put")]
 
 
+def test_walkers_of_another_mount_at_the_same_address_are_no_thieves():
+    row = late(5, putter="other", tail_ms=4)
+    at = T0_NS + 10 * MS
+    put = Walk(at, 55, "stat", 0xFF, "put", pid=50)
+    walks = tuple(Walk(ts, 66, "stat", 0xFF, "must-put", pid=60) for ts in (T0_NS, at + 1))
+    window = one([row], clues=Clues(final_puts=(put,), walks=walks))
+    assert [w.tid for w in window.walkers] == [55]
+
+
+@pytest.mark.parametrize("first", ["row", "put"])
+def test_a_tail_longer_than_a_row_is_held_back_names_its_holder_all_the_same(first):
+    row = late(0, mode="lazy", flags=2, putter="pending", tail_ms=0, tid=9, tier="fentry")
+    lazy = Walk(T0_NS + MS // 2, 9, "umount", 0xAB, "lazy", pid=9)
+    put = Walk(T0_NS + 60_000 * MS, 55, "tail", 0xAB, "put", pid=50)
+    again = Walk(T0_NS + 61_000 * MS, 77, "cat", 0xAB, "put", pid=77)
+    detector, empty = EbusyDetector(), batch_of([])
+    if first == "row":
+        assert detector.feed(batch_of([row]), clues=Clues(lazies=(lazy,))) == []
+        found = detector.feed(empty, clues=Clues(final_puts=(put, again)))
+    else:
+        found = detector.feed(batch_of([row]), clues=Clues(lazies=(lazy,), final_puts=(put, again)))
+    (window,) = found + detector.finish()
+    assert (window.klass, window.spurious) == ("lazy-tail", False)
+    assert [(h.pid, h.comm) for h in window.holders] == [(50, "tail")]
+    assert window.end_ns == T0_NS + 60_000 * MS
+
+
+def test_a_tail_that_never_ends_is_a_window_without_an_end():
+    row = late(0, mode="lazy", flags=2, putter="pending", tail_ms=0, tid=9, tier="fentry")
+    lazy = Walk(T0_NS + MS // 2, 9, "umount", 0xAB, "lazy", pid=9)
+    window = one([row], clues=Clues(lazies=(lazy,)))
+    assert (window.klass, window.end_ns) == ("lazy-tail", None)
+
+
 def failure(at, **given):
     values = {"path": None, "dev": "7:0", "syscall": "openat"} | given
     return Failure(T0_NS + int(at * MS), 9, "mkfs", **values)

@@ -29,6 +29,7 @@ class ClueStore:
         self._n_walks = 0
         self._superblocks: dict[int, deque[Superblock]] = {}
         self._final_puts: dict[int, deque[Walk]] = {}
+        self._lazies: dict[int, deque[Walk]] = {}
 
     def add(self, clues: Clues) -> None:
         """Take in what came with a batch."""
@@ -36,6 +37,8 @@ class ClueStore:
             _keep(self._checks, check.tid, check)
         for walk in clues.walks:
             self._keep_walk(walk)
+        for lazy in clues.lazies:
+            _keep(self._lazies, lazy.tid, lazy)
         for put in clues.final_puts:
             _keep(self._final_puts, put.ts_ns, put)
 
@@ -89,8 +92,22 @@ class ClueStore:
         """Return the final put that ended an umount's tail, and the walks that led to it."""
         at = attempt.end_ns + (attempt.tail_ns or 0) - self._offset
         puts = self._final_puts.get(at, ())
-        walks = [w for put in puts for w in self._walks.get(put.mnt, ()) if w.what == "must-put"]
-        return [*puts, *walks]
+        begin = attempt.t_start - self._offset  # before, its address was another mount's
+        return [
+            *puts,
+            *(
+                walk
+                for put in puts
+                for walk in self._walks.get(put.mnt, ())
+                if walk.what == "must-put" and begin <= walk.ts_ns <= put.ts_ns
+            ),
+        ]
+
+    def detached(self, attempt: Attempt) -> int | None:
+        """Return the mount that an MNT_DETACH call was about."""
+        begin, end = attempt.t_start - self._offset, attempt.end_ns - self._offset
+        calls = self._lazies.get(attempt.tid, ())
+        return next((c.mnt for c in calls if begin <= c.ts_ns <= end), None)
 
     def superblock_of(self, attempt: Attempt) -> Superblock | None:
         """Return and forget what an umount left alive; None if it died within it."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 from umtrace.ebusy.attempts import Attempt, Key, attempts, interesting, latest_begin
 from umtrace.ebusy.clues import ClueStore
 from umtrace.ebusy.downstream import Downstream
+from umtrace.ebusy.latetails import LateTails
 from umtrace.ebusy.runs import Run
 from umtrace.ebusy.shared import SharedSuperblocks
 from umtrace.ebusy.tails import tail_window
@@ -60,6 +61,7 @@ class EbusyDetector:
         self._clues = ClueStore(offset_ns)
         self._downstream = Downstream(offset_ns)
         self._shared = SharedSuperblocks(offset_ns)
+        self._late = LateTails(offset_ns)
 
     def feed(
         self,
@@ -84,6 +86,8 @@ class EbusyDetector:
         for scan in scans:
             self._add_scan(scan)
         found = self._downstream.add_failures(clues.failures)
+        for put in clues.final_puts:
+            found += self._joined(self._late.put(put))
         for superblock in clues.superblocks:
             self._clues.add_superblock(superblock)
             if superblock.active <= 1:
@@ -108,7 +112,7 @@ class EbusyDetector:
         for run in self._closed:
             run.awaited = 0
         self._awaited.clear()
-        return self._settle() + self._joined(self._shared.finish())
+        return self._settle() + self._joined(self._late.finish() + self._shared.finish())
 
     def preview(self, limit: int = MAX_OPEN) -> list[EbusyWindow]:
         """Return what is known now of the windows still open, at most ``limit`` of them."""
@@ -153,12 +157,17 @@ class EbusyDetector:
             self._awaited[attempt.id] = run
 
     def _tails(self, attempt: Attempt) -> list[EbusyWindow]:
-        window = tail_window(attempt, self._clues.thieves(attempt))
-        found = self._joined([window] if window is not None else [])
+        found = self._joined(self._tail(attempt))
         superblock = self._clues.superblock_of(attempt)
         if superblock is not None:
             found += self._joined(self._shared.left_alive(attempt, superblock))
         return found
+
+    def _tail(self, attempt: Attempt) -> list[EbusyWindow]:
+        if attempt.final_put == "pending" and (mnt := self._clues.detached(attempt)) is not None:
+            return self._late.pending(attempt, mnt)
+        window = tail_window(attempt, self._clues.thieves(attempt))
+        return [window] if window is not None else []
 
     def _joined(self, windows: list[EbusyWindow]) -> list[EbusyWindow]:
         """Return windows, each with the failures that fell into it."""

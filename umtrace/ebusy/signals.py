@@ -12,11 +12,13 @@ from umtrace.records.events import FOREIGN, PUT_EARLIER, PUT_SETTLED, Array, Kin
 
 _NO_COUNT = 0xFFFFFFFFFFFFFFFF
 _PLAIN_COUNT = 2
+_MNT_DETACH = 2
 _WALKS = {0: "legitimized", 1: "discounted", -1: "must-put"}
 _OTHERS = {
     int(Kind.PUT): "put",
     int(Kind.CLEANUP_EXIT): "put",
     int(Kind.PATH_UMOUNT_EXIT): "returned",
+    int(Kind.PATH_UMOUNT): "lazy",
 }
 _CALLS = {1: "exclusive claim"}
 _MAJOR_SHIFT, _MINOR_MASK = 20, 0xFFFFF  # dev_t inside the kernel
@@ -37,13 +39,14 @@ class ClueReader:
     def read(self, events: Array) -> Clues:
         """Return the clues in a batch of events, dtype EVENT_DTYPE, shape (n,)."""
         kinds = events["kind"]
-        if not (kinds >= Kind.PATH_UMOUNT_EXIT).any():
+        if not (kinds >= Kind.PATH_UMOUNT).any():
             return NO_CLUES
         walked = (kinds == Kind.WALK) | (kinds == Kind.PUT) | _busy_return(events)
         put = (kinds == Kind.CLEANUP_EXIT) & ((events["cpu"] & FOREIGN) != 0)
         return Clues(
             checks=self._checks(events[kinds == Kind.CHECKED]),
             walks=tuple(_walk(event) for event in events[walked]),
+            lazies=tuple(_walk(event) for event in events[_detaching(events)]),
             final_puts=tuple(_walk(event) for event in events[put]),
             superblocks=self._superblocks(
                 events[(kinds == Kind.CLEANUP) | (kinds == Kind.SHARED)],
@@ -95,6 +98,12 @@ def _check(event: np.void, *, counts: bool) -> Check:
 def _busy_return(events: Array) -> npt.NDArray[np.bool_]:
     counted: npt.NDArray[np.bool_] = (events["kind"] == Kind.PATH_UMOUNT_EXIT) & (events["b"] > 0)
     return counted
+
+
+def _detaching(events: Array) -> npt.NDArray[np.bool_]:
+    lazy: npt.NDArray[np.bool_] = (events["ret"] & _MNT_DETACH) != 0
+    lazy &= (events["kind"] == Kind.PATH_UMOUNT) & (events["mnt"] != 0)
+    return lazy
 
 
 def _walk(event: np.void) -> Walk:

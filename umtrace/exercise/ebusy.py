@@ -23,13 +23,8 @@ from typing import Final
 
 from umtrace.exercise import syscalls
 from umtrace.exercise.children import SharedWords
-from umtrace.exercise.loopback import (
-    find_mkfs,
-    free_loop_device,
-    loop_device,
-    make_image,
-    mount_device,
-)
+from umtrace.exercise.loopback import loop_device, make_image, mount_device
+from umtrace.exercise.needs import check_needs
 from umtrace.exercise.place import EBUSY, Place
 from umtrace.exercise.watches import watch, watch_once
 from umtrace.records.errors import UmtraceError
@@ -285,6 +280,24 @@ def _walked(step: Callable[[str], object], pause_s: float = 0.0005, walkers: int
     return body
 
 
+def _held_among_walkers(place: Place, name: str) -> None:
+    """Hold a file for 60 ms, which walkers that come and go must not hide."""
+    path = place.mount(name)
+    file = f"{path}/x"
+
+    def loop() -> None:
+        with suppress(OSError):
+            while True:
+                _stat(file)
+
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(place.helper(lambda: None, loop))
+        with _open(path):  # type: ignore[attr-defined]
+            _busy_for(place, path, 0.06)
+        place.umount_retrying(path, 0.0005)
+
+
 def _stat(file: str) -> object:
     return os.stat(file)  # noqa: PTH116 - the call itself is the point
 
@@ -309,6 +322,7 @@ SCENARIOS: Final = (
     Scenario("loop-backing", "held", True, _loop),
     Scenario("held-30ms", "held", True, _short(0.03), 5),
     Scenario("held-100ms", "held", True, _short(0.1), 5),
+    Scenario("held-among-walkers", "held", True, _held_among_walkers, 10),
     Scenario("held-detach", "held", True, _detached, after=("lazy-tail",)),
     Scenario("detach-open-fd", "none", False, _detached_late, 3, ("lazy-tail",)),
     Scenario("detach-idle", "none", False, _detached_idle, 3),
@@ -351,21 +365,6 @@ def run(root: Path) -> list[dict[str, object]]:
                 }
             )
     return truths
-
-
-def check_needs() -> None:
-    """Raise UmtraceError, which says what to do, where a scenario cannot run here."""
-    if os.geteuid():
-        raise UmtraceError("it mounts: run it as root")
-    for fstype in ("overlay", "ext4"):
-        if fstype not in Path("/proc/filesystems").read_text().split():
-            subprocess.run(["modprobe", "-q", fstype], check=False)
-    known = Path("/proc/filesystems").read_text().split()
-    for fstype in ("overlay", "ext4"):
-        if fstype not in known:
-            raise UmtraceError(f"this kernel has no {fstype}: modprobe {fstype}")
-    find_mkfs("ext4")
-    free_loop_device()
 
 
 def main() -> None:

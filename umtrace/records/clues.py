@@ -85,6 +85,7 @@ class Clues:
 
     walks: tuple[Walk, ...] = ()
     checks: tuple[Check, ...] = ()
+    lazies: tuple[Walk, ...] = ()  #: MNT_DETACH calls, each as its task and mount
     final_puts: tuple[Walk, ...] = ()  #: last references put by a task that unmounts nothing
     superblocks: tuple[Superblock, ...] = ()
     failures: tuple[Failure, ...] = ()

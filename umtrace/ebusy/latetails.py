@@ -1,0 +1,62 @@
+"""Lazy umounts whose file system outlives the time for which their row was held back."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+from umtrace.ebusy.attempts import Attempt
+from umtrace.ebusy.tails import tail_window
+from umtrace.records.clues import Walk
+from umtrace.records.windows import EbusyWindow
+
+_MOST = 4096
+
+
+class LateTails:
+    """Joins an umount and the last put of its mount, whichever is known first.
+
+    The file system of a lazy umount may live for days: the row says pending after some
+    seconds, the window waits for who puts the last reference.
+    """
+
+    def __init__(self, offset_ns: int) -> None:
+        self._offset = offset_ns
+        self._waiting: dict[int, Attempt] = {}  # by mount
+        self._puts: deque[Walk] = deque(maxlen=_MOST)
+
+    def put(self, put: Walk) -> list[EbusyWindow]:
+        """Return the window that this put ends."""
+        attempt = self._waiting.pop(put.mnt, None)
+        if attempt is None:
+            self._puts.append(put)
+            return []
+        return [self._window(attempt, put)]
+
+    def pending(self, attempt: Attempt, mnt: int) -> list[EbusyWindow]:
+        """Take in an umount whose last put was not seen in time; return what is over."""
+        known = (p for p in self._puts if p.mnt == mnt)
+        put = next((p for p in known if p.ts_ns + self._offset >= attempt.end_ns), None)
+        if put is not None:
+            return [self._window(attempt, put)]
+        self._waiting[mnt] = attempt
+        if len(self._waiting) <= _MOST:
+            return []
+        return _unended(self._waiting.pop(next(iter(self._waiting))))
+
+    def finish(self) -> list[EbusyWindow]:
+        """Return the windows of those that live on."""
+        rest, self._waiting = self._waiting, {}
+        return [window for attempt in rest.values() for window in _unended(attempt)]
+
+    def _window(self, attempt: Attempt, put: Walk) -> EbusyWindow:
+        tail_ns = max(put.ts_ns + self._offset - attempt.end_ns, 0)
+        ended = replace(attempt, final_put="other", final_put_comm=put.comm, tail_ns=tail_ns)
+        window = tail_window(ended, [put])
+        assert window is not None  # noqa: S101 - it is late by what final_put says
+        return window
+
+
+def _unended(attempt: Attempt) -> list[EbusyWindow]:
+    window = tail_window(attempt)
+    return [window] if window is not None else []
