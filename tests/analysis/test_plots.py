@@ -10,8 +10,10 @@ from tests.stats.rows import T0_NS, batch_of, container_host, row
 from umtrace.analysis.figures import KINDS, figure_of, save
 from umtrace.analysis.plots import plot_cdf, plot_hist, plot_phases
 from umtrace.analysis.style import PHASES, SERIES, seconds
+from umtrace.analysis.svg import svg_of
 from umtrace.records.errors import UsageError
 from umtrace.records.umounts import PHASES as PHASE_COLUMNS
+from umtrace.records.windows import EbusyWindow
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.summarize import summarize
 
@@ -147,3 +149,15 @@ def test_an_unknown_suffix_is_a_usage_error(tmp_path):
 )
 def test_seconds(ns, text):
     assert seconds(ns) == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_looks_like_a_formula_or_a_control_is_drawn_as_it_is(kind, select, tmp_path):
+    evil = "/mnt/$\\frac{$x\x1b[31m\n"
+    rows = [row | {"comm": evil, "path": evil} for row in container_host(20)]
+    windows = [EbusyWindow(klass="held", spurious=False, begin_ns=1, end_ns=9, path=evil)]
+    chosen = select(rows, windows=windows)
+    save(figure_of(kind, chosen, by=("comm",), source="$\\q$.umt"), tmp_path / "x.svg")
+    text = svg_of(figure_of(kind, chosen, by=("comm",)), "x")
+    if kind in {"hist", "cdf", "phases", "modes"}:
+        assert "$\\frac{$x\ufffd[31m\ufffd" in text

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from matplotlib.axes import Axes
 
 from umtrace.analysis import figures
+from umtrace.analysis.style import pinned_style
 from umtrace.stats.selection import Selection
 
 By = str | tuple[str, ...] | list[str] | None
@@ -60,5 +61,5 @@ class Plots:
 
     def _draw(self, kind: str, by: By, where: dict[str, object]) -> Axes:
         keys = [by] if isinstance(by, str) else list(by or ())
-        with figures.pinned_style():
+        with pinned_style():
             return figures.DRAW[kind](self._select(**where), keys)

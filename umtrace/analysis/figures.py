@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -18,7 +17,7 @@ from umtrace.analysis.modes import plot_modes
 from umtrace.analysis.mounts import COLUMNS as MOUNT_COLUMNS
 from umtrace.analysis.mounts import RcuByMounts, plot_rcu_by_mounts
 from umtrace.analysis.plots import EDGES, plot_cdf, plot_hist, plot_phases
-from umtrace.analysis.style import figure_with, new_column
+from umtrace.analysis.style import figure_with, new_column, pinned_style, printable
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
 from umtrace.analysis.windows import COUNTED, DRAWN, MOST_BARS, plot_ebusy
 from umtrace.records.errors import UsageError
@@ -47,13 +46,6 @@ def figure_of(
         if source:
             figure.suptitle(source, fontsize="small", color="0.4", x=0.99, ha="right")
     return figure
-
-
-@contextmanager
-def pinned_style() -> Iterator[None]:
-    """Draw the same whatever the user's matplotlibrc says of fonts and hatches."""
-    with rc_context({"hatch.linewidth": 0.7, "font.family": "DejaVu Sans"}):
-        yield
 
 
 def draw_hist(selection: Selection, by: Sequence[str]) -> Axes:
@@ -134,7 +126,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     suffix = check_suffix(path)
     # Else an SVG has a random salt in its ids, and SVG and PDF the time of day.
     metadata: dict[str, str | None] = {} if suffix == ".png" else {_DATE[suffix]: None}
-    with rc_context({"svg.hashsalt": "umtrace", "hatch.linewidth": 0.7}):
+    with pinned_style(), rc_context({"svg.hashsalt": "umtrace"}):
         figure.savefig(path, dpi=_DPI, metadata=metadata)
 
 
@@ -176,5 +168,5 @@ def _histograms(groups: Mapping[str, GroupSummary], metric: str) -> dict[str, Hi
 def _label(by: Sequence[str], group: GroupSummary) -> str:
     parts = zip(by, group.key, strict=True)
     # A bare "-" would not say of what.
-    texts = [f"{name} -" if part is None else str(part) for name, part in parts]
+    texts = [f"{name} -" if part is None else printable(str(part)) for name, part in parts]
     return ", ".join(texts) or "all"

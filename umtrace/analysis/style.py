@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
@@ -27,6 +30,15 @@ from umtrace.stats.buckets import Int64
 NS_PER_S = 1e9
 
 Floats = npt.NDArray[np.float64]
+
+
+@contextmanager
+def pinned_style() -> Iterator[None]:
+    """Draw the same whatever the user's matplotlibrc says, and no path as a formula."""
+    with rc_context(
+        {"hatch.linewidth": 0.7, "font.family": "DejaVu Sans", "text.parse_math": False}
+    ):
+        yield
 
 
 class Look(NamedTuple):
@@ -187,6 +199,11 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="0.88", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def printable(text: str) -> str:
+    """Return a text of a recording with a mark for each control character."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def capitalized(text: str) -> str:

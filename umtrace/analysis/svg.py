@@ -12,6 +12,8 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
+from umtrace.analysis.style import pinned_style
+
 _WIDTH = 4.6  # inches: on a phone, text keeps its size
 _DPI = 220  # of what is drawn as an image: cells, and bars by the hundred
 _LABEL_CHARS = 30  # that fit below the axes
@@ -47,10 +49,10 @@ def svg_of(figure: Figure, name: str) -> str:
     name : str
         Goes before every id, so that several pictures fit on one page.
     """
-    _make_narrow(figure)
-    _clear_paper(figure)
     out = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "umtrace"}):
+    with pinned_style(), rc_context({"svg.fonttype": "none", "svg.hashsalt": "umtrace"}):
+        _make_narrow(figure)
+        _clear_paper(figure)
         figure.savefig(out, format="svg", dpi=_DPI, metadata={"Date": None})
     text = out.getvalue()
     text = text[text.index("<svg") :]

@@ -14,6 +14,7 @@ from umtrace.analysis.style import (
     Look,
     counted_cells,
     new_axes,
+    printable,
     say_empty,
     tidy,
     time_axis,
@@ -140,9 +141,10 @@ def _name_walkers(axes: Axes, at: Floats, rows: Floats, walkers: pd.Series) -> N
         found = json.loads(text)
         if found:
             names = dict.fromkeys(str(walker.get("comm") or walker["tid"]) for walker in found)
-            label = f" {', '.join(list(names)[:_MOST_NAMES])}"
+            label = f" {printable(', '.join(list(names)[:_MOST_NAMES]))}"
             axes.text(x, y, label, va="center", fontsize="small")
 
 
 def _short(path: str) -> str:
+    path = printable(path)
     return path if len(path) <= _LABEL_CHARS else "…" + path[1 - _LABEL_CHARS :]
