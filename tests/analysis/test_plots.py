@@ -160,4 +160,4 @@ def test_what_looks_like_a_formula_or_a_control_is_drawn_as_it_is(kind, select, 
     save(figure_of(kind, chosen, by=("comm",), source="$\\q$.umt"), tmp_path / "x.svg")
     text = svg_of(figure_of(kind, chosen, by=("comm",)), "x")
     if kind in {"hist", "cdf", "phases", "modes"}:
-        assert "$\\frac{$x\ufffd[31m\ufffd" in text
+        assert "\\frac{$x\ufffd[31m\ufffd" in text

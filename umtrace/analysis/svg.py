@@ -86,9 +86,13 @@ def _make_narrow(figure: Figure) -> None:
 def _shorten_ticks(axes: Axes) -> None:
     """Cut names beside the axes, which are paths, at their front; numbers are short."""
     texts = [label.get_text() for label in axes.get_yticklabels()]
-    if any(len(line) > _TICK_CHARS for text in texts for line in text.splitlines()):
-        cut = [t if len(t) <= _TICK_CHARS else "…" + t[1 - _TICK_CHARS :] for t in texts]
+    cut = ["\n".join(map(_end_of, text.splitlines())) for text in texts]
+    if cut != texts:
         axes.set_yticks(axes.get_yticks(), cut)
+
+
+def _end_of(line: str) -> str:
+    return line if len(line) <= _TICK_CHARS else "…" + line[1 - _TICK_CHARS :]
 
 
 def _clear_paper(figure: Figure) -> None:
