@@ -48,7 +48,9 @@ def recorder(path: Path, *options: str, before: tuple[str, ...] = ()) -> subproc
 
 def stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
-    process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=300)
+    if process.returncode:
+        check("exit status of a recorder", 0, f"{process.returncode}: {errors[-2000:]}")
 
 
 def exercise(*workload: str) -> dict:

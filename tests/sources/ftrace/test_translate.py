@@ -138,3 +138,8 @@ def test_a_device_claimed_in_vain_is_told_with_its_device():
     (event,) = translator().feed(claims).events
     assert (event["kind"], event["ret"], event["b"]) == (Kind.FAILED, -16, 0x700001)
     assert (event["a"], event["comm"], event["tid"]) == (1, b"mkfs.ext4", 8)
+
+
+def test_a_walker_without_a_mount_is_nobody():
+    walk = record(10, "um_walk", 8, mnt=0, ret=1, flags=0xFFFFFFFF, comm=b"stat")
+    assert translator(shift=0x20).feed([walk]).events.size == 0

@@ -167,7 +167,7 @@ def _walkers(layout: Mapping[str, int]) -> list[Event]:
     put = ("mnt=$arg1:x64", flags, "comm=$comm:string")
     return [
         Event("um_walk", "__legitimize_mnt", "walker", walk, on_return=True, hot=True,
-              filter=f"(ret == -1) || (ret == 1 && {dying})",
+              filter=f"mnt != 0 && ((ret == -1) || (ret == 1 && {dying}))",
               lost="n_legitimized, n_discounted"),
         Event("um_put", "mntput", "walker's put", put, filter=f"mnt != 0 && {dying}",
               lost="the puts of path walkers", hot=True, pair="um_walk"),

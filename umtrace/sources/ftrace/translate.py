@@ -353,6 +353,8 @@ class Translator(Following):
 
     def _um_walk(self, r: Record) -> None:
         f = r.fields
+        if f["mnt"] < self._shift:  # no mount: what was read through it is undefined
+            return
         self._loose(r, Kind.WALK, f["mnt"] - self._shift, f["ret"], f["flags"], 0, f["comm"][:15])
 
     def _um_put(self, r: Record) -> None:
