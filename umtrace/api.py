@@ -130,6 +130,16 @@ class LoadedRecording:
         batches = (batch.select(schema.names) for batch in selection.batches(schema.names))
         return rows_to_frame(pa.Table.from_batches(batches, schema))
 
+    def read_ebusy_windows(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        span: tuple[object, object] = (None, None),
+        **where: object,
+    ) -> pd.DataFrame:
+        """Return the EBUSY windows begun by some umounts, parameters as `read_umounts`."""
+        return ebusy_frame(self.select(span=span, **where), columns)
+
     def read_events(
         self, columns: Sequence[str] | None = None, *, span: tuple[object, object] = (None, None)
     ) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from tests.stats.rows import T0_NS, container_host
 from umtrace.recording import parquet
 from umtrace.records.errors import DamagedInputError, UsageError
 from umtrace.records.umounts import SCHEMA
+from umtrace.records.windows import EbusyWindow, windows_to_arrow
 
 
 @pytest.fixture
@@ -66,6 +67,22 @@ def test_events_have_wall_clock_times_and_names(rec):
 def test_no_ebusy_windows_is_an_empty_frame(rec):
     assert rec.ebusy_windows.empty
     assert {"class", "begin", "duration_ns"} <= set(rec.ebusy_windows.columns)
+
+
+def test_reads_the_ebusy_windows_of_some_umounts(write):
+    rows = [row | {"id": n} for n, row in enumerate(container_host(20))]
+    windows = windows_to_arrow(
+        [
+            EbusyWindow(klass="held", spurious=False, begin_ns=T0_NS, end_ns=None, umount_id=n)
+            for n in range(20)
+        ]
+    )
+    rec = umtrace.load(write(rows, windows=windows))
+    lazy = [n for n, row in enumerate(rows) if row["mode"] == "lazy"]
+    frame = rec.read_ebusy_windows(["umount_id", "class"], mode="lazy")
+    assert frame["umount_id"].tolist() == lazy
+    assert list(frame.columns) == ["umount_id", "class"]
+    assert len(rec.read_ebusy_windows(span=(rows[15]["t_start"], None))) == 5
 
 
 def test_histogram_and_summary(rec):

@@ -93,7 +93,7 @@ def section_lines(
 ) -> Iterator[str]:
     """Yield the EBUSY section of a report; nothing where there is nothing to say."""
     if len(totals):
-        yield f"EBUSY windows: {_summed(totals)}"
+        yield f"EBUSY in {_summed(totals)}"
         for window in longest:
             line = window_line(window)
             who = holder_names(window) or walker_names(window)
