@@ -143,3 +143,14 @@ def test_a_device_claimed_in_vain_is_told_with_its_device():
 def test_a_walker_without_a_mount_is_nobody():
     walk = record(10, "um_walk", 8, mnt=0, ret=1, flags=0xFFFFFFFF, comm=b"stat")
     assert translator(shift=0x20).feed([walk]).events.size == 0
+
+
+@pytest.mark.parametrize("number", [-1, -(1 << 40), 1 << 63, (1 << 64) - 1])
+def test_numbers_that_were_fetched_from_nowhere_end_nothing(number):
+    told = umount()
+    for at, name in enumerate(("um_path", "um_cleanup")):
+        fields = {**MOUNT, "mnt": 0x100, "active": number, "flags": 0, "vfsmount": 0x120,
+                  "comm": b"umount", "id": number, "dev": number, "mflags": number}  # fmt: skip
+        index = next(i for i, r in enumerate(told) if r.name == name)
+        told[index] = record(told[index].ts_ns, name, **fields)
+        assert rows(translator(shift=0x20).feed(told)), at

@@ -6,7 +6,7 @@ import numpy as np
 
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind
 from umtrace.sources.ftrace.names import Name
-from umtrace.sources.ftrace.operation import EventTuple
+from umtrace.sources.ftrace.operation import EventTuple, event_of
 from umtrace.sources.ftrace.records import Record
 
 
@@ -19,8 +19,8 @@ class Batches:
 
     def alone(self, r: Record, tgid: int, ret: int) -> None:
         """Add the exit of an umount that began before the trace."""
-        kind = int(Kind.EXIT)
-        self.events.append((r.ts_ns, 0, r.tid, tgid, kind, r.cpu, ret, 1, 0, 0, b""))
+        event = event_of(Kind.EXIT, r.ts_ns, r.cpu, (r.tid, tgid), mnt=0, ret=ret, a=1)
+        self.events.append(event)
 
     def take(self) -> EventBatch:
         """Return and forget everything."""

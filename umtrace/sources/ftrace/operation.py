@@ -14,6 +14,19 @@ _WORD = 0xFFFFFFFF
 UNKNOWN = 0xFFFFFFFFFFFFFFFF
 
 
+def event_of(
+    kind: Kind, ts: int, cpu: int, who: tuple[int, int], *, mnt: int, ret: int, a: int = 0,
+    b: int = 0, seq: int = 0, comm: bytes = b"",
+) -> EventTuple:  # fmt: skip
+    """Return an event of a task; each number is cut to the width of its field.
+
+    What was fetched through a pointer that led nowhere can be any number.
+    """
+    ret = ((ret + (1 << 31)) & _WORD) - (1 << 31)
+    tid, tgid = who
+    return (ts, mnt & UNKNOWN, tid, tgid, int(kind), cpu, ret, a & UNKNOWN, b & _WORD, seq, comm)
+
+
 class Phase(IntEnum):
     """Where a followed task is."""
 
@@ -64,8 +77,8 @@ class Operation:
     ) -> None:  # fmt: skip
         """Add an event of this operation."""
         mount = self.mnt if mnt is None else mnt
-        ret = ret - (1 << 32) if ret >= 1 << 31 else ret
-        event = (ts, mount, self.tid, self.tgid, int(kind), cpu, ret, a, b, self.seq, comm)
+        who = (self.tid, self.tgid)
+        event = event_of(kind, ts, cpu, who, mnt=mount, ret=ret, a=a, b=b, seq=self.seq, comm=comm)
         self.seq = (self.seq + 1) & _WORD
         (self.out if self.held is None else self.held).append(event)
 

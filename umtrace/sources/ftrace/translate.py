@@ -24,7 +24,7 @@ from umtrace.records.events import (
 from umtrace.sources.ftrace.following import Following
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.names import parts
-from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
+from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase, event_of
 from umtrace.sources.ftrace.records import LOST, Record
 
 _CLAIM = 1  # UM_FAILED_CLAIM
@@ -335,8 +335,9 @@ class Translator(Following):
         self, r: Record, kind: Kind, mnt: int, ret: int, a: int, b: int, comm: bytes
     ) -> None:
         """Add an event of a task that is in no operation."""
-        tgid, cpu = self._lineage.tgid(r.tid), r.cpu | FOREIGN
-        self._out.events.append((r.ts_ns, mnt, r.tid, tgid, int(kind), cpu, ret, a, b, 0, comm))
+        who, cpu = (r.tid, self._lineage.tgid(r.tid)), r.cpu | FOREIGN
+        event = event_of(kind, r.ts_ns, cpu, who, mnt=mnt, ret=ret, a=a, b=b, comm=comm)
+        self._out.events.append(event)
 
     # ---- block devices claimed in vain ----
 
