@@ -1,0 +1,80 @@
+"""Whatever the kernel says, in whatever order, makes rows and never ends the recorder."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.sources.ftrace.builders import translator
+from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.sources.ftrace.drain import LOST_GATED
+from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.sources.ftrace.records import LOST, STACK, Record
+from umtrace.sources.ftrace.static import StaticTranslator
+
+WORD, HALF = st.integers(0, (1 << 64) - 1), st.integers(0, (1 << 32) - 1)
+SIGNED = st.integers(-(1 << 31), (1 << 31) - 1)
+TASK = st.integers(1, 3)
+TEXT = st.binary(max_size=300)
+COMMON = {
+    "mnt": st.sampled_from([0, 0x100, 0x200]) | WORD,
+    "vfsmount": st.sampled_from([0, 0x120]) | WORD,
+    "ret": SIGNED,
+    "flags": SIGNED,
+    "how": HALF,
+    "caller": WORD,
+    "mflags": HALF,
+    "dev": HALF,
+    "active": HALF,
+    "ns": WORD,
+    "inum": HALF,
+    "id": SIGNED | WORD,
+    "path": TEXT,
+    "source": TEXT,
+    "fstype": TEXT,
+    "comm": TEXT,
+    "pid": TASK,
+    "clone_flags": HALF,
+    "dst_root": st.sampled_from([0, 1]),
+    "dst_id": WORD,
+    "newcomm": TEXT,
+    "until": st.integers(0, 3000),
+    "on_stack": st.integers(0, 511),
+    "next_pid": TASK,
+    "prev_pid": TASK,
+    "prev_state": st.sampled_from([0, 1, 2, 16, 32, 258]),
+    "__name_val": TEXT,
+}
+BIRTHS = ["task_newtask", "sched_process_exit", "cgroup_attach_task", LOST]
+FUNCTIONS = sorted(translator()._handlers)
+STATIC = ["sys_enter_umount", "sys_exit_umount", "sys_enter", "sched_switch", "task_rename", STACK,
+          LOST_GATED]  # fmt: skip
+
+
+def streams(names):
+    record = st.builds(
+        Record, st.integers(0, 3000), TASK, st.integers(0, 3), st.sampled_from(names),
+        st.fixed_dictionaries(COMMON),
+    )  # fmt: skip
+    return st.lists(record, max_size=60).map(lambda found: sorted(found, key=lambda r: r.ts_ns))
+
+
+def check_rows(tier, *batches):
+    correlator = UmountCorrelator(clock_offset_ns=0, tier=tier)
+    found = [row for batch in batches for row in correlator.feed(batch).to_pylist()]
+    for row in found + correlator.finish().to_pylist():
+        assert row["tid"] in (1, 2, 3)
+        assert row["complete"] or row["latency_ns"] is None
+
+
+@settings(max_examples=60)
+@given(streams(FUNCTIONS + BIRTHS))
+def test_of_functions(records):
+    told = translator(shift=0x20)
+    check_rows("ftrace", told.feed(records), told.finish())
+
+
+@settings(max_examples=60)
+@given(streams(STATIC + BIRTHS))
+def test_of_tracepoints(records):
+    check_rows("ftrace-static", StaticTranslator(Lineage()).feed(records))
