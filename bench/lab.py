@@ -17,12 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import loops
+from bench import loops, page
 from lab import cache, host, ready, table
 from lab.archive import Archive
 from lab.kernel import Bootable
 
 _RESULTS = Path(__file__).with_name("results")
+_PAGE = Path(__file__).resolve().parent.parent / "docs" / "overhead.md"
 _ENVIRONMENT = "UMTRACE_BENCH_LOOPS=/lab/in/loops UMTRACE_BENCH_READY_S=240 "
 Row = dict[str, Any]
 
@@ -37,8 +38,6 @@ def main() -> None:
     known = table.load()
     booted = ready.for_run(cache.folder(), known, known.kernel(given.kernel)).kernel
     out = _RESULTS / f"lab-{given.kernel}.json"
-    results: Row = json.loads(out.read_text()) if out.exists() else {}
-    results["lab"] = {"kernel": booted.release, "day": time.strftime("%Y-%m-%d")}
     with loops.scratch() as name:
         carried = Path(name)
         loops.build(carried)
@@ -47,8 +46,17 @@ def main() -> None:
             repeat = given.repeat if part == "times" else 1
             taken = _boot(given.kernel, part, repeat, carried, given.limit)
             if taken:
-                results[part] = taken
-            out.write_text(json.dumps(results, indent=1) + "\n")
+                _keep(out, part, taken, booted.release)
+    page.write(_RESULTS, _PAGE)
+
+
+def _keep(out: Path, part: str, taken: list[Row], release: str) -> None:
+    """Put the results of a part in place of its last ones; another part may run meanwhile."""
+    results: Row = json.loads(out.read_text()) if out.exists() else {}
+    results["lab"] = {"kernel": release, "day": time.strftime("%Y-%m-%d")}
+    results[part] = taken
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _boot(kernel: str, part: str, repeat: int, carried: Path, limit: float) -> list[Row]:

@@ -95,7 +95,8 @@ def _programs(rows: Sequence[Row]) -> str:
             for r in shown
         ],
         "The kernel's own count (BPF_ENABLE_STATS, switched off at the end), two clock reads a run "
-        "included. Runs for other processes count too. One umount iteration has a mount as well.",
+        "included: compare with the empty program. Runs for other processes count too. One umount "
+        "iteration has a mount as well.",
     )  # fmt: skip
 
 

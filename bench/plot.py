@@ -22,7 +22,7 @@ def draw(host: Row, labs: Mapping[str, Row], path: Path) -> None:
 
     shown = [("this host", "% slower", host.get("slowdown", []))]
     shown += [
-        (f"lab, Linux {lab['lab']['kernel']}", "% more instructions", lab.get("counts", []))
+        (f"lab, {lab['lab']['kernel'].split('+')[0]}", "% more instructions", lab.get("counts", []))
         for lab in labs.values()
     ]
     shown = [one for one in shown if any("traced" in row for row in one[2])]

@@ -20,11 +20,18 @@ from typing import Any
 
 from bench.loops import Loops, scratch
 from bench.tools import SYSCALLS, NotHereError, Tool, running
-from umtrace.kernel.bpf import bpf, object_info
+from umtrace.kernel.bpf import (
+    ProgramType,
+    bpf,
+    load_program,
+    object_info,
+    open_raw_tracepoint,
+)
 from umtrace.sources.program_info import counters
 
 _GET_FD_BY_ID, _ENABLE_STATS = 13, 32
 _NAME_AT = 64
+_RETURN_0 = bytes.fromhex("b7000000000000009500000000000000")  # r0 = 0; exit
 COUNTS = {"stat": 100_000, "umount": 2000}
 Counted = dict[int, tuple[str, int, int]]  # id -> name, ns, runs
 
@@ -62,10 +69,26 @@ def read(programs: set[int]) -> Counted:
     return counted
 
 
+def empty(loops: Loops, wanted: int) -> dict[str, Any]:
+    """Return what the kernel counts of a program that does nothing: the counting itself."""
+    program = load_program("bench_empty", _RETURN_0, ProgramType.RAW_TRACEPOINT)
+    link = open_raw_tracepoint(program, "sys_enter")
+    try:
+        done = loops.run("stat", wanted)["n"]
+        ns, runs, _misses = counters(program)
+    finally:
+        os.close(link)
+        os.close(program)
+    name = "an empty program at sys_enter"
+    each = {"runs_each": runs / done, "ns_a_run": ns / max(runs, 1), "ns_each": ns / done}
+    return {"tool": name, "loop": "stat", "program": "bench_empty", **each}
+
+
 def measure(tools: Sequence[Tool], loop_counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     """Yield a row per tool, loop and program: runs an iteration, ns a run."""
     with scratch() as name, counting():
         loops = Loops(Path(name))
+        yield empty(loops, COUNTS["stat"])
         for place, tool in enumerate(tools):
             with suppress(NotHereError), running(tool, Path(name) / str(place)) as tracer:
                 own = held(tracer.process.pid)

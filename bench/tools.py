@@ -204,30 +204,31 @@ def _four(kind: str) -> Tool:
 
 _HEADERS = "BCC_KERNEL_SOURCE=/lab/in/headers"
 _HISTOGRAM = _number(r": (\d+)\s+\|")
+MOUNTSNOOP = Tool(
+    "mountsnoop-bpfcc", ("env", _HEADERS, "mountsnoop-bpfcc"), "^COMM",
+    _count(r"^churn .* umount\("),
+)  # fmt: skip
 #: on a kernel that lets functions be traced, with its headers in the guest
 FUNCTIONS = (
     umtrace("fentry"),
     Tool(
-        "mountsnoop-bpfcc", ("env", _HEADERS, "mountsnoop-bpfcc"), "^COMM",
-        _count(r"^churn .* umount\("),
-    ),
-    umtrace("fentry", "light"),
-    Tool(
         "funclatency-bpfcc, the four",
         ("env", _HEADERS, "funclatency-bpfcc", "-r", f"^({'|'.join(FOUR)})$"), "^Tracing",
     ),
-    umtrace("kprobe"),
+    umtrace("fentry", "light"),
     _four("kprobe"),
-    umtrace("kprobe", "light"),
+    umtrace("kprobe"),
     _four("kfunc"),
     umtrace("tracepoint"),
     _PERF,
     umtrace("ftrace"),
+    umtrace("kprobe", "light"),
     Tool(
         "trace-cmd, function_graph",
         ("stdbuf", "-oL", "trace-cmd", "record", "-p", "function_graph", "-g", "path_umount", "-g",
          "cleanup_mnt", "-o", "{out}"), "Hit Ctrl",
     ),
+    MOUNTSNOOP,
 )  # fmt: skip
 #: to count calls with: those whose loss the figures of others are about, one function at a time
 ONE_FUNCTION = (
