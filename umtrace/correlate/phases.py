@@ -46,7 +46,6 @@ def timing(ops: Array) -> Timing:
     by_function = has_functions(ops)
     end = np.where(by_function, _function_end(ops), _ns(ops["t_end"]))
     umount = ops["opener"] == Kind.ENTER
-    stacks, functions = _from_stacks(ops), _from_functions(ops)
     bound = np.select(
         [
             (ops["opener"] == Kind.NS_EXIT) | ops["from_path"] | _open_ended(ops),
@@ -60,8 +59,18 @@ def timing(ops: Array) -> Timing:
         latency=end - begin,
         bound=bound,
         syscall=_ns(ops["t_exit"]) - begin,
-        phases={name: _either(by_function, functions[name], stacks[name]) for name in functions},
+        phases=_phases(ops, by_function),
     )
+
+
+def _phases(ops: Array, by_function: Bools) -> dict[str, Known]:
+    if not by_function.any():  # nearly always all of one kind: one tier records
+        return _from_stacks(ops)
+    functions = _from_functions(ops)
+    if by_function.all():
+        return functions
+    stacks = _from_stacks(ops)
+    return {name: _either(by_function, functions[name], stacks[name]) for name in functions}
 
 
 def has_functions(ops: Array) -> Bools:
