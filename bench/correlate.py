@@ -86,6 +86,7 @@ def _measure(way: str, tier: str, events: int, answer: Any) -> None:
             yield batch
             began = time.process_time()
 
+    WAYS[way](stream(tier, 100_000))  # imports, and the first memory
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
     rows = WAYS[way](batches())
