@@ -161,3 +161,15 @@ def test_what_looks_like_a_formula_or_a_control_is_drawn_as_it_is(kind, select, 
     text = svg_of(figure_of(kind, chosen, by=("comm",)), "x")
     if kind in {"hist", "cdf", "phases", "modes"}:
         assert "\\frac{$x\ufffd[31m\ufffd" in text
+
+
+@pytest.mark.parametrize("kind", ["hist", "cdf", "phases", "modes"])
+def test_many_groups_are_short_names_and_the_rest_is_counted(kind, select):
+    names = [f"{n:02}" * 32 for n in range(7)]
+    rows = [row | {"container": names[n % 7]} for n, row in enumerate(container_host(70))]
+    axes = figure_of(kind, select(rows), by=("container",)).axes
+    assert axes[-1].get_xlabel().endswith("\n(3 smaller groups not drawn)")
+    shown = [text.get_text() for text in (*axes[0].get_yticklabels(), *axes[0].get_legend().texts)]
+    assert sum("000000000000" in text for text in shown) == 1
+    assert not any(names[0] in text for text in shown)
+    assert len(axes[0].get_title(loc="left")) < 60

@@ -25,13 +25,14 @@ from umtrace.stats.histogram import Histogram
 from umtrace.stats.overtime import even_edges, heat, in_flight
 from umtrace.stats.placement import COLUMNS as PLACED_COLUMNS
 from umtrace.stats.selection import START, Selection
-from umtrace.stats.summarize import DEFAULT_METRICS, LATENCY, RCU
+from umtrace.stats.summarize import DEFAULT_METRICS, LATENCY, RCU, errno_name
 from umtrace.stats.summary import GroupSummary
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _DPI = 150
 _TIME_BINS = 160
 _GROUPS = 4
+_ID_CHARS = 12
 
 
 def figure_of(
@@ -50,22 +51,24 @@ def figure_of(
 
 def draw_hist(selection: Selection, by: Sequence[str]) -> Axes:
     """Draw latency above RCU wait, as histograms."""
-    return _distributions(plot_hist, _groups(selection, by, (LATENCY, RCU)))
+    return _distributions(plot_hist, selection, by)
 
 
 def draw_cdf(selection: Selection, by: Sequence[str]) -> Axes:
     """Draw latency above RCU wait, as cumulative shares."""
-    return _distributions(plot_cdf, _groups(selection, by, (LATENCY, RCU)))
+    return _distributions(plot_cdf, selection, by)
 
 
 def draw_phases(selection: Selection, by: Sequence[str]) -> Axes:
     """Draw where the mean umount's time goes."""
-    return plot_phases(_groups(selection, by))
+    groups, left_out = _groups(selection, by)
+    return _told(plot_phases(groups), left_out)
 
 
 def draw_modes(selection: Selection, by: Sequence[str]) -> Axes:
     """Draw median and tail of each phase, the groups side by side."""
-    return plot_modes(_groups(selection, by))
+    groups, left_out = _groups(selection, by)
+    return _told(plot_modes(groups), left_out)
 
 
 def draw_heatmap(selection: Selection, by: Sequence[str] = ()) -> Axes:
@@ -145,19 +148,32 @@ _DATE = {".svg": "Date", ".pdf": "CreationDate"}
 
 def _groups(
     selection: Selection, by: Sequence[str], metrics: Sequence[str] = DEFAULT_METRICS
-) -> dict[str, GroupSummary]:
-    groups = selection.summary(by, metrics).groups[:_GROUPS]
-    return {_label(by, group): group for group in groups}
+) -> tuple[dict[str, GroupSummary], int]:
+    """Return the groups that are drawn, by label, and how many are not."""
+    groups = selection.summary(by, metrics).groups
+    drawn = {_label(by, group): group for group in groups[:_GROUPS]}
+    return drawn, max(len(groups) - _GROUPS, 0)
 
 
-def _distributions(draw: Callable[..., Axes], groups: Mapping[str, GroupSummary]) -> Axes:
+def _told(axes: Axes, left_out: int) -> Axes:
+    """Say below the axes that smaller groups are not drawn."""
+    if left_out:
+        rest = f"({left_out:,} smaller group{'' if left_out == 1 else 's'} not drawn)"
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{rest}")
+    return axes
+
+
+def _distributions(draw: Callable[..., Axes], selection: Selection, by: Sequence[str]) -> Axes:
+    groups, left_out = _groups(selection, by, (LATENCY, RCU))
     upper, lower = new_column(2, height=6.5)
     draw(_histograms(groups, LATENCY), what="latency", ax=upper)
     draw(_histograms(groups, RCU), what="RCU wait", ax=lower)
     if lower.lines or lower.patches:
         upper.set_xlabel("")  # the lower one's says it for both
+        _told(lower, left_out)
     elif upper.lines or upper.patches:
         upper.tick_params(labelbottom=True)
+        _told(upper, left_out)
     return upper
 
 
@@ -168,5 +184,13 @@ def _histograms(groups: Mapping[str, GroupSummary], metric: str) -> dict[str, Hi
 def _label(by: Sequence[str], group: GroupSummary) -> str:
     parts = zip(by, group.key, strict=True)
     # A bare "-" would not say of what.
-    texts = [f"{name} -" if part is None else printable(str(part)) for name, part in parts]
+    texts = [f"{name} -" if part is None else _part(name, part) for name, part in parts]
     return ", ".join(texts) or "all"
+
+
+def _part(name: str, value: str | int) -> str:
+    if name == "errno":
+        return errno_name(int(value)) if value else "ok"
+    # A container id is told apart by its first twelve digits, as docker and podman do.
+    text = str(value)[:_ID_CHARS] if name == "container" else str(value)
+    return printable(text)

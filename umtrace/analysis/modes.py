@@ -23,6 +23,7 @@ from umtrace.stats.summary import GroupSummary
 
 _ROWS = (LATENCY, *PHASES)
 _MARKS = ("o", "s", "^", "D")
+_TITLE_CHARS = 32
 _SPREAD = 0.5  # of the room of a row
 
 
@@ -100,9 +101,10 @@ def _numbers(histogram: Histogram) -> tuple[float, float, float, float]:
 
 
 def _versus(groups: Mapping[str, GroupSummary]) -> str:
-    if len(groups) == 2:  # noqa: PLR2004
-        return " against ".join(groups)
-    return f"Phases: {', '.join(groups)}" if groups else "Phases"
+    names = (" against " if len(groups) == 2 else ", ").join(groups)  # noqa: PLR2004
+    if len(names) > _TITLE_CHARS:
+        return f"Phases of {len(groups)} groups"
+    return names if len(groups) == 2 else f"Phases: {names}" if groups else "Phases"  # noqa: PLR2004
 
 
 def _words(name: str) -> str:
