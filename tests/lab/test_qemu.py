@@ -35,6 +35,7 @@ def test_the_whole_line():
     assert line[0] == "qemu-system-x86_64"
     assert after(line, "-m") == ["1G"]
     assert after(line, "-smp") == ["3"]
+    assert after(line, "-cpu") == ["max,avx2=off"]
     assert after(line, "-kernel") == ["/c/vmlinux"]
     assert after(line, "-serial") == ["file:/t/console"]
     assert after(line, "-nic") == ["none"]
