@@ -322,7 +322,7 @@ SCENARIOS: Final = (
     Scenario("loop-backing", "held", True, _loop),
     Scenario("held-30ms", "held", True, _short(0.03), 5),
     Scenario("held-100ms", "held", True, _short(0.1), 5),
-    Scenario("held-among-walkers", "held", True, _held_among_walkers, 10),
+    Scenario("held-among-walkers", "held", True, _held_among_walkers, 5),
     Scenario("held-detach", "held", True, _detached, after=("lazy-tail",)),
     Scenario("detach-open-fd", "none", False, _detached_late, 3, ("lazy-tail",)),
     Scenario("detach-idle", "none", False, _detached_idle, 3),
