@@ -145,11 +145,12 @@ class Instance:
         stats = (self.read(f"per_cpu/cpu{cpu}/stats") for cpu in self.cpus)
         return [sum(int(n) for _, n in _STATS.findall(text)) for text in stats]
 
-    def misses(self) -> int | None:
-        """Return how often the kernel had no room for a return, or skipped a hit."""
+    def profile(self) -> dict[str, tuple[int, int]] | None:
+        """Return hits and misses of each event: no room for a return, or a hit skipped."""
         with suppress(OSError):
             lines = (line.split() for line in self._tracefs.read("kprobe_profile").splitlines())
-            return sum(int(words[-1]) for words in lines if words and words[0] in self._made)
+            mine = (words for words in lines if words and words[0] in self._made)
+            return {words[0]: (int(words[-2]), int(words[-1])) for words in mine}
         return None
 
     def close(self) -> None:

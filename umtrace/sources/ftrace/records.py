@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -45,6 +46,7 @@ class Decoder:
         self._size = page_bytes
         self._frames = frames
         self._last_ns: dict[int, int] = {}  # by CPU: when its last record was
+        self.counts: Counter[str] = Counter()  #: records so far, by kind
 
     def decode(
         self,
@@ -74,6 +76,7 @@ class Decoder:
             if form is None:
                 continue
             which = np.flatnonzero(ids == number)
+            self.counts[form.name] += len(which)
             if tasks is not None:
                 which = _wanted(form, walked, which, tasks)
             cpu = cpu_of_page[walked.page[which]].tolist()

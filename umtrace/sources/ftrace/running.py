@@ -35,7 +35,7 @@ class Running:
         self._instances: list[Instance] = []
         self._drain: Drain | None = None
         self._lost: list[int] = []
-        self._misses: int | None = None
+        self._misses: dict[str, int] | None = None  # by event, or by another name
         self._counted = 0.0
 
     def open(self) -> None:
@@ -82,21 +82,24 @@ class Running:
     def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
         self._plan.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
 
-    def _count(self, *, now: bool) -> None:
-        if not (now or time.monotonic() - self._counted > _COUNT_S):
-            return
-        self._counted = time.monotonic()
+    def _is_due(self, *, now: bool) -> bool:
+        """Whether to read the kernel's counters: now, or a while after the last time."""
+        due = now or time.monotonic() - self._counted > _COUNT_S
+        self._counted = time.monotonic() if due else self._counted
+        return due
+
+    def _count(self) -> None:
         with suppress(OSError):
             counts = [instance.lost() for instance in self._instances]
             self._lost = [sum(cpu) for cpu in zip_longest(*counts, fillvalue=0)]
-        self._misses = self._instances[0].misses() if self._instances else None
 
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``."""
         return LossReport(
             ring_events=sum(self._lost),
             ring_events_per_cpu=tuple(self._lost),
-            probe_misses=self._misses,
+            probe_misses=None if self._misses is None else sum(self._misses.values()),
+            probe_misses_by=self._misses or None,
         )
 
     def plan(self) -> list[dict[str, str]]:

@@ -24,6 +24,7 @@ from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.placing import Placed, place
 from umtrace.sources.ftrace.records import Decoder
 from umtrace.sources.ftrace.running import Running, page_bytes
+from umtrace.sources.ftrace.tally import Tally
 from umtrace.sources.ftrace.translate import Translator
 
 _ORIGINS = {
@@ -65,6 +66,8 @@ class FtraceSource(Running):
         self._walkers = probes == "full"
         self._buffer_kb = buffer_kb
         self._translator: Translator | None = None
+        self._decoder: Decoder | None = None
+        self._tally: Tally | None = None
 
     def _attach(self, tracefs: Tracefs) -> None:
         symbols = Symbols.load()
@@ -88,8 +91,11 @@ class FtraceSource(Running):
             watching="um_walk" in made,
         )
         size = page_bytes(tracefs)
-        self._drain = Drain(instance, Decoder(formats, size), size)
+        self._decoder = Decoder(formats, size)
+        self._drain = Drain(instance, self._decoder, size)
         instance.start()
+        whole = [event.name for event in wanted if event.name in made and not event.filter]
+        self._tally = Tally(instance, whole)
         lineage.look()
 
     def _make(self, instance: Instance, placed: Iterable[Placed]) -> list[str]:
@@ -134,8 +140,13 @@ class FtraceSource(Running):
             return None
         if timeout_s > 0 and not self._drain.busy:
             time.sleep(timeout_s)
+        due = self._tally is not None and self._is_due(now=timeout_s <= 0)
+        if self._tally and due:
+            self._tally.look()
         records = self._drain.read(everything=timeout_s <= 0)
-        self._count(now=timeout_s <= 0)
+        if self._tally and self._decoder and due:
+            self._count()
+            self._misses = self._tally.missing(self._decoder.counts, sum(self._lost))
         return self._translator.feed(records)
 
 

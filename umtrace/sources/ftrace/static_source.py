@@ -123,5 +123,6 @@ class StaticSource(Running):
         seen, translator.opened = translator.opened, False
         if self._gate.update(seen=seen, busy=translator.busy or self._drain.pending):
             translator.shut_ns = before, self._gate.closed_ns
-        self._count(now=timeout_s <= 0)
+        if self._is_due(now=timeout_s <= 0):
+            self._count()
         return batch
