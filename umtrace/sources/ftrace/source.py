@@ -27,6 +27,7 @@ from umtrace.sources.ftrace.running import Running, page_bytes
 from umtrace.sources.ftrace.tally import Tally
 from umtrace.sources.ftrace.translate import Translator
 
+_SETTLES_S = 0.01  # a hit is counted before its record is written
 _ORIGINS = {
     "UM_FN_PATH_UMOUNT": Origin.UMOUNT,
     "UM_FN_DETACH_MOUNTS": Origin.DETACH,
@@ -143,6 +144,7 @@ class FtraceSource(Running):
         due = self._tally is not None and self._is_due(now=timeout_s <= 0)
         if self._tally and due:
             self._tally.look()
+            time.sleep(_SETTLES_S if timeout_s <= 0 else 0)
         records = self._drain.read(everything=timeout_s <= 0)
         if self._tally and self._decoder and due:
             self._count()
