@@ -18,22 +18,25 @@ struct um_entered { /* the end of struct pt_regs */
 	unsigned short ss, rest_of_ss[3];
 };
 
-/* Its number plus 1; 0 in no system call, already out of it, or not known. */
-static __always_inline u32 um_syscall_of(u64 top)
+/* Its number plus 1; -1 in none, or already out of it; 0 not known. */
+static __always_inline int um_syscall_of(u64 top)
 {
 	struct um_entered in = {};
 
 	if (bpf_probe_read_kernel(&in, sizeof(in), (void *)(top - sizeof(in))))
 		return 0;
-	if (in.cs != UM_USER_CS || in.ss != UM_USER_DS || (int)in.ax != UM_UNSET)
+	if (in.cs != UM_USER_CS || in.ss != UM_USER_DS)
 		return 0;
-	return in.orig_ax < 0 || in.orig_ax > 0xffff ? 0 : (u32)in.orig_ax + 1;
+	if ((int)in.ax != UM_UNSET || in.orig_ax < 0 || in.orig_ax > 0xffff)
+		return -1;
+	return (int)in.orig_ax + 1;
 }
 
-static __always_inline u32 um_syscall(void)
+static __always_inline int um_syscall(void)
 {
 	u64 task = bpf_get_current_task(), stack = 0;
-	u32 status = UM_COMPAT, found;
+	u32 status = UM_COMPAT;
+	int found;
 
 	bpf_probe_read_kernel(&status, sizeof(status), (void *)(task + UM_OFF_TASK_STATUS));
 	if (status & UM_COMPAT)

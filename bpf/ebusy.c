@@ -74,9 +74,9 @@ UM_ENTRY(mntput)
 {
 	u64 vfsmount = UM_ARG(0), mnt = vfsmount - UM_OFF_MOUNT_MNT;
 	struct um_armed *slot;
-	u32 flags = 0, syscall = 0;
+	int now, syscall = 0;
+	u32 flags = 0;
 	u64 more = 0;
-	int now;
 
 	if (!vfsmount)
 		return 0;

@@ -63,8 +63,8 @@ enum um_kind {
 	 * ret = its return value, a = mount flags */
 	UM_WALK = 21,
 	/*
-	 * mntput on such a mount: ret = number plus 1 of the system call it is made in, 0 in none
-	 * or unknown, a = mount flags with UM_PUT_*, b = references left plus 1, 0 unknown
+	 * mntput on such a mount: ret = number plus 1 of the system call it is made in, -1 in none,
+	 * 0 unknown, a = mount flags with UM_PUT_*, b = references left plus 1, 0 unknown
 	 */
 	UM_PUT = 22,
 	/* deactivate_super entered with other references left: a = active references, b = s_dev,

@@ -107,25 +107,27 @@ def test_a_path_walk_that_is_held_up_is_no_holder_whatever_it_takes():
     assert "inside the stat call that took it, 79.9 ms after" in window.evidence[-1]
 
 
-@pytest.mark.parametrize("call", [None, CLOSE])
-def test_what_is_put_late_by_close_was_held_even_among_walkers(call):
+@pytest.mark.parametrize(
+    ("call", "said"), [(-1, "held"), (CLOSE, "held"), (None, "unknown")], ids=str
+)
+def test_what_is_put_late_by_close_was_held_even_among_walkers(call, said):
     window = seen(
         (1, OTHER, "legitimized"),
         put(2, OTHER, 3, syscall=STAT),
         put(80, WALKER, 2, syscall=call, settled=True),
         refcount=4,
     )
-    assert (window.klass, window.spurious) == ("held", False)
-    assert [h.pid for h in window.holders] == [WALKER]
+    assert (window.klass, window.spurious) == (said, False if said == "held" else None)
+    assert [h.pid for h in window.holders] == ([WALKER] if said == "held" else [])
 
 
 @pytest.mark.parametrize(
     ("closes", "spurious"),
     [
-        ([put(80.2, WALKER, 1, settled=True)], True),
-        ([put(95, WALKER, 1, settled=True)], False),
-        ([put(80.2, OTHER, 1, settled=True)], False),
-        ([put(80.2, WALKER, 2, syscall=CLOSE), put(80.3, WALKER, 1, settled=True)], False),
+        ([put(80.2, WALKER, 1, syscall=-1, settled=True)], True),
+        ([put(95, WALKER, 1, syscall=-1, settled=True)], False),
+        ([put(80.2, OTHER, 1, syscall=-1, settled=True)], False),
+        ([put(80.2, WALKER, 2, syscall=-1), put(80.3, WALKER, 1, syscall=-1, settled=True)], False),
     ],
 )
 def test_a_file_let_go_soon_after_an_open_that_was_held_up(closes, spurious):

@@ -86,6 +86,7 @@ def test_puts_of_references_that_were_there_before():
         (2, Kind.PUT, {"cpu": FOREIGN, "a": PUT_EARLIER | PUT_SETTLED, "b": 3}),
         (3, Kind.PATH_UMOUNT_EXIT, {"ret": -16, "a": 1, "b": 3}),
         (4, Kind.WALK, {"cpu": FOREIGN, "a": 0x20}),
+        (5, Kind.PUT, {"cpu": FOREIGN, "ret": -1, "a": PUT_EARLIER}),
     )
     seen = [(walk.earlier, walk.settled, walk.syscall) for walk in clues.walks]
     assert seen == [
@@ -93,6 +94,7 @@ def test_puts_of_references_that_were_there_before():
         (True, True, None),
         (False, True, None),
         (False, False, None),
+        (True, False, -1),
     ]
 
 

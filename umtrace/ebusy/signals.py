@@ -120,8 +120,12 @@ def _walk(event: np.void) -> Walk:
         left=int(event["b"]) - 1 if (put or returned) and event["b"] > 0 else None,
         earlier=bool(put and flags & PUT_EARLIER),
         settled=bool((put and flags & PUT_SETTLED) or (returned and flags == 1)),
-        syscall=int(event["ret"]) - 1 if put and event["ret"] > 0 else None,
+        syscall=_syscall(int(event["ret"])) if put else None,
     )
+
+
+def _syscall(said: int) -> int | None:
+    return said - 1 if said > 0 else said or None
 
 
 def _comm(event: np.void) -> str:

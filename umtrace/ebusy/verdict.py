@@ -158,7 +158,8 @@ def _walked(
         verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
         verdict.evidence += facts.of_slow_walks(gone, walks)
         return
-    holders = tuple(put for put in slow if put not in walks) if gone.all_seen else ()
+    known = tuple(put for put in slow if put not in walks and put.syscall is not None)
+    holders = known if gone.all_seen else ()
     if gone.stayed and gone.last is not None and gone.last.syscall not in PATH_CALLS:
         holders = (gone.last,)
     if holders:

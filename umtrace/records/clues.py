@@ -24,7 +24,7 @@ class Walk:
 
     ``earlier``: the task had taken it before the busy check. ``settled``: after it, for the first
     time, all references left were taken since that check. ``syscall`` is the number of the system
-    call that the put was made in; None where it was made in none, or that is not known.
+    call that the put was made in, -1 where it was made in none; None is not known.
     """
 
     ts_ns: int
