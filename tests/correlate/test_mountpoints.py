@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.state_machine import as_path
@@ -40,6 +40,7 @@ def test_components_come_from_the_last_to_the_first(text, path):
     assert turned_alone([text], [True]) == [None]
 
 
+@example([b"", b"\0"])  # all text there is is one byte, and not of the first
 @given(st.lists(st.lists(st.sampled_from([b"\0", b"a", b"bc", b"\xc3\xa9"])).map(b"".join)))
 def test_as_one_at_a_time(texts):
     assert turned_alone(texts) == [as_path(text) for text in texts]

@@ -23,7 +23,7 @@ def turned(spelled: Texts, unknown: npt.NDArray[np.bool_]) -> Texts:
     ends = np.cumsum(lengths)
     whole = ~unknown & (lengths > 0) & (spelled.data[ends - 1] == 0)
     root = whole & (lengths == 1)
-    path = whole & (lengths > 1) & (spelled.data[ends - 2] == 0)
+    path = whole & (lengths > 1) & (spelled.data[np.maximum(ends - 2, 0)] == 0)
     last = np.zeros(spelled.data.size, np.bool_)
     last[ends[path] - 1] = True
     body = spelled.data[np.repeat(path, lengths) & ~last]
