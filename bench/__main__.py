@@ -72,16 +72,20 @@ def main() -> None:
     given = parser.parse_args()
     given.root = os.geteuid() == 0
     end = time.monotonic() + given.minutes * 60
-    out = given.results / "host.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     for part in given.parts:
         rows = _run(part, given, end)
         if rows:
-            results[part] = rows
-            results.setdefault("hosts", {})[part] = _host()
-            out.write_text(json.dumps(results, indent=1) + "\n")
+            _keep(given.results / "host.json", part, rows)
     page.write(given.results, given.page)
+
+
+def _keep(out: Path, part: str, rows: list[dict[str, Any]]) -> None:
+    """Put the results of a part in place of its last ones; another part may run meanwhile."""
+    results: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    results[part] = rows
+    results.setdefault("hosts", {})[part] = _host()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _run(part: str, given: argparse.Namespace, end: float) -> list[dict[str, Any]]:
