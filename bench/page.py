@@ -19,6 +19,7 @@ Written by `make bench` (this host) and `make bench-lab` (real kernels under emu
 numbers in `bench/results/`. A figure is compared within its table, which is one run, never across
 tables or machines. `-` is not measured; a tool that did not run says why.
 """
+_PICTURE = "![What each tool adds](overhead.svg)\n"
 
 
 def write(results: Path, page: Path) -> None:
@@ -26,8 +27,14 @@ def write(results: Path, page: Path) -> None:
     host = _read(results / "host.json")
     labs = {path.stem: _read(path) for path in sorted(results.glob("lab-*.json"))}
     picture = page.with_name("overhead.svg")
-    plot.draw(host, labs, picture)
-    parts = [_INTRO, _host_parts(host), *map(lab_page.part, labs.values()), _NOTES.read_text()]
+    shown = plot.draw(host, labs, picture)
+    parts = [
+        _INTRO,
+        _PICTURE if shown else "",
+        _host_parts(host),
+        *map(lab_page.part, labs.values()),
+        _NOTES.read_text(),
+    ]
     page.write_text("\n".join(part for part in parts if part))
 
 
@@ -41,8 +48,7 @@ def _host_parts(host: Row) -> str:
         "slowdown": _slowdown, "programs": _programs, "calls": calls_table, "drain": _drain,
         "correlate": _correlate, "startup": _startup, "scale": _scale,
     }  # fmt: skip
-    parts = ["![What each tool adds](overhead.svg)\n"]
-    parts += [
+    parts = [
         write(host[part]) + _measured(host["hosts"][part])
         for part, write in writers.items()
         if host.get(part)

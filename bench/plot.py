@@ -12,8 +12,11 @@ Row = dict[str, Any]
 _LOOPS = {"stat": "stat", "open": "open and close", "umount": "umount(2)"}
 
 
-def draw(host: Row, labs: Mapping[str, Row], path: Path) -> None:
-    """Draw a row of panels for the host (time) and for each lab kernel (instructions)."""
+def draw(host: Row, labs: Mapping[str, Row], path: Path) -> bool:
+    """Draw a row of panels for the host (time) and for each lab kernel (instructions).
+
+    Returns whether there was anything to draw.
+    """
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -27,7 +30,7 @@ def draw(host: Row, labs: Mapping[str, Row], path: Path) -> None:
     ]
     shown = [one for one in shown if any("traced" in row for row in one[2])]
     if not shown:
-        return
+        return False
     rows = [[row for row in summary(samples) if "loops" in row] for _, _, samples in shown]
     figure, grid = plt.subplots(
         len(shown), 3, squeeze=False, layout="constrained",
@@ -41,6 +44,7 @@ def draw(host: Row, labs: Mapping[str, Row], path: Path) -> None:
             axis.set_xlabel(unit, fontsize=8)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+    return True
 
 
 def _panel(axis: Any, tools: list[Row], loop: str, *, first: bool) -> None:
