@@ -37,12 +37,13 @@ before. "same" means that both have a row for every umount, and that whatever bo
 errno, task, origin, flags, namespace, cgroup, mount point, file system, source, device, mount id, number of mounts,
 kind of grace period, last put, reference count. The RCU wait is the median of the second over that of the first,
 and how far the two are apart umount by umount: the probes of one lie inside what the other measures. The
-tracepoint tier knows only the time off CPU, which under emulation is less than half of the wait.
+tracepoint tier knows only the time off CPU, which under emulation leaves out much of a short wait.
 """
 SHARE = """
 ## What the RCU wait costs
 
-60 sync and 60 lazy umounts of an empty tmpfs, idle guest, by the best tier; share of the RCU wait in the latency.
+60 sync and 60 lazy umounts of an empty tmpfs, by the best tier, nothing else running in the guest; share of the
+RCU wait in the latency. The host is shared: an expedited grace period waits for the other emulated CPU to be run.
 """
 AFTER_SHARE = """
 On the RT kernels `rcu_normal` is 1: PREEMPT_RT sets it at the end of boot and every expedited grace period
