@@ -37,7 +37,8 @@ before. "same" means that both have a row for every umount, and that whatever bo
 errno, task, origin, flags, namespace, cgroup, mount point, file system, source, device, mount id, number of mounts,
 kind of grace period, last put, reference count. The RCU wait is the median of the second over that of the first,
 and how far the two are apart umount by umount: the probes of one lie inside what the other measures. The
-tracepoint tier knows only the time off CPU, which under emulation leaves out much of a short wait.
+tracepoint tier knows only the time off CPU, which under emulation leaves out much of a short wait, and on 5.10
+nothing of it beside the others: their kretprobes hide the callers on the stack that it reads ("-").
 """
 SHARE = """
 ## What the RCU wait costs

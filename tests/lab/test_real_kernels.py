@@ -83,7 +83,8 @@ def test_tiers_that_run_at_once_say_the_same(results, kernel):
         wrong = [pair for pair in wrong if not any(pair["lost"])]
     assert not [(pair["tiers"], failed(pair)) for pair in wrong]
     # The RCU waits beside each other are in docs/kernels.md: no timing is asserted.
-    assert all(pair["rcu_ratio"] for pair in pairs)
+    # The kretprobes of the others hide a stack's callers on 5.10: the tracepoint tier sees no wait.
+    assert all(pair["rcu_ratio"] for pair in pairs if "tracepoint" not in pair["tiers"])
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
