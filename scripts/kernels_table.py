@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import tomllib
+
 TIERS = ("fentry", "kprobe", "ftrace", "tracepoint", "ftrace-static")
 COLUMNS = (
     ("phases", ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")),
@@ -83,15 +85,23 @@ def main() -> None:
             share_lines,
         ),
     )
-    for text, words, more, lines in sections:
-        print(text)
+    for title, words, more, lines in sections:
+        print(title)
         print(table([*words.split(), *more], [line for k in kernels for line in lines(k)]))
+        print(not_run(kernels) if title is HEAD else "", end="")
     print(AFTER_SHARE + PAIRS)
     heads = ["kernels", "mode", "latency p50", "RCU wait p50", "share"]
     print(table(heads, [line for k in kernels for line in pair_lines(k)]))
     print(AFTER_PAIRS + WITNESS)
     heads = ["kernel", "umtrace: umounts", "median", "bpftrace: calls", "median", "ratio"]
     print(table([*heads, "difference"], [witness_line(k) for k in kernels]))
+
+
+def not_run(kernels: list[Path]) -> str:
+    """Name the kernels of the lab that left nothing."""
+    known = tomllib.loads((Path(__file__).parent.parent / "lab/kernels.toml").read_text())
+    missing = sorted(known["kernels"].keys() - {kernel.name for kernel in kernels})
+    return f"\nNot run this time: {', '.join(missing)}.\n" if missing else ""
 
 
 def in_order(kernel: Path) -> tuple[list[int], str]:
