@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -42,16 +41,26 @@ def ready(tool: Tool, repeat: int) -> dict[str, Any]:
     return {"what": tool.name, **({} if waits else _spread(seconds[1:])), **memory}
 
 
+# A child's peak is at least its parent's memory: a small parent, which also takes the time.
+_PARENT = """
+import os, sys, time
+began = time.monotonic()
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, used = os.wait4(child, 0)
+print(time.monotonic() - began, used.ru_maxrss, file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def command(repeat: int, *words: str) -> dict[str, Any]:
     """Return seconds and peak MiB of a umtrace command."""
-    seconds, peak = [], 0
+    seconds, peak = [], 0.0
+    line = [sys.executable, "-I", "-S", "-c", _PARENT, *_COMMAND, *words]
     for _ in range(repeat + 1):
-        began = time.monotonic()
-        child = subprocess.Popen([*_COMMAND, *words], stdout=subprocess.DEVNULL)
-        _pid, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        seconds.append(time.monotonic() - began)
-        peak = used.ru_maxrss
+        done = subprocess.run(line, check=True, capture_output=True, text=True)
+        took, kib = done.stderr.split()[-2:]
+        seconds.append(float(took))
+        peak = float(kib)
     what = " ".join(Path(word).name for word in words)
     return {"what": f"umtrace {what}", **_spread(seconds[1:]), "peak_mib": peak / 1024}
 
