@@ -31,8 +31,8 @@ class Windows:
     """The EBUSY windows that the umounts of a selection began.
 
     The recorder's own table is read where it answers the question: the recording was
-    finished, and the threshold is that of the recording. Else they are worked out again
-    from all rows, at some 80 us for each window.
+    finished, the table is undamaged, and the threshold is that of the recording. Else they
+    are worked out again from all rows, at some 80 us for each window.
 
     With a filter, ``rows_needed`` of the selection have to be seen before the windows are
     read; whoever reads the rows anyway hands them to `see`.
@@ -145,7 +145,8 @@ def _source(
     recording = selection.recording
     meta = recording.meta
     as_recorded = within_ns is None or within_ns == meta.extra.get(WITHIN)
-    if as_recorded and not meta.is_open and EBUSY.name in meta.tables:
+    finished = not meta.is_open and EBUSY.name in meta.tables
+    if as_recorded and finished and recording.is_readable(EBUSY.name):
         return lambda columns: recording.batches(EBUSY.name, columns=columns)
     made = window_batches(recording.path, spurious_within_ns=within_ns)
     again = list(made) if keep else made

@@ -57,6 +57,14 @@ def test_another_question_is_answered_from_the_rows(recording):
     assert _classes(opened, spurious_within_ns=2_000_000) == ["unknown", "transient-ref"]
 
 
+def test_a_damaged_table_is_made_again_from_the_rows(recording):
+    opened = recording(**{WITHIN: 2_000_000})
+    (chunk,) = opened.path.glob("ebusy-*.parquet")
+    chunk.write_bytes(chunk.read_bytes()[:-9])
+    assert _classes(opened) == ["unknown", "transient-ref"]
+    assert [problem for problem in opened.problems if chunk.name in problem]
+
+
 def test_an_unknown_threshold_is_not_the_one_asked_for(recording):
     assert _classes(recording(), spurious_within_ns=10_000_000) == ["transient-ref"] * 2
 

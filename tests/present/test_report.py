@@ -52,6 +52,12 @@ def test_report_of_nothing(golden, heading):
     assert "passes the filter" in _report([], replace(heading, filtered="--pid 1"))
 
 
+def test_what_cannot_be_read_is_not_called_nothing(heading):
+    damaged = replace(heading, problems=("umounts-00001.parquet: damaged, skipped",))
+    assert "could be read" in _report([], damaged)
+    assert "No umount was recorded" not in _report([], damaged)
+
+
 def test_histograms(golden, heading):
     summary = summarize([batch_of(container_host())], metrics=("rcu_ns", "lock_ns"))
     golden("hist_rcu.txt", histogram_text(summary, heading, "rcu_ns", EDGES_LOG2))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 from tests.stats.rows import batch_of, container_host, row
 from umtrace.present import structured
@@ -67,6 +68,12 @@ def test_csv_is_one_line_per_group_with_empty_for_null(heading):
 def test_markdown(golden, heading):
     summary = summarize([batch_of(container_host())])
     golden("report.md", structured.report_markdown(summary, heading))
+
+
+def test_markdown_tells_damage(heading):
+    damaged = replace(heading, problems=("umounts-00001.parquet: damaged, skipped",))
+    text = structured.report_markdown(summarize([batch_of([])]), damaged)
+    assert "DAMAGED: umounts-00001.parquet" in text
 
 
 def test_markdown_escapes_bars(heading):

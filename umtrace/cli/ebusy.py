@@ -62,5 +62,12 @@ def command(
     else:
         first = windows_from_arrow(table.slice(0, MOST))
         width = width_of(sys.stdout)
-        text = ebusy_text(first, totals, counters, width=width, evidence=not no_evidence)
+        text = ebusy_text(
+            first,
+            totals,
+            counters,
+            width=width,
+            evidence=not no_evidence,
+            damaged=bool(opened.problems),
+        )
         write(text, sys.stdout)

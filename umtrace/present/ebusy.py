@@ -46,9 +46,11 @@ def ebusy_text(
     *,
     width: int = WIDTH,
     evidence: bool = True,
+    damaged: bool = False,
 ) -> str:
     """Return the table of the first windows, each with its evidence, and the totals of all."""
-    lines = _lines(windows, totals, counters, width=width, evidence=evidence)
+    none = "No EBUSY window in what could be read." if damaged else "No EBUSY window."
+    lines = _lines(windows, totals, counters, width=width, evidence=evidence, none=none)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -124,6 +126,7 @@ def _lines(
     *,
     width: int,
     evidence: bool,
+    none: str,
 ) -> Iterator[str]:
     if windows:
         yield from _wrapped(_summed(totals), width)
@@ -134,7 +137,7 @@ def _lines(
         if rest:
             yield f"and {plural(rest, 'window')} more; --json lists all"
     else:
-        yield "No EBUSY window."
+        yield none
     if evidence:
         for number, window in enumerate(windows, 1):
             yield from ("", f"{number}. {clean(window.path or NULL)}: {window.klass}")

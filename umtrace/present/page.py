@@ -85,7 +85,7 @@ def _view(page: Page) -> dict[str, Any]:
         "recording": recording,
         "facts": facts,
         "lossy": page.heading.losses.lost_anything,
-        "verdict": verdict(total) if total.count else ["No umount was recorded."],
+        "verdict": verdict(total) if total.count else [_nothing(page)],
         "caveats": list(caveats(total)),
         "tiles": list(_tiles(total)),
         "pictures": [(p.title, p.caption, Markup(p.svg)) for p in page.pictures],  # noqa: S704
@@ -101,6 +101,14 @@ def _view(page: Page) -> dict[str, Any]:
         "command": clean(" ".join(page.command)),
         "version": page.version,
     }
+
+
+def _nothing(page: Page) -> str:
+    if page.heading.problems:
+        return "No umount in what could be read; the damage is named above."
+    if page.heading.filtered:
+        return "No umount in this recording passes the filter."
+    return "No umount was recorded."
 
 
 def _tiles(total: GroupSummary) -> Iterator[tuple[str, str, str]]:

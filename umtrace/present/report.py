@@ -83,6 +83,8 @@ def _parts(summary: Summary, heading: Heading, width: int) -> Iterator[Renderabl
 def _nothing(heading: Heading) -> str:
     if heading.filtered:
         return "No umount in this recording passes the filter; try without it."
+    if heading.problems:
+        return "No umount in what could be read; the damage is named above."
     return (
         "No umount was recorded. While `umtrace record` runs, umount something, "
         "or try `umtrace record -- umtrace exercise`."

@@ -99,6 +99,7 @@ def report_csv(summary: Summary) -> str:
 def report_markdown(summary: Summary, heading: Heading) -> str:
     """Return a table of the groups and one of all phases, for an issue or a mail."""
     lines = [f"`{clean(heading.source)}`, losses: {loss_text(heading.losses)}", ""]
+    lines += [part for problem in heading.problems for part in (f"DAMAGED: {clean(problem)}", "")]
     names = ["group", "umounts", "failed", "time", "p50", "p90", "p99", "max", "share"]
     rows = [row for group in summary.groups for row in _markdown_rows(summary.by, group)]
     lines += _markdown_table(names, rows)

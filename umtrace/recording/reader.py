@@ -16,7 +16,7 @@ from umtrace.recording import layout
 from umtrace.recording.chunk_reader import OpenChunk, Query, open_chunks, read_chunk
 from umtrace.recording.meta import FORMAT, Meta, format_of
 from umtrace.recording.parquet import ParquetReader, Span, TimeSpan
-from umtrace.recording.stream import READ_ERRORS
+from umtrace.recording.stream import READ_ERRORS, one_line
 from umtrace.recording.tables import EVENTS, NAMES, TABLES, UMOUNTS, TableKind
 from umtrace.records.errors import DamagedInputError, NotPermittedError, UsageError
 from umtrace.records.events import NAME_DTYPE, Array, EventBatch
@@ -106,6 +106,14 @@ class Recording:
         rest = names.before(None)
         if len(rest):
             yield EventBatch(names=rest)
+
+    def is_readable(self, table: str) -> bool:
+        """Whether every finished chunk of a table opens, by their footers; else a problem."""
+        chunks = open_chunks(self.path, table, self._problem)
+        wrong = [(chunk.name, why) for chunk in chunks if (why := _why_unreadable(chunk))]
+        for name, why in wrong:
+            self._problem(f"{name}: damaged ({why})")
+        return not wrong
 
     def last_time(self, table: str) -> int | None:
         """Return the greatest time in a table, ns, without reading finished chunks."""
@@ -252,6 +260,15 @@ def _chunk_schema(chunk: OpenChunk) -> pa.Schema | None:
         return ParquetReader(chunk.parquet).schema if chunk.parquet else None
     except READ_ERRORS:
         return None
+
+
+def _why_unreadable(chunk: OpenChunk) -> str:
+    try:
+        if chunk.parquet:
+            ParquetReader(chunk.parquet)
+    except READ_ERRORS as error:
+        return one_line(error)
+    return ""
 
 
 def _chunk_end(chunk: OpenChunk, kind: TableKind) -> int | None:
