@@ -40,6 +40,8 @@ from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
 from umtrace.stats.selection import Selection
 from umtrace.stats.summarize import METRICS
 
+Columns = str | Sequence[str] | None
+
 _LARGE = 64 << 20  # bytes of rows from which on a notebook gets no table unasked
 
 
@@ -107,7 +109,7 @@ class LoadedRecording:
 
     def read_umounts(
         self,
-        columns: Sequence[str] | None = None,
+        columns: Columns = None,
         *,
         span: tuple[object, object] = (None, None),
         **where: object,
@@ -116,7 +118,7 @@ class LoadedRecording:
 
         Parameters
         ----------
-        columns : sequence of str, optional
+        columns : str or sequence of str, optional
             Only these, in this order; only they are read from the disk.
         span : (begin, end), optional
             Umounts that began in it: ``("2026-01-01 12:00", None)``. UTC unless it
@@ -126,29 +128,35 @@ class LoadedRecording:
             ``comm="runc*"``, ``min_latency="1ms"``, ``pid=(7, 8)`` for either, ...
         """
         selection = self.select(span=span, **where)
-        schema = self.recording.schema("umounts", columns)
+        schema = self.recording.schema("umounts", _names(columns))
         batches = (batch.select(schema.names) for batch in selection.batches(schema.names))
         return rows_to_frame(pa.Table.from_batches(batches, schema))
 
     def read_ebusy_windows(
         self,
-        columns: Sequence[str] | None = None,
+        columns: Columns = None,
         *,
         span: tuple[object, object] = (None, None),
         **where: object,
     ) -> pd.DataFrame:
         """Return the EBUSY windows begun by some umounts, parameters as `read_umounts`."""
-        return ebusy_frame(self.select(span=span, **where), columns)
+        return ebusy_frame(self.select(span=span, **where), _names(columns))
 
     def read_events(
-        self, columns: Sequence[str] | None = None, *, span: tuple[object, object] = (None, None)
+        self, columns: Columns = None, *, span: tuple[object, object] = (None, None)
     ) -> pd.DataFrame:
-        """Return some raw events, parameters as `read_umounts`; ``ts_ns`` is CLOCK_MONOTONIC."""
+        """Return some raw events, parameters as `read_umounts`; ``ts_ns`` is CLOCK_MONOTONIC.
+
+        ``time`` is that on the wall clock; it comes first where ``ts_ns`` is read.
+        """
         offset = self.meta.clock.offset_ns
         begin, end = (None if ns is None else ns - offset for ns in _span(span))
-        batches = self.recording.batches("events", columns=columns, span=(begin, end))
-        schema = self.recording.schema("events", columns)
-        return events_to_frame(pa.Table.from_batches(batches, schema), self.meta.clock)
+        names = _names(columns)
+        stored = names and list(dict.fromkeys("ts_ns" if n == "time" else n for n in names))
+        batches = self.recording.batches("events", columns=stored, span=(begin, end))
+        schema = self.recording.schema("events", stored)
+        frame = events_to_frame(pa.Table.from_batches(batches, schema), self.meta.clock)
+        return frame[names] if names and "time" in names else frame
 
     def select(self, *, span: tuple[object, object] = (None, None), **where: object) -> Selection:
         """Return the rows that a filter and a span choose, unread, for `umtrace.stats`."""
@@ -313,6 +321,12 @@ def compare(
     return Compared(comparison, warnings(*(side.recording for side in sides)))
 
 
+def _names(columns: Columns) -> list[str] | None:
+    if columns is None:
+        return None
+    return [columns] if isinstance(columns, str) else list(columns)
+
+
 def _keys(by: By) -> list[str]:
     return [by] if isinstance(by, str) else list(by or ())
 
@@ -345,7 +359,10 @@ def _span(span: tuple[object, object]) -> tuple[int | None, int | None]:
 def _moment(moment: object) -> int | None:
     if moment is None or isinstance(moment, int):
         return moment
-    stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
+    try:
+        stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        raise UsageError(f"no time {moment!r}; give one as '2026-01-01 12:00', UTC") from None
     stamp = stamp.tz_localize("UTC") if stamp.tz is None else stamp
     return int(stamp.as_unit("ns").value)
 

@@ -38,6 +38,18 @@ def test_reads_some_columns_and_some_of_the_time(rec):
     assert len(rec.read_umounts(span=(None, T0_NS))) == 0
 
 
+def test_a_time_that_is_none_is_told_in_one_line(rec):
+    for wrong in ("noon-ish", object()):
+        with pytest.raises(UsageError, match=r"no time .*2026-01-01 12:00"):
+            rec.read_umounts(["id"], span=(wrong, None))
+
+
+def test_one_column_is_named_by_a_text(rec):
+    assert list(rec.read_umounts("path").columns) == ["path"]
+    assert list(rec.read_ebusy_windows("class").columns) == ["class"]
+    assert list(rec.read_events("time").columns) == ["time"]
+
+
 def test_filters_are_those_of_the_command_line(rec):
     assert set(rec.read_umounts(mode="lazy")["mode"]) == {"lazy"}
     busy = rec.read_umounts(["latency_ns"], errno=(16,), min_latency_ns=1)
@@ -62,6 +74,9 @@ def test_events_have_wall_clock_times_and_names(rec):
     later = rec.read_events(["ts_ns"], span=(T0_NS + 5000, None))
     assert later["ts_ns"].tolist() == [1_000_009_000, 1_000_010_000]
     assert list(rec.read_events(["kind"]).columns) == ["kind"]
+    asked = rec.read_events(["kind", "time"])
+    assert list(asked.columns) == ["kind", "time"]
+    assert asked["time"].tolist() == rec.events["time"].tolist()
 
 
 def test_no_ebusy_windows_is_an_empty_frame(rec):
