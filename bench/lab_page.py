@@ -37,17 +37,19 @@ def _counts(samples: Sequence[Row]) -> str:
     rows = []
     for row in summary(samples):
         if "refused" in row:
-            rows.append((row["tool"], f"did not run: {row['refused']}", "", ""))
+            rows.append((row["tool"], f"did not run: {row['refused']}", "", "", "", ""))
             continue
         loops = row["loops"]
-        rows.append((row["tool"], *(_added(loops[loop]) for loop in ("stat", "open", "umount"))))
+        added = (_added(loops[loop]) for loop in ("stat", "open", "umount"))
+        rows.append((row["tool"], *added, f"{row['ready_s']:.1f}", f"{row['rss_mib']:.0f} MiB"))
     return table(
         "Instructions that a tracer adds",
-        ("tracer", "stat", "open and close", "umount(2), p50"),
+        ("tracer", "stat", "open and close", "umount(2), p50", "start, 10⁹", "resident"),
         rows,
         "One CPU whose clock advances a nanosecond an instruction (QEMU `-icount shift=0`): "
         "emulation cannot blur these. In brackets, untraced. Waits count as nothing but the "
-        "instructions that were run meanwhile.",
+        "instructions that were run meanwhile. The start is until the probes are attached; the "
+        "first tool finds nothing in memory yet, and perf is given a fixed time.",
     )
 
 

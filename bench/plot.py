@@ -9,6 +9,7 @@ from typing import Any
 from bench.slowdown import summary
 
 Row = dict[str, Any]
+_MOST = 300  # per cent; what is longer is cut, and says so
 _LOOPS = {"stat": "stat", "open": "open and close", "umount": "umount(2)"}
 
 
@@ -52,6 +53,7 @@ def _panel(axis: Any, tools: list[Row], loop: str, *, first: bool) -> None:
     added = [(tool["loops"][loop]["ratio"] - 1) * 100 for tool in tools]
     low = [(tool["loops"][loop]["least"] - 1) * 100 for tool in tools]
     high = [(tool["loops"][loop]["most"] - 1) * 100 for tool in tools]
+    added, low, high = ([min(value, _MOST) for value in values] for values in (added, low, high))
     ours = [tool["tool"].startswith("umtrace") for tool in tools]
     axis.barh(
         places, added, color=["#1f5fa8" if own else "#c9c9c9" for own in ours], edgecolor="black",
@@ -60,12 +62,13 @@ def _panel(axis: Any, tools: list[Row], loop: str, *, first: bool) -> None:
     if low != high:
         axis.hlines(list(places), low, high, color="black", linewidth=1)
     for place, value, end in zip(places, added, high, strict=True):
+        whole = (tools[place]["loops"][loop]["ratio"] - 1) * 100
         axis.annotate(
-            f"{value:+.0f}", (max(end, value, 0), place), xytext=(3, 0), fontsize=7,
-            textcoords="offset points", va="center",
+            f"{whole:+.0f}" + (" (cut)" if whole > _MOST else ""), (max(end, value, 0), place),
+            xytext=(3, 0), fontsize=7, textcoords="offset points", va="center",
         )  # fmt: skip
     axis.axvline(0, color="black", linewidth=0.8)
-    axis.margins(x=0.25)
+    axis.margins(x=0.4)
     axis.invert_yaxis()
     axis.set_yticks(places, [tool["tool"] for tool in tools] if first else [], fontsize=8)
     axis.tick_params(axis="x", labelsize=8)
