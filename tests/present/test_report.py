@@ -84,6 +84,17 @@ def test_no_line_is_wider_than_80_and_no_number_is_cut(heading, by):
     assert table.count("12.3 ms") >= 4
 
 
+@pytest.mark.parametrize("length", [18, 25, 27, 64, 4000])
+def test_a_long_key_leaves_room_for_every_column(heading, length):
+    rows = [
+        row(fstype="f" * length, latency_ns=4_090_000 + n, rcu_ns=4_010_000) for n in range(1368)
+    ]
+    text = _report(rows, heading, by=("fstype", "mode"))
+    head = next(line for line in text.splitlines() if line.startswith("mode"))
+    assert head.split()[-2:] == ["max", "share"]
+    assert "98.0 %" in text[text.index(head) :].splitlines()[3]
+
+
 def test_many_groups_are_cut_and_counted(heading):
     text = _report([row(comm=f"task-{n:02}") for n in range(25)], heading, by=("comm",))
     assert "and 5 groups more, 5 umounts; --format csv lists all" in text

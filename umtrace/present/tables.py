@@ -23,6 +23,7 @@ _TIME_WIDTH = 7
 _GAP = 2
 _GROUP_COLUMNS = ("umounts", "failed", "time", "p50", "p90", "p99", "max", "share")
 _LINES = 2
+_LEAST_KEY = 8
 
 
 def groups_table(by: Sequence[str], groups: Sequence[GroupSummary], width: int = WIDTH) -> Table:
@@ -42,7 +43,9 @@ def groups_table(by: Sequence[str], groups: Sequence[GroupSummary], width: int =
     room = width - sum(widths) - label
     table = _table(_GAP if room >= _GAP * len(widths) else _GAP - 1)
     if by:
-        table.add_column("\n".join(by), no_wrap=True, overflow="ellipsis")
+        # rich takes from every column at once, so the key's part is worked out here.
+        most = max(width - sum(widths) - (_GAP - 1) * len(widths), _LEAST_KEY)
+        table.add_column("\n".join(by), no_wrap=True, overflow="ellipsis", max_width=most)
     for name, least in zip(_GROUP_COLUMNS, widths, strict=True):
         # Only the key gives way: a number cut short would be a wrong number.
         side: JustifyMethod = "left" if name in {"failed", "time"} else "right"
