@@ -71,6 +71,8 @@ def _to_dict(found: Result | Agreement) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key): count for key, count in value.items()}
     return value if isinstance(value, int | float | str) else str(value)
 
 

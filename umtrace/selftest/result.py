@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,13 @@ class Check:
     def ok(self) -> bool:
         """Whether the two agree."""
         return self.expected == self.seen
+
+
+def unlike(expected: Counter[tuple[object, ...]], seen: Counter[tuple[object, ...]]) -> str:
+    """Say what one has and the other has not, the first of them by name; "none" if equal."""
+    found = (("not seen", expected - seen), ("too many", seen - expected))
+    said = [f"{less.total()} {what}, {next(iter(less))}" for what, less in found if less]
+    return "; ".join(said) or "none"
 
 
 @dataclass(frozen=True, slots=True)
