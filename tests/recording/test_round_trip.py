@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -28,6 +29,14 @@ from umtrace.records.losses import LossReport
 from umtrace.records.umounts import SCHEMA
 
 SMALL = Limits(chunk_rows=30)
+
+
+def test_a_path_that_is_not_utf_8(tmp_path):
+    path = samples.write(tmp_path / os.fsdecode(b"caf\xe9"), limits=SMALL)
+    cut = samples.cut_short(tmp_path / os.fsdecode(b"cut\xff"))
+    for recording in (Recording.open(path), Recording.open(cut)):
+        assert recording.umounts().num_rows == 100
+        assert not [text for text in recording.problems if "utf-8" in text]
 
 
 @pytest.mark.parametrize("limits", [Limits(), SMALL])

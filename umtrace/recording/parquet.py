@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from umtrace.recording.layout import create_private, sync_directory
-from umtrace.recording.stream import READ_ERRORS, one_line
+from umtrace.recording.stream import READ_ERRORS, one_line, open_file
 from umtrace.recording.tables import TableKind
 
 GROUP_ROWS = 65536
@@ -53,7 +53,7 @@ def _write(
     rows = 0
     times = TimeSpan(kind.time)
     with (
-        pa.OSFile(str(path), "wb") as file,
+        open_file(path, "wb") as file,
         pq.ParquetWriter(
             file,
             schema,
@@ -122,7 +122,9 @@ class ParquetReader:
 
     def __init__(self, path: Path) -> None:
         self._name = path.name
-        self._file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
+        self._file = pq.ParquetFile(
+            open_file(path), page_checksum_verification=True, pre_buffer=False
+        )
         self.schema: pa.Schema = self._file.schema_arrow
 
     def batches(

@@ -17,6 +17,11 @@ _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 READ_ERRORS = (OSError, EOFError, ValueError, KeyError, TypeError, OverflowError, pa.ArrowException)
 
 
+def open_file(path: Path, mode: str = "r") -> pa.OSFile:
+    """Open a file for Arrow, whatever bytes its name has: as text Arrow takes UTF-8 only."""
+    return pa.OSFile(os.fsencode(path), mode)
+
+
 class StreamWriter:
     """Appends complete messages straight to the file: what ``write`` returned from is safe.
 
@@ -78,7 +83,7 @@ class StreamReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = pa.OSFile(str(path), "r")
+        self._file = open_file(path)
         self.size: int = self._file.size()
         self.readable = 0
         self.rows = 0
