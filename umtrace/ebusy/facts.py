@@ -91,6 +91,16 @@ def of_slow_walks(gone: Departure, walks: Sequence[Walk]) -> list[str]:
     return lines
 
 
+def of_doubt(gone: Departure) -> str:
+    """Say why references that were seen to go prove nothing."""
+    if gone.all_seen:
+        return "others came meanwhile, and a put was not that of a path walk: it proves nothing"
+    return (
+        f"puts of {len(gone.earlier)} of the {gone.extra} were seen while others came: "
+        "they do not add up, and prove nothing"
+    )
+
+
 def of_nothing_found(run: Run) -> list[str]:
     """Say why it stays unknown."""
     lines = []

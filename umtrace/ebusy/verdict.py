@@ -165,6 +165,8 @@ def _walked(
     if holders:
         verdict.klass, verdict.spurious, verdict.site = "held", False, "refcount"
         verdict.holders = tuple(_seen_to_put(put) for put in holders)
+    else:
+        verdict.evidence.append(facts.of_doubt(gone))
 
 
 def _seen_to_put(put: Walk) -> Holder:
