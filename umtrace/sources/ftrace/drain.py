@@ -10,7 +10,9 @@ from umtrace.sources.ftrace.instance import Instance
 from umtrace.sources.ftrace.records import LOST, Decoder, Record
 
 LOST_GATED = "lost-gated"  #: as LOST, in the gated buffer
-_STAYS_NS = 10_000_000  # a writer may be this long between the time of a record and its end
+# A writer may be this long between the time of a record and its end: a virtual CPU that has to wait
+# for a real one stops there too.
+_STAYS_NS = 50_000_000
 _MOST_PAGES = 4096  # of a CPU at once
 _NEVER = 1 << 64
 _BUSY_PAGES = 64

@@ -134,7 +134,7 @@ class FtraceSource(Running):
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and translate what came; None once closed.
 
-        What is younger than a few ms stays for the next call, since another CPU may still
+        What is younger than 50 ms stays for the next call, since another CPU may still
         write something older; with 0 nothing stays.
         """
         if self._drain is None or self._translator is None:

@@ -109,7 +109,7 @@ class StaticSource(Running):
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and translate what came; None once closed.
 
-        What is younger than a few ms stays for the next call; with 0 nothing stays.
+        What is younger than 50 ms stays for the next call; with 0 nothing stays.
         """
         if self._drain is None or self._translator is None or self._gate is None:
             return None
