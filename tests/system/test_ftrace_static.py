@@ -134,7 +134,7 @@ def test_a_buffer_too_small_marks_what_it_cost(tmp_path):
         batches = []
         while running.poll() is None:
             time.sleep(0.2)
-            batches.append(source.read(0))
+            batches.append(source.read(0.001))
         batches.append(source.read(0))
         lost = source.losses()
     seen = [row for batch in batches for row in correlator.feed(batch).to_pylist()]

@@ -85,6 +85,12 @@ def test_waits_are_all_told_or_none():
     assert (row["rcu_ns"], row["complete"]) == (None, True)
 
 
+def test_a_switch_that_was_read_too_late_ends_no_later_wait():
+    begun, read_late = (enter(100), leave(130), enter(140), sleeps(150)), runs(120)
+    _first, row = rows(*begun, read_late, leave(200), calls(260))
+    assert (row["rcu_ns"], row["complete"]) == (None, True)
+
+
 def test_another_tasks_switch_ends_no_wait():
     (row,) = rows(enter(100), sleeps(110), runs(120, tid=8), runs(150), leave(200), calls(260))
     assert row["rcu_ns"] == 40

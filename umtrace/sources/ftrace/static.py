@@ -148,6 +148,7 @@ class StaticTranslator:
         waiting = self._waiting.get(r.fields["next_pid"])
         if waiting is not None and waiting.since is not None:
             begin, on_stack, cpu = waiting.since
+            waiting.torn |= r.ts_ns < begin  # read too late: it ended an earlier wait
             waiting.spans.append((begin, r.ts_ns, on_stack, cpu))
             waiting.since = None
         if r.fields["prev_state"] & 0xFF in _GONE:
