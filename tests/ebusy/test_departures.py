@@ -67,7 +67,7 @@ def test_walkers_who_relieve_each_other_hold_nothing_for_certain():
     )
     assert (window.klass, window.spurious) == ("unknown", None)
     assert window.first_success_bound == "exact"
-    assert "do not add up" in window.evidence[-1]
+    assert "does not add up" in window.evidence[-1]
 
 
 @pytest.mark.parametrize("left", [None, 2, 3])
@@ -95,7 +95,7 @@ def test_others_who_came_since_do_not_hide_that_those_at_the_check_have_gone():
 def test_settled_is_not_enough_where_the_puts_do_not_add_up():
     window = seen((0.5, OTHER, "legitimized"), walk(0.6, OTHER, "put", 2, settled=True))
     assert (window.klass, window.spurious) == ("unknown", None)
-    assert window.evidence[-1].startswith("puts of 0 of the 1 were seen")
+    assert window.evidence[-1].startswith("0 puts were seen of 1")
 
 
 STAT, CLOSE, OPEN = 4, 3, 257

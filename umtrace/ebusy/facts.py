@@ -96,8 +96,8 @@ def of_doubt(gone: Departure) -> str:
     if gone.all_seen:
         return "others came meanwhile, and a put was not that of a path walk: it proves nothing"
     return (
-        f"puts of {len(gone.earlier)} of the {gone.extra} were seen while others came: "
-        "they do not add up, and prove nothing"
+        f"{len(gone.earlier)} puts were seen of {gone.extra} such references while others came: "
+        "that does not add up, and proves nothing"
     )
 
 
