@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from umtrace.cli.filters import filter_options, key_list
+from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.stats.filters import RowFilter
 
 _EPILOG = "Example: umtrace diff before.umt after.umt --by fstype --mode sync"
@@ -15,13 +15,7 @@ _EPILOG = "Example: umtrace diff before.umt after.umt --by fstype --mode sync"
 @click.command(epilog=_EPILOG)
 @click.argument("a", type=click.Path())
 @click.argument("b", type=click.Path())
-@click.option(
-    "--by",
-    default="mode",
-    show_default=True,
-    metavar="KEY,…",
-    help="Compare group by group, or none.",
-)
+@by_option("Compare group by group, or none.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @filter_options
 def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> None:

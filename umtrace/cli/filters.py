@@ -124,6 +124,11 @@ def filter_options(command: Command) -> Command:
     return result
 
 
+def by_option(what: str) -> Callable[[Command], Command]:
+    """Return the option of what groups rows; ``what`` says what a group becomes."""
+    return click.option("--by", default="mode", show_default=True, metavar="KEY,…", help=what)
+
+
 def key_list(text: str) -> list[str]:
     """Return the keys of a ``--by`` option: `fstype,mode`, or `none`; checked later."""
     return [] if text == "none" else [key.strip() for key in text.split(",")]

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from umtrace.cli.filters import filter_options, key_list
+from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.stats.bins import BINS
 from umtrace.stats.filters import RowFilter
 
@@ -34,9 +34,7 @@ _EPILOG = "Example: umtrace hist rec.umt --phase rcu --by fstype --mode sync"
     show_default=True,
     help="What to draw.",
 )
-@click.option(
-    "--by", default="mode", show_default=True, metavar="KEY,…", help="One histogram each, or none."
-)
+@by_option("One histogram each, or none.")
 @click.option(
     "--bins",
     type=click.Choice(tuple(BINS)),

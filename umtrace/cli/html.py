@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from umtrace.cli.filters import filter_options, key_list
+from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.stats.filters import RowFilter
 
 _EPILOG = "Example: umtrace html rec.umt -o rec.html"
@@ -15,13 +15,7 @@ _EPILOG = "Example: umtrace html rec.umt -o rec.html"
 @click.command(epilog=_EPILOG)
 @click.argument("recording", metavar="DIR", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="FILE", help="Where to write it.")
-@click.option(
-    "--by",
-    default="mode",
-    show_default=True,
-    metavar="KEY,…",
-    help="Group by these columns, or none.",
-)
+@by_option("Group by these columns, or none.")
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
 @filter_options
 def command(recording: str, output: str, by: str, force: bool, row_filter: RowFilter) -> None:

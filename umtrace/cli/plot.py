@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from umtrace.cli.filters import filter_options, key_list
+from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.records.errors import UsageError
 from umtrace.stats.filters import RowFilter
 
@@ -19,9 +19,7 @@ _EPILOG = "Example: umtrace plot rec.umt --kind phases -o phases.svg"
 @click.option(
     "--kind", type=click.Choice(_KINDS), default="hist", show_default=True, help="What to draw."
 )
-@click.option(
-    "--by", default="mode", show_default=True, metavar="KEY,…", help="One series each, or none."
-)
+@by_option("One series each, or none.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="A .png, .svg or .pdf.")
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
 @filter_options

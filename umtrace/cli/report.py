@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from umtrace.cli.filters import filter_options, key_list
+from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.stats.filters import RowFilter
 
 _FORMATS = ("table", "json", "csv", "markdown")
@@ -15,13 +15,7 @@ _EPILOG = "Example: umtrace report rec.umt --by fstype,mode --min-latency 1ms"
 
 @click.command(epilog=_EPILOG)
 @click.argument("recording", metavar="DIR", type=click.Path())
-@click.option(
-    "--by",
-    default="mode",
-    show_default=True,
-    metavar="KEY,…",
-    help="Group by these columns, or none.",
-)
+@by_option("Group by these columns, or none.")
 @click.option(
     "--format",
     "style",
