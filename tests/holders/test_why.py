@@ -11,6 +11,7 @@ import textwrap
 import pytest
 
 from umtrace.cli.why import EXIT_CODES
+from umtrace.holders import procfs
 from umtrace.holders.inquiry import Answer, _state
 from umtrace.present.why import why_lines
 from umtrace.records.holders import Holder
@@ -179,6 +180,7 @@ MANY = dict.fromkeys(range(9), "x")
     [
         ([], {}, [], "free"),
         ([], {1: "init"}, [], "likely-free"),
+        ([], dict.fromkeys(range(3), "x"), [], "unknown"),  # as many as could be read
         ([], MANY, [], "unknown"),
         ([], {}, ["files in flight in a socket of pid 4"], "unknown"),
         ([PASSES], {1: "init"}, [], "transient"),
@@ -188,7 +190,15 @@ MANY = dict.fromkeys(range(9), "x")
     ],
 )
 def test_what_is_not_seen_decides_with_what_is(holders, unread, lost, state):
-    assert _state(holders, unread, lost) == state
+    assert _state(holders, unread, lost, n_read=3) == state
+
+
+def test_kernel_threads_hold_nothing():
+    command = [sys.executable, "-m", "umtrace", "why", "--json", "/"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    listed = json.loads(done.stdout)["holders"]
+    assert done.returncode == EXIT_CODES["held"]
+    assert not [h for h in listed if procfs.is_kernel_thread(h.get("pid") or 0)]
 
 
 def test_who_could_not_be_read_is_named():

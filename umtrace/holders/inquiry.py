@@ -29,7 +29,7 @@ class Answer:
 
     ``state`` is free, likely-free (all were looked at but the few ``unread``), transient
     (somebody passed by), held, superblock (umount works, its device stays busy), or unknown
-    (nobody seen, but too many could not be looked at).
+    (nobody seen, but too many could not be looked at: as many as could be, or more than 8).
     """
 
     path: str
@@ -80,7 +80,7 @@ class Inquiry:
         return Answer(
             path=self._path,
             dev=self._dev,
-            state=_state(holders, unread, sweep.lost),
+            state=_state(holders, unread, sweep.lost, n_read=sweep.n_read),
             mount=self._mount,
             holders=tuple(holders),
             blind=tuple(blind),
@@ -182,11 +182,13 @@ class Inquiry:
         return any(mnt_id in space.table.mounts for space in self._spaces.all.values())
 
 
-def _state(holders: list[Holder], unread: Mapping[int, str], lost: list[str]) -> str:
+def _state(
+    holders: list[Holder], unread: Mapping[int, str], lost: list[str], *, n_read: int
+) -> str:
     busy = [holder for holder in holders if holder.of in {"mount", "copy"}]
     if any(holder.stays for holder in busy):
         return "held"
-    if lost or len(unread) > MOST_NAMED:
+    if lost or len(unread) > MOST_NAMED or (unread and len(unread) >= n_read):
         return "unknown"
     if busy:
         return "transient"

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 _PROC = "/proc"
-LINKS = ("cwd", "root", "exe")
+LINKS = ("exe", "cwd", "root")
 _DELETED = " (deleted)"
 _FLAGS = 6  # of what follows the name in /proc/PID/stat
 _PF_KTHREAD = 0x00200000
@@ -52,15 +52,17 @@ def pids() -> list[int]:
 
 
 def links(pid: int, tid: int | None = None) -> Iterator[Open]:
-    """Yield cwd, root and executable; nothing for a kernel thread or a process gone.
+    """Yield executable, cwd and root; nothing for a kernel thread or a process gone.
 
     PermissionError when the process belongs to another user.
     """
     task = f"{_PROC}/{pid}" if tid is None else f"{_PROC}/{pid}/task/{tid}"
-    for kind in LINKS if tid is None else LINKS[:2]:
+    for kind in LINKS if tid is None else LINKS[1:]:
         path = _read_or_raise(f"{task}/{kind}")
         if path:
             yield Open(pid, tid or pid, kind, path)
+        elif kind == "exe":
+            return  # a kernel thread: its cwd and root are init's, and no umount waits for it
 
 
 def files(pid: int, tid: int | None = None) -> Iterator[Open]:

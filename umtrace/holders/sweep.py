@@ -18,13 +18,14 @@ class Sweep:
     """Yields what every process keeps open.
 
     ``denied`` grows by the processes that would not let us look, with their names; kernel threads
-    are none. ``lost`` grows by what else was not seen.
+    are none. ``n_read`` counts those that did. ``lost`` grows by what else was not seen.
     """
 
     def __init__(self, deadline: float, *, prefixes: Iterable[str]) -> None:
         self._deadline = deadline
         self._prefixes = tuple(prefixes)
         self.denied: dict[int, str] = {}
+        self.n_read = 0
         self._hidden: list[Open] = []  # sockets and rings, which may carry files of their own
         self.pids = procfs.pids()
         self.lost: list[str] = []
@@ -38,7 +39,7 @@ class Sweep:
     def everything(self) -> Iterator[Open]:
         """Yield working directories and executables first, then files, mappings, threads."""
         steps: tuple[tuple[str, Callable[[int], Iterable[Open]]], ...] = (
-            ("working directories", procfs.links),
+            ("working directories", self._links),
             ("open files", self._files),
             ("mapped files", self._mapped),
             ("threads", self._threads),
@@ -74,6 +75,11 @@ class Sweep:
                     self.denied[pid] = procfs.comm(pid) or "?"
             except OSError:  # gone meanwhile
                 continue
+
+    def _links(self, pid: int) -> Iterator[Open]:
+        for opened in procfs.links(pid):
+            self.n_read += opened.kind == "exe"
+            yield opened
 
     def _files(self, pid: int, tid: int | None = None) -> Iterator[Open]:
         for opened in procfs.files(pid, tid):

@@ -147,7 +147,7 @@ def remedy(holder: Holder) -> str:
         "loop": f"umount what is on {holder.comm}, then losetup -d {holder.comm}",
         "device": f"remove {holder.comm}",
         "cwd": f"have {holder.pid} change its directory, or end it",
-        "root": f"end {holder.pid}: it is chrooted there",
+        "root": f"end {holder.pid}: its root directory is there",
         "exe": f"end {holder.pid}: it runs a program from there",
         "maps": f"end {holder.pid}: it has a file from there mapped",
     }
