@@ -135,11 +135,21 @@ def test_a_gap_marks_what_was_under_way_and_what_began_in_it():
 
 
 def test_a_gap_behind_the_gate_leaves_the_rows_and_takes_the_waits():
-    gap = record(150, LOST_GATED, 0, until=300)
+    gap = record(150, LOST_GATED, 0, until=190)
     (row,) = rows(enter(100), sleeps(110), runs(130), gap, leave(200), calls(260))
     assert (row["complete"], row["rcu_ns"], row["errno"]) == (True, None, 0)
     (row,) = rows(enter(100), leave(140), gap, calls(260))
     assert not row["complete"]  # its next system call may be in the gap
+
+
+def test_a_gap_behind_the_gate_goes_on_for_those_who_come_before_its_end():
+    gap = record(50, LOST_GATED, 0, until=190)
+    (row,) = rows(gap, enter(100), sleeps(160), runs(195), leave(200), calls(260))
+    assert (row["complete"], row["rcu_ns"]) == (True, None)  # an end before 195 may be lost
+    (row,) = rows(gap, enter(195), sleeps(200), runs(230), leave(240), calls(260))
+    assert (row["complete"], row["rcu_ns"]) == (True, 30)
+    (row,) = rows(enter(20), gap, leave(180), calls(260))
+    assert not row["complete"]  # left within the gap
 
 
 def test_a_gate_that_was_shut_on_an_umount_hides_its_waits_or_its_end():

@@ -41,6 +41,7 @@ class StaticTranslator:
         self._waiting: dict[int, Waiting] = {}
         self._exiting: dict[int, tuple[int, int, bytes]] = {}  # process, cgroup, name
         self._losing_until = 0
+        self._losing_gated_until = 0
         self.opened = False  #: umounts began or ended since this was last reset
         #: from when to when the gate may have been shut on somebody
         self.shut_ns = (0, 0)
@@ -100,12 +101,14 @@ class StaticTranslator:
         cgroup, comm = self._lineage.cgroup(r.tid), self._lineage.comm(r.tid)[:15]
         flags = r.fields["flags"] & 0xFFFFFFFF
         op.tell(Kind.ENTER, r.ts_ns, r.cpu, ret=flags, a=cgroup, comm=comm)
-        self._waiting[r.tid].torn = self._shut_on(r)
+        self._waiting[r.tid].torn = self._unwatched(r)
         if r.ts_ns < self._losing_until:
             op.skip()
 
-    def _shut_on(self, r: Record) -> bool:
-        return self.shut_ns[0] <= r.ts_ns <= self.shut_ns[1]
+    def _unwatched(self, r: Record) -> bool:
+        """Whether switches and system calls may have gone by unseen at that time."""
+        shut = self.shut_ns[0] <= r.ts_ns <= self.shut_ns[1]
+        return shut or r.ts_ns < self._losing_gated_until
 
     def _exit(self, r: Record) -> None:
         self.opened = True
@@ -118,7 +121,7 @@ class StaticTranslator:
         op.phase = Phase.LEAVING
         if ret < 0:
             self._drop(op)
-        elif self._shut_on(r):
+        elif self._unwatched(r):
             op.skip()  # its next system call may have gone by unseen
 
     def _next(self, r: Record) -> None:
@@ -197,8 +200,9 @@ class StaticTranslator:
         for op in self._ops.values():
             op.skip()
 
-    def _lose_gated(self, _r: Record) -> None:
-        """Doubt the waits of all that are inside, and the end of all that leave."""
+    def _lose_gated(self, r: Record) -> None:
+        """Doubt the waits of all that are inside until then, and the end of all that leave."""
+        self._losing_gated_until = max(self._losing_gated_until, r.fields["until"])
         for op in self._ops.values():
             if op.phase == Phase.LEAVING:
                 op.skip()
