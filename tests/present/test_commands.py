@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -110,6 +111,33 @@ def test_damage_is_told_on_every_format(out, recording):
     assert "DAMAGED: " in out("report", path)[1]
     assert json.loads(out("report", path, "--json")[1])["meta"]["problems"]
     assert chunk.name in out("report", path, "--format", "csv")[2]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report",),
+        ("report", "--json"),
+        ("report", "--errno", "ok"),
+        ("hist",),
+        ("ebusy",),
+        ("export",),
+        ("plot", "-o", "{}/x.svg"),
+        ("html", "-o", "{}/x.html"),
+        ("diff", "{}/whole"),
+    ],
+)
+def test_rows_that_are_gone_are_in_the_exit_status(out, recording, tmp_path, command):
+    path = recording(container_host(40))
+    shutil.copytree(path, tmp_path / "whole")
+    arguments = [word.format(tmp_path) for word in command]
+    assert out(arguments[0], path, *arguments[1:])[0] == 0
+    (path / "umounts-00001.parquet").unlink()
+    again = ["-f"] if "-o" in command else []
+    status, shown, said = out(arguments[0], path, *arguments[1:], *again)
+    assert status == 5
+    if command[0] != "html":
+        assert "rows missing at the end" in shown + said
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])

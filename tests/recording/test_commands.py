@@ -70,7 +70,7 @@ def test_a_failed_export_leaves_nothing(recording, tmp_path, monkeypatch):
 
 def test_export_names_what_it_could_not_read(recording, tmp_path, capfd):
     (tmp_path / "r/umounts-00001.parquet").write_bytes(b"x")
-    assert run(["export", recording]) == 0
+    assert run(["export", recording]) == 5
     assert "umtrace: warning: umounts-00001.parquet: damaged" in capfd.readouterr().err
 
 

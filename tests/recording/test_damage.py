@@ -123,6 +123,27 @@ def test_names_reach_their_events_although_chunks_are_missing(tmp_path):
         assert seen >= set(part.events["ts_ns"].tolist())
 
 
+@pytest.mark.parametrize("gone", ["umounts-00001", "umounts-00002", "umounts-00004"])
+def test_a_chunk_that_is_gone_is_noticed_and_its_rows_counted(tmp_path, gone):
+    path = samples.write(tmp_path / "r", limits=LIMITS)
+    (path / f"{gone}.parquet").unlink()
+    recording = Recording.open(path)
+    assert not recording.damaged
+    missing = 100 - len(samples.row_numbers(recording))
+    assert missing == (10 if gone.endswith("4") else 30)
+    (problem,) = recording.problems
+    assert problem.startswith(f"umounts: {missing} rows missing ")
+    assert recording.damaged
+
+
+def test_all_chunks_gone(tmp_path):
+    path = samples.write(tmp_path / "r")
+    (path / "umounts-00001.parquet").unlink()
+    recording = Recording.open(path)
+    assert samples.row_numbers(recording) == []
+    assert recording.problems == ["umounts: 100 rows missing at the end"]
+
+
 def test_a_chunk_of_another_schema_is_named_and_skipped(tmp_path):
     path = samples.write(tmp_path / "r", limits=LIMITS)
     pq.write_table(pa.table({"ts_ns": ["x"]}), path / "events-00001.parquet")

@@ -27,6 +27,8 @@ def test_open_chunks_become_parquet(tmp_path):
     assert recording.meta.end_ns == samples.CLOCK.realtime_ns + 99_000
     assert report.rows_kept == 3 * 10
     assert report.notes == []
+    assert recording.meta.rows["umounts"] == recording.meta.rows["events"] == 100
+    assert not recording.damaged
 
 
 def test_a_second_repair_changes_nothing(tmp_path):

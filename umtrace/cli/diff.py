@@ -7,6 +7,7 @@ import sys
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 _EPILOG = "Example: umtrace diff before.umt after.umt --by fstype --mode sync"
@@ -18,7 +19,7 @@ _EPILOG = "Example: umtrace diff before.umt after.umt --by fstype --mode sync"
 @by_option("Compare group by group, or none.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @filter_options
-def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> None:
+def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> int:
     """Say which phases are slower or faster in recording B than in A.
 
     Each ratio of quantiles comes with an interval; a word stands only where the
@@ -46,3 +47,4 @@ def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> No
         write(to_json(diff_dict(page)), sys.stdout)
     else:
         write(diff_text(page, width_of(sys.stdout)), sys.stdout)
+    return read_status(*opened)

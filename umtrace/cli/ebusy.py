@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from umtrace.cli.filters import filter_options, judged_option
+from umtrace.cli.status import read_status
 from umtrace.records.windows import CLASSES
 from umtrace.stats.filters import RowFilter
 
@@ -26,7 +27,7 @@ def command(
     as_json: bool,
     spurious_within_ns: int | None,
     row_filter: RowFilter,
-) -> None:
+) -> int:
     """List the EBUSY windows of the recording DIR: was it really busy, by whom, how long.
 
     \b
@@ -71,3 +72,4 @@ def command(
             damaged=bool(opened.problems),
         )
         write(text, sys.stdout)
+    return read_status(opened)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from umtrace.cli.filters import filter_options
+from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 @filter_options
 def command(
     recording: Path, form: str, output: str, columns: str | None, force: bool, row_filter: RowFilter
-) -> None:
+) -> int:
     """Write the umount rows of the recording DIR as CSV or JSON lines, or as a trace.
 
     Times are UTC with nanoseconds; an unknown value is an empty cell or null.
@@ -65,6 +66,7 @@ def command(
         _write_trace(out, chosen) if form == "perfetto" else _write_rows(out, chosen, form, names)
     for problem in opened.problems:
         click.echo(f"umtrace: warning: {problem}", err=True)
+    return read_status(opened)
 
 
 def _write_rows(out: BinaryIO, chosen: Selection, form: str, names: list[str] | None) -> None:

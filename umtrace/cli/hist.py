@@ -7,6 +7,7 @@ import sys
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.status import read_status
 from umtrace.stats.bins import BINS
 from umtrace.stats.filters import RowFilter
 
@@ -46,7 +47,7 @@ _EPILOG = "Example: umtrace hist rec.umt --phase rcu --by fstype --mode sync"
 @filter_options
 def command(
     recording: str, phase: str, by: str, bins: str, as_json: bool, row_filter: RowFilter
-) -> None:
+) -> int:
     """Draw how long a phase took in the recording DIR, as bars of text.
 
     KEY is as in `umtrace report`.
@@ -67,3 +68,4 @@ def command(
     else:
         text = histogram_text(summary, heading, metric, BINS[bins], width_of(sys.stdout))
     write(text, sys.stdout)
+    return read_status(opened)

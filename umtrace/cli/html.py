@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 _EPILOG = "Example: umtrace html rec.umt -o rec.html"
@@ -18,7 +19,7 @@ _EPILOG = "Example: umtrace html rec.umt -o rec.html"
 @by_option("Group by these columns, or none.")
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
 @filter_options
-def command(recording: str, output: str, by: str, force: bool, row_filter: RowFilter) -> None:
+def command(recording: str, output: str, by: str, force: bool, row_filter: RowFilter) -> int:
     """Write the recording DIR as one page that needs nothing else, for a mail or an issue.
 
     Summary, pictures, the worst umounts, EBUSY windows with their evidence, losses and
@@ -32,3 +33,4 @@ def command(recording: str, output: str, by: str, force: bool, row_filter: RowFi
     opened = Recording.open(recording)
     with whole_file(Path(output), force=force) as file:
         file.write(page_of(Selection(opened, row_filter), key_list(by)).encode())
+    return read_status(opened)

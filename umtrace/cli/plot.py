@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.status import read_status
 from umtrace.records.errors import UsageError
 from umtrace.stats.filters import RowFilter
 
@@ -25,7 +26,7 @@ _EPILOG = "Example: umtrace plot rec.umt --kind phases -o phases.svg"
 @filter_options
 def command(
     recording: str, kind: str, by: str, output: str, force: bool, row_filter: RowFilter
-) -> None:
+) -> int:
     """Draw the recording DIR.
 
     \b
@@ -53,3 +54,4 @@ def command(
     figure = figure_of(kind, Selection(opened, row_filter), by=key_list(by), source=source)
     complain(opened.problems)
     save(figure, output)
+    return read_status(opened)

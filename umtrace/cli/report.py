@@ -7,6 +7,7 @@ import sys
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 _FORMATS = ("table", "json", "csv", "markdown")
@@ -26,7 +27,7 @@ _EPILOG = "Example: umtrace report rec.umt --by fstype,mode --min-latency 1ms"
 )
 @click.option("--json", "style", flag_value="json", help="The same as --format json.")
 @filter_options
-def command(recording: str, by: str, style: str, row_filter: RowFilter) -> None:
+def command(recording: str, by: str, style: str, row_filter: RowFilter) -> int:
     """Summarise the recording DIR: outcomes, latency and phase quantiles, the share of RCU.
 
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
@@ -58,3 +59,4 @@ def command(recording: str, by: str, style: str, row_filter: RowFilter) -> None:
             summary, heading, width_of(sys.stdout), list(more) if summary.total.count else []
         )
     write(text, sys.stdout)
+    return read_status(opened)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,12 @@ from umtrace.recording.parquet import ParquetReader, Span
 from umtrace.recording.stream import READ_ERRORS, StreamReader, one_line
 from umtrace.recording.tables import TableKind, check_schema, conform, first_row_of, selected
 
-Problem = Callable[[str], None]
+
+class Problem(Protocol):
+    """Takes a line about what cannot be read; ``lost`` where that had been recorded."""
+
+    def __call__(self, text: str, *, lost: bool = True) -> None:
+        """Note it."""
 
 
 @dataclass(slots=True)
@@ -97,7 +103,7 @@ def _instead(
     if chunk.fallback is None:
         problem(f"{chunk.name}: damaged, skipped ({why})")
         return
-    problem(f"{chunk.name}: damaged, read {chunk.fallback.name} instead ({why})")
+    problem(f"{chunk.name}: damaged, read {chunk.fallback.name} instead ({why})", lost=False)
     try:
         stream = StreamReader(chunk.fallback)
     except OSError as error:
@@ -123,7 +129,8 @@ def _read_stream(
         name, _numbered(stream), query, position if start is None else start, problem
     )
     if stream.torn and not query.live:
-        problem(f"{name}: cut short: {stream.rows} rows kept, last {stream.torn} bytes unreadable")
+        text = f"{name}: cut short: {stream.rows} rows kept, last {stream.torn} bytes unreadable"
+        problem(text, lost=False)
 
 
 def _numbered(stream: StreamReader) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -41,6 +41,7 @@ class Meta:
     writer_pid: int | None = None
     losses: LossReport = field(default_factory=LossReport)
     notes: tuple[str, ...] = ()  #: what a repair found and could not save
+    rows: dict[str, int] = field(default_factory=dict)  #: of each table, once closed
     extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -106,6 +107,7 @@ class Meta:
             writer_pid=_get(raw, "writer_pid", (int, type(None)), None),
             losses=LossReport.from_dict(_get(raw, "losses", dict, {})),
             notes=_items(raw, "notes", str),
+            rows=_counts(raw, "rows"),
             extra={key: value for key, value in raw.items() if key not in known},
         )
 
@@ -138,6 +140,13 @@ def _items(raw: Mapping[str, Any], key: str, kind: type[_T]) -> tuple[_T, ...]:
     if not all(isinstance(value, kind) for value in values):
         raise ValueError(f"{key} holds something that is not a {kind.__name__}")
     return tuple(values)
+
+
+def _counts(raw: Mapping[str, Any], key: str) -> dict[str, int]:
+    counts = _get(raw, key, dict, {})
+    if not all(isinstance(count, int) for count in counts.values()):
+        raise ValueError(f"{key} holds something that is not a number")
+    return {str(name): int(count) for name, count in counts.items()}
 
 
 def _strings(step: Mapping[str, Any]) -> dict[str, str]:

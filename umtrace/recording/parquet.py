@@ -146,6 +146,11 @@ class ParquetReader:
                 yield from self._group(number, offset, present, problem)
             offset += self._file.metadata.row_group(number).num_rows
 
+    @property
+    def num_rows(self) -> int:
+        """Return the number of rows that the footer tells."""
+        return int(self._file.metadata.num_rows)
+
     def last_time(self, time: str) -> int | None:
         """Return the greatest time in the chunk, ns."""
         bounds = self._bounds()

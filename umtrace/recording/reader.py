@@ -26,16 +26,19 @@ from umtrace.records.losses import LossReport
 class Recording:
     """A recording opened for reading: only ``meta.json`` is read at first.
 
-    ``problems`` grows, one line each, as damage is met; what is damaged is skipped.
+    ``problems`` grows, one line each, as damage is met; what is damaged is skipped. ``damaged``
+    is True once that cost rows which had been recorded: not what a crash cut short.
     """
 
     def __init__(self, path: Path, meta: Meta, tables: Sequence[TableKind] = TABLES) -> None:
         self.path = path
         self.meta = meta
         self.problems: list[str] = [f"{path}: repaired: {note}" for note in meta.notes]
+        self.damaged = False
         self._kinds = {kind.name: kind for kind in tables}
         if self.is_open and not self.is_live:
-            self._problem(f"{path}: was cut short; `umtrace repair {path}` finishes it")
+            text = f"{path}: was cut short; `umtrace repair {path}` finishes it"
+            self.add_problem(text, lost=False)
 
     @classmethod
     def open(
@@ -98,7 +101,7 @@ class Recording:
         """Yield the events in their order, each batch with the names it needs or earlier ones."""
         query = self._query(EVENTS.name, None, (None, None))
         # Before the names are listed: a live writer stores a name before its event.
-        chunks = open_chunks(self.path, EVENTS.name, self._problem)
+        chunks = open_chunks(self.path, EVENTS.name, self.add_problem)
         names = _NameFeed(self)
         for position, batch in self._read(query, chunks):
             events = convert.events_to_numpy(batch)
@@ -109,17 +112,17 @@ class Recording:
 
     def is_readable(self, table: str) -> bool:
         """Whether every finished chunk of a table opens, by their footers; else a problem."""
-        chunks = open_chunks(self.path, table, self._problem)
+        chunks = open_chunks(self.path, table, self.add_problem)
         wrong = [(chunk.name, why) for chunk in chunks if (why := _why_unreadable(chunk))]
         for name, why in wrong:
-            self._problem(f"{name}: damaged ({why})")
+            self.add_problem(f"{name}: damaged ({why})")
         return not wrong
 
     def last_time(self, table: str) -> int | None:
         """Return the greatest time in a table, ns, without reading finished chunks."""
         kind = self._kind(table)
         ends: list[int] = []
-        for chunk in open_chunks(self.path, table, self._problem):
+        for chunk in open_chunks(self.path, table, self.add_problem):
             end = _chunk_end(chunk, kind)
             if end is not None:
                 ends.append(end)
@@ -134,15 +137,18 @@ class Recording:
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
         name = query.kind.name
         if chunks is None:
-            chunks = open_chunks(self.path, name, self._problem)
+            chunks = open_chunks(self.path, name, self.add_problem)
         whole = query.span == (None, None)
         position = 0
         for chunk in chunks:
-            for start, batch in read_chunk(chunk, query, position, self._problem):
+            for start, batch in read_chunk(chunk, query, position, self.add_problem):
                 if whole and start > position:
-                    self._problem(f"{name}: {start - position} rows missing before {chunk.name}")
+                    self.add_problem(f"{name}: {start - position} rows missing before {chunk.name}")
                 position = max(position, start + batch.num_rows)
                 yield start, batch
+        expected = self.meta.rows.get(name, 0)
+        if whole and position < expected:
+            self.add_problem(f"{name}: {expected - position} rows missing at the end")
 
     def _query(self, table: str, columns: Sequence[str] | None, span: Span) -> Query:
         kind = self._kind(table)
@@ -162,13 +168,15 @@ class Recording:
 
     def _described_by_itself(self, table: str) -> TableKind:
         """Return the kind of a table that only a newer umtrace knows."""
-        for chunk in open_chunks(self.path, table, self._problem):
+        for chunk in open_chunks(self.path, table, self.add_problem):
             schema = _chunk_schema(chunk)
             if schema is not None:
                 return TableKind(name=table, schema=schema, time="")
         return TableKind(name=table, schema=pa.schema([]), time="")
 
-    def _problem(self, text: str) -> None:
+    def add_problem(self, text: str, *, lost: bool = True) -> None:
+        """Note what cannot be read, once; ``lost`` where it had been recorded."""
+        self.damaged |= lost
         if text not in self.problems:
             self.problems.append(text)
 
@@ -178,7 +186,7 @@ class _NameFeed:
 
     def __init__(self, recording: Recording) -> None:
         self._batches = recording.numbered(NAMES.name)
-        self._problem = recording.problems.append
+        self._problem = recording.add_problem
         self._pending = np.empty(0, NAME_DTYPE)
         self._at = np.empty(0, np.uint64)
         self._over = False

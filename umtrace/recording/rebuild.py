@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from umtrace.recording import layout
 from umtrace.recording.chunk_writer import Limits, TableWriter
+from umtrace.recording.meta import encode
+from umtrace.recording.reader import read_meta
 from umtrace.recording.tables import TableKind
 
 
@@ -51,10 +54,20 @@ def rebuild_locked(directory: Path, kind: TableKind, rows: Iterable[pa.RecordBat
     if lock is None:
         return
     try:
-        rebuild(directory, kind, rows, at_least=0)
+        _count(directory, kind, None)  # first: after a crash the old number would be wrong
+        written = rebuild(directory, kind, rows, at_least=0)
         finish_swaps(directory, kind.name)
+        _count(directory, kind, written)
     finally:
         os.close(lock)
+
+
+def _count(directory: Path, kind: TableKind, rows: int | None) -> None:
+    """Write into the metadata how many rows the table has; None: nobody knows."""
+    meta = read_meta(directory)
+    others = {name: count for name, count in meta.rows.items() if name != kind.name}
+    known = others if rows is None else {**others, kind.name: rows}
+    layout.replace_file(directory / layout.META, encode(replace(meta, rows=known)))
 
 
 def _write(directory: Path, kind: TableKind, rows: Iterable[pa.RecordBatch], first: int) -> int:

@@ -178,7 +178,8 @@ class _Repair:
         meta = self.meta
         end = _end_ns(Recording(self.path, meta, self._tables)) if meta.is_open else meta.end_ns
         notes = (*meta.notes, *self.report.notes)
-        closed = replace(meta, state="closed", end_ns=end, notes=notes)
+        rows = meta.rows or {kind.name: _rows(self.path, kind) for kind in self._kinds}
+        closed = replace(meta, state="closed", end_ns=end, notes=notes, rows=rows)
         layout.replace_file(self.path / layout.META, encode(closed))
         self.report.changed = True
 
@@ -193,6 +194,12 @@ def _holes(recording: Recording, kind: TableKind) -> int | None:
     before = len(recording.problems)
     rows: int = sum(batch.num_rows for batch in recording.batches(kind.name))
     return rows if len(recording.problems) == before else None
+
+
+def _rows(directory: Path, kind: TableKind) -> int:
+    """Return the rows of a table that was just repaired: all its chunks are finished."""
+    chunks = layout.find_chunks(directory, kind.name)
+    return sum(ParquetReader(chunk.parquet).num_rows for chunk in chunks if chunk.parquet)
 
 
 def _end_ns(recording: Recording) -> int:

@@ -136,7 +136,8 @@ class RecordingWriter:
             table.flush()  # all of it safe before the slow part
         for table in self._live_tables():
             table.close()
-        self.meta = replace(self.meta, state="closed", end_ns=time.time_ns())
+        rows = {name: table.rows for name, table in self._tables.items()}
+        self.meta = replace(self.meta, state="closed", end_ns=time.time_ns(), rows=rows)
         self._save_meta(durable=True)
 
     def _let_go(self) -> None:
