@@ -1,10 +1,11 @@
-"""What the live commands share: the tier option, and how they are stopped."""
+"""What the live commands share: the options, and how they are stopped."""
 
 from __future__ import annotations
 
 import select
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,10 @@ probes_option = click.option(
     default="full",
     show_default=True,
     help="Function tiers: with path walkers, without, or when they matter.",
+)
+
+duration_option = click.option(
+    "-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after so long."
 )
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -58,6 +63,24 @@ class StopSignals:
     def last(self) -> int | None:
         """Return the number of the last signal."""
         return self._last
+
+
+class Deadline:
+    """The end of a duration, which starts once the probes are attached; None: there is none."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._end = float("inf")
+
+    def start(self) -> None:
+        """Let the time begin."""
+        if self._seconds is not None:
+            self._end = time.monotonic() + self._seconds
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self._end
 
 
 def stdout_is_gone() -> bool:

@@ -10,7 +10,7 @@ import click
 
 from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options, spurious_option
-from umtrace.cli.live import StopSignals, probes_option, tier_option
+from umtrace.cli.live import Deadline, StopSignals, duration_option, probes_option, tier_option
 from umtrace.present.progress import Progress
 from umtrace.stats.filters import RowFilter
 
@@ -27,9 +27,7 @@ from umtrace.stats.filters import RowFilter
     type=click.Path(path_type=Path),
     help="Where to.  [default: umtrace-DATE-TIME.umt]",
 )
-@click.option(
-    "-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after so long."
-)
+@duration_option
 @tier_option
 @probes_option
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")
@@ -63,7 +61,7 @@ def command(
     progress = Progress(quiet=quiet)
     opened: list[tuple[str, str]] = []  # the tier it became, and why not the one asked for
     with StopSignals() as signals, Child(command, signals) as child:
-        deadline = _Deadline(duration)
+        deadline = Deadline(duration)
 
         def start() -> None:
             _tell(ready_fd)
@@ -86,20 +84,6 @@ def command(
         )
         progress.finish(path, totals)
         ctx.exit(child.wait() if command else 0)
-
-
-class _Deadline:
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._end = float("inf")
-
-    def start(self) -> None:
-        if self._seconds is not None:
-            self._end = time.monotonic() + self._seconds
-
-    @property
-    def passed(self) -> bool:
-        return time.monotonic() >= self._end
 
 
 def _tell(ready_fd: int | None) -> None:

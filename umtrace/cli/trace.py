@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from umtrace.cli.filters import filter_options, spurious_option
-from umtrace.cli.live import StopSignals, probes_option, stdout_is_gone, tier_option
+from umtrace.cli.live import (
+    Deadline,
+    StopSignals,
+    duration_option,
+    probes_option,
+    stdout_is_gone,
+    tier_option,
+)
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
@@ -24,9 +30,7 @@ if TYPE_CHECKING:
     "trace",
     epilog="Example: umtrace trace --comm 'containerd*' --min-latency 1ms",
 )
-@click.option(
-    "-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after so long."
-)
+@duration_option
 @tier_option
 @probes_option
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, all columns.")
@@ -61,7 +65,12 @@ def command(
         if why := declined(source, tier):
             click.echo(f"umtrace: tier {source.tier} instead: {why}", err=True)
 
-    end = time.monotonic() + duration if duration is not None else float("inf")
+    deadline = Deadline(duration)
+
+    def ready() -> None:
+        deadline.start()
+        click.echo("umtrace: tracing; Ctrl-C ends it", err=True)
+
     with StopSignals() as signals:
         if recording is not None:
             ticks = recorded.replay(recording, row_filter=row_filter)
@@ -71,9 +80,9 @@ def command(
                 probes=probes,
                 row_filter=row_filter,
                 spurious_within_ns=spurious_within_ns,
-                stop=lambda: bool(signals.received or time.monotonic() >= end or stdout_is_gone()),
+                stop=lambda: bool(signals.received or deadline.passed or stdout_is_gone()),
                 on_source=say,
-                on_ready=lambda: click.echo("umtrace: tracing; Ctrl-C ends it", err=True),
+                on_ready=ready,
             )
         _print(ticks, as_json=as_json)
 
