@@ -11,9 +11,9 @@ import textwrap
 import pytest
 
 from umtrace.cli.why import EXIT_CODES
-from umtrace.holders import procfs
+from umtrace.holders import kernelrefs, procfs
 from umtrace.holders.inquiry import Answer, _state
-from umtrace.present.why import why_lines
+from umtrace.present.why import remedy, why_lines
 from umtrace.records.holders import Holder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -199,6 +199,29 @@ def test_kernel_threads_hold_nothing():
     listed = json.loads(done.stdout)["holders"]
     assert done.returncode == EXIT_CODES["held"]
     assert not [h for h in listed if procfs.is_kernel_thread(h.get("pid") or 0)]
+
+
+EXPORTS = """\
+#path domain(flags)
+/tmp/x\t*(rw,no_root_squash,sync,no_wdelay,fsid=1)
+# /srv/gone\t10.0.0.0/8(rw)
+/srv/two\\040words\t10.0.0.0/8(ro,root_squash,sync,wdelay)
+"""
+
+
+def test_what_the_nfs_server_exports_is_held():
+    assert list(kernelrefs.exported(EXPORTS)) == [
+        ("/tmp/x", "*"),
+        ("/srv/two words", "10.0.0.0/8"),
+    ]
+
+
+def test_how_to_end_an_export(monkeypatch, tmp_path):
+    (tmp_path / "content").write_text(EXPORTS)
+    monkeypatch.setattr(kernelrefs, "_EXPORTS", tmp_path / "content")
+    assert ("nfs-export", "/tmp/x", "*") in set(kernelrefs.kernel_files())
+    holder = Holder(kind="nfs-export", comm="*", detail="/tmp/x")
+    assert remedy(holder) == "exportfs -u '*:/tmp/x', then exportfs -f"
 
 
 def test_who_could_not_be_read_is_named():

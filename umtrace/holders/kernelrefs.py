@@ -1,4 +1,4 @@
-"""Files that the kernel itself keeps open: swap, backing files of loop devices."""
+"""Files that the kernel itself keeps open: swap, backing files of loop devices, NFS exports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from umtrace.holders.mounts import unescape
 
 _SWAPS = Path("/proc/swaps")
 _BLOCK = Path("/sys/block")
+#: what the NFS server of this network namespace has in its export cache
+_EXPORTS = Path("/proc/net/rpc/nfsd.export/content")
 
 
 def kernel_files() -> Iterator[tuple[str, str, str]]:
@@ -20,3 +22,19 @@ def kernel_files() -> Iterator[tuple[str, str, str]]:
     for backing in _BLOCK.glob("loop*/loop/backing_file"):
         with suppress(OSError):
             yield "loop", backing.read_text().rstrip("\n"), f"/dev/{backing.parts[3]}"
+    with suppress(OSError):
+        for path, client in exported(_EXPORTS.read_text()):
+            yield "nfs-export", path, client
+
+
+def exported(cache: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, client) of the entries of an export cache that hold their path.
+
+    The text is a line each, ``PATH CLIENT(OPTIONS)``; a # is before what is no answer, such as
+    that a client has no access. Each entry keeps a reference to its mount for as long as it is
+    in the cache (svc_export in fs/nfsd/export.c).
+    """
+    for line in cache.splitlines():
+        if not line.startswith("#") and "\t" in line:
+            path, _, rest = line.partition("\t")
+            yield unescape(path), rest.partition("(")[0]

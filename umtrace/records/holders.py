@@ -13,7 +13,7 @@ import pyarrow as pa
 from umtrace.records.arrow import fixed, text
 
 #: kinds of hold that are no process's
-KERNEL_KINDS = frozenset({"swap", "loop", "overlay", "submount", "mount"})
+KERNEL_KINDS = frozenset({"swap", "loop", "nfs-export", "overlay", "submount", "mount"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +23,8 @@ class Holder:
     Attributes
     ----------
     kind : str
-        fd, cwd, root, exe, maps: a process; swap, loop, overlay: the kernel for that
-        file; submount, mount: another mount, below it or of the same superblock.
+        fd, cwd, root, exe, maps: a process; swap, loop, overlay, nfs-export: the kernel
+        for that file; submount, mount: another mount, below it or of the same superblock.
     of : str
         mount: umount says EBUSY for it; copy: a propagated copy of it, which umount would
         take along; superblock: umount works, the file system stays alive.
