@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from umtrace.kernel.features import Feature, features
-from umtrace.kernel.offer import this_kernel
+from umtrace.kernel.offer import WANTED, this_kernel
 from umtrace.kernel.plan import inlined
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
@@ -46,7 +46,7 @@ class Diagnosis:
 
 def diagnose() -> Diagnosis:
     """Try everything; attaches each tier for a moment and detaches it."""
-    offer = this_kernel(Symbols.load())
+    offer = this_kernel(Symbols.load(wanted=WANTED))
     tiers = tuple(_try(tier) for tier in LIVE_TIERS)
     return Diagnosis(tuple(features()), tiers, inlined(offer))
 

@@ -1,38 +1,74 @@
 from __future__ import annotations
 
+import pytest
+
+from umtrace.kernel import symbols as module
 from umtrace.kernel.symbols import Symbols
 
+# In order of address, as the kernel keeps its own; then the modules.
 KALLSYMS = """\
-ffffffff81000300 T do_exit
+0000000000000000 D __per_cpu_start
+ffffffff81000000 t do_umount
 ffffffff81000100 t namespace_unlock
-ffffffff81000200 D some_data
 ffffffff81000100 t namespace_unlock_alias
-ffffffff81000280 t put_mnt_ns\t[module]
+ffffffff81000200 D some_data
+ffffffff81000208 b unmounted
+ffffffff81000210 D __per_cpu_offset
+ffffffff81000218 d __per_cpu_offset
+ffffffff81000280 t put_mnt_ns.isra.0
+ffffffff81000280 t put_mnt_ns_alias
+ffffffff81000300 T do_exit
+ffffffffc0000100 t namespace_unlock\t[module]
+ffffffffc0000200 t of_a_module\t[module]
 """
 
 
-def load(tmp_path, text):
+def load(tmp_path, text, wanted=None):
     (tmp_path / "kallsyms").write_text(text)
-    return Symbols.load(tmp_path / "kallsyms")
+    return Symbols.load(tmp_path / "kallsyms", wanted)
 
 
-def test_span_ends_at_the_next_function(tmp_path):
-    symbols = load(tmp_path, KALLSYMS)
+@pytest.mark.parametrize("wanted", [None, {b"namespace_unlock", b"put_mnt_ns"}])
+@pytest.mark.parametrize("block", [1 << 18, 7, 100])
+def test_span_ends_at_the_next_function(tmp_path, monkeypatch, wanted, block):
+    monkeypatch.setattr(module, "_BLOCK_BYTES", block)
+    symbols = load(tmp_path, KALLSYMS, wanted)
     assert symbols.known
     assert symbols.span("namespace_unlock") == (0xFFFFFFFF81000100, 0xFFFFFFFF81000280)
+    assert symbols.span("put_mnt_ns.isra.0") == (0xFFFFFFFF81000280, 0xFFFFFFFF81000300)
     assert symbols.span("some_data") is None
+    assert symbols.data_address("unmounted") == 0xFFFFFFFF81000208
+    assert symbols.data_address("__per_cpu_offset") is None  # which of the two?
+
+
+def test_only_what_is_wanted_is_kept(tmp_path):
+    wanted = {b"namespace_unlock", b"put_mnt_ns"}
+    names = ["namespace_unlock", "?", "put_mnt_ns.isra.0", "?"]
+    assert load(tmp_path, KALLSYMS, wanted).names == names[:1] + names[2:]
+    between = KALLSYMS.replace("D some_data", "t some_function")
+    assert load(tmp_path, between, wanted).names == names
+
+
+def test_modules_are_not_the_kernel(tmp_path):
+    symbols = load(tmp_path, KALLSYMS)
+    assert symbols.names.count("namespace_unlock") == 1
+    assert "of_a_module" not in symbols.names
 
 
 def test_name_at(tmp_path):
     symbols = load(tmp_path, KALLSYMS)
-    assert symbols.name_at(0xFFFFFFFF81000290) == "put_mnt_ns"
+    assert symbols.name_at(0xFFFFFFFF81000310) == "do_exit"
     assert symbols.name_at(0x1000) == "?"
+    few = load(tmp_path, KALLSYMS, {b"do_umount", b"put_mnt_ns"})
+    assert few.name_at(0xFFFFFFFF81000010) == "do_umount"
+    assert few.name_at(0xFFFFFFFF81000110) == "?"
+    assert few.name_at(0xFFFFFFFF81000310) == "?"
 
 
 def test_hidden_addresses_are_unknown_not_zero(tmp_path):
-    hidden = KALLSYMS.replace("ffffffff81000", "0000000000000")
-    hidden = "\n".join("0" * 16 + line[16:] for line in hidden.splitlines())
+    hidden = "\n".join("0" * 16 + line[16:] for line in KALLSYMS.splitlines()) + "\n"
     assert not load(tmp_path, hidden).known
+    assert load(tmp_path, hidden).data_address("unmounted") is None
 
 
 def test_no_file(tmp_path):

@@ -21,7 +21,7 @@ bpf.Btf = no_btf
 WITHOUT_SYMBOLS = """
 import umtrace.sources.bpf as bpf
 from umtrace.kernel.symbols import Symbols
-bpf.Symbols.load = classmethod(lambda cls: cls([], []))
+bpf.Symbols.load = classmethod(lambda cls, wanted=None: cls([], []))
 """
 
 # What the compiler's process finds first is one that cannot be imported, or another's.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
+from umtrace.kernel.offer import WANTED
 from umtrace.kernel.rcu import rcu_state
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
@@ -47,7 +48,7 @@ def _btf() -> Feature:
 
 
 def _symbols() -> Feature:
-    if Symbols.load().known:
+    if Symbols.load(wanted=WANTED).known:
         return Feature("kernel symbols", True, "addresses readable")
     lost = "addresses hidden; waits have no name"
     return Feature("kernel symbols", False, lost, "sysctl kernel.kptr_restrict=1, as root")

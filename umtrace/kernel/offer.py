@@ -43,9 +43,11 @@ PROBED = (
     "trace_user_fault_read",
 )
 _SUFFIX = re.compile(r"(?:\.(?:isra|constprop|part)\.\d+)+")
-_KNOWN = frozenset(PROBED) | {
+KNOWN = frozenset(PROBED) | {
     symbol.partition(".")[0] for symbols in FUNCTIONS.values() for symbol in symbols
 }
+#: what to read of kallsyms
+WANTED = frozenset(name.encode() for name in KNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,7 @@ def known_symbols(names: Iterable[str]) -> frozenset[str]:
 
 def _is_known(name: str) -> bool:
     base, dot, _rest = name.partition(".")
-    return base in _KNOWN and (not dot or bool(_SUFFIX.fullmatch(name[len(base) :])))
+    return base in KNOWN and (not dot or bool(_SUFFIX.fullmatch(name[len(base) :])))
 
 
 def offer_of(
@@ -119,7 +121,7 @@ def offer_of(
     if btf is not None:
         found = {path: btf.offset(path) for path in KNOWN_MEMBERS}
         members = {path: offset for path, offset in found.items() if offset is not None}
-        functions = frozenset(name for name in _KNOWN if btf.function_exists(name))
+        functions = frozenset(name for name in KNOWN if btf.function_exists(name))
     return Offer(
         release=release,
         symbols=known_symbols(symbols.names),
@@ -141,5 +143,5 @@ def this_kernel(symbols: Symbols) -> Offer:
 
 
 if __name__ == "__main__":
-    json.dump(this_kernel(Symbols.load()).to_dict(), sys.stdout, indent=1)
+    json.dump(this_kernel(Symbols.load(wanted=WANTED)).to_dict(), sys.stdout, indent=1)
     sys.stdout.write("\n")

@@ -12,7 +12,7 @@ from umtrace.kernel.bpf import ProgramType
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants, possible_cpus
 from umtrace.kernel.meanings import SYSTEM_CALL
-from umtrace.kernel.offer import PROBED, Offer, offer_of
+from umtrace.kernel.offer import PROBED, WANTED, Offer, offer_of
 from umtrace.kernel.plan import (
     FUNCTION_TIERS,
     PROBE_SETS,
@@ -116,7 +116,6 @@ class BpfSource:
             self._attach_waits(self._loaded, tracefs)
             self._attach_functions(self._loaded, tracefs)
             self._attach_operation(self._loaded, tracefs)
-            self._symbols = Symbols([], [])  # 120,000 names that nobody needs any more
         except BaseException:
             self.close()
             raise
@@ -128,7 +127,7 @@ class BpfSource:
         self.clock = ClockPair.now()
 
     def _learn_kernel(self) -> None:
-        self._symbols = Symbols.load()
+        self._symbols = Symbols.load(wanted=WANTED)
         self._constants = {
             "PAGE_SIZE": mmap.PAGESIZE,
             "UM_EVENT_PAGES": self._ring_bytes[0] // mmap.PAGESIZE,

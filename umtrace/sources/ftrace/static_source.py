@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from umtrace.kernel.frames import FrameTable
+from umtrace.kernel.offer import WANTED
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError
@@ -49,7 +50,7 @@ class StaticSource(Running):
 
     def _attach(self, tracefs: Tracefs) -> None:
         first, gated = (self._instance(tracefs, self._buffer_kb, of=2) for _ in range(2))
-        size, frames = page_bytes(tracefs), FrameTable(Symbols.load())
+        size, frames = page_bytes(tracefs), FrameTable(Symbols.load(wanted=WANTED))
         formats = self._umounts(first)
         formats += self._sleeps(first, frames)
         formats += self._enabled(first, (*BIRTHS, NAMING))
