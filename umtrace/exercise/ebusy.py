@@ -7,13 +7,8 @@ in, which should be a private one, and prints one JSON line per mount with the t
 from __future__ import annotations
 
 import json
-import mmap
 import os
-import shutil
-import socket
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -23,18 +18,34 @@ from typing import Final
 
 from umtrace.exercise import syscalls
 from umtrace.exercise.children import SharedWords
-from umtrace.exercise.loopback import loop_device, make_image, mount_device
+from umtrace.exercise.holding import (
+    LOOK_S,
+    Body,
+    back_loop,
+    busy_for,
+    held,
+    held_for,
+    map_file,
+    open_file,
+    run_program,
+    send_file,
+    wander,
+)
+from umtrace.exercise.lazytails import (
+    claimed,
+    detached,
+    detached_idle,
+    detached_late,
+    mounted_again,
+)
 from umtrace.exercise.needs import check_needs
+from umtrace.exercise.passes import SlowPasses
 from umtrace.exercise.place import EBUSY, Place
 from umtrace.exercise.watches import watch, watch_once
 from umtrace.records.errors import UmtraceError
 
 MNT_EXPIRE: Final = 4
-#: longer than it takes until a tracer has seen the EBUSY and looked who is there
-_LOOK_S: Final = 0.6
-_TAIL_S: Final = 0.2
-_CLONE_FS: Final = 0x200
-Body = Callable[[Place, str], None]
+_PATIENCE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,126 +65,10 @@ class Scenario:
     after: tuple[str, ...] = ()
 
 
-def _busy_for(place: Place, path: Path, seconds: float = _LOOK_S) -> None:
-    if place.umount(path) != EBUSY:
-        raise AssertionError(f"{path}: not busy")
-    time.sleep(seconds)
-
-
-def _held(begin: Callable[[Path], object]) -> Body:
-    """Return a scenario in which a child holds the mount in some way."""
-
-    def body(place: Place, name: str) -> None:
-        path = place.mount(name)
-        with place.helper(lambda: begin(path)):
-            _busy_for(place, path)
-        place.umount_retrying(path, 0.01)
-
-    return body
-
-
-def _open(path: Path) -> object:
-    return (path / "x").open()
-
-
-def _map(path: Path) -> object:
-    with (path / "x").open("r+b") as file:
-        return mmap.mmap(file.fileno(), 0)
-
-
-def _run(path: Path) -> object:
-    program = str(path / "sleep")
-    shutil.copy("/bin/sleep", program)
-    return subprocess.Popen([program, "0.8"])  # returns when the program runs
-
-
-def _thread(path: Path) -> object:
-    inside = threading.Event()
-
-    def wander() -> None:
-        syscalls.unshare(_CLONE_FS)
-        os.chdir(path)
-        inside.set()
-        time.sleep(_LOOK_S + 0.1)
-
-    threading.Thread(target=wander, daemon=True).start()
-    return inside.wait()
-
-
-def _in_flight(path: Path) -> object:
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    with (path / "x").open() as file:
-        socket.send_fds(here, [b"x"], [file.fileno()])
-    return here, there
-
-
-def _loop(place: Place, name: str) -> None:
-    path = place.mount(name)
-    image = path / "image"
-    with image.open("wb") as file:
-        file.truncate(1 << 20)
-    with loop_device(image):
-        _busy_for(place, path)
-    place.umount_retrying(path, 0.01)
-
-
-def _short(seconds: float) -> Body:
-    def body(place: Place, name: str) -> None:
-        path = place.mount(name)
-        with _open(path):  # type: ignore[attr-defined]
-            _busy_for(place, path, seconds)
-        time.sleep(seconds)
-        place.umount_retrying(path, 0.01)
-
-    return body
-
-
-def _detached(place: Place, name: str) -> None:
-    path = place.mount(name)
-    with place.helper(lambda: _open(path)):
-        _busy_for(place, path)
-        place.umount(path, syscalls.MNT_DETACH)
-
-
-def _detached_late(place: Place, name: str) -> None:
-    path = place.mount(name)
-    with place.helper(lambda: _open(path)):
-        place.umount(path, syscalls.MNT_DETACH)
-        time.sleep(_TAIL_S)
-
-
-def _detached_idle(place: Place, name: str) -> None:
-    place.umount(place.mount(name), syscalls.MNT_DETACH)
-
-
-def _claimed(place: Place, name: str) -> None:
-    """Do what failed when a kernel deferred umounts: claim the device of a lazy umount."""
-    image, path = place.root / f"{name}.image", place.root / name
-    make_image(image, "ext4", 8)
-    path.mkdir()
-    with loop_device(image) as device:
-        mount_device(device, str(path), "ext4")
-        (path / "x").write_text("x")
-        with place.helper(lambda: _open(path)):
-            place.umount(path, syscalls.MNT_DETACH)
-            _claim_in_vain(device)
-            time.sleep(_TAIL_S)
-
-
-def _claim_in_vain(device: Path) -> None:
-    try:
-        os.close(os.open(device, os.O_RDWR | os.O_EXCL))
-    except OSError as error:
-        if error.errno == EBUSY:
-            return
-        raise
-    raise AssertionError(f"{device}: not busy")
-
-
 def _submount(place: Place, name: str) -> None:
     path = place.mount(name)
     below = place.mount(f"{name}/below")
-    _busy_for(place, path)
+    busy_for(place, path)
     place.umount(below)
     place.umount(path)
 
@@ -184,18 +79,27 @@ def _copy(place: Place, name: str) -> None:
     ready = f"{name}-shared/{name}"
     ours = place.root / ready
     ours.mkdir()
+    inside = SharedWords(1)
 
     def hold() -> None:
         with suppress(OSError), (ours / "x").open():
+            inside.words[0] = 1
             time.sleep(1000)  # until it is killed
         time.sleep(0.001)
 
     with place.helper(syscalls.unshare_mounts, hold):
         place.mount(ready)
-        time.sleep(0.05)  # the helper finds the file in its copy
-        _busy_for(place, ours)
+        _wait_for(inside)  # the helper finds the file in its copy
+        busy_for(place, ours)
     place.umount_retrying(ours, 0.01)
     place.umount(parent)
+    inside.close()
+
+
+def _wait_for(told: SharedWords) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not told.words[0] and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _private_copy(place: Place, name: str) -> None:
@@ -204,7 +108,7 @@ def _private_copy(place: Place, name: str) -> None:
     def begin() -> object:
         syscalls.unshare_mounts()
         syscalls.make_private()
-        return _open(path)
+        return open_file(path)
 
     with place.helper(begin):
         place.umount(path)
@@ -236,9 +140,9 @@ def _lower(place: Place, name: str) -> None:
 
 def _expire_busy(place: Place, name: str) -> None:
     path = place.mount(name)
-    with _open(path):  # type: ignore[attr-defined]
+    with open_file(path):  # type: ignore[attr-defined]
         place.umount(path, MNT_EXPIRE)
-        time.sleep(_LOOK_S)
+        time.sleep(LOOK_S)
     place.umount(path)
 
 
@@ -260,22 +164,20 @@ def _walked(step: Callable[[str], object], pause_s: float = 0.0005, walkers: int
 
     def body(place: Place, name: str) -> None:
         path = place.mount(name)
-        file, slowest = f"{path}/x", SharedWords(1)
+        file, passes = f"{path}/x", SlowPasses()
 
         def loop() -> None:
             with suppress(OSError):
                 while True:
-                    begin = time.monotonic_ns()
-                    step(file)
-                    slowest.words[0] = max(slowest.words[0], time.monotonic_ns() - begin)
+                    passes.time(lambda: step(file))
 
         with ExitStack() as stack:
             for _ in range(walkers):
                 stack.enter_context(place.helper(lambda: None, loop))
             time.sleep(0.002)
             place.umount_retrying(path, pause_s)
-        place.slowest_pass_ns = slowest.words[0]
-        slowest.close()
+        place.in_the_way_ns = passes.longest_after(place.first_busy_ns)
+        passes.close()
 
     return body
 
@@ -293,8 +195,8 @@ def _held_among_walkers(place: Place, name: str) -> None:
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(place.helper(lambda: None, loop))
-        with _open(path):  # type: ignore[attr-defined]
-            _busy_for(place, path, 0.06)
+        with open_file(path):  # type: ignore[attr-defined]
+            busy_for(place, path, 0.06)
         place.umount_retrying(path, 0.0005)
 
 
@@ -311,22 +213,23 @@ def _open_path(file: str) -> None:
 
 
 SCENARIOS: Final = (
-    Scenario("open-fd", "held", True, _held(_open)),
-    Scenario("o-path-fd", "held", True, _held(lambda p: os.open(p / "x", os.O_PATH))),
-    Scenario("cwd", "held", True, _held(os.chdir)),
-    Scenario("chroot", "held", True, _held(os.chroot)),
-    Scenario("exe", "held", True, _held(_run)),
-    Scenario("maps", "held", True, _held(_map)),
-    Scenario("thread-cwd", "held", True, _held(_thread)),
-    Scenario("fd-in-flight", "held", True, _held(_in_flight)),
-    Scenario("loop-backing", "held", True, _loop),
-    Scenario("held-30ms", "held", True, _short(0.03), 5),
-    Scenario("held-100ms", "held", True, _short(0.1), 5),
+    Scenario("open-fd", "held", True, held(open_file)),
+    Scenario("o-path-fd", "held", True, held(lambda p: os.open(p / "x", os.O_PATH))),
+    Scenario("cwd", "held", True, held(os.chdir)),
+    Scenario("chroot", "held", True, held(os.chroot)),
+    Scenario("exe", "held", True, held(run_program)),
+    Scenario("maps", "held", True, held(map_file)),
+    Scenario("thread-cwd", "held", True, held(wander)),
+    Scenario("fd-in-flight", "held", True, held(send_file)),
+    Scenario("loop-backing", "held", True, back_loop),
+    Scenario("held-30ms", "held", True, held_for(0.03), 5),
+    Scenario("held-100ms", "held", True, held_for(0.1), 5),
     Scenario("held-among-walkers", "held", True, _held_among_walkers, 5),
-    Scenario("held-detach", "held", True, _detached, after=("lazy-tail",)),
-    Scenario("detach-open-fd", "none", False, _detached_late, 3, ("lazy-tail",)),
-    Scenario("detach-idle", "none", False, _detached_idle, 3),
-    Scenario("detach-claim", "none", False, _claimed, 1, ("lazy-tail", "downstream")),
+    Scenario("held-detach", "held", True, detached, after=("lazy-tail",)),
+    Scenario("detach-open-fd", "none", False, detached_late, 3, ("lazy-tail",)),
+    Scenario("detach-idle", "none", False, detached_idle, 3),
+    Scenario("detach-claim", "none", False, claimed, 1, ("lazy-tail", "downstream")),
+    Scenario("detach-mount", "none", False, mounted_again, 1, ("lazy-tail", "downstream")),
     Scenario("submount", "submount", True, _submount),
     Scenario("propagated", "propagated-copy", True, _copy),
     Scenario("expire-busy", "expire", True, _expire_busy),
@@ -361,7 +264,7 @@ def run(root: Path) -> list[dict[str, object]]:
                     "after": scenario.after,
                     "busy": busy,
                     "calls": len(place.calls),
-                    "slowest_pass_ns": place.slowest_pass_ns,
+                    "in_the_way_ns": place.in_the_way_ns,
                 }
             )
     return truths

@@ -22,7 +22,8 @@ class Place:
 
     root: Path
     calls: list[tuple[str, int, int]] = field(default_factory=list)  #: path, flags, errno
-    slowest_pass_ns: int = 0  #: the longest that a walker took from going in to being out again
+    first_busy_ns: int = 0  #: when umount said EBUSY for the first time, CLOCK_MONOTONIC
+    in_the_way_ns: int = 0  #: how long after that a walker who was inside then was out again
 
     def mount(self, name: str, fstype: str = "tmpfs", data: str = "") -> Path:
         """Mount at a new directory, with one file ``x`` in it."""
@@ -36,6 +37,8 @@ class Place:
         """Unmount once and return the errno."""
         _begin, _took, failed = syscalls.timed_umount(os.fsencode(path), flags)
         self.calls.append((str(path), flags, failed))
+        if failed == EBUSY and not self.first_busy_ns:
+            self.first_busy_ns = time.monotonic_ns()
         return failed
 
     def umount_retrying(self, path: Path, pause_s: float) -> int:

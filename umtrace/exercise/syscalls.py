@@ -11,6 +11,7 @@ import os
 import time
 from typing import Final
 
+MS_RDONLY: Final = 1
 MS_REC: Final = 0x4000
 MS_BIND: Final = 0x1000
 MS_PRIVATE: Final = 1 << 18
