@@ -140,6 +140,20 @@ def test_a_device_claimed_in_vain_is_told_with_its_device():
     assert (event["a"], event["comm"], event["tid"]) == (1, b"mkfs.ext4", 8)
 
 
+def test_a_mount_refused_is_told_with_the_device_that_it_let_go():
+    mounts = [
+        record(10, "um_let_go", 8, active=2, dev=0x700001),
+        record(11, "um_refused", 9, ret=-16, comm=b"mount"),  # for another reason
+        record(12, "um_refused", 8, ret=-16, comm=b"mount"),
+        record(13, "um_let_go", 8, active=2, dev=0x700001),
+        record(14, "um_refused", 8, ret=-22, comm=b"mount"),
+        record(15, "um_refused", 8, ret=-16, comm=b"mount"),
+    ]
+    (event,) = translator().feed(mounts).events
+    assert (event["kind"], event["ret"], event["b"]) == (Kind.FAILED, -16, 0x700001)
+    assert (event["a"], event["comm"], event["ts_ns"]) == (2, b"mount", 12)
+
+
 def test_a_walker_without_a_mount_is_nobody():
     walk = record(10, "um_walk", 8, mnt=0, ret=1, flags=0xFFFFFFFF, comm=b"stat")
     assert translator(shift=0x20).feed([walk]).events.size == 0

@@ -77,7 +77,7 @@ def events(layout: Mapping[str, int], *, walkers: bool) -> list[Event]:
     """
     machine = MACHINES.get(platform.machine(), MACHINES["x86_64"])
     found = [*_operation(machine, layout), *_check(layout), *_grace_period(), *_puts(layout)]
-    found += _claims(layout)
+    found += [*_claims(layout), *_refused(layout)]
     return found + (_walkers(layout) if walkers and "UM_OFF_MOUNT_MNT" in layout else [])
 
 
@@ -156,6 +156,25 @@ def _claims(layout: Mapping[str, int]) -> list[Event]:
         Event("um_claimed", function, claim, back, on_return=True, lost=lost, filter="ret == -16"),
         Event("um_claim", function, claim, (dev,), lost=lost, pair="um_claimed"),
     ]
+
+
+def _refused(layout: Mapping[str, int]) -> list[Event]:
+    """Return who mounts in vain a device whose superblock is in use."""
+    if "UM_OFF_MOUNT_MNT" not in layout:
+        return []
+    lost = "downstream windows of mounts"
+    get, let_go = "vfs_get_tree", "deactivate_locked_super"
+    back = ("ret=$retval:s32", "comm=$comm:string")
+    sb = (
+        f"active={_at(layout['UM_OFF_SB_ACTIVE'], '$arg1')}:u32",
+        f"dev={_at(layout['UM_OFF_SB_DEV'], '$arg1')}:u32",
+    )
+    return [
+        Event("um_refused", get, "refused mount", back, on_return=True, lost=lost,
+              filter="ret < 0"),
+        Event("um_let_go", let_go, "superblock in use", sb, lost=lost, filter="active > 1",
+              pair="um_refused"),
+    ]  # fmt: skip
 
 
 def _walkers(layout: Mapping[str, int]) -> list[Event]:

@@ -27,7 +27,8 @@ from umtrace.sources.ftrace.names import parts
 from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase, event_of
 from umtrace.sources.ftrace.records import LOST, Record
 
-_CLAIM = 1  # UM_FAILED_CLAIM
+_CLAIM, _MOUNT = 1, 2  # UM_FAILED_CLAIM, UM_FAILED_MOUNT
+_EBUSY = 16
 _MOST_CLAIMS = 4096
 _TOP = UNKNOWN - 4096  # above are error pointers
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
@@ -69,6 +70,7 @@ class Translator(Following):
         self._shift = shift
         self._watching = watching
         self._claims: dict[int, int] = {}  # task -> device it claims
+        self._let_go: dict[int, int] = {}  # task -> device whose superblock it let go
         self._foreign: dict[int, list[tuple[int, bytes]]] = {}  # cleanups under way
         self._handlers: dict[str, Callable[[Record], None]] = {
             name[1:]: getattr(self, name) for name in dir(self) if name.startswith("_um_")
@@ -349,6 +351,16 @@ class Translator(Following):
     def _um_claimed(self, r: Record) -> None:
         dev, comm = self._claims.pop(r.tid, 0), r.fields["comm"][:15]
         self._loose(r, Kind.FAILED, 0, r.fields["ret"], _CLAIM, dev, comm)
+
+    def _um_let_go(self, r: Record) -> None:
+        if len(self._let_go) >= _MOST_CLAIMS:
+            self._let_go.clear()
+        self._let_go[r.tid] = r.fields["dev"]
+
+    def _um_refused(self, r: Record) -> None:
+        dev, ret = self._let_go.pop(r.tid, None), r.fields["ret"]
+        if dev is not None and ret == -_EBUSY:
+            self._loose(r, Kind.FAILED, 0, ret, _MOUNT, dev, r.fields["comm"][:15])
 
     # ---- path walkers ----
 
