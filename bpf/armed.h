@@ -4,8 +4,6 @@
  * drops the reference microseconds later is seen; the hot probes test one word as long
  * as nothing is armed. A mount is armed until a retry would succeed, or its time is up.
  */
-#define UM_EBUSY 16
-
 #ifdef UM_WITH_WALKERS
 #define UM_ARMED_SLOTS 64
 #define UM_ARMED_NS 1000000000ULL
@@ -20,7 +18,7 @@ struct um_armed {
 	u32 inside; /* references taken since, and not put yet */
 	u32 budget, earlier;
 	u16 settled; /* those at the check were seen to be gone */
-	u16 blind; /* a reference taken since could not be noted */
+	u16 blind; /* not all is seen: no probes yet, or a reference not noted, a put not sent */
 };
 
 /* What a task has taken since a mount was armed. */
@@ -59,10 +57,11 @@ static __always_inline void um_arm(u64 mnt)
 	latest = armed_until.lookup(&zero);
 	if (!slot || !latest)
 		return;
-	if (slot->mnt != mnt || now > slot->until_ns) {
+	if (slot->mnt != mnt || now > slot->until_ns || (slot->blind && um_watching())) {
 		slot->mnt = 0;
 		slot->since_ns = now;
-		slot->inside = slot->settled = slot->blind = 0;
+		slot->inside = slot->settled = 0;
+		slot->blind = !um_watching();
 		slot->budget = UM_ARMED_EVENTS;
 		slot->earlier = UM_ARMED_EARLIER;
 	}
@@ -176,9 +175,20 @@ static __always_inline int um_references(u64 mnt)
 }
 
 /*
+ * Tells one arming of a mount from the next. Meanwhile everything was seen, but for hits that the
+ * kernel skipped: these are counted by the reader of the ring.
+ */
+static __always_inline u64 um_arming(struct um_armed *slot)
+{
+	u64 number = (slot->since_ns >> UM_ARMING_NS_SHIFT) & UM_ARMING_MASK;
+
+	return (number ? number : 1) << UM_ARMING_SHIFT;
+}
+
+/*
  * Counts the references, and says whether those that were there at the check have gone: then
  * those counted now, ``own`` apart, were all taken since. Somebody who moves meanwhile makes
- * the answer no.
+ * the answer no. What umount and a mount's lookup put is not seen: hence the second count.
  */
 static __always_inline int um_settles(struct um_armed *slot, u64 mnt, int own, int *now)
 {
@@ -187,7 +197,7 @@ static __always_inline int um_settles(struct um_armed *slot, u64 mnt, int own, i
 
 	*now = um_references(mnt);
 	if (slot->settled || slot->blind || *now < 0 || *now - 1 - own > inside ||
-	    *(volatile u64 *)&slot->moves != moves)
+	    um_references(mnt) != *now || *(volatile u64 *)&slot->moves != moves)
 		return 0;
 	slot->settled = 1;
 	return 1;
@@ -196,9 +206,9 @@ static __always_inline int um_settles(struct um_armed *slot, u64 mnt, int own, i
 /*
  * When an umount returns, which has put its own reference, unseen by other probes. After an
  * EBUSY: references left plus 1; at 1 a retry would succeed. After a success: the address
- * may be another mount's soon.
+ * may be another mount's soon. ``said`` is what the event tells beside it.
  */
-static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *settled)
+static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *said)
 {
 	struct um_armed *slot = um_armed(mnt);
 	int left;
@@ -206,11 +216,13 @@ static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *settled)
 	if (!slot)
 		return 0;
 	um_untake(slot, mnt);
+	if (!slot->blind)
+		*said = um_arming(slot);
 	if (!ret)
 		slot->mnt = 0;
 	if (ret != -UM_EBUSY)
 		return 0;
-	*settled = um_settles(slot, mnt, 0, &left);
+	*said |= um_settles(slot, mnt, 0, &left);
 	if (left == 1 && um_references(mnt) == 1)
 		slot->mnt = 0;
 	else if (left == 1)
@@ -219,5 +231,5 @@ static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *settled)
 }
 #else
 #define um_arm(mnt)
-#define um_umount_returns(mnt, ret, settled) 0
+#define um_umount_returns(mnt, ret, said) 0
 #endif

@@ -48,6 +48,25 @@ static __always_inline int um_syscall(void)
 	/* Two words are left free since 6.9, with FRED: 65c9cc9e2c14 ("x86/fred: Reserve space for the FRED stack frame") */
 	return found ? found : um_syscall_of(stack + UM_STACK_BYTES - 16);
 }
+
+#ifdef UM_PATH_CALLS
+/* Of a number plus 1: whether nothing but a path walk's own reference is put in that call. */
+static __always_inline int um_only_walks(int said)
+{
+	u32 nr = said - 1;
+	u64 bits = 0;
+
+#define UM_WORD(n, word) bits = nr >> 6 == n ? word : bits;
+	if (said > 0) {
+		UM_PATH_CALLS
+	}
+#undef UM_WORD
+	return bits >> (nr & 63) & 1;
+}
+#else
+#define um_only_walks(said) 0
+#endif
 #else
 #define um_syscall() 0
+#define um_only_walks(said) 0
 #endif

@@ -64,15 +64,16 @@ UM_RETURN(__legitimize_mnt)
 	slot = um_armed(mnt);
 	if (!slot)
 		return 0;
-	um_take(slot, mnt);
+	if (!ret) /* at -1 its put may come from where mntput is inlined, and not be seen */
+		um_take(slot, mnt);
 	if (um_spend(&slot->budget))
 		um_walker(UM_WALK, mnt, flags, ret, 0);
 	return 0;
 }
 
-UM_ENTRY(mntput)
+UM_SURE_ENTRY(mntput)
 {
-	u64 vfsmount = UM_ARG(0), mnt = vfsmount - UM_OFF_MOUNT_MNT;
+	u64 vfsmount = UM_SURE_ARG(0), mnt = vfsmount - UM_OFF_MOUNT_MNT;
 	struct um_armed *slot;
 	int now, syscall = 0;
 	u32 flags = 0;
@@ -89,15 +90,20 @@ UM_ENTRY(mntput)
 	if (!slot)
 		return 0;
 	if (!um_untake(slot, mnt) && !slot->blind) {
-		more |= UM_PUT_EARLIER;
 		syscall = um_syscall();
+		/* Where takes are skipped there are many: who can be left out, is. */
+		if (um_spend(&slot->earlier))
+			more |= UM_PUT_EARLIER;
+		else if (!um_only_walks(syscall))
+			slot->blind = 1;
 	}
 	if (um_settles(slot, mnt, 1, &now)) /* this one included: the put is still to come */
 		more |= UM_PUT_SETTLED;
+	if (!slot->blind)
+		more |= um_arming(slot);
 	if (now == 2 && um_references(mnt) == 2)
 		slot->mnt = 0; /* a retry would succeed from here on */
-	else if (!(more & UM_PUT_SETTLED) &&
-		 !um_spend(more & UM_PUT_EARLIER ? &slot->earlier : &slot->budget))
+	else if (!(more & (UM_PUT_SETTLED | UM_PUT_EARLIER)) && !um_spend(&slot->budget))
 		return 0;
 	else if (now == 2)
 		now = 0;
@@ -186,6 +192,18 @@ UM_ENTRY(deactivate_super)
 #define UM_CLAIM_ARGS 2
 #endif
 
+static __always_inline void um_failed(u64 call, u32 dev)
+{
+	struct um_event *e = um_foreign(UM_FAILED, 0);
+
+	if (!e)
+		return;
+	e->ret = -UM_EBUSY;
+	e->a = call;
+	e->b = dev;
+	um_submit(e);
+}
+
 UM_COUNT_ENTRY(bd_prepare_to_claim)
 {
 	um_stash(UM_SLOT_CLAIM, UM_ARG(0));
@@ -195,18 +213,51 @@ UM_COUNT_ENTRY(bd_prepare_to_claim)
 UM_RETURN(bd_prepare_to_claim)
 {
 	u64 bdev = UM_RETURN_ARG(0, um_stashed(UM_SLOT_CLAIM));
-	struct um_event *e;
+	u32 dev = 0;
 
 	if ((int)UM_RETVAL(UM_CLAIM_ARGS) != -UM_EBUSY)
 		return 0;
-	e = um_foreign(UM_FAILED, 0);
-	if (!e)
-		return 0;
-	e->ret = -UM_EBUSY;
-	e->a = UM_FAILED_CLAIM;
 #ifdef UM_OFF_BDEV_DEV
-	bpf_probe_read_kernel(&e->b, sizeof(e->b), (void *)(bdev + UM_OFF_BDEV_DEV));
+	bpf_probe_read_kernel(&dev, sizeof(dev), (void *)(bdev + UM_OFF_BDEV_DEV));
 #endif
-	um_submit(e);
+	um_failed(UM_FAILED_CLAIM, dev);
+	return 0;
+}
+
+/*
+ * ---- mounts refused: the superblock of the device lives on, and is not as it is wanted ----
+ *
+ * The file system finds the superblock, takes a reference, sees that it is mounted read-only or
+ * not, and lets go of it again.
+ */
+BPF_TABLE("lru_hash", u32, u32, let_go, 256); /* by task: the device of what it let go last */
+
+UM_ENTRY(deactivate_locked_super)
+{
+	u32 tid = bpf_get_current_pid_tgid(), dev = 0;
+	u64 sb = UM_ARG(0);
+	int active = 0;
+
+	UM_READ(active, sb + UM_OFF_SB_ACTIVE);
+	if (active <= 1)
+		return 0;
+	UM_READ(dev, sb + UM_OFF_SB_DEV);
+	let_go.update(&tid, &dev);
+	return 0;
+}
+
+UM_RETURN(vfs_get_tree)
+{
+	u32 tid = bpf_get_current_pid_tgid(), *dev;
+	int ret = (int)UM_RETVAL(1);
+
+	if (!ret)
+		return 0;
+	dev = let_go.lookup(&tid);
+	if (!dev)
+		return 0;
+	if (ret == -UM_EBUSY)
+		um_failed(UM_FAILED_MOUNT, *dev);
+	let_go.delete(&tid);
 	return 0;
 }

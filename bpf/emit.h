@@ -3,7 +3,8 @@
  * What every probe program shares: the rings, the loss counters, and how an event
  * is filled and submitted. A record is submitted without waking the reader: a
  * wake-up per event would keep a CPU out of idle, and the expedited grace period
- * that is being measured would itself become slower. The reader polls.
+ * that is being measured would itself become slower. The reader polls. An EBUSY, which waits
+ * for nothing, rings a bell: who made the mount busy may be gone soon.
  *
  * Constants set by the loader, here and in the files after this one: UM_EVENT_PAGES,
  * UM_NAME_PAGES, UM_MAX_TASKS, UM_HOST_MNTNS, offsets UM_OFF_*, functions UM_FN_*.
@@ -19,9 +20,12 @@
 
 BPF_RINGBUF_OUTPUT(events, UM_EVENT_PAGES);
 BPF_RINGBUF_OUTPUT(names, UM_NAME_PAGES);
+BPF_RINGBUF_OUTPUT(bell, 1);
 BPF_PERCPU_ARRAY(losses, u64, UM_LOSS_MAX);
 
 #define UM_NO_WAKEUP 1 /* BPF_RB_NO_WAKEUP */
+#define UM_WAKEUP 2 /* BPF_RB_FORCE_WAKEUP */
+#define UM_EBUSY 16
 
 static __always_inline void um_lost(u32 why)
 {
@@ -53,6 +57,20 @@ static __always_inline struct um_event *um_begin(u64 ts_ns, u32 tid, u32 tgid, u
 static __always_inline void um_submit(struct um_event *e)
 {
 	events.ringbuf_submit(e, UM_NO_WAKEUP);
+}
+
+/* Wakes the reader after an EBUSY; a bell that is full was rung already. */
+static __always_inline void um_ring(int ret)
+{
+	u64 *rung;
+
+	if (ret != -UM_EBUSY)
+		return;
+	rung = bell.ringbuf_reserve(sizeof(u64));
+	if (!rung)
+		return;
+	*rung = 0;
+	bell.ringbuf_submit(rung, UM_WAKEUP);
 }
 
 /* Send user text in parts; a path of PATH_MAX takes 18 of them. */

@@ -37,8 +37,9 @@ enum um_kind {
 	UM_MOUNT = 9,
 	/* path_umount entered: ret = flags */
 	UM_PATH_UMOUNT = 10,
-	/* path_umount left: ret = its return value; after an EBUSY a = 1 when the references left were
-	 * all taken since the check, b = references left plus 1, 0 unknown */
+	/* path_umount left: ret = its return value; of a mount that was busy before, a = 1 when the
+	 * references left were all taken since the check, and its arming (UM_ARMING_SHIFT); after
+	 * an EBUSY b = references left plus 1, 0 unknown */
 	UM_PATH_UMOUNT_EXIT = 11,
 	/* propagate_mount_busy entered */
 	UM_CHECK = 12,
@@ -72,6 +73,9 @@ enum um_kind {
 	UM_SHARED = 23,
 	/* another call got EBUSY: ret = -EBUSY, a = enum um_failed, b = device */
 	UM_FAILED = 24,
+	/* by the reader of the ring, before what it read: of the puts up to now, b were not seen,
+	 * none of them before a (CLOCK_MONOTONIC, ns) */
+	UM_SKIPPED = 25,
 };
 
 /* What a trace does not show: no event of it means nothing. */
@@ -90,6 +94,7 @@ enum um_grace_period {
 /* Which call got EBUSY. */
 enum um_failed {
 	UM_FAILED_CLAIM = 1, /* bd_prepare_to_claim: open with O_EXCL, mkfs, mount of a block device */
+	UM_FAILED_MOUNT = 2, /* vfs_get_tree: mount or fsconfig of one whose superblock is in use */
 };
 
 /* In the mount flags of UM_MOUNT: walkers are probed, so that none seen means there was none. */
@@ -102,6 +107,15 @@ enum um_failed {
 #define UM_PUT_EARLIER (1ULL << 32)
 /* And: the references left, seen for the first time, were all taken since the busy check. */
 #define UM_PUT_SETTLED (1ULL << 33)
+
+/*
+ * From this bit on, in a of UM_PUT and UM_PATH_UMOUNT_EXIT: the moment from which on a busy mount was
+ * watched without a break, the last bits of CLOCK_MONOTONIC >> UM_ARMING_NS_SHIFT; 0 if it was not,
+ * or not in full.
+ */
+#define UM_ARMING_SHIFT 34
+#define UM_ARMING_NS_SHIFT 10
+#define UM_ARMING_MASK 0x3fffffff
 
 /* In an event's cpu: sent by a task that is in no operation; carries no sequence. */
 #define UM_FOREIGN 0x8000

@@ -4,6 +4,11 @@
  * and kretprobe. A return probe of the second kind does not see the arguments: they
  * are kept by task between the two.
  */
+#include <uapi/linux/ptrace.h>
+
+#define UM_PARM0(ctx) PT_REGS_PARM1(ctx)
+#define UM_PARM1(ctx) PT_REGS_PARM2(ctx)
+
 #ifdef UM_FENTRY
 
 #define UM_ENTRY(function) int um_entry_##function(u64 *ctx)
@@ -19,13 +24,10 @@
 
 #else
 
-#include <uapi/linux/ptrace.h>
-
+#define UM_SURE_BY_KPROBE 1
 #define UM_ENTRY(function) int um_entry_##function(struct pt_regs *ctx)
 #define UM_RETURN(function) int um_return_##function(struct pt_regs *ctx)
 #define UM_ARG(n) ((u64)UM_PARM##n(ctx))
-#define UM_PARM0(ctx) PT_REGS_PARM1(ctx)
-#define UM_PARM1(ctx) PT_REGS_PARM2(ctx)
 #define UM_RETVAL(n_args) PT_REGS_RC(ctx)
 #define UM_RETURN_ARG(n, kept) (kept)
 #define UM_COUNT_ENTRY(function) UM_ENTRY(function)
@@ -54,6 +56,18 @@ static __always_inline u64 um_stashed(u64 slot)
 	return word ? *word : 0;
 }
 
+#endif
+
+/*
+ * An entry of which no hit may be missing. A fentry program that is preempted has the kernel
+ * skip the same program for others on its CPU; a kprobe is not preempted.
+ */
+#ifdef UM_SURE_BY_KPROBE
+#define UM_SURE_ENTRY(function) int um_entry_##function(struct pt_regs *ctx)
+#define UM_SURE_ARG(n) ((u64)UM_PARM##n(ctx))
+#else
+#define UM_SURE_ENTRY(function) UM_ENTRY(function)
+#define UM_SURE_ARG(n) UM_ARG(n)
 #endif
 
 /* Slots of the words kept between an entry and its return. */

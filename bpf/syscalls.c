@@ -63,6 +63,7 @@ static __always_inline void um_umount_ends(s64 ret)
 		}
 		um_submit(e);
 	}
+	um_ring(ret);
 	if (!task || !n)
 		return;
 	if (ret < 0) { /* nothing was unmounted: no shutdown is due */

@@ -59,16 +59,17 @@ UM_RETURN(path_umount)
 	struct um_task *task = um_current(&tid);
 	struct um_active *n = um_active();
 	int ret = (int)UM_RETVAL(2);
-	u64 settled = 0;
+	u64 said = 0;
 	u32 left;
 
 	if (!task || !n || task->phase != UM_INSIDE)
 		return 0;
-	left = um_umount_returns(task->mnt, ret, &settled);
-	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, settled, left);
+	left = um_umount_returns(task->mnt, ret, &said);
+	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, said, left);
 	if (!task->by_function)
 		return 0;
 	um_tell(tid, task, UM_EXIT, task->mnt, ret, 2, 0);
+	um_ring(ret);
 	if (ret < 0) {
 		um_forget(tid, task);
 	} else {

@@ -6,21 +6,25 @@ import pytest
 
 from tests.ebusy.streams import MS, busy, one, umount, windows_of
 from tests.stats.rows import T0_NS
-from umtrace.records.clues import Check, Clues, Walk
+from umtrace.records.clues import Check, Clues, Skip, Walk
+from umtrace.records.events import ARMING_MASK, ARMING_NS_SHIFT
 
 MNT = 0xFFFF888000001000
 UMOUNTER, WALKER, OTHER = 9, 50, 51
+MNT_FORCE, MNT_DETACH = 1, 2
 
 
-def seen(*walks, refcount=3):
+def seen(*walks, refcount=3, skips=(), flags=0):
     """Return the window of an EBUSY at 0 to 0.1 ms, and a retry 400 ms later."""
     rows = [
         busy(0, tier="fentry", tid=UMOUNTER, refcount=refcount),
-        umount(400, tier="fentry", tid=UMOUNTER),
+        umount(400, tier="fentry", tid=UMOUNTER, flags=flags),
     ]
     check = Check(T0_NS + 50_000, UMOUNTER, MNT, "refcount", refcount)
     clues = Clues(
-        checks=(check,), walks=tuple(w if isinstance(w, Walk) else walk(*w) for w in walks)
+        checks=(check,),
+        walks=tuple(w if isinstance(w, Walk) else walk(*w) for w in walks),
+        skips=tuple(skips),
     )
     return one(rows, clues=clues)
 
@@ -155,6 +159,59 @@ def test_a_file_that_stays_is_held_though_walks_were_seen_to_end():
     window = seen(*[put(at, 60 + at, 3, syscall=STAT) for at in range(1, 9)], refcount=3)
     assert window.spurious is None
     assert window.first_success_bound == "upper"
+
+
+def watch_since(at_ms):
+    """Return the number of a watch that began then."""
+    return ((T0_NS + int(at_ms * MS)) >> ARMING_NS_SHIFT) & ARMING_MASK
+
+
+WATCH = {"arming": watch_since(0.049)}
+
+
+def test_a_reference_whose_put_had_begun_before_the_check_was_on_its_way_out():
+    window = seen((0.5, OTHER, "legitimized"), walk(0.6, OTHER, "put", 2, settled=True, **WATCH))
+    assert (window.klass, window.spurious) == ("transient-ref", True)
+    assert window.evidence[-1].startswith("one more had been on the way out")
+
+
+def test_a_retry_that_succeeds_says_that_all_have_gone():
+    walks = [put(3, OTHER, 3, syscall=STAT), walk(400.05, UMOUNTER, "returned", **WATCH)]
+    window = seen(*walks, refcount=4)
+    assert (window.klass, window.spurious) == ("transient-ref", True)
+
+
+def test_one_that_was_put_late_outside_a_path_walk_is_no_passer_by():
+    late = put(30, WALKER, 2, syscall=-1, **WATCH)
+    window = seen(late, walk(400.05, UMOUNTER, "returned", **WATCH), refcount=4)
+    assert window.spurious is None
+    window = seen(late, walk(400.05, UMOUNTER, "returned", **WATCH))
+    assert (window.klass, [h.pid for h in window.holders]) == ("held", [WALKER])
+
+
+@pytest.mark.parametrize("flags", [MNT_DETACH, MNT_FORCE])
+def test_a_lazy_umount_that_succeeds_does_not(flags):
+    assert seen(walk(400.05, UMOUNTER, "returned", **WATCH), flags=flags).spurious is None
+
+
+@pytest.mark.parametrize("began_ms", [-0.01, 0.06, 350, 1100 * 1000])
+def test_another_watch_than_that_of_the_first_check_has_not_seen_them_all(began_ms):
+    settled = walk(0.6, OTHER, "put", 2, settled=True, arming=watch_since(began_ms))
+    assert seen(settled).spurious is None
+
+
+@pytest.mark.parametrize(("begin", "end", "spurious"), [(-9, -1, True), (-9, 1, None)])
+def test_hits_that_the_kernel_skipped_meanwhile_leave_it_open(begin, end, spurious):
+    skip = Skip(T0_NS + begin * MS, T0_NS + end * MS)
+    settled = put(0.6, OTHER, 2, settled=True, syscall=STAT, **WATCH)
+    window = seen(settled, skips=[skip])
+    assert window.spurious is spurious
+    assert ("skipped" in window.evidence[-1]) is (spurious is None)
+
+
+def test_a_mount_that_was_counted_free_is_free_whatever_was_skipped():
+    window = seen((0.6, OTHER, "put", 1), skips=[Skip(T0_NS, T0_NS + MS)])
+    assert (window.klass, window.spurious) == ("transient-ref", True)
 
 
 def test_two_umounts_of_one_task_in_one_batch_each_have_their_check():

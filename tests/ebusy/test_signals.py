@@ -9,8 +9,8 @@ import pytest
 
 from tests.builders import Stream
 from umtrace.ebusy.signals import ClueReader
-from umtrace.records.clues import NO_CLUES, Check, Failure, Superblock, Walk
-from umtrace.records.events import FOREIGN, PUT_EARLIER, PUT_SETTLED, Kind
+from umtrace.records.clues import NO_CLUES, Check, Failure, Skip, Superblock, Walk
+from umtrace.records.events import ARMING_SHIFT, FOREIGN, PUT_EARLIER, PUT_SETTLED, Kind
 
 UNKNOWN = 2**64 - 1
 DEV = (8 << 20) + 1
@@ -98,6 +98,27 @@ def test_puts_of_references_that_were_there_before():
     ]
 
 
+def test_the_watch_in_which_a_put_was_seen():
+    clues = read(
+        (1, Kind.PUT, {"cpu": FOREIGN, "a": 7 << ARMING_SHIFT | PUT_SETTLED, "b": 3}),
+        (2, Kind.PATH_UMOUNT_EXIT, {"ret": -16, "a": 7 << ARMING_SHIFT | 1, "b": 3}),
+        (3, Kind.PATH_UMOUNT_EXIT, {"ret": 0, "a": 8 << ARMING_SHIFT}),
+        (4, Kind.PUT, {"cpu": FOREIGN, "a": 0x20}),
+    )
+    seen = [(walk.what, walk.settled, walk.arming) for walk in clues.walks]
+    assert seen == [
+        ("put", True, 7),
+        ("returned", True, 7),
+        ("returned", False, 8),
+        ("put", False, None),
+    ]
+
+
+def test_puts_that_were_not_seen():
+    clues = read((9, Kind.SKIPPED, {"cpu": FOREIGN, "a": 4, "b": 20}))
+    assert clues.skips == (Skip(4, 9),)
+
+
 def test_the_namespaces_that_keep_a_superblock():
     words = struct.pack("<4I", 4026531840, 4026532000, 0, 0)
     stream = Stream()
@@ -110,6 +131,11 @@ def test_the_namespaces_that_keep_a_superblock():
 def test_a_device_claimed_in_vain():
     clues = read((5, Kind.FAILED, {"ret": -16, "a": 1, "b": DEV, "cpu": FOREIGN}))
     assert clues.failures == (Failure(5, 7, "cat", "exclusive claim", None, "8:1"),)
+
+
+def test_a_mount_that_was_refused():
+    clues = read((5, Kind.FAILED, {"ret": -16, "a": 2, "b": DEV, "cpu": FOREIGN}))
+    assert clues.failures == (Failure(5, 7, "cat", "mount", None, "8:1"),)
 
 
 def test_the_tracepoint_tier_has_none():

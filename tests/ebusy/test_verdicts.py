@@ -72,6 +72,12 @@ def test_an_early_empty_look_and_a_success_are_evidence():
     assert said(one(rows, scans=[scan(first, 40)])) == ("unknown", None)
     assert said(one(rows, scans=[scan(first, 5, blind=("pid 1",))])) == ("unknown", None)
     assert said(one([first], scans=[scan(first, 5)])) == ("unknown", None)
+    for missing_ms, expected in [(9, "transient-ref"), (11, "unknown"), (None, "unknown")]:
+        missing = missing_ms and T0_NS + missing_ms * MS
+        passer = fd_of(seen=5, missing_ns=missing)
+        assert one(rows, scans=[scan(first, 5, passer)]).klass == expected
+        both = scan(first, 5, passer, fd_of(pid=43))
+        assert one(rows, scans=[both]).klass == "held"
 
 
 def test_a_look_after_the_success_does_not_count():

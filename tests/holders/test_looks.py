@@ -18,21 +18,22 @@ def held(tmp_path):
 
 
 def test_who_stays_is_seen_every_time(held):
-    (seen, of), other = look_again([held, None])
+    (seen, of, missing_ns), other = look_again([held, None])
     assert seen == of >= LOOKS - looks._MOST_FROZEN
-    assert other == (1, 1)
+    assert missing_ns is None
+    assert other == (1, 1, None)
 
 
 def test_who_is_gone_is_missing(held):
     gone = Open(held.pid, held.tid, "fd", "/elsewhere", held.fd)
-    assert look_again([gone]) == [(1, LOOKS)]
+    assert look_again([gone], lambda: 7) == [(1, LOOKS, 7)]
 
 
 def test_a_task_that_never_ran_between_the_looks_is_not_known(held, monkeypatch):
     monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (True, 5))
-    assert look_again([held]) == [(1, 2)]
+    assert look_again([held]) == [(1, 2, None)]
     monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (True, None))
-    assert look_again([held]) == [(LOOKS, LOOKS)]
+    assert look_again([held]) == [(LOOKS, LOOKS, None)]
 
 
 def test_who_opens_and_closes_in_a_loop_is_missing_at_times(tmp_path):
@@ -43,6 +44,7 @@ def test_who_opens_and_closes_in_a_loop_is_missing_at_times(tmp_path):
         while found is None:
             files = procfs.files(process.pid)
             found = next((f for f in files if f.path == str(tmp_path / "x")), None)
-        ((seen, of),) = look_again([found])
+        ((seen, of, missing_ns),) = look_again([found])
         process.kill()
     assert seen < of
+    assert missing_ns is not None

@@ -150,3 +150,14 @@ def test_the_system_call_is_a_function_probe_where_its_events_can_be_preempted(k
     assert preemptible_syscall_events(offer_of(kernel)) == preemptible
     placed = probe_of(make_plan(offer_of(kernel), "kprobe"), "__x64_sys_umount")
     assert placed == ("__x64_sys_umount" if preemptible else None)
+
+
+def test_the_puts_of_walkers_are_a_kprobe_where_fentry_programs_can_be_preempted():
+    offer = replace(offer_of("6.12"), preemptible=True)
+    how = {p.function: p.how for p in make_plan(offer, "fentry").probes}
+    assert how["mntput"] == "kprobe"
+    assert {name for name, way in how.items() if way == "kprobe"} == {"mntput"}
+    (why,) = [line["why"] for line in make_plan(offer, "fentry").lines() if line["how"] == "kprobe"]
+    assert "preempted" in why
+    offer = replace(offer, preemptible=False)
+    assert {p.how for p in make_plan(offer, "fentry").probes} == {"fentry"}

@@ -8,12 +8,13 @@ from typing import TypeVar
 
 from umtrace.ebusy.attempts import Attempt
 from umtrace.ebusy.runs import Run
-from umtrace.records.clues import Check, Clues, Superblock, Walk
+from umtrace.records.clues import Check, Clues, Skip, Superblock, Walk
 
 _MOST_KEYS = 4096
 _MOST_EACH = 256
 _MOST_WALKS = 2048  #: of one address, which many mounts have in turn
 _MOST_IN_ALL = 16384
+_MOST_SKIPS = 4096
 _LATER_NS = 1_000_000_000
 
 _Clue = TypeVar("_Clue")
@@ -30,6 +31,7 @@ class ClueStore:
         self._superblocks: dict[int, deque[Superblock]] = {}
         self._final_puts: dict[int, deque[Walk]] = {}
         self._lazies: dict[int, deque[Walk]] = {}
+        self._skips: deque[Skip] = deque(maxlen=_MOST_SKIPS)
 
     def add(self, clues: Clues) -> None:
         """Take in what came with a batch."""
@@ -41,6 +43,10 @@ class ClueStore:
             _keep(self._lazies, lazy.tid, lazy)
         for put in clues.final_puts:
             _keep(self._final_puts, put.ts_ns, put)
+        for skip in clues.skips:
+            joins = self._skips and skip.begin_ns <= self._skips[-1].end_ns
+            begin = self._skips.pop().begin_ns if joins else skip.begin_ns
+            self._skips.append(Skip(begin, skip.end_ns))
 
     def _keep_walk(self, walk: Walk) -> None:
         walks = self._walks.setdefault(walk.mnt, deque(maxlen=_MOST_WALKS))
@@ -70,14 +76,14 @@ class ClueStore:
         if run.mnt is None and mine:
             run.mnt = next((c.mnt for c in mine if c.site != "copy"), None)
 
-    def walks_of(self, run: Run) -> list[Walk]:
-        """Return the walks of a run's mount: its address was another mount's before."""
-        if run.mnt is None:
-            return []
+    def give_walks(self, run: Run) -> None:
+        """Give a run the walks of its mount: its address was another mount's before."""
         begin = run.first.t_start - self._offset
         # The last reference may go when the umount that succeeds is under way already.
         end = (run.over.end_ns if run.over else run.end_ns + _LATER_NS) - self._offset
-        return [walk for walk in self._walks.get(run.mnt, ()) if begin <= walk.ts_ns <= end]
+        walks = () if run.mnt is None else self._walks.get(run.mnt, ())
+        run.walks = [walk for walk in walks if begin <= walk.ts_ns <= end]
+        run.skipped = any(s.begin_ns <= end and s.end_ns >= begin for s in self._skips)
 
     def forget_walks(self, run: Run) -> None:
         """Let go of the walks of a run that is over."""

@@ -208,5 +208,5 @@ class EbusyDetector:
         return found
 
     def _judge(self, run: Run) -> EbusyWindow:
-        run.walks = self._clues.walks_of(run)
+        self._clues.give_walks(run)
         return judge(run, spurious_within_ns=self._within, offset_ns=self._offset)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from umtrace.ebusy.pathcalls import PATH_CALLS
 from umtrace.ebusy.runs import Run
 from umtrace.ebusy.walkers import Departure
 from umtrace.records.clues import Check, Walk
 from umtrace.records.holders import Holder, HolderScan
+from umtrace.records.pathcalls import PATH_CALLS
 
 _NS_PER_MS = 1_000_000
 _PLAIN_COUNT = 2
@@ -44,11 +44,13 @@ def of_success(run: Run, within_ns: int) -> str:
 
 
 def of_empty_scan(run: Run, scan: HolderScan) -> str:
-    """Say that nobody was there, and then a retry succeeded."""
-    later = ms(max(scan.begin_ns - run.first.end_ns, 0))
+    """Say that nobody was there or stayed, and then a retry succeeded."""
+    left = max(scan.begin_ns, *(h.missing_ns or 0 for h in scan.holders), 0)
+    later = ms(max(left - run.first.end_ns, 0))
+    who = "who was seen to hold it had let go" if scan.holders else "none held it"
     return (
-        f"a retry succeeded, and {later} after the first EBUSY "
-        f"none of {scan.n_processes} processes held it"
+        f"a retry succeeded, and {later} after the first EBUSY, "
+        f"of {scan.n_processes} processes, {who}"
     )
 
 
@@ -91,9 +93,17 @@ def of_slow_walks(gone: Departure, walks: Sequence[Walk]) -> list[str]:
     return lines
 
 
+def of_unseen(gone: Departure) -> str:
+    """Say why references whose puts were not seen were no holder's."""
+    which = "one more" if gone.unseen == 1 else f"{gone.unseen} more"
+    return f"{which} had been on the way out, or on the way in, when the mount was checked"
+
+
 def of_doubt(gone: Departure) -> str:
     """Say why references that were seen to go prove nothing."""
-    if gone.all_seen:
+    if gone.skipped:
+        return "the kernel skipped hits of the probe on puts meanwhile: it proves nothing"
+    if gone.accounted:
         return "others came meanwhile, and a put was not that of a path walk: it proves nothing"
     return (
         f"{len(gone.earlier)} puts were seen of {gone.extra} such references while others came: "

@@ -32,6 +32,7 @@ class Run:
     checks: list[Check] = field(default_factory=list)
     walks: list[Walk] = field(default_factory=list)
     mnt: int | None = None
+    skipped: bool = False  #: not every put was seen meanwhile
     awaited: int = 0  #: scans that are still to come
 
     @classmethod

@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.records.clues import NO_CLUES, Check, Clues, Failure, Superblock, Walk
-from umtrace.records.events import FOREIGN, PUT_EARLIER, PUT_SETTLED, Array, Kind
+from umtrace.records.clues import NO_CLUES, Check, Clues, Failure, Skip, Superblock, Walk
+from umtrace.records.events import ARMING_SHIFT, FOREIGN, PUT_EARLIER, PUT_SETTLED, Array, Kind
 
 _NO_COUNT = 0xFFFFFFFFFFFFFFFF
 _PLAIN_COUNT = 2
@@ -20,7 +20,7 @@ _OTHERS = {
     int(Kind.PATH_UMOUNT_EXIT): "returned",
     int(Kind.PATH_UMOUNT): "lazy",
 }
-_CALLS = {1: "exclusive claim"}
+_CALLS = {1: "exclusive claim", 2: "mount"}
 _MAJOR_SHIFT, _MINOR_MASK = 20, 0xFFFFF  # dev_t inside the kernel
 _MOST_DEVS = 4096
 
@@ -41,7 +41,7 @@ class ClueReader:
         kinds = events["kind"]
         if not (kinds >= Kind.PATH_UMOUNT).any():
             return NO_CLUES
-        walked = (kinds == Kind.WALK) | (kinds == Kind.PUT) | _busy_return(events)
+        walked = (kinds == Kind.WALK) | (kinds == Kind.PUT) | _returned(events)
         put = (kinds == Kind.CLEANUP_EXIT) & ((events["cpu"] & FOREIGN) != 0)
         return Clues(
             checks=self._checks(events[kinds == Kind.CHECKED]),
@@ -52,6 +52,7 @@ class ClueReader:
                 events[(kinds == Kind.CLEANUP) | (kinds == Kind.SHARED)],
             ),
             failures=tuple(_failure(event) for event in events[kinds == Kind.FAILED]),
+            skips=tuple(_skip(event) for event in events[kinds == Kind.SKIPPED]),
         )
 
     def _checks(self, events: Array) -> tuple[Check, ...]:
@@ -95,9 +96,11 @@ def _check(event: np.void, *, counts: bool) -> Check:
     )
 
 
-def _busy_return(events: Array) -> npt.NDArray[np.bool_]:
-    counted: npt.NDArray[np.bool_] = (events["kind"] == Kind.PATH_UMOUNT_EXIT) & (events["b"] > 0)
-    return counted
+def _returned(events: Array) -> npt.NDArray[np.bool_]:
+    """Return which are umounts of a busy mount that return, with what they tell of it."""
+    told: npt.NDArray[np.bool_] = (events["b"] > 0) | (events["a"] > 0)
+    told &= events["kind"] == Kind.PATH_UMOUNT_EXIT
+    return told
 
 
 def _detaching(events: Array) -> npt.NDArray[np.bool_]:
@@ -119,8 +122,9 @@ def _walk(event: np.void) -> Walk:
         pid=int(event["tgid"]),
         left=int(event["b"]) - 1 if (put or returned) and event["b"] > 0 else None,
         earlier=bool(put and flags & PUT_EARLIER),
-        settled=bool((put and flags & PUT_SETTLED) or (returned and flags == 1)),
+        settled=bool((put and flags & PUT_SETTLED) or (returned and flags & 1)),
         syscall=_syscall(int(event["ret"])) if put else None,
+        arming=(flags >> ARMING_SHIFT or None) if put or returned else None,
     )
 
 
@@ -149,6 +153,10 @@ def _superblock(event: np.void) -> Superblock:
         active=int(event["a"]),
         mntns=namespaces,
     )
+
+
+def _skip(event: np.void) -> Skip:
+    return Skip(int(event["a"]), int(event["ts_ns"]))
 
 
 def _failure(event: np.void) -> Failure:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from umtrace.ebusy import facts
-from umtrace.ebusy.pathcalls import PATH_CALLS
 from umtrace.ebusy.runs import Run
 from umtrace.ebusy.walkers import Departure, departure, freed_at, run_walkers
 from umtrace.records.clues import Walk
 from umtrace.records.holders import Holder
+from umtrace.records.pathcalls import PATH_CALLS
 from umtrace.records.windows import EbusyWindow
 
 _PLAIN_COUNT = 2  # one for being mounted, one for umount's own path walk
@@ -120,11 +120,13 @@ def _quickly_free(run: Run, verdict: Verdict, within: int) -> bool:
 
 
 def _looked_free(run: Run, verdict: Verdict, within: int) -> bool:
-    """Go by a look that found nobody, so soon that whoever it was had gone."""
+    """Go by a look that found nobody, or saw them let go, so soon that whoever it was had gone."""
     if run.success is None:
         return False
+    until = run.first.end_ns + within
     for scan in run.timely_scans():
-        if scan.complete and not scan.holders and scan.begin_ns - run.first.end_ns <= within:
+        left = (scan.begin_ns, *(h.missing_ns or until + 1 for h in scan.holders))
+        if scan.complete and max(left) <= until:
             return _transient(run, verdict, facts.of_empty_scan(run, scan))
     return False
 
@@ -154,9 +156,11 @@ def _walked(
     # That others came is told from counts alone, which a probe the kernel skipped would upset:
     # then the puts must add up too.
     freed = free_ns is not None and free_ns - run.first.end_ns <= within
-    if freed or (gone.all_seen and walks == slow):
+    if freed or (gone.accounted and walks == slow):
         verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
         verdict.evidence += facts.of_slow_walks(gone, walks)
+        if not freed and gone.unseen:
+            verdict.evidence.append(facts.of_unseen(gone))
         return
     known = tuple(put for put in slow if put not in walks and put.syscall is not None)
     holders = known if gone.all_seen else ()

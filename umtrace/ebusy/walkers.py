@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from umtrace.ebusy.pathcalls import OPEN_CALLS, PATH_CALLS
 from umtrace.ebusy.runs import Run
 from umtrace.records.clues import Walk
+from umtrace.records.events import ARMING_MASK, ARMING_NS_SHIFT
+from umtrace.records.pathcalls import OPEN_CALLS, PATH_CALLS
 from umtrace.records.windows import Walker
 
 _PLAIN_COUNT = 2
@@ -29,11 +30,27 @@ class Departure:
     earlier: tuple[Walk, ...] = ()
     last: Walk | None = None  #: the put that freed the mount, where it was seen
     stayed: bool = False  #: nobody took another reference meanwhile: it was the same one
+    watched: bool = False  #: without a break, and no hit of the probes was skipped
+    skipped: bool = False  #: some were
 
     @property
     def all_seen(self) -> bool:
         """Whether the put of every reference that was there at the check was seen."""
-        return len(self.earlier) == self.extra
+        return len(self.earlier) == self.extra and not self.skipped
+
+    @property
+    def accounted(self) -> bool:
+        """Whether it is known how every reference that was there at the check was put.
+
+        Where the mount was watched without a break, a put that was not seen had begun before the
+        check: that reference was on its way out.
+        """
+        return self.watched or self.all_seen
+
+    @property
+    def unseen(self) -> int:
+        """References that were there at the check, and whose puts were not seen."""
+        return max(self.extra - len(self.earlier), 0)
 
     def later_than(self, within_ns: int) -> tuple[Walk, ...]:
         """Return the puts of those references that came later than this after the EBUSY.
@@ -53,7 +70,13 @@ def departure(run: Run, offset_ns: int) -> Departure | None:
     """Return when the extra references had gone; None where that was not seen."""
     if run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
         return None
-    seen = _seen_until(run, lambda walk: walk.settled or walk.left == 1)
+    success_ns = None if run.success is None else run.success.t_start - offset_ns
+
+    def over(walk: Walk) -> bool:
+        succeeds = success_ns is not None and walk.what == "returned" and walk.ts_ns > success_ns
+        return walk.settled or walk.left == 1 or succeeds
+
+    seen = _seen_until(run, over)
     if not seen:
         return None
     puts = [w for w in seen if w.what == "put"]
@@ -67,7 +90,21 @@ def departure(run: Run, offset_ns: int) -> Departure | None:
         earlier=earlier,
         last=puts[-1] if puts else None,
         stayed=seen[-1].left == 1 and not others and len(seen) < _MOST_SEEN,
+        watched=_watched(run, seen[-1], offset_ns),
+        skipped=run.skipped,
     )
+
+
+def _watched(run: Run, last: Walk, offset_ns: int) -> bool:
+    """Whether the mount was watched from the first umount's own busy check to a walk.
+
+    The watch is numbered by the moment it began.
+    """
+    if last.arming is None or run.skipped:
+        return False
+    begin = (run.first.t_start - offset_ns) >> ARMING_NS_SHIFT
+    checked = run.checks[0].ts_ns >> ARMING_NS_SHIFT
+    return (last.arming - begin) & ARMING_MASK <= checked - begin
 
 
 def freed_at(run: Run, offset_ns: int) -> int | None:

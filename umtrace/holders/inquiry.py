@@ -70,8 +70,8 @@ class Inquiry:
         sweep.carried()
         looked = look_again([opened for _, opened in found])
         holders = [
-            replace(holder, seen=seen, looks=looks)
-            for (holder, _), (seen, looks) in zip(found, looked, strict=True)
+            replace(holder, **each._asdict())
+            for (holder, _), each in zip(found, looked, strict=True)
         ]
         more = self._spaces.denied - set(sweep.denied)
         unread = sweep.denied | {pid: procfs.comm(pid) or "?" for pid in more}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from umtrace.holders import procfs
 from umtrace.holders.procfs import Open
@@ -16,6 +17,14 @@ LOOKS_SPAN_S = 0.014
 _MOST_FROZEN = LOOKS // 2
 
 
+class Looked(NamedTuple):
+    """How often it was seen, in how many looks, and when it was missing for the first time."""
+
+    seen: int = 1
+    looks: int = 1
+    missing_ns: int | None = None
+
+
 @dataclass(slots=True)
 class _Watched:
     opened: Open
@@ -23,10 +32,13 @@ class _Watched:
     seen: int = 1
     looks: int = 1
     frozen: int = 0
+    missing_ns: int | None = None
 
-    def look(self) -> None:
+    def look(self, clock: Callable[[], int]) -> None:
         if not self.opened.still():
             self.looks += 1
+            if self.missing_ns is None:
+                self.missing_ns = clock()
             return
         waiting, ran_ns = procfs.running(self.opened.pid, self.opened.tid)
         if waiting and ran_ns is not None and ran_ns == self.ran_ns:
@@ -35,14 +47,16 @@ class _Watched:
         self.ran_ns = ran_ns
         self.seen, self.looks = self.seen + 1, self.looks + 1
 
-    def result(self) -> tuple[int, int]:
+    def result(self) -> Looked:
         if self.frozen > _MOST_FROZEN:
             self.looks += 1  # not known: never called a holder
-        return self.seen, self.looks
+        return Looked(self.seen, self.looks, self.missing_ns)
 
 
-def look_again(opened: Sequence[Open | None]) -> list[tuple[int, int]]:
-    """Look for LOOKS_SPAN_S; return how often each was seen, and in how many looks.
+def look_again(
+    opened: Sequence[Open | None], clock: Callable[[], int] = time.time_ns
+) -> list[Looked]:
+    """Look for LOOKS_SPAN_S at each of them.
 
     What is None, or mapped, is seen once: it does not come and go.
     """
@@ -54,5 +68,5 @@ def look_again(opened: Sequence[Open | None]) -> list[tuple[int, int]]:
     for _ in range(LOOKS - 1 if watched else 0):
         time.sleep(LOOKS_SPAN_S / (LOOKS - 1))
         for one in watched.values():
-            one.look()
-    return [watched[i].result() if i in watched else (1, 1) for i in range(len(opened))]
+            one.look(clock)
+    return [watched[i].result() if i in watched else Looked() for i in range(len(opened))]

@@ -50,13 +50,13 @@ def scan(
     found += _kernel(present)
     if present:
         found += _processes(sweep, Matcher(present, own))
-        if len({id(f.target) for f in found}) < len(present):
-            sweep.carried()
-    looked = look_again([f.opened for f in found])
+    looked = look_again([f.opened for f in found], clock)
     found = [
-        replace(f, holder=replace(f.holder, seen=seen, looks=looks))
-        for f, (seen, looks) in zip(found, looked, strict=True)
+        replace(f, holder=replace(f.holder, **each._asdict()))
+        for f, each in zip(found, looked, strict=True)
     ]
+    if len({id(f.target) for f in found if f.holder.stays}) < len(present):
+        sweep.carried()
     end = clock()
     return [_answer(target, found, sweep, begin, end) for target in targets]
 

@@ -43,6 +43,7 @@ class Meaning:
     lost: str = ""
     required: bool = False
     hot: bool = False  #: a path walk pays for it: left out of ``--probes light``
+    sure: bool = False  #: no hit may be skipped: a kprobe where a fentry program can be preempted
     needs_layout: bool = False  #: of no use without struct offsets from BTF
 
 
@@ -128,6 +129,20 @@ MEANINGS: tuple[Meaning, ...] = (
         needs_layout=True,
     ),
     Meaning(
+        name="refused mount",
+        candidates=(Candidate(function="vfs_get_tree", entry=False, needs_arguments=False),),
+        why="mount(2) and fsconfig(2) come by; only EBUSY of a superblock in use is sent",
+        lost="downstream windows of mounts",
+        needs_layout=True,
+    ),
+    Meaning(
+        name="superblock in use",
+        candidates=(Candidate(function="deactivate_locked_super", on_return=False),),
+        why="a mount that is refused lets go of the superblock here: which device it was",
+        lost="downstream windows of mounts",
+        needs_layout=True,
+    ),
+    Meaning(
         name="walker",
         candidates=(Candidate(function="__legitimize_mnt", entry=False, kprobe_entry=True),),
         why="legitimize_mnt calls it, and is inlined since 6.1",
@@ -141,6 +156,7 @@ MEANINGS: tuple[Meaning, ...] = (
         why="sees path walkers only: the umounter's own puts are inlined",
         lost="the puts of path walkers",
         hot=True,
+        sure=True,
         needs_layout=True,
     ),
 )

@@ -16,6 +16,7 @@ from typing import Any
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.constants import KNOWN_MEMBERS
+from umtrace.kernel.preemption import preemptible
 from umtrace.kernel.stacks import FUNCTIONS
 from umtrace.kernel.symbols import Symbols
 
@@ -30,6 +31,8 @@ PROBED = (
     "cleanup_mnt",
     "deactivate_super",
     "bd_prepare_to_claim",
+    "vfs_get_tree",
+    "deactivate_locked_super",
     "mntput",
     "mntput_no_expire",
     "mntput_no_expire_slowpath",
@@ -65,6 +68,8 @@ class Offer:
         Struct member to byte offset; absent members are not there.
     refused : mapping
         Symbol to the kernel's reason, for what a trial showed not to attach.
+    preemptible : bool
+        Whether a task can lose its CPU in the middle of a fentry program.
     """
 
     release: str = ""
@@ -74,6 +79,7 @@ class Offer:
     btf_missing: str = ""
     members: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    preemptible: bool = False
 
     def without(self, symbol: str, reason: str) -> Offer:
         """Return this offer less a symbol that a trial showed not to attach."""
@@ -116,7 +122,7 @@ def _is_known(name: str) -> bool:
 def offer_of(
     symbols: Symbols, btf: Btf | None, *, btf_missing: str = "", release: str = ""
 ) -> Offer:
-    """Return what the tables of one kernel hold."""
+    """Return what the tables of this kernel hold."""
     members, functions = {}, frozenset[str]()
     if btf is not None:
         found = {path: btf.offset(path) for path in KNOWN_MEMBERS}
@@ -129,6 +135,7 @@ def offer_of(
         btf_functions=functions,
         btf_missing=btf_missing,
         members=members,
+        preemptible=preemptible(),
     )
 
 

@@ -21,6 +21,9 @@ from umtrace.kernel.offer import Offer
 
 PROBE_SETS = ("full", "light", "adaptive")
 FUNCTION_TIERS = ("fentry", "kprobe")
+_WHY_KPROBE = (
+    "a kprobe: a fentry program can be preempted here, and the kernel then skips it for others"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class PlannedProbe:
     meaning: Meaning
     candidate: Candidate
     symbol: str
+    how: str  #: fentry or kprobe
 
     @property
     def function(self) -> str:
@@ -94,12 +98,15 @@ class Plan:
 
     def _line(self, choice: Choice) -> dict[str, str]:
         probe = choice.probe
+        why = choice.meaning.why
+        if probe and probe.how != self.tier:
+            why += f"; {_WHY_KPROBE}"
         return {
             "meaning": choice.meaning.name,
             "probe": probe.symbol if probe else choice.meaning.candidates[0].function,
-            "how": self.tier if probe else "-",
+            "how": probe.how if probe else "-",
             "reason": "ok" if probe and not choice.lost else choice.reason,
-            "why": choice.meaning.why,
+            "why": why,
         }
 
 
@@ -143,7 +150,8 @@ def _choose(offer: Offer, tier: str, probes: str, meaning: Meaning) -> Choice:
     for rank, candidate in enumerate(meaning.candidates):
         symbol, refusal = _symbol(offer, tier, candidate)
         if symbol:
-            probe = PlannedProbe(meaning, candidate, symbol)
+            how = "kprobe" if meaning.sure and offer.preemptible else tier
+            probe = PlannedProbe(meaning, candidate, symbol, how)
             fallback = "; ".join([*refusals, f"lost: {candidate.lost}"])
             return Choice(meaning, probe, fallback if rank else meaning.why, lost=bool(rank))
         refusals.append(refusal)

@@ -24,7 +24,8 @@ class Walk:
 
     ``earlier``: the task had taken it before the busy check. ``settled``: after it, for the first
     time, all references left were taken since that check. ``syscall`` is the number of the system
-    call that the put was made in, -1 where it was made in none; None is not known.
+    call that the put was made in, -1 where it was made in none; None is not known. ``arming`` is
+    the same as long as the mount was watched without a break; None where it was not.
     """
 
     ts_ns: int
@@ -37,6 +38,7 @@ class Walk:
     earlier: bool = False
     settled: bool = False
     syscall: int | None = None
+    arming: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,14 @@ class Failure:
     errno: int = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Meanwhile puts were not seen: the kernel skipped the probe, or events were lost."""
+
+    begin_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clues:
     """What came with one batch; in order of time."""
@@ -89,6 +99,7 @@ class Clues:
     final_puts: tuple[Walk, ...] = ()  #: last references put by a task that unmounts nothing
     superblocks: tuple[Superblock, ...] = ()
     failures: tuple[Failure, ...] = ()
+    skips: tuple[Skip, ...] = ()
 
 
 NO_CLUES = Clues()

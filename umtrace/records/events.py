@@ -72,6 +72,7 @@ class Kind(IntEnum):
     PUT = 22
     SHARED = 23
     FAILED = 24
+    SKIPPED = 25
 
 
 #: in ``cpu``: sent by a task that is in no operation; carries no sequence
@@ -79,6 +80,11 @@ FOREIGN = 0x8000
 #: in ``a`` of PUT, beside the mount flags
 PUT_EARLIER = 1 << 32  #: the task had it before the busy check
 PUT_SETTLED = 1 << 33  #: what is left was all taken since the check
+#: in ``a`` of PUT and PATH_UMOUNT_EXIT, from this bit on: which watch of a busy mount it was, by
+#: the moment it began, CLOCK_MONOTONIC >> ARMING_NS_SHIFT, its last bits; 0 unknown
+ARMING_SHIFT = 34
+ARMING_NS_SHIFT = 10
+ARMING_MASK = 0x3FFFFFFF
 #: in the flags of a MOUNT event: walkers are probed
 WALKERS_WATCHED = 0x40000000
 #: in the flags of a CLEANUP event: the mount that the operation unmounts

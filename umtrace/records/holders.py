@@ -34,6 +34,8 @@ class Holder:
         How it was tied to the mount: mount-id, path, path+namespace, dev.
     seen, looks : int
         In how many looks, some ms apart, it was there.
+    missing_ns : int or None
+        When a look did not find it for the first time, wall clock.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Holder:
     match: str | None = None
     seen: int = 1
     looks: int = 1
+    missing_ns: int | None = None
 
     @property
     def stays(self) -> bool:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 
 from umtrace.kernel.bpf import ProgramType
 from umtrace.kernel.btf import Btf, BtfUnavailableError
@@ -27,11 +28,14 @@ from umtrace.records.clock import ClockPair
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError, UsageError
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Loss
 from umtrace.records.losses import LossReport
+from umtrace.records.pathcalls import words as path_call_words
+from umtrace.sources.bell import Bell
 from umtrace.sources.compiler import Compiler
 from umtrace.sources.kprobe_events import KprobeEvents
 from umtrace.sources.loaded import Loaded
-from umtrace.sources.program_info import recursion_misses
+from umtrace.sources.program_info import counters, recursion_misses
 from umtrace.sources.ringbuf import RingReader
+from umtrace.sources.skips import SkipWatch
 from umtrace.sources.trial import try_fentry, try_kprobe
 from umtrace.sources.walkers import WalkerProbes
 
@@ -40,6 +44,7 @@ NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
 MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
 _NEXT_SYSCALL = "um_next_syscall"
+_PUTS = "um_entry_mntput"
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
 _BUSY_RING = 0.1  # above this fill the reader does not sleep
 
@@ -81,6 +86,8 @@ class BpfSource:
         self._offer = Offer()
         self._chosen = Plan(tier, ())
         self._walkers: WalkerProbes | None = None
+        self._skips: SkipWatch | None = None
+        self._bell: Bell | None = None
         self._loaded: Loaded | None = None
         self._cleanup = ExitStack()
         self._rings: tuple[RingReader, RingReader] | None = None
@@ -124,6 +131,7 @@ class BpfSource:
             RingReader(self._loaded.map_fd("events"), event_bytes, EVENT_DTYPE),
             RingReader(self._loaded.map_fd("names"), name_bytes, NAME_DTYPE),
         )
+        self._bell = Bell(self._loaded.map_fd("bell"), mmap.PAGESIZE)
         self.clock = ClockPair.now()
 
     def _learn_kernel(self) -> None:
@@ -168,6 +176,11 @@ class BpfSource:
             constants["UM_FENTRY"] = 1
         if any(probe.hot for probe in self._chosen.probes):
             constants["UM_WITH_WALKERS"] = 1
+            constants["UM_PATH_CALLS"] = " ".join(
+                f"UM_WORD({n}, {word:#x}ULL)" for n, word in enumerate(path_call_words())
+            )
+        if any(probe.how == "kprobe" for probe in self._chosen.probes):
+            constants["UM_SURE_BY_KPROBE"] = 1
         unmounted = self._symbols.data_address("unmounted")
         if unmounted:
             constants["UM_ADDR_UNMOUNTED"] = f"{unmounted:#x}ULL"
@@ -220,6 +233,7 @@ class BpfSource:
                 announce=lambda on: loaded.set_word("watching", on),
                 adaptive=self._adaptive,
             )
+            self._skips = SkipWatch([partial(_puts_skipped, loaded), partial(_events_lost, loaded)])
 
     def _attach_probes(
         self, loaded: Loaded, tracefs: Tracefs, probes: Sequence[PlannedProbe]
@@ -247,6 +261,8 @@ class BpfSource:
         if self._kprobes:
             event = self._kprobes.add(probe.symbol, on_return=on_return)
             loaded.attach_event(tracefs.event_id(event), program, ProgramType.KPROBE)
+        elif probe.how == "kprobe":
+            loaded.attach_kprobe(probe.symbol, program)
         elif self._btf_ids.get(probe.function):
             btf_id = self._btf_ids[probe.function]
             loaded.attach_fentry(program, btf_id, on_return=on_return)
@@ -258,17 +274,18 @@ class BpfSource:
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and drain both rings; None once closed."""
-        if self._rings is None:
+        if self._rings is None or self._bell is None:
             return None
         events, names = self._rings
         if timeout_s <= 0:  # the last one: what is said of it must be the last word
             self._count_misses_at = 0.0
         if timeout_s > 0 and events.fill < _BUSY_RING:
-            time.sleep(timeout_s)
+            self._bell.wait(timeout_s)
         # Events first: the name of an event is submitted before the event itself.
         drained = events.read()
-        if self._walkers:
+        if self._walkers and self._skips:
             self._walkers.look(drained)
+            drained = self._skips.note(drained)
         return EventBatch(drained, names.read())
 
     def losses(self) -> LossReport:
@@ -314,9 +331,9 @@ class BpfSource:
 
     def close(self) -> None:
         """Detach and free everything; may be called twice."""
-        for ring in self._rings or ():
+        for ring in (*(self._rings or ()), *([self._bell] if self._bell else ())):
             ring.close()
-        self._rings = None
+        self._rings = self._bell = None
         if self._loaded is not None:
             self._loaded.close()
             self._loaded = None
@@ -334,6 +351,15 @@ def _attach_tracepoint(loaded: Loaded, tracefs: Tracefs, event: str, function: s
 
 def _program(probe: PlannedProbe, *, on_return: bool) -> str:
     return f"um_{'return' if on_return else 'entry'}_{probe.function}"
+
+
+def _puts_skipped(loaded: Loaded) -> int | None:
+    puts = loaded.programs.get(_PUTS)
+    return None if puts is None else counters(puts)[2]
+
+
+def _events_lost(loaded: Loaded) -> int:
+    return sum(loaded.per_cpu("losses", Loss.EVENT_RING))
 
 
 def _detach_probes(loaded: Loaded, probes: Sequence[PlannedProbe]) -> None:

@@ -28,7 +28,7 @@ from umtrace.kernel.bpf import (
 from umtrace.kernel.constants import possible_cpus
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.sources.compiler import Compiled
-from umtrace.sources.perf_event import attach_tracepoint
+from umtrace.sources.perf_event import attach_kprobe, attach_tracepoint
 from umtrace.sources.stderr import SHOW, last_line
 
 _LOAD_WORD = 0x18  # BPF_LD | BPF_DW | BPF_IMM: two instructions wide
@@ -94,6 +94,11 @@ class Loaded:
         """Run a program at a tracepoint or kprobe event."""
         program = self._load(function, kind)
         self._link(function, function, lambda: attach_tracepoint(event_id, program))
+
+    def attach_kprobe(self, symbol: str, function: str) -> None:
+        """Run a program at the entry of a kernel function, without an event in tracefs."""
+        program = self._load(function, ProgramType.KPROBE)
+        self._link(function, symbol, lambda: attach_kprobe(symbol, program))
 
     def attach_fentry(self, function: str, btf_id: int, *, on_return: bool) -> None:
         """Run a program at the entry or return of the kernel function with that BTF id."""

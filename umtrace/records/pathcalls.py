@@ -65,3 +65,11 @@ PATH_CALLS: Final = {
 
 #: those that leave a file open, which has a reference of its own
 OPEN_CALLS: Final = frozenset({2, 85, 257, 437})
+
+
+def words() -> list[int]:
+    """Return PATH_CALLS as 64-bit words, bit ``n & 63`` of word ``n >> 6``, for the programs."""
+    found = [0] * (max(PATH_CALLS) // 64 + 1)
+    for number in PATH_CALLS:
+        found[number >> 6] |= 1 << (number & 63)
+    return found
