@@ -137,7 +137,7 @@ def test_tasks_log_every_call(exercise):
 
 def test_a_held_file_keeps_a_detached_mount(exercise):
     ledger = exercise("--lazy 2 --hold-ms 30")
-    assert all(call.tail_ns >= 30_000_000 > call.latency_ns for call in ledger.umounts)
+    assert all(call.tail_ns >= 30_000_000 for call in ledger.umounts)
 
 
 def test_the_shutdown_of_many_files_is_in_the_latency(exercise):
