@@ -24,7 +24,7 @@ from lab.kernel import Bootable
 
 _RESULTS = Path(__file__).with_name("results")
 _PAGE = Path(__file__).resolve().parent.parent / "docs" / "overhead.md"
-_ENVIRONMENT = "UMTRACE_BENCH_LOOPS=/lab/in/loops UMTRACE_BENCH_READY_S=240 "
+_ENVIRONMENT = "UMTRACE_BENCH_LOOPS=/lab/in/loops UMTRACE_BENCH_READY_S=240 UMTRACE_CACHE=0"
 Row = dict[str, Any]
 
 
@@ -62,9 +62,7 @@ def _keep(out: Path, part: str, taken: list[Row], release: str) -> None:
 def _boot(kernel: str, part: str, repeat: int, carried: Path, limit: float) -> list[Row]:
     """Run one part in a guest; what it said before its time was up is kept."""
     machine = ["--icount", "--cpus", "1"] if part == "counts" else ["--cpus", "2"]
-    # Where starts are timed, each recorder compiles, as on a host.
-    unset = "env -u UMTRACE_KEEP_COMPILED " if part == "calls" else "env "
-    command = f"{unset}{_ENVIRONMENT} python -m bench.guest {part} {repeat}"
+    command = f"env {_ENVIRONMENT} python -m bench.guest {part} {repeat}"
     guest = subprocess.Popen(
         [sys.executable, "-m", "lab", "run", kernel, "--in", str(carried), "--mem", "3G",
          "--timeout", str(limit), *machine, "--", command], stdout=subprocess.PIPE, text=True,

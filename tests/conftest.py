@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from umtrace.diagnosis import working_tiers
 from umtrace.records.errors import UmtraceError
+from umtrace.sources.kept import VARIABLE
 
 # A timed assertion never fails a test: on a busy host an example may take long.
 settings.register_profile("umtrace", deadline=None)
@@ -30,6 +31,17 @@ def no_kernel_reason() -> str | None:
     except UmtraceError as error:
         return str(error)
     return None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _programs_of_these_tests_only(tmp_path_factory):
+    """Compiled programs are kept for the run, and neither found nor left on the host."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop(VARIABLE)
+    if before is not None:
+        os.environ[VARIABLE] = before
 
 
 def pytest_runtest_setup(item):

@@ -13,6 +13,7 @@ from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import UmtraceError
 from umtrace.sources import kprobe_events
 from umtrace.sources.ftrace.instance import remove_orphans
+from umtrace.sources.kept import VARIABLE, Kept
 from umtrace.sources.select import LIVE_TIERS, declined, open_source
 
 
@@ -48,7 +49,17 @@ def diagnose() -> Diagnosis:
     """Try everything; attaches each tier for a moment and detaches it."""
     offer = this_kernel(Symbols.load(wanted=WANTED))
     tiers = tuple(_try(tier) for tier in LIVE_TIERS)
-    return Diagnosis(tuple(features()), tiers, inlined(offer))
+    return Diagnosis((*features(), _kept_programs()), tiers, inlined(offer))
+
+
+def _kept_programs() -> Feature:
+    kept = Kept.of_this_user()
+    if kept.folder is None:
+        return Feature("kept programs", True, f"none: {VARIABLE}=0")
+    names = kept.names()
+    if kept.remark:
+        return Feature("kept programs", False, kept.remark, f"rm -r {kept.folder}")
+    return Feature("kept programs", True, f"{kept.folder}: {len(names)}, {kept.size() >> 10} KiB")
 
 
 def _try(tier: str) -> TierResult:
@@ -75,6 +86,13 @@ def clean_up() -> list[str]:
     """
     with Tracefs() as tracefs:
         return remove_orphans(tracefs) + kprobe_events.remove_stale(tracefs)
+
+
+def forget_programs() -> list[str]:
+    """Remove the compiled programs that are kept; returns what it was."""
+    kept = Kept.of_this_user()
+    dropped = kept.clear()
+    return [f"{dropped} compiled programs in {kept.folder}"] if dropped else []
 
 
 def working_tiers() -> list[str]:

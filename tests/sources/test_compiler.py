@@ -1,4 +1,4 @@
-"""What was compiled once is not compiled again: in a process, and in a folder of the lab's."""
+"""What was compiled once is not compiled again: in a process, and where it is kept."""
 
 from __future__ import annotations
 
@@ -6,43 +6,79 @@ from contextlib import closing
 
 import pytest
 
-from umtrace.sources.compiler import KEEP, Compiler
+from umtrace.sources import circumstances
+from umtrace.sources.compiler import COMPILED, KEPT, Compiler
+from umtrace.sources.kept import Kept, file_state
 
-ANSWER = {"maps": {"events": {"fd": 3, "info": [27, 0, 0, 4096, 0]}}, "programs": {}}
+ANSWER = {
+    "maps": {"events": {"fd": 3, "info": [27, 0, 0, 4096, 0]}},
+    "programs": {},
+    "made_by": {__file__: file_state(__file__)},
+}
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked(monkeypatch, tmp_path):
     """Return the list of requests that reached a compiler."""
     requests = []
     monkeypatch.setattr(Compiler, "_compiled", {})
     monkeypatch.setattr(Compiler, "_ask", lambda _self, r: requests.append(r) or ANSWER)
+    monkeypatch.setattr(Compiler, "start", lambda _self: requests.append("start"))
+    monkeypatch.setattr(Kept, "of_this_user", lambda: Kept(tmp_path / "cache"))
     return requests
 
 
-def compiled(constant):
+def compiled(constant, *, another_process=False):
+    if another_process:
+        Compiler._compiled.clear()
     with closing(Compiler()) as compiler:
-        return compiler.compile({"UM_X": constant}, functions=False)
+        return compiler.compile({"UM_X": constant}, functions=False), compiler.how
 
 
 def test_the_same_constants_are_compiled_once(asked):
-    assert compiled(1) == compiled(1)
+    assert compiled(1) == (compiled(1)[0], COMPILED)
     compiled(2)
     assert len(asked) == 2
 
 
-def test_a_folder_keeps_it_for_other_processes(asked, monkeypatch, tmp_path):
-    monkeypatch.setenv(KEEP, str(tmp_path))
-    first = compiled(1)
-    monkeypatch.setattr(Compiler, "_compiled", {})  # another process
-    assert compiled(1) == first
-    assert len(asked) == 1
-    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
+def test_other_processes_find_it(asked):
+    first, _how = compiled(1)
+    assert compiled(1, another_process=True) == (first, KEPT)
+    assert compiled(2, another_process=True)[1] == COMPILED
+    assert len(asked) == 2
 
 
-def test_what_is_known_needs_no_child(asked):
+def test_another_kernel_or_umtrace_or_header_is_another_key(asked, monkeypatch):
+    compiled(1)
+    monkeypatch.setattr(circumstances, "__version__", "0")
+    assert compiled(1, another_process=True)[1] == COMPILED
+    monkeypatch.setattr(circumstances, "possible_cpus", lambda: 7)
+    assert compiled(1, another_process=True)[1] == COMPILED
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("name", ["BCC_KERNEL_SOURCE", "BCC_X", "CPATH"])
+def test_what_leads_elsewhere_is_not_kept(asked, monkeypatch, name, tmp_path):
+    monkeypatch.setenv(name, "/somewhere")
+    compiled(1)
+    assert compiled(1, another_process=True)[1] == COMPILED
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_child_is_started_ahead_where_nothing_is_kept(asked):
     with closing(Compiler()) as compiler:
+        compiler.expect()
+        assert asked == ["start"]
         compiler.compile({"UM_X": 1}, functions=False)
+    Compiler._compiled.clear()
+    asked.clear()
+    with closing(Compiler()) as compiler:
+        compiler.expect()
+    assert not asked
+
+
+def test_the_child_ends_with_the_compiler():
+    with closing(Compiler()) as compiler:
         assert compiler._child is None
         child = compiler.start()
         assert compiler.start() is child

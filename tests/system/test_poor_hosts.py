@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.system.umtrace_command import COMMAND, losses, outcome, rows_under
+from umtrace.sources.kept import VARIABLE
 
 WITHOUT_BTF = """
 import umtrace.sources.bpf as bpf
@@ -70,7 +71,8 @@ def test_without_kernel_addresses_waits_have_no_name(tmp_path):
 
 @pytest.mark.kernel
 @pytest.mark.parametrize(("setup", "word"), [(WITHOUT_BCC, "python3-bpfcc"), (OTHER_BCC, "PyPI")])
-def test_without_bcc(setup, word, tmp_path):
+def test_without_bcc(setup, word, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "0")  # what is kept needs no bcc
     (tmp_path / "bcc.py").write_text(setup)
     first = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
     done = run(first, "record", "--tier", "tracepoint", "-o", tmp_path / "r")
@@ -81,7 +83,8 @@ def test_without_bcc(setup, word, tmp_path):
 
 
 @pytest.mark.kernel
-def test_without_bcc_tracefs_alone_will_do(tmp_path):
+def test_without_bcc_tracefs_alone_will_do(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "0")
     (tmp_path / "bcc.py").write_text(WITHOUT_BCC)
     first = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
     done = run(first, "record", "-d", "0", "-o", tmp_path / "r")

@@ -10,7 +10,11 @@ _NOTHING_WORKS = 4
 
 
 @click.command("doctor", epilog="Example: umtrace doctor --json")
-@click.option("--clean", is_flag=True, help="First remove what killed runs left in tracefs.")
+@click.option(
+    "--clean",
+    is_flag=True,
+    help="First remove what killed runs left in tracefs, and the compiled programs kept.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
@@ -18,11 +22,11 @@ def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
 
     Each tier is attached for a moment and detached. Exit status 0 if any works.
     """
-    from umtrace.diagnosis import clean_up, diagnose
+    from umtrace.diagnosis import clean_up, diagnose, forget_programs
     from umtrace.present.doctor import doctor_text
 
     if clean:
-        for what in clean_up() or ["nothing"]:
+        for what in (forget_programs() + clean_up()) or ["nothing"]:
             click.echo(f"Removed: {what}", err=True)
     found = diagnose()
     findings = found.to_dict()

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from umtrace.records.errors import StoppedError
+
 tier_option = click.option(
     "--tier",
     default="auto",
@@ -58,6 +60,11 @@ class StopSignals:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.received += 1
         self._last = number
+
+    def check_start(self) -> None:
+        """Give up a start that took so long that somebody stopped it; StoppedError."""
+        if self._last is not None:
+            raise StoppedError(self._last)
 
     @property
     def last(self) -> int | None:

@@ -55,13 +55,18 @@ def command(
     Progress and summary go to stderr; COMMAND keeps stdin, stdout and its exit status.
     """
     from umtrace import pipeline
-    from umtrace.sources.select import declined
+    from umtrace.sources.base import Source
+    from umtrace.sources.select import declined, remark
 
     path = output or Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
     progress = Progress(quiet=quiet)
-    opened: list[tuple[str, str]] = []  # the tier it became, and why not the one asked for
+    opened: list[tuple[str, str, str]] = []  # the tier it became, why, and what to know of it
     with StopSignals() as signals, Child(command, signals) as child:
         deadline = Deadline(duration)
+
+        def attached(source: Source) -> None:
+            signals.check_start()
+            opened.append((source.tier, declined(source, tier), remark(source)))
 
         def start() -> None:
             _tell(ready_fd)
@@ -77,7 +82,7 @@ def command(
             command=command,
             force=force,
             stop=lambda: deadline.passed or (child.done if command else signals.received > 0),
-            on_source=lambda source: opened.append((source.tier, declined(source, tier))),
+            on_source=attached,
             on_ready=start,
             on_tick=progress.tick,
             spurious_within_ns=spurious_within_ns,

@@ -59,11 +59,14 @@ def command(
     """
     from umtrace import pipeline, recorded
     from umtrace.sources.base import Source
-    from umtrace.sources.select import declined
+    from umtrace.sources.select import declined, remark
 
     def say(source: Source) -> None:
+        signals.check_start()
         if why := declined(source, tier):
             click.echo(f"umtrace: tier {source.tier} instead: {why}", err=True)
+        if why := remark(source):
+            click.echo(f"umtrace: {why}", err=True)
 
     deadline = Deadline(duration)
 

@@ -35,10 +35,12 @@ class Progress:
         self._live = not quiet and sys.stderr.isatty()
         self._shown = 0.0
 
-    def start(self, path: Path, tier: str, declined: str = "") -> None:
-        """Say that the probes are attached, and why it is not the tier that was asked for."""
+    def start(self, path: Path, tier: str, declined: str = "", remark: str = "") -> None:
+        """Say that the probes are attached, why it is not the tier asked for, and what else."""
         if declined:
             self._line(f"umtrace: tier {tier} instead: {declined}")
+        if remark:
+            self._line(f"umtrace: {remark}")
         self._line(f"umtrace: recording into {path} (tier {tier}); Ctrl-C ends it")
 
     def tick(self, totals: RunTotals) -> None:

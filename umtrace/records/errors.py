@@ -6,13 +6,16 @@
     ├── UsageError          2  the command line asks for something impossible
     ├── NotPermittedError   3  root or a capability is missing
     ├── NoTierError         4  nothing usable on this kernel
-    └── DamagedInputError   5  a recording that cannot be read
+    ├── DamagedInputError   5  a recording that cannot be read
+    └── StoppedError    128+n  signal n came before the probes were attached
 
 The message is one line that says what to do about it. The library raises; only
 ``umtrace.cli`` prints and exits.
 """
 
 from __future__ import annotations
+
+from signal import Signals
 
 
 class UmtraceError(Exception):
@@ -43,3 +46,11 @@ class DamagedInputError(UmtraceError):
     """A recording is truncated, empty, of a newer format, or not a recording."""
 
     exit_code = 5
+
+
+class StoppedError(UmtraceError):
+    """A signal asked to stop before anything was recorded."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {Signals(number).name} before the probes were attached")
+        self.exit_code = 128 + number

@@ -8,6 +8,8 @@ from umtrace.records.clock import ClockPair
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
 
+PROGRAMS = "programs"  #: in the plan: where compiled programs came from
+
 
 class Source(Protocol):
     """Yields batches of events; what comes after cannot tell the sources apart.

@@ -11,11 +11,14 @@ import base64
 import ctypes
 import json
 import os
+import re
 import sys
 from typing import Any
 
 from umtrace.kernel.bpf import map_info
+from umtrace.sources.kept import file_state
 
+_LIBRARY = re.compile(r"/lib(bcc|bpf|clang|LLVM)[^/]*\.so")
 NO_BCC, OTHER_BCC, NOT_COMPILED = "no bcc", "another bcc", "not compiled"
 
 
@@ -57,7 +60,19 @@ def _compiled(bcc: Any, request: dict[str, Any]) -> dict[str, Any]:
         built = Quiet(text=request["text"].encode(), cflags=request["flags"])
     except Exception as error:
         return {"failed": (NOT_COMPILED, str(error))}
-    return {"maps": _maps(bcc.lib, built.module), "programs": _programs(bcc.lib, built.module)}
+    return {
+        "maps": _maps(bcc.lib, built.module),
+        "programs": _programs(bcc.lib, built.module),
+        "made_by": {path: file_state(path) for path in _compiler_files(bcc)},
+    }
+
+
+def _compiler_files(bcc: Any) -> set[str]:
+    """Return the files that are the compiler: another version of any may answer otherwise."""
+    with open("/proc/self/maps") as maps:  # noqa: PTH123 - nothing to join or to ask
+        mapped = {line.split()[-1] for line in maps}
+    libraries = {path for path in mapped if _LIBRARY.search(path)}
+    return {bcc.__file__, *libraries}
 
 
 def _maps(lib: Any, module: int) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError,
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Loss
 from umtrace.records.losses import LossReport
 from umtrace.records.pathcalls import words as path_call_words
+from umtrace.sources.base import PROGRAMS
 from umtrace.sources.bell import Bell
 from umtrace.sources.compiler import Compiler
 from umtrace.sources.kprobe_events import KprobeEvents
@@ -114,10 +115,11 @@ class BpfSource:
         try:
             with closing(Compiler()) as compiler:
                 if self.tier not in FUNCTION_TIERS:
-                    compiler.start()  # imports bcc while this process reads symbols and BTF
+                    compiler.expect()  # imports bcc while this process reads symbols and BTF
                 self._learn_kernel()
                 self._try_functions()
                 compiled = compiler.compile(self._constants, functions=self.tier in FUNCTION_TIERS)
+                self._note(PROGRAMS, "compiled from bpf/", compiler.how, compiler.remark or "ok")
             self._loaded = Loaded(compiled)
             tracefs = self._cleanup.enter_context(Tracefs())
             self._attach_waits(self._loaded, tracefs)

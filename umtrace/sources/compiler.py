@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from umtrace.kernel.bpf import MapInfo
 from umtrace.records.errors import NoTierError
 from umtrace.sources import bcc_child
 from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
+from umtrace.sources.circumstances import circumstances, key_of
+from umtrace.sources.kept import Kept
 from umtrace.sources.stderr import SHOW, last_line
 
-#: a folder for what was compiled: the lab starts some twenty recorders per boot, under emulation.
-#: Its files are loaded into the kernel, so it must be root's own.
-KEEP = "UMTRACE_KEEP_COMPILED"
+COMPILED, KEPT = "compiled now", "kept"
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The child finds the same modules as this process, wherever they came from.
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -46,17 +46,35 @@ class Compiled:
 
 
 class Compiler:
-    """Imports bcc in a child and compiles there.
+    """Imports bcc in a child and compiles there, unless the answer is known or kept.
 
     Both take a while: what the caller does between ``start`` and ``compile`` is free.
+
+    Parameters
+    ----------
+    kept : Kept, optional
+        Where answers are kept for other processes; the user's folder by default.
     """
 
     # A self test opens every tier several times. The descriptors in it are but names by now.
     _compiled: ClassVar[dict[str, Compiled]] = {}
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Kept | None = None) -> None:
+        self._around = circumstances()
+        self._kept = (kept or Kept.of_this_user()) if self._around else Kept(None)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._child: subprocess.Popen[str] | None = None
+        self.how = KEPT  #: where the last answer came from
+
+    @property
+    def remark(self) -> str:
+        """Why what is kept could not be used, or could not be kept; else empty."""
+        return self._kept.remark
+
+    def expect(self) -> None:
+        """Start the child where it will be needed: nothing is kept of this kernel."""
+        if not self._compiled and not self._kept.has(self._around or ""):
+            self.start()
 
     def start(self) -> subprocess.Popen[str]:
         """Start the child unless it runs; ``compile`` does it when it needs one."""
@@ -66,14 +84,20 @@ class Compiler:
 
     def _started(self) -> subprocess.Popen[str]:
         environment = {"BCC_KERNEL_SOURCE": str(headers_directory()), **os.environ}
-        return subprocess.Popen(
-            [sys.executable, "-I", "-c", _CHILD, json.dumps([p or "." for p in sys.path])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if os.environ.get(SHOW) else self._stderr,
-            env=environment,
-            text=True,
-        )
+        # A terminal and a service manager stop all processes there are: what becomes of this
+        # one is for the recorder to say.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-I", "-c", _CHILD, json.dumps([p or "." for p in sys.path])],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=None if os.environ.get(SHOW) else self._stderr,
+                env=environment,
+                text=True,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def compile(self, constants: Mapping[str, int | str], *, functions: bool) -> Compiled:
         """Compile the probe programs with ``-D`` constants.
@@ -87,21 +111,17 @@ class Compiler:
         flags = [f"-I{bpf_directory()}", "-w", *defines]
         request = json.dumps({"text": program_text(functions=functions), "flags": flags})
         if request not in self._compiled:
-            self._compiled[request] = self._answered(request)
+            self._compiled[request] = _decoded(self._answer(request))
         return self._compiled[request]
 
-    def _answered(self, request: str) -> Compiled:
-        kept = _kept(request)
-        answer = json.loads(kept.read_text()) if kept and kept.exists() else self._ask(request)
-        if "failed" in answer:
-            kind, why = answer["failed"]
-            raise NoTierError(_REMEDIES[kind].format(why) if kind in _REMEDIES else self._why(why))
-        if kept and not kept.exists():
-            _keep(kept, json.dumps(answer))
-        return Compiled(
-            {n: (m["fd"], MapInfo(*m["info"])) for n, m in answer["maps"].items()},
-            {n: base64.b64decode(code) for n, code in answer["programs"].items()},
-        )
+    def _answer(self, request: str) -> dict[str, Any]:
+        key = key_of(self._around or "", request)
+        answer = self._kept.get(key)
+        if answer is None:
+            answer = self._ask(request)
+            self.how = COMPILED
+            self._kept.put(key, answer)
+        return answer
 
     def _ask(self, request: str) -> dict[str, Any]:
         line, child = "", self.start()
@@ -110,8 +130,11 @@ class Compiler:
                 print(request, file=child.stdin, flush=True)
                 line = child.stdout.readline()
         if not line:
-            raise NoTierError(self._why(f"the compiler ended with {child.wait()}"))
+            raise NoTierError(self._why(_ending(child.wait())))
         answer: dict[str, Any] = json.loads(line)
+        if "failed" in answer:
+            kind, why = answer["failed"]
+            raise NoTierError(_REMEDIES[kind].format(why) if kind in _REMEDIES else self._why(why))
         return answer
 
     def _why(self, error: str) -> str:
@@ -128,13 +151,12 @@ class Compiler:
         self._stderr.close()
 
 
-def _kept(request: str) -> Path | None:
-    """Return where the answer to a request is kept, None if nothing is: see KEEP."""
-    folder = os.environ.get(KEEP)
-    return Path(folder, f"{hashlib.sha256(request.encode()).hexdigest()}.json") if folder else None
+def _ending(status: int) -> str:
+    return f"the compiler ended with {status if status >= 0 else signal.Signals(-status).name}"
 
 
-def _keep(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as new:  # mode 0600
-        new.write(text)
-    Path(new.name).rename(path)
+def _decoded(answer: Mapping[str, Any]) -> Compiled:
+    return Compiled(
+        {n: (m["fd"], MapInfo(*m["info"])) for n, m in answer["maps"].items()},
+        {n: base64.b64decode(code) for n, code in answer["programs"].items()},
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from umtrace.records.errors import NoTierError, UmtraceError, UsageError
-from umtrace.sources.base import Source
+from umtrace.sources.base import PROGRAMS, Source
 
 
 def _bpf(tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
@@ -88,3 +88,9 @@ def declined(source: Source, tier: str) -> str:
         return ""
     lines = [line for line in source.plan() if line["reason"].startswith("not used: ")]
     return lines[-1]["reason"].removeprefix("not used: ") if lines else ""
+
+
+def remark(source: Source) -> str:
+    """Return why compiled programs were not taken from where they are kept, or not kept."""
+    reasons = (line["reason"] for line in source.plan() if line["meaning"] == PROGRAMS)
+    return next((reason for reason in reasons if reason != "ok"), "")
