@@ -179,6 +179,15 @@ def test_a_final_put_that_never_comes_is_pending():
     assert (row["final_put"], row["tail_ns"]) == ("pending", None)
 
 
+def test_an_early_put_is_that_of_the_first_mount_at_its_address():
+    stream = Functions().probed(7, 100, steps=sync_steps(cleanup=False))
+    stream.foreign(505, 9, Kind.CLEANUP_EXIT)
+    later = [(ts + 5000, kind, f) for ts, kind, f in sync_steps(cleanup=False)]
+    stream.probed(8, 5100, steps=later)
+    rows, _ = correlate(stream.batch())
+    assert [(row["tid"], row["final_put"]) for row in rows] == [(7, "other"), (8, "pending")]
+
+
 def test_a_held_row_goes_out_after_a_while():
     stream = Functions().probed(7, 100, steps=sync_steps(cleanup=False))
     stream.umount(8, 6_000_000_000)

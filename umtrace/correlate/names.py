@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.correlate.texts import Texts, of_list, of_records, placed
+from umtrace.correlate.texts import Texts, chosen, of_list, of_records
 from umtrace.records.events import NAME_DTYPE, Array, NameKind
 
 MAX_KEPT = 65536
+_MAX_TABLES = 6
 
 Key = tuple[int, int, int]  # task, kind, time of the event it belongs to
 _U4 = npt.NDArray[np.uint32]
 _U8 = npt.NDArray[np.uint64]
+_I8 = npt.NDArray[np.int64]
 
 
 class NameStore:
@@ -36,8 +38,7 @@ class NameStore:
         self._keep_fresh()
         single = (names["part"] == 0) & (names["more"] == 0)
         self._fresh = _Fresh(names if single.all() else names[single])
-        if self._fresh.ambiguous:
-            self._keep_fresh()
+        self._keep(self._fresh.unplaced())
         for ts, tid, kind, part, length, more, text in names[~single].tolist():
             self._add_part((tid, kind), ts, part, text[:length], last=not more)
 
@@ -65,16 +66,17 @@ class NameStore:
         if not times.any():
             return Texts(np.empty(0, np.uint8), np.zeros(len(tids), np.int64))
         record = self._fresh.find(kind, tids, times)
-        at = np.flatnonzero(record >= 0)
-        fresh = self._fresh.take(record[at])
-        kept = np.flatnonzero((record < 0) & (times > 0)) if self._whole else at[:0]
-        if not kept.size and at.size == len(tids):
+        fresh = self._fresh.take(record)
+        kept = np.flatnonzero((record < 0) & (times > 0)) if self._whole else record[:0]
+        if not kept.size:
             return fresh
         older = [
             self._whole.pop((tid, int(kind), ts), None)
             for tid, ts in zip(tids[kept].tolist(), times[kept].tolist(), strict=True)
         ]
-        return placed(len(tids), [(at, fresh), (kept, of_list(older))])
+        index = np.arange(len(tids))
+        index[kept] = len(tids) + np.arange(kept.size)
+        return chosen([fresh, of_list(older)], index)
 
     def forget(self) -> None:
         """Drop the oldest of too many: names of operations that were never seen to begin."""
@@ -83,38 +85,58 @@ class NameStore:
         _shorten(self._begun)
 
     def _keep_fresh(self) -> None:
-        names = self._fresh.rest()
+        self._keep(self._fresh.rest())
+        self._fresh = _Fresh(np.empty(0, NAME_DTYPE))
+
+    def _keep(self, names: Array) -> None:
         keys = zip(*(names[name].tolist() for name in ("tid", "kind", "ts_ns")), strict=True)
         texts = zip(names["text"].tolist(), names["len"].tolist(), strict=True)
         self._whole.update(zip(keys, (text[:length] for text, length in texts), strict=True))
-        self._fresh = _Fresh(names[:0])
 
 
 class _Fresh:
-    """The names of one batch, found by array code until they are taken."""
+    """The names of one batch, found by array code until they are taken.
+
+    They lie in hash tables: some 6 % find another in their place in the first, and go to the
+    next, where each has another place.
+    """
 
     def __init__(self, names: Array) -> None:
         self._names = np.ascontiguousarray(names)
-        keys = _hashed(names["kind"], names["tid"], names["ts_ns"])
-        self._order = np.argsort(keys)
-        self._keys = keys[self._order]
+        self._ts, self._tid, self._kind = (names[n].copy() for n in ("ts_ns", "tid", "kind"))
         self._left = np.ones(len(names), np.bool_)
-        #: two names with one key: only a dictionary tells them apart
-        self.ambiguous = bool((self._keys[1:] == self._keys[:-1]).any())
+        self._tables: list[_I8] = []
+        self._unplaced = np.arange(len(names))
+        hashes = _hashed(self._kind, self._tid, self._ts)
+        while self._unplaced.size and len(self._tables) < _MAX_TABLES:
+            record = self._unplaced
+            table = np.zeros(_size(record.size), np.int64)
+            place = _place(hashes[record], table.size)
+            table[place] = record
+            self._tables.append(table)
+            self._unplaced = record[table[place] != record]
 
-    def find(self, kind: NameKind, tids: _U4, times: _U8) -> npt.NDArray[np.int64]:
+    def unplaced(self) -> Array:
+        """Return what no table had a place for, as twins have none; it is not found here."""
+        self._left[self._unplaced] = False
+        return self._names[self._unplaced]
+
+    def find(self, kind: NameKind, tids: _U4, times: _U8) -> _I8:
         """Return the position of each name, -1 where there is none."""
-        if not len(self._keys):
-            return np.full(len(tids), -1)
-        at = np.searchsorted(self._keys, _hashed(np.uint64(kind), tids, times))
-        record = self._order[np.minimum(at, len(self._keys) - 1)]
-        found = (self._names["ts_ns"][record] == times) & (self._names["tid"][record] == tids)
-        found &= (self._names["kind"][record] == kind) & self._left[record]
-        return np.where(found, record, -1)
+        found = np.full(len(tids), -1)
+        hashes = _hashed(np.uint64(kind), tids, times)
+        asked = np.arange(len(tids))
+        for table in self._tables:
+            record = table[_place(hashes[asked], table.size)]
+            same = (self._ts[record] == times[asked]) & (self._tid[record] == tids[asked])
+            same &= (self._kind[record] == kind) & self._left[record]
+            found[asked[same]] = record[same]
+            asked = asked[~same]
+        return found
 
-    def take(self, record: npt.NDArray[np.int64]) -> Texts:
-        """Return texts; they are not found again."""
-        self._left[record] = False
+    def take(self, record: _I8) -> Texts:
+        """Return texts, none for -1; they are not found again."""
+        self._left[record[record >= 0]] = False
         return of_records(self._names, record)
 
     def rest(self) -> Array:
@@ -124,11 +146,23 @@ class _Fresh:
 
 
 def _hashed(kind: Array | np.uint64, tids: Array | _U4, times: Array | _U8) -> _U8:
-    """Return a key that is the same only for the same name, but for a chance in 2**64."""
     owner = (tids.astype(np.uint64) << np.uint64(2)) | np.asarray(kind, np.uint64)
     mixed: _U8 = times.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= owner * np.uint64(0xC2B2AE3D27D4EB4F)
     return mixed
+
+
+def _size(n_names: int) -> int:
+    """Return a power of two, some eight times as many."""
+    return 8 << n_names.bit_length()
+
+
+def _place(hashes: _U8, size: int) -> _I8:
+    """Return the places in a table, which differ with its size."""
+    mixed = hashes * np.uint64(0xD6E8FEB86659FD93 + size * 2)
+    mixed >>= np.uint64(65 - size.bit_length())
+    place: _I8 = mixed.view(np.int64)
+    return place
 
 
 def _shorten(kept: dict[Any, Any]) -> None:

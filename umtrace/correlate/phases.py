@@ -11,15 +11,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from umtrace.correlate.fields import WAIT_NS, WAITS
+from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools
-from umtrace.records.events import Array, Kind, Unseen
+from umtrace.records.events import Kind, Unseen
 
 _RCU = [Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.RCU_PIGGYBACK, Wait.RCU_QUEUE]
 _I8 = npt.NDArray[np.int64]
 Known = tuple[_I8, Bools]
 
 MNT_DETACH, EBUSY = 2, 16
+
+#: fields with the entries and the returns of each function
+_PAIRS = (
+    ("n_unlock", "n_unlock_exit"),
+    ("n_rcu", "n_rcu_exit"),
+    ("n_check", "n_checked"),
+    ("n_cleanup", "n_cleanup_exit"),
+)
 
 #: values of ``Timing.bound``
 BOUNDS = ("exact", "upper", "approx")
@@ -40,11 +50,11 @@ class Timing:
         return self.latency - sum(np.where(seen, ns, 0) for ns, seen in self.phases.values())
 
 
-def timing(ops: Array) -> Timing:
+def timing(ops: Ops) -> Timing:
     """Return the times of operations, whether or not they are complete."""
-    begin = _ns(ops["t_first"])
+    begin = ops["t_first"]
     by_function = has_functions(ops)
-    end = np.where(by_function, _function_end(ops), _ns(ops["t_end"]))
+    end = np.where(by_function, _function_end(ops), ops["t_end"])
     umount = ops["opener"] == Kind.ENTER
     bound = np.select(
         [
@@ -58,12 +68,12 @@ def timing(ops: Array) -> Timing:
     return Timing(
         latency=end - begin,
         bound=bound,
-        syscall=_ns(ops["t_exit"]) - begin,
+        syscall=ops["t_exit"] - begin,
         phases=_phases(ops, by_function),
     )
 
 
-def _phases(ops: Array, by_function: Bools) -> dict[str, Known]:
+def _phases(ops: Ops, by_function: Bools) -> dict[str, Known]:
     if not by_function.any():  # nearly always all of one kind: one tier records
         return _from_stacks(ops)
     functions = _from_functions(ops)
@@ -73,32 +83,32 @@ def _phases(ops: Array, by_function: Bools) -> dict[str, Known]:
     return {name: _either(by_function, functions[name], stacks[name]) for name in functions}
 
 
-def has_functions(ops: Array) -> Bools:
+def has_functions(ops: Ops) -> Bools:
     """Return where the function probes saw the operation."""
     seen: Bools = (ops["t_path"] > 0) | (ops["opener"] == Kind.TEARDOWN) | (ops["t_unlock"] > 0)
     return seen
 
 
-def _unseen(ops: Array, what: Unseen) -> Bools:
+def _unseen(ops: Ops, what: Unseen) -> Bools:
     unseen: Bools = (ops["end"] == Kind.RETURNED) & ((ops["end_a"] & np.uint64(what)) != 0)
     return unseen
 
 
-def _open_ended(ops: Array) -> Bools:
+def _open_ended(ops: Ops) -> Bools:
     """Return where neither the shutdown nor what came after it was seen."""
     told: Bools = (ops["end_a"] & np.uint64(0xFF)) != 0
     return _unseen(ops, Unseen.CLEANUP) & ~told
 
 
-def _function_end(ops: Array) -> _I8:
+def _function_end(ops: Ops) -> _I8:
     """Return the end of the deferred work if there was any, else of the call itself."""
-    call = np.where(ops["t_exit"] > 0, _ns(ops["t_exit"]), _ns(ops["t_unlock_exit"]))
-    end = np.maximum(call, _ns(ops["t_cleanup_exit"]))
+    call = np.where(ops["t_exit"] > 0, ops["t_exit"], ops["t_unlock_exit"])
+    end = np.maximum(call, ops["t_cleanup_exit"])
     # A trace without cleanup_mnt: the next system call is a bound, as for stacks.
-    return np.where(_unseen(ops, Unseen.CLEANUP), _ns(ops["t_end"]), end)
+    return np.where(_unseen(ops, Unseen.CLEANUP), ops["t_end"], end)
 
 
-def _from_stacks(ops: Array) -> dict[str, Known]:
+def _from_stacks(ops: Ops) -> dict[str, Known]:
     nothing = np.zeros(len(ops), np.int64), np.zeros(len(ops), np.bool_)
     succeeded = (ops["opener"] == Kind.ENTER) & (ops["ret"] >= 0)
     return {
@@ -107,69 +117,70 @@ def _from_stacks(ops: Array) -> dict[str, Known]:
         "tree_ns": nothing,
         "rcu_ns": _waited(ops, _RCU),
         "put_ns": nothing,
-        "shutdown_ns": (_ns(ops["t_end"]) - _ns(ops["t_exit"]), succeeded & ~_open_ended(ops)),
+        "shutdown_ns": (ops["t_end"] - ops["t_exit"], succeeded & ~_open_ended(ops)),
     }
 
 
-def _from_functions(ops: Array) -> dict[str, Known]:
+def _from_functions(ops: Ops) -> dict[str, Known]:
     umount = ops["t_path"] > 0
-    waited = ops["n_rcu"][:, 1] > 0
-    called = np.where(umount, _ns(ops["t_path_exit"]), _ns(ops["t_unlock_exit"]))
-    began = np.where(ops["opener"] == Kind.ENTER, _ns(ops["t_locked"]), _ns(ops["t_first"]))
-    cleaned = ops["n_cleanup"][:, 1] > 0
+    waited = ops["n_rcu_exit"] > 0
+    called = np.where(umount, ops["t_path_exit"], ops["t_unlock_exit"])
+    began = np.where(ops["opener"] == Kind.ENTER, ops["t_locked"], ops["t_first"])
+    cleaned = ops["n_cleanup_exit"] > 0
     rcu_seen = ~_unseen(ops, Unseen.RCU)
-    ended = np.where(_unseen(ops, Unseen.CLEANUP), _ns(ops["t_end"]), _ns(ops["t_cleanup_exit"]))
+    ended = np.where(_unseen(ops, Unseen.CLEANUP), ops["t_end"], ops["t_cleanup_exit"])
     cleaned |= _unseen(ops, Unseen.CLEANUP)
     slept = _waited(ops, [Wait.NAMESPACE_LOCK])
     locked = umount & (ops["t_locked"] > 0)
     return {
-        "lookup_ns": (_ns(ops["t_path"]) - _ns(ops["t_first"]), umount & ~ops["from_path"]),
-        "lock_ns": _either(locked, (_ns(ops["t_locked"]) - _ns(ops["t_path"]), locked), slept),
-        "tree_ns": (_ns(ops["t_unlock"]) - began, (ops["t_unlock"] > 0) & (began > 0)),
-        "rcu_ns": (ops["rcu_sum"][:, 1] - ops["rcu_sum"][:, 0], rcu_seen),
-        "put_ns": (np.where(waited, called - _ns(ops["t_rcu_exit"]), 0), rcu_seen),
+        "lookup_ns": (ops["t_path"] - ops["t_first"], umount & ~ops["from_path"]),
+        "lock_ns": _either(locked, (ops["t_locked"] - ops["t_path"], locked), slept),
+        "tree_ns": (ops["t_unlock"] - began, (ops["t_unlock"] > 0) & (began > 0)),
+        "rcu_ns": (ops["rcu_ns"], rcu_seen),
+        "put_ns": (np.where(waited, called - ops["t_rcu_exit"], 0), rcu_seen),
         "shutdown_ns": (np.where(cleaned, ended - called, 0), ~_open_ended(ops)),
     }
 
 
-def missed_hits(ops: Array) -> Bools:
+def missed_hits(ops: Ops) -> Bools:
     """Return where a function probe did not fire that must have: no number is missing then.
 
     The kernel skips a hit of a program that is preempted on the same CPU, and returns beyond
     a kretprobe's room.
     """
     missed: Bools = (ops["t_path"] > 0) != (ops["t_path_exit"] > 0)
-    for name in ("n_unlock", "n_rcu", "checks", "n_cleanup"):
-        missed |= ops[name][:, 0] != ops[name][:, 1]
+    for entries, returns in _PAIRS:
+        missed |= ops[entries] != ops[returns]
     missed &= ops["end"] != 0
     return missed
 
 
-def missed_whole(ops: Array) -> Bools:
+def missed_whole(ops: Ops) -> Bools:
     """Return where a function was not seen at all that another one implies.
 
     Only of use for a source that probes them all: an imported trace may have a few.
     """
     umount = (ops["opener"] == Kind.ENTER) & (ops["t_path"] > 0)
-    unlocked, done = ops["n_unlock"][:, 0] > 0, ops["ret"] >= 0
+    unlocked, done = ops["n_unlock"] > 0, ops["ret"] >= 0
     checked = umount & ((ops["flags"] & MNT_DETACH) == 0) & (done | (ops["ret"] == -EBUSY))
     absent: Bools = (ops["opener"] == Kind.ENTER) & unlocked & ~umount
     absent |= (ops["t_locked"] > 0) & ~unlocked
     absent |= umount & done & unlocked & (ops["t_locked"] == 0)
-    absent |= checked & unlocked & (ops["checks"][:, 0] == 0)
-    absent |= has_functions(ops) & (_waited(ops, _RCU)[1]) & (ops["n_rcu"][:, 0] == 0)
+    absent |= checked & unlocked & (ops["n_check"] == 0)
+    absent |= has_functions(ops) & (_waited(ops, _RCU)[1]) & (ops["n_rcu"] == 0)
     absent &= ops["end"] != 0
     return absent
 
 
-def _waited(ops: Array, waits: list[Wait]) -> Known:
+def _waited(ops: Ops, waits: list[Wait]) -> Known:
     """Time off CPU in these waits, and whether the task was seen there at all."""
-    return ops["wait_ns"][:, waits].sum(axis=1), ops["waits"][:, waits].sum(axis=1) > 0
+    ns, seen = np.zeros(len(ops), np.int64), np.zeros(len(ops), np.bool_)
+    for wait in waits:
+        if WAITS[wait] in ops:
+            ns += ops[WAIT_NS[wait]]
+            seen |= ops[WAITS[wait]] > 0
+    return ns, seen
 
 
 def _either(first: Bools, a: Known, b: Known) -> Known:
     return np.where(first, a[0], b[0]), np.where(first, a[1], b[1])
-
-
-def _ns(times: Array) -> _I8:
-    return times.astype(np.int64)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.correlate.fields import lost_events
+from umtrace.correlate.fields import WAITS
+from umtrace.correlate.operations import lost_events
 from umtrace.correlate.phases import (
     BOUNDS,
     MNT_DETACH,
@@ -19,10 +20,11 @@ from umtrace.correlate.phases import (
     missed_whole,
     timing,
 )
+from umtrace.correlate.table import Ops
 from umtrace.correlate.texts import Texts
 from umtrace.correlate.waits import Wait
-from umtrace.records.arrow import Bools, choice, fixed
-from umtrace.records.events import WALKERS_WATCHED, Array, Kind, Origin
+from umtrace.records.arrow import Bools, choice, distinct, fixed
+from umtrace.records.events import WALKERS_WATCHED, Kind, Origin
 from umtrace.records.umounts import SCHEMA
 
 #: tiers that probe every function, so that one which is not seen was missed
@@ -47,7 +49,7 @@ Columns = dict[str, Any]
 
 
 def build_rows(
-    ops: Array,
+    ops: Ops,
     *,
     first_id: int,
     clock_offset_ns: int,
@@ -62,7 +64,8 @@ def build_rows(
 
     Parameters
     ----------
-    ops : ndarray of OP_DTYPE, shape (n,)
+    ops : Ops
+        n of them.
     first_id : int
         ``id`` of the first row.
     clock_offset_ns : int
@@ -90,7 +93,7 @@ def build_rows(
     columns |= _outcome(ops, complete)
     columns |= _mount(ops, sources)
     columns |= _times(times, ops, complete)
-    columns |= _final_put(ops, complete, ops["t_first"].astype(np.int64) + times.latency)
+    columns |= _final_put(ops, complete, ops["t_first"] + times.latency)
     arrays = [columns[f.name] if f.name in columns else pa.nulls(n, f.type) for f in SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
@@ -99,7 +102,7 @@ def _reasons(why_open: str) -> tuple[str, ...]:
     return ("lost-events", "no-enter", "died", why_open)
 
 
-def _incomplete_why(ops: Array, why_open: str, *, whole: bool) -> npt.NDArray[np.int32]:
+def _incomplete_why(ops: Ops, why_open: str, *, whole: bool) -> npt.NDArray[np.int32]:
     """Return an index of ``_reasons`` for each operation, the last that applies; -1 if complete."""
     applies = {
         "lost-events": _lost(ops) | (missed_whole(ops) if whole else False),
@@ -113,31 +116,30 @@ def _incomplete_why(ops: Array, why_open: str, *, whole: bool) -> npt.NDArray[np
     return why
 
 
-def _lost(ops: Array) -> Bools:
+def _lost(ops: Ops) -> Bools:
     # A stack that was not stored hides a phase only where stacks are all there is.
-    hidden = (ops["waits"][:, Wait.UNKNOWN] > 0) & ~has_functions(ops)
+    hidden = (ops[WAITS[Wait.UNKNOWN]] > 0) & ~has_functions(ops)
     lost: Bools = ops["superseded"] | lost_events(ops) | hidden | missed_hits(ops)
     return lost
 
 
-def _identity(ops: Array, offset_ns: int, container_of: Callable[[int], str | None]) -> Columns:
+def _identity(ops: Ops, offset_ns: int, container_of: Callable[[int], str | None]) -> Columns:
     unopened = ops["opener"] == 0
-    start = ops["t_first"].astype(np.int64) + offset_ns
-    cgroups, cgroup = np.unique(ops["cgroup"], return_inverse=True)
-    comms, comm = distinct(ops["comm"])
+    start = ops["t_first"] + offset_ns
+    cgroup, cgroups = distinct(ops["cgroup"])
     return {
         "t_start": fixed(start, pa.timestamp("ns", tz="UTC"), unopened),
         "pid": fixed(ops["tgid"], pa.int32()),
         "tid": fixed(ops["tid"], pa.int32()),
-        "comm": _decoded(comm, comms),
+        "comm": _decoded(ops, "comm"),
         "cgroup_id": fixed(ops["cgroup"], pa.uint64(), ops["cgroup"] == 0),
-        "container": choice(cgroup, [container_of(int(i)) if i else None for i in cgroups]),
+        "container": choice(cgroup, [container_of(i) if i else None for i in cgroups]),
         "mntns": fixed(ops["mntns"], pa.uint32(), ops["mntns"] == 0),
         "origin": choice(_origin(ops), ORIGINS),
     }
 
 
-def _origin(ops: Array) -> npt.NDArray[np.int64]:
+def _origin(ops: Ops) -> npt.NDArray[np.int64]:
     """Return an index of ORIGINS, -1 where the beginning was not seen."""
     opener = ops["opener"]
     return np.select(
@@ -147,7 +149,7 @@ def _origin(ops: Array) -> npt.NDArray[np.int64]:
     )
 
 
-def _outcome(ops: Array, complete: Bools) -> Columns:
+def _outcome(ops: Ops, complete: Bools) -> Columns:
     umount = ops["opener"] == Kind.ENTER
     lazy = (ops["flags"] & MNT_DETACH) != 0
     known = complete | ops["alone"]
@@ -161,30 +163,29 @@ def _outcome(ops: Array, complete: Bools) -> Columns:
     }
 
 
-def _rcu_kind(ops: Array) -> npt.NDArray[np.int64]:
+def _rcu_kind(ops: Ops) -> npt.NDArray[np.int64]:
     """Return an index of RCU_KINDS: what exp_funnel_lock said, else where the task slept.
 
     -1 where it did not sleep, or only behind other callers, and nobody saw which it was.
     """
-    slept = ops["waits"] > 0
     normal, expedited, piggybacked, none = range(len(RCU_KINDS))
     return np.select(
         [
-            slept[:, Wait.RCU_NORMAL],
+            ops[WAITS[Wait.RCU_NORMAL]] > 0,
             ops["joined_gp"],
-            ops["own_gp"] | slept[:, Wait.RCU_EXPEDITED],
-            slept[:, Wait.RCU_PIGGYBACK],
-            (ops["ret"] < 0) & (ops["n_rcu"][:, 0] == 0),
+            ops["own_gp"] | (ops[WAITS[Wait.RCU_EXPEDITED]] > 0),
+            ops[WAITS[Wait.RCU_PIGGYBACK]] > 0,
+            (ops["ret"] < 0) & (ops["n_rcu"] == 0),
         ],
         [normal, piggybacked, expedited, piggybacked, none],
         -1,
     )
 
 
-def _final_put(ops: Array, complete: Bools, ended: npt.NDArray[np.int64]) -> Columns:
+def _final_put(ops: Ops, complete: Bools, ended: npt.NDArray[np.int64]) -> Columns:
     """Who ran cleanup_mnt() for the mount, and how long after the umount's end."""
     by_function = complete & (ops["mnt"] != 0)
-    by_self = ops["own_put"] | (ops["waits"][:, Wait.SHUTDOWN] > 0)
+    by_self = ops["own_put"] | (ops[WAITS[Wait.SHUTDOWN]] > 0)
     elsewhere = ops["put_ts"] > 0
     kworker = np.zeros(len(ops), np.bool_)
     kworker[elsewhere] = np.char.startswith(ops["put_comm"][elsewhere], b"kworker")
@@ -194,41 +195,37 @@ def _final_put(ops: Array, complete: Bools, ended: npt.NDArray[np.int64]) -> Col
         np.where(by_function & (ops["ret"] >= 0), PUTTERS.index("pending"), -1),
     )
     put = (who >= 0) & (who != PUTTERS.index("pending"))
-    tail = np.where(elsewhere, ops["put_ts"].astype(np.int64) - ended, 0)
-    comms, comm = distinct(np.where(elsewhere, ops["put_comm"], b""))
+    tail = np.where(elsewhere, ops["put_ts"] - ended, 0)
     walked = by_function & ((ops["mount_flags"] & WALKERS_WATCHED) != 0)
     return {
         "final_put": choice(who, PUTTERS),
-        "final_put_comm": _decoded(comm, comms),
+        "final_put_comm": _decoded(ops, "put_comm"),
         "tail_ns": fixed(np.maximum(tail, 0), pa.int64(), ~(by_function & put)),
         "n_legitimized": fixed(ops["n_legitimized"], pa.int32(), ~walked),
         "n_discounted": fixed(ops["n_discounted"], pa.int32(), ~walked),
     }
 
 
-def _mount(ops: Array, sources: Texts) -> Columns:
+def _mount(ops: Ops, sources: Texts) -> Columns:
     unknown = ops["mnt"] == 0
-    devs, dev = np.unique(ops["dev"], return_inverse=True)
-    numbers = [f"{d >> 20}:{d & 0xFFFFF}" for d in devs.tolist()]  # MAJOR, MINOR of dev_t
-    fstypes, fstype = distinct(ops["fstype"])
     return {
-        "fstype": _decoded(fstype, fstypes),
+        "fstype": _decoded(ops, "fstype"),
         "source": sources.to_arrow(),
-        "dev": choice(np.where(unknown, -1, dev), numbers),
+        "dev": _dev(ops, unknown),
         "mount_id": fixed(ops["mount_id"], pa.uint64(), unknown),
         "n_mounts": _n_mounts(ops),
     }
 
 
-def _n_mounts(ops: Array) -> pa.Array:
-    counted = (ops["n_unlock"][:, 0] > 0) & ~ops["mounts_unknown"]
+def _n_mounts(ops: Ops) -> pa.Array:
+    counted = (ops["n_unlock"] > 0) & ~ops["mounts_unknown"]
     # Without function probes: the mounts of a namespace when its last task began to exit.
     of_namespace = (ops["opener"] == Kind.NS_EXIT) & (ops["flags"] >= 0)
     number = np.where(counted, ops["n_mounts"], ops["flags"])
     return fixed(number, pa.int32(), ~(counted | of_namespace))
 
 
-def _times(times: Timing, ops: Array, complete: Bools) -> Columns:
+def _times(times: Timing, ops: Ops, complete: Bools) -> Columns:
     umount = ops["opener"] == Kind.ENTER
     columns = {
         name: fixed(ns, pa.int64(), ~(seen & complete)) for name, (ns, seen) in times.phases.items()
@@ -241,21 +238,17 @@ def _times(times: Timing, ops: Array, complete: Bools) -> Columns:
     }
 
 
-def distinct(
-    names: npt.NDArray[np.bytes_],
-) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64]]:
-    """Return np.unique(names, return_inverse=True) of names of 16 bytes, compared as numbers.
-
-    numpy sorts texts byte by byte; two words mixed into one are told apart as fast as integers.
-    """
-    words = np.ascontiguousarray(names).view(np.uint64).reshape(-1, 2)
-    mixed = words[:, 0] * np.uint64(0x9E3779B97F4A7C15) ^ words[:, 1]
-    _, first, index = np.unique(mixed, return_index=True, return_inverse=True)
-    if (names[first][index] == names).all():
-        return names[first], index
-    return np.unique(names, return_inverse=True)
+def _dev(ops: Ops, unknown: Bools) -> pa.Array:
+    if "dev" not in ops:
+        return pa.nulls(len(ops), pa.string())
+    index, devs = distinct(ops["dev"])
+    numbers = [f"{dev >> 20}:{dev & 0xFFFFF}" for dev in devs]  # MAJOR, MINOR of dev_t
+    return choice(np.where(unknown, -1, index), numbers)
 
 
-def _decoded(index: npt.NDArray[np.int64], names: npt.NDArray[np.bytes_]) -> pa.Array:
-    """Return a string column of ``names[index]``; an empty name is null."""
+def _decoded(ops: Ops, field: str) -> pa.Array:
+    """Return a string column of names from the kernel; an empty one is null."""
+    if field not in ops:
+        return pa.nulls(len(ops), pa.string())
+    index, names = distinct(ops[field])
     return choice(index, [name.decode("utf-8", "backslashreplace") or None for name in names])

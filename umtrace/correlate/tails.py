@@ -8,10 +8,11 @@ for that event, at most HOLD_NS of event time; then its row says ``pending``.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from umtrace.correlate.fields import OP_DTYPE, lost_events
-from umtrace.records.events import FOREIGN, Array, Kind
+from umtrace.correlate.cut import I8, Bools
+from umtrace.correlate.operations import lost_events
+from umtrace.correlate.table import Ops
+from umtrace.records.events import Array, Kind
 
 HOLD_NS = 5_000_000_000
 _MAX_EARLY = 4096
@@ -22,134 +23,136 @@ class TailKeeper:
     """Joins the events of foreign tasks to operations by the address of the mount."""
 
     def __init__(self) -> None:
-        self._held = np.empty(0, OP_DTYPE)
+        self._held = Ops()
+        self._settled = np.zeros(0, np.bool_)  # which of the held need no more
         self._early: dict[int, tuple[int, bytes]] = {}  # mount -> final put before the return
         self._walks: dict[int, list[int]] = {}  # mount -> legitimized, discounted
         self._now = 0
 
-    def settle(self, complete: Array, events: Array) -> Array:
+    def settle(self, complete: Ops, events: Array, foreign: I8) -> Ops:
         """Return the operations that need no more, in order of the event that settled them.
 
         Parameters
         ----------
-        complete : ndarray of OP_DTYPE
+        complete : Ops
             Completed in this batch, ``done_at`` the positions of their last events.
         events : ndarray of EVENT_DTYPE
             The whole batch.
+        foreign : ndarray of int64
+            Positions of the events of tasks that are in no operation.
         """
-        foreign = np.flatnonzero(events["cpu"] & FOREIGN)
-        idle = not foreign.size and not self._held.size and not self._walks
-        if idle and not self._needing(complete).any():
+        idle = not foreign.size and not len(self._held) and not self._walks
+        if idle and not _needing(complete).any():
             self._advance(events)
             return complete
         return self._merge(complete, events, foreign)
 
-    def rest(self) -> Array:
+    def rest(self) -> Ops:
         """Return what is still held, in order of completion; forgets it."""
-        held, self._held = self._held, np.empty(0, OP_DTYPE)
-        return _ordered(held, "t_end")
+        held, self._held = self._held, Ops()
+        return held.ordered("t_end")
 
     @property
     def n_held(self) -> int:
         """Operations waiting for their final put."""
         return len(self._held)
 
-    @staticmethod
-    def _needing(ops: Array) -> npt.NDArray[np.bool_]:
-        ended = (ops["end"] != 0) & (ops["ret"] >= 0) & ~ops["superseded"] & ~lost_events(ops)
-        needing: npt.NDArray[np.bool_] = ended & (ops["mnt"] != 0) & ~ops["own_put"]
-        return needing
-
     def _advance(self, events: Array) -> None:
         if events.size:
             self._now = max(self._now, int(events["ts_ns"].max()))
 
-    def _merge(self, complete: Array, events: Array, foreign: npt.NDArray[np.int64]) -> Array:
-        needing = self._needing(complete)
-        ready = complete[~needing]
-        self._held["done_at"] = -1
-        self._held = np.concatenate([self._held, complete[needing]])
-        settled, taken = [ready], 0
+    def _merge(self, complete: Ops, events: Array, foreign: I8) -> Ops:
+        ready = self._hold(complete)
+        taken = 0
         for position in foreign.tolist():
             until = int(np.searchsorted(ready["done_at"], position))
-            self._take_all_walks(ready[taken:until])
+            self._take_walks(ready, range(taken, until))
             taken = until
-            settled += self._foreign(events[position], position)
-        self._take_all_walks(ready[taken:])
-        settled += self._already_put()
-        settled.append(self._expire(events))
+            self._foreign(events[position], position)
+        self._take_walks(ready, range(taken, len(ready)))
+        self._already_put()
+        self._expire(events)
         self._advance(events)
-        return _ordered(np.concatenate(settled), "done_at")
+        settled = self._held.take(self._settled)
+        self._held = self._held.take(~self._settled)
+        return Ops.joined([ready, settled]).ordered("done_at")
 
-    def _foreign(self, event: np.void, position: int) -> list[Array]:
+    def _hold(self, complete: Ops) -> Ops:
+        """Hold those that need the events of others, and return the rest."""
+        needing = _needing(complete)
+        self._held["done_at"] = np.full(len(self._held), -1)
+        self._held = Ops.joined([self._held, complete.take(needing)])
+        self._settled = np.zeros(len(self._held), np.bool_)
+        return complete.take(~needing)
+
+    def _foreign(self, event: np.void, position: int) -> None:
         mnt = int(event["mnt"])
-        if event["kind"] == Kind.WALK:
-            if not int(event["a"]) & _DYING or not event["ret"]:
-                return []  # a mount that was busy, not one that dies
+        if event["kind"] == Kind.CLEANUP_EXIT:
+            self._put(mnt, event, position)
+        # Else the walk met a mount that was busy, not one that dies.
+        elif event["kind"] == Kind.WALK and int(event["a"]) & _DYING and event["ret"]:
             counts = self._walks.setdefault(mnt, [0, 0])
             counts[0 if event["ret"] < 0 else 1] += 1
             _bound(self._walks)
-        elif event["kind"] == Kind.CLEANUP_EXIT:
-            return self._put(mnt, event, position)
-        return []
 
-    def _put(self, mnt: int, event: np.void, position: int) -> list[Array]:
-        mine = (self._held["mnt"] == mnt) & (self._held["done_at"] < position)
+    def _put(self, mnt: int, event: np.void, position: int) -> None:
+        held = self._held
+        mine = (held["mnt"] == mnt) & (held["done_at"] < position) & ~self._settled
         if not mine.any():
             self._early[mnt] = (int(event["ts_ns"]), bytes(event["comm"]))
             _bound(self._early)
-            return []
-        op = self._release(mine)
-        op["put_ts"], op["put_comm"], op["done_at"] = event["ts_ns"], event["comm"], position
-        return [op]
+            return
+        held.put("put_ts", mine, event["ts_ns"])
+        held.put("put_comm", mine, event["comm"])
+        held.put("done_at", mine, position)
+        self._release(np.flatnonzero(mine))
 
-    def _already_put(self) -> list[Array]:
+    def _already_put(self) -> None:
         """Settle those whose mount was cleaned up by another before they returned."""
-        settled = []
-        for index in np.flatnonzero(np.isin(self._held["mnt"], list(self._early)))[::-1]:
-            op = self._held[index : index + 1].copy()
-            when, comm = self._early.pop(int(op["mnt"][0]))
-            if when < int(op["t_first"][0]):
-                continue
-            op["put_ts"], op["put_comm"] = when, comm
-            self._take_walks(op)
-            self._held = np.delete(self._held, index)
-            settled.append(op)
-        return settled
+        held = self._held
+        for index in np.flatnonzero(
+            np.isin(held["mnt"], list(self._early)) & ~self._settled
+        ).tolist():
+            # The address may be that of a later mount too.
+            when, comm = self._early.pop(int(held["mnt"][index]), (0, b""))
+            if when >= int(held["t_first"][index]):
+                held.put("put_ts", index, when)
+                held.put("put_comm", index, comm)
+                self._release(np.array([index]))
 
-    def _expire(self, events: Array) -> Array:
+    def _expire(self, events: Array) -> None:
         if not events.size:
-            return np.empty(0, OP_DTYPE)
-        reached = np.maximum.accumulate(np.maximum(events["ts_ns"], np.uint64(self._now)))
-        deadline = self._held["t_end"] + np.uint64(HOLD_NS)
-        late = deadline <= reached[-1]
-        expired = self._release(late)
-        expired["done_at"] = np.searchsorted(reached, deadline[late])
-        return expired
+            return
+        times = events["ts_ns"].astype(np.int64)
+        reached = np.maximum.accumulate(np.maximum(times, self._now))
+        deadline = self._held["t_end"] + HOLD_NS
+        late = np.flatnonzero((deadline <= reached[-1]) & ~self._settled)
+        self._held.put("done_at", late, np.searchsorted(reached, deadline[late]))
+        self._release(late)
 
-    def _release(self, which: npt.NDArray[np.bool_]) -> Array:
-        ops: Array = self._held[which].copy()
-        self._held = self._held[~which]
-        self._take_all_walks(ops)
-        return ops
+    def _release(self, index: I8) -> None:
+        self._settled[index] = True
+        self._take_walks(self._held, index)
 
-    def _take_all_walks(self, ops: Array) -> None:
-        """Give the operations the walks counted so far; they are views, filled in place."""
+    def _take_walks(self, ops: Ops, index: I8 | range) -> None:
+        """Give these operations the walks counted so far, in place."""
         if self._walks:
-            for index in np.flatnonzero(ops["mnt"] != 0):
-                self._take_walks(ops[index : index + 1])
+            for at, mnt in zip(index, ops["mnt"][index].tolist(), strict=True):
+                found = self._walks.pop(mnt, None) if mnt else None
+                if found is not None:
+                    ops.put("n_legitimized", at, found[0])
+                    ops.put("n_discounted", at, found[1])
 
-    def _take_walks(self, op: Array) -> None:
-        found = self._walks.pop(int(op["mnt"][0]), None)
-        if found is not None:
-            op["n_legitimized"], op["n_discounted"] = found
+
+def _needing(ops: Ops) -> Bools:
+    """Return which are over for their own task, which did not clean up the mount itself."""
+    if "mnt" not in ops:
+        return np.zeros(len(ops), np.bool_)
+    ended = (ops["end"] != 0) & (ops["ret"] >= 0) & ~ops["superseded"] & ~lost_events(ops)
+    needing: Bools = ended & (ops["mnt"] != 0) & ~ops["own_put"]
+    return needing
 
 
 def _bound(entries: dict[int, tuple[int, bytes]] | dict[int, list[int]]) -> None:
     if len(entries) > _MAX_EARLY:
         del entries[next(iter(entries))]
-
-
-def _ordered(ops: Array, by: str) -> Array:
-    ordered: Array = ops[np.argsort(ops[by], kind="stable")]
-    return ordered

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.records.arrow import encoded_text, string_column
+from umtrace.records.arrow import encoded_text, fixed, string_column
 from umtrace.records.events import NAME_DTYPE, NAME_TEXT, Array
 
 _TEXT_AT = NAME_DTYPE.fields["text"][1] if NAME_DTYPE.fields else 0
 _ASCII = 128
+_I8 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Texts:
     """Texts one after the other; a length of 0 is unknown, or empty, which means the same."""
 
     data: npt.NDArray[np.uint8]
-    lengths: npt.NDArray[np.int64]
+    lengths: _I8
 
     def to_list(self) -> list[bytes]:
         """Return each by itself."""
@@ -42,25 +44,33 @@ def of_list(texts: Sequence[bytes | None]) -> Texts:
     return Texts(np.frombuffer(b"".join(text or b"" for text in texts), np.uint8), lengths)
 
 
-def of_records(names: Array, index: npt.NDArray[np.int64]) -> Texts:
-    """Return the texts of the name records ``names[index]``."""
-    lengths = np.minimum(names["len"][index], NAME_TEXT).astype(np.int64)
-    longest = int(lengths.max(initial=0))
-    table = names.view(np.uint8).reshape(len(names), NAME_DTYPE.itemsize)
-    texts = table[:, _TEXT_AT : _TEXT_AT + longest][index]
-    return Texts(texts[np.arange(longest) < lengths[:, None]], lengths)
+def of_records(names: Array, index: _I8) -> Texts:
+    """Return the texts of the name records ``names[index]``; an index of -1 has none.
+
+    The records are one long run of bytes in which every second item is a text.
+    """
+    names = np.ascontiguousarray(names)
+    bounds = np.zeros(2 * len(names) + 1, np.int64)
+    bounds[0:-1:2] = np.arange(_TEXT_AT, names.nbytes, NAME_DTYPE.itemsize)
+    bounds[1::2] = bounds[0:-1:2] + np.minimum(names["len"], NAME_TEXT)
+    bounds[-1] = bounds[-2:].max()
+    return taken(names, bounds, np.where(index < 0, -1, 2 * index))
 
 
-def placed(size: int, parts: Sequence[tuple[npt.NDArray[np.int64], Texts]]) -> Texts:
-    """Return ``size`` texts of which each part fills the positions given with it."""
-    lengths = np.zeros(size, np.int64)
-    for at, texts in parts:
-        lengths[at] = texts.lengths
-    begins = np.cumsum(lengths) - lengths
-    data = np.zeros(int(lengths.sum()), np.uint8)
-    for at, texts in parts:
-        within = np.arange(texts.data.size) - np.repeat(
-            np.cumsum(texts.lengths) - texts.lengths, texts.lengths
-        )
-        data[np.repeat(begins[at], texts.lengths) + within] = texts.data
-    return Texts(data, lengths)
+def taken(data: npt.NDArray[Any], bounds: _I8, index: _I8) -> Texts:
+    """Return the items ``index`` of ``data``; an index of -1 has none.
+
+    Item i is the bytes from ``bounds[i]`` to ``bounds[i + 1]``. Arrow moves each as a whole.
+    """
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    items = pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, buffers)
+    _, ends, moved = items.take(fixed(index, pa.int64(), index < 0)).buffers()
+    ends = np.frombuffer(ends, np.int64, len(index) + 1)
+    return Texts(np.frombuffer(moved, np.uint8), ends[1:] - ends[:-1])
+
+
+def chosen(parts: Sequence[Texts], index: _I8) -> Texts:
+    """Return the texts ``index`` of those of all parts, counted through; -1 has none."""
+    lengths = np.concatenate([texts.lengths for texts in parts])
+    data = np.concatenate([texts.data for texts in parts])
+    return taken(data, np.append(0, np.cumsum(lengths)), index)

@@ -8,19 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.correlate.fields import OP_DTYPE
 from umtrace.correlate.mountpoints import turned
 from umtrace.correlate.names import NameStore
 from umtrace.correlate.operations import group
 from umtrace.correlate.rows import build_rows
+from umtrace.correlate.table import Ops
 from umtrace.correlate.tails import TailKeeper
 from umtrace.correlate.texts import Texts
-from umtrace.records.events import Array, EventBatch, Kind, NameKind, Origin
+from umtrace.records.events import FOREIGN, Array, EventBatch, Kind, NameKind, Origin
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import empty_rows
 
 MAX_OPEN = 65536
-AT_ONCE = 32768
+AT_ONCE = 65536
 
 
 def _no_container(_cgroup_id: int) -> str | None:
@@ -55,7 +55,7 @@ class UmountCorrelator:
         self._tier = tier
         self._container_of = container_of
         self._max_open = max_open
-        self._open = np.empty(0, OP_DTYPE)
+        self._open = Ops()
         self._tails = TailKeeper()
         self._names = NameStore()
         self._next_id = 0
@@ -73,18 +73,18 @@ class UmountCorrelator:
 
     def _some(self, events: Array) -> list[pa.RecordBatch]:
         """Take in as many events as the arrays made of them stay in the processor's cache."""
-        grouped = group(events, self._open)
+        foreign = np.flatnonzero(events["cpu"] & FOREIGN)
+        grouped = group(events, self._open, foreign)
         self._open = grouped.still_open
-        rows = self._rows(self._tails.settle(grouped.complete, events))
+        rows = self._rows(self._tails.settle(grouped.complete, events, foreign))
         if len(self._open) <= self._max_open:
             return [rows]
         return [rows, self._rows(self._evict(), why_open="evicted")]
 
     def finish(self) -> pa.RecordBatch:
         """Return what is still held or open, the latter as incomplete rows, oldest first."""
-        rest, self._open = self._open, np.empty(0, OP_DTYPE)
-        rest = rest[np.argsort(rest["t_first"], kind="stable")]
-        return self._rows(np.concatenate([self._tails.rest(), rest]))
+        rest, self._open = self._open, Ops()
+        return self._rows(Ops.joined([self._tails.rest(), rest.ordered("t_first")]))
 
     def losses(self) -> LossReport:
         """Return the counts this stage knows of."""
@@ -95,15 +95,15 @@ class UmountCorrelator:
         """Operations under way."""
         return len(self._open)
 
-    def _evict(self) -> Array:
+    def _evict(self) -> Ops:
         by_age = np.argsort(self._open["t_first"], kind="stable")
         surplus = by_age[: len(by_age) - self._max_open]
-        evicted = self._open[surplus]
-        self._open = np.delete(self._open, surplus)
+        evicted = self._open.take(surplus)
+        self._open = self._open.take(~np.isin(np.arange(len(by_age)), surplus))
         return evicted
 
-    def _rows(self, ops: Array, why_open: str = "running") -> pa.RecordBatch:
-        if not ops.size:
+    def _rows(self, ops: Ops, why_open: str = "running") -> pa.RecordBatch:
+        if not len(ops):
             return empty_rows()
         rows = build_rows(
             ops,
@@ -121,13 +121,11 @@ class UmountCorrelator:
         self._incomplete += len(ops) - rows.column("complete").true_count
         return rows
 
-    def _mountpoints(self, ops: Array) -> Texts:
+    def _mountpoints(self, ops: Ops) -> Texts:
         spelled = self._take_names(ops, NameKind.MOUNTPOINT, "t_mount", ops["t_mount"] > 0)
         # What goes with its descriptor is attached nowhere: its top is not a namespace's root.
         teardown = ops["opener"] == Kind.TEARDOWN
         return turned(spelled, teardown & (ops["flags"] == Origin.FD_CLOSE))
 
-    def _take_names(
-        self, ops: Array, kind: NameKind, time: str, has: npt.NDArray[np.bool_]
-    ) -> Texts:
-        return self._names.take(kind, ops["tid"], np.where(has, ops[time], np.uint64(0)))
+    def _take_names(self, ops: Ops, kind: NameKind, time: str, has: npt.NDArray[np.bool_]) -> Texts:
+        return self._names.take(kind, ops["tid"], np.where(has, ops[time], 0).view(np.uint64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ class Wait(IntEnum):
     RCU_QUEUE = 8  #: behind other callers of synchronize_rcu_expedited(): what then is not told
 
 
+_ALL = sum(OnStack)
+
+
 def classify(
     on_stack: npt.NDArray[np.uint64], unknown: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
@@ -36,6 +40,15 @@ def classify(
     unknown : ndarray of bool, shape (n,)
         Where the stack could not be read.
     """
+    waits: npt.NDArray[np.int64] = _classes()[on_stack & np.uint64(_ALL)]
+    waits[unknown] = Wait.UNKNOWN
+    return waits
+
+
+@cache
+def _classes() -> npt.NDArray[np.int64]:
+    """Return the wait class of every set of functions."""
+    on_stack = np.arange(_ALL + 1, dtype=np.uint64)
 
     def has(bits: OnStack) -> npt.NDArray[np.bool_]:
         found: npt.NDArray[np.bool_] = (on_stack & np.uint64(bits)) != 0
@@ -43,7 +56,6 @@ def classify(
 
     grace_period = has(OnStack.UNLOCK) & has(OnStack.RCU | OnStack.RCU_NORMAL)
     rules = (
-        (unknown, Wait.UNKNOWN),
         (grace_period & has(OnStack.RCU_NORMAL), Wait.RCU_NORMAL),
         # Asleep in exp_funnel_lock() outside its mutex means that somebody else has
         # already asked for a late enough grace period: the function then returns true.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +31,23 @@ def fixed(
     null : ndarray of bool, shape (n,), optional
         Where the value is unknown.
     """
-    if pa.types.is_boolean(arrow_type):
+    if null is not None and null.all():
+        return pa.nulls(len(values), arrow_type)
+    dtype = _dtype(arrow_type)
+    if dtype == np.bool_:
         data = np.packbits(values.astype(np.bool_), bitorder="little")
-    elif pa.types.is_timestamp(arrow_type):
-        data = np.ascontiguousarray(values, np.int64)
     else:
-        data = np.ascontiguousarray(values, np.dtype(str(arrow_type)))
+        data = np.ascontiguousarray(values, dtype)
     buffers = [_validity(null), pa.py_buffer(data)]
     return pa.Array.from_buffers(arrow_type, len(values), buffers)
+
+
+@lru_cache(maxsize=32)
+def _dtype(arrow_type: pa.DataType) -> np.dtype[np.generic]:
+    """Return the dtype of numbers, booleans or times."""
+    if pa.types.is_timestamp(arrow_type):
+        return np.dtype(np.int64)
+    return np.dtype(str(arrow_type))
 
 
 def text(values: Sequence[str | None]) -> pa.Array:
@@ -85,8 +95,31 @@ def choice(codes: npt.NDArray[np.integer], names: Sequence[str | None]) -> pa.Ar
 
     For few distinct values: each is encoded once.
     """
+    texts = _text_of(tuple(names))
+    if codes.size and codes[0] >= 0 and (codes == codes[0]).all():
+        return pa.repeat(texts[int(codes[0])], codes.size)
     index = fixed(codes, pa.int32(), codes < 0)
-    return pa.DictionaryArray.from_arrays(index, _text_of(tuple(names))).dictionary_decode()
+    return pa.DictionaryArray.from_arrays(index, texts).dictionary_decode()
+
+
+def distinct(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int64], list[Any]]:
+    """Return the position of each value in the list of distinct ones, and that list.
+
+    Like ``np.unique``, but by a hash table, and in the order in which they come first.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Unsigned numbers, or texts of a fixed size (``S16``), whose closing NULs are dropped.
+    """
+    size = values.dtype.itemsize
+    fits = pa.binary(size) if values.dtype.kind == "S" else pa.from_numpy_dtype(values.dtype)
+    data = pa.py_buffer(np.ascontiguousarray(values))
+    found = pa.Array.from_buffers(fits, len(values), [None, data]).dictionary_encode()
+    first = found.dictionary.to_pylist()
+    if values.dtype.kind == "S":
+        first = [value.rstrip(b"\0") for value in first]
+    return integers(found.indices), first
 
 
 @lru_cache(maxsize=128)

@@ -1,0 +1,154 @@
+"""Cuts the events of a batch into the segments that belong to one operation each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from umtrace.correlate.fields import OPENERS, Column
+from umtrace.records.events import Array, Kind
+
+I8 = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Some events of a batch and the operation of each; a field is read when it is asked for."""
+
+    events: Array
+    position: I8  #: in the batch
+    op: I8  #: number of its operation
+
+    def __getitem__(self, name: str) -> Column:
+        found: Column = self.events[name][self.position]
+        return found
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def which(self, mask: Bools) -> Some:
+        """Return those of a mask."""
+        return Some(self.events, self.position[mask], self.op[mask])
+
+    def backwards(self) -> Some:
+        """Return the same from the last to the first."""
+        return Some(self.events, self.position[::-1], self.op[::-1])
+
+    @property
+    def times(self) -> I8:
+        """Their times, ns."""
+        return self["ts_ns"].view(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The events of a batch, task after task, in segments of which each is one operation.
+
+    Operations are numbered so that no column has to be sorted afterwards: first those that
+    completed, in that order, then those still open, by task.
+    """
+
+    events: Array
+    order: I8  #: position in the batch of each event
+    kind: npt.NDArray[np.uint16]  #: of each event
+    op: I8  #: operation of each event
+    starts: I8  #: number of the first event of each segment
+    number: I8  #: operation of each segment
+    first: I8  #: of each operation, the number of its first event
+    last: I8
+    ended: Bools  #: of each operation: its last event is a terminal one
+    done_at: I8  #: of each operation that completed: position in the batch of what completed it
+    n_complete: int
+
+    @property
+    def size(self) -> int:
+        """Number of operations."""
+        return len(self.first)
+
+    def of(self, *kinds: Kind) -> Some:
+        """Return the events of these kinds, those of one operation in their order."""
+        return self.at(np.flatnonzero(any_of(self.kind, kinds)))
+
+    def at(self, number: I8) -> Some:
+        """Return events by their number in this order."""
+        return Some(self.events, self.order[number], self.op[number])
+
+
+def cut(events: Array, order: I8) -> Cut:
+    """Cut ``events[order]``, which is sorted by task, at what opens and what ends an operation."""
+    kind, tid = events["kind"][order], events["tid"][order]
+    new_task = np.append(True, tid[1:] != tid[:-1])
+    terminal = _terminal(events, order, kind)
+    starts = new_task | any_of(kind, OPENERS)
+    starts[1:] |= terminal[:-1]
+    first = np.flatnonzero(starts)
+    following = np.append(first[1:], order.size)
+    last = following - 1
+    ended, latest = terminal[last], np.append(new_task[first[1:]], True)
+    closed = ended | ~latest
+    # What did not end is over when the next operation of its task begins.
+    done_at = order[np.where(ended | latest, last, following)]
+    turn = np.append(_by_position(done_at, closed, len(events)), np.flatnonzero(~closed))
+    number = np.empty_like(turn)
+    number[turn] = np.arange(turn.size)
+    return Cut(
+        events=events,
+        order=order,
+        kind=kind,
+        op=np.repeat(number, following - first),
+        starts=first,
+        number=number,
+        first=first[turn],
+        last=last[turn],
+        ended=ended[turn],
+        done_at=done_at[turn],
+        n_complete=int(np.count_nonzero(closed)),
+    )
+
+
+def by_task(events: Array, foreign: I8) -> I8:
+    """Return the positions of all but the foreign events, stably sorted by task."""
+    if not foreign.size:
+        return _sorted(events["tid"])
+    ours = np.ones(len(events), np.bool_)
+    ours[foreign] = False
+    order = np.flatnonzero(ours)
+    return order[_sorted(events["tid"][order])]
+
+
+def any_of(kind: npt.NDArray[np.uint16], kinds: tuple[Kind, ...]) -> Bools:
+    """Return where an event is of one of these kinds."""
+    found: Bools = kind == kinds[0]
+    for other in kinds[1:]:
+        found |= kind == other
+    return found
+
+
+def _sorted(tids: Column) -> I8:
+    """Return the stable order by task: numpy sorts 16 bits by counting, and more by comparing."""
+    order = np.argsort(tids.astype(np.uint16), kind="stable")
+    high = (tids >> np.uint32(16)).astype(np.uint16)
+    if not high.any():
+        return order
+    return order[np.argsort(high[order], kind="stable")]
+
+
+def _terminal(events: Array, order: I8, kind: npt.NDArray[np.uint16]) -> Bools:
+    terminal = any_of(kind, (Kind.RETURNED, Kind.DEAD))
+    exits = np.flatnonzero(kind == Kind.EXIT)
+    at = order[exits]
+    terminal[exits] = (events["ret"][at] < 0) | (events["a"][at] == 1)
+    return terminal
+
+
+def _by_position(done_at: I8, closed: Bools, n_events: int) -> I8:
+    """Return which are closed, in the order of ``done_at``: each event closes one at most."""
+    one = np.flatnonzero(closed)
+    closes = np.zeros(n_events, np.bool_)
+    closes[done_at[one]] = True
+    which = np.empty(n_events, np.int64)
+    which[done_at[one]] = one
+    return which[closes]

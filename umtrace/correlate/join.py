@@ -1,0 +1,77 @@
+"""Joins what a batch says of operations to what was carried of them from the last."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from umtrace.correlate.cut import I8, Bools, Cut, Some
+from umtrace.correlate.fields import FIELDS, WAIT_NS
+from umtrace.correlate.table import Ops
+from umtrace.correlate.waits import Wait
+from umtrace.records.events import Kind
+
+#: these go with the later part's exit, or its check, if it has one
+_WITH_EXIT = ("ret", "alone", "from_path")
+_WITH_CHECK = ("refcount",)
+
+
+def join_carried(ops: Ops, carried: Ops, cut: Cut) -> Bools:
+    """Join carried operations to the ones that continue them, in place.
+
+    Returns
+    -------
+    ndarray of bool, shape (len(carried),)
+        Which carried operations were superseded by a new one instead, in place.
+    """
+    tids, number = _first_of_task(cut)
+    at = np.minimum(np.searchsorted(tids, carried["tid"]), tids.size - 1)
+    index = number[at]
+    met = tids[at] == carried["tid"]
+    opened = ops["opener"][index] != 0
+    superseded: Bools = met & opened
+    carried.put("superseded", superseded, 1)
+    carried.put("done_at", superseded, cut.order[cut.first[index[superseded]]])
+    continued = met & ~opened
+    _fold(ops, index[continued], carried.take(continued), cut.at(cut.first[index[continued]]))
+    return superseded
+
+
+def _first_of_task(cut: Cut) -> tuple[I8, I8]:
+    """Return the tasks of a batch, sorted, and the number of the first operation of each."""
+    tid = cut.events["tid"][cut.order[cut.starts]]
+    first = np.flatnonzero(np.append(True, tid[1:] != tid[:-1]))
+    return tid[first], cut.number[first]
+
+
+def _fold(ops: Ops, index: I8, old: Ops, head: Some) -> None:
+    """Add the earlier part ``old`` of the operations ``ops[index]``; ``head`` their next events."""
+    new = ops.take(index)
+    _shift_numbers(new, old)
+    _keep(new, old, _WITH_EXIT, new["t_exit"] == 0)
+    _keep(new, old, _WITH_CHECK, new["n_checked"] == 0)
+    for name in new.names | old.names:
+        new[name] = FIELDS[name].join(old[name], new[name])
+    _wake(new, old, head)
+    for name in new.names:
+        ops.put(name, index, new[name])
+
+
+def _keep(new: Ops, old: Ops, names: tuple[str, ...], where: Bools) -> None:
+    for name in old.names.intersection(names):
+        new[name] = np.where(where, old[name], new[name])
+
+
+def _shift_numbers(new: Ops, old: Ops) -> None:
+    shift = (new["seq_first"] - old["seq_first"]).view(np.int32)
+    new["seq_min"] = np.minimum(old["seq_min"], new["seq_min"] + shift)
+    new["seq_max"] = np.maximum(old["seq_max"], new["seq_max"] + shift)
+
+
+def _wake(new: Ops, old: Ops, head: Some) -> None:
+    """Add the waits that began in the earlier part, for tasks that run again in this one."""
+    woke = (old["off_ts"] > 0) & (head["kind"] == Kind.ON_CPU)
+    for wait in Wait:
+        here = np.flatnonzero(woke & (old["off_wait"] == wait))
+        if here.size:
+            ns = head.times[here] - old["off_ts"][here]
+            new.put(WAIT_NS[wait], here, new[WAIT_NS[wait]][here] + ns)

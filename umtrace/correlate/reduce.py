@@ -1,0 +1,158 @@
+"""Reduces every segment of a batch to one operation, as if nothing had been carried."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from umtrace.correlate.cut import I8, Cut, Some, any_of
+from umtrace.correlate.fields import OPENERS, WAIT_NS, WAITS, Column
+from umtrace.correlate.table import Ops
+from umtrace.correlate.waits import Wait, classify
+from umtrace.records.events import IS_TARGET, GracePeriod, Kind
+
+_ALONE, _FROM_PATH = 1, 2  # in EXIT
+_UNKNOWN = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+_FIRST_TIME = {"t_path": (Kind.PATH_UMOUNT,), "t_locked": (Kind.CHECK, Kind.TREE)}
+_LAST_TIME = {
+    "t_path_exit": Kind.PATH_UMOUNT_EXIT,
+    "t_unlock": Kind.UNLOCK,
+    "t_unlock_exit": Kind.UNLOCK_EXIT,
+    "t_rcu_exit": Kind.RCU_EXIT,
+    "t_cleanup_exit": Kind.CLEANUP_EXIT,
+}
+_COUNT = {
+    "n_unlock": Kind.UNLOCK,
+    "n_unlock_exit": Kind.UNLOCK_EXIT,
+    "n_rcu": Kind.RCU,
+    "n_rcu_exit": Kind.RCU_EXIT,
+    "n_check": Kind.CHECK,
+    "n_checked": Kind.CHECKED,
+    "n_cleanup": Kind.CLEANUP,
+    "n_cleanup_exit": Kind.CLEANUP_EXIT,
+}
+
+
+def reduced(cut: Cut) -> Ops:
+    """Return the operations of a batch, in the order of their numbers."""
+    ops = Ops(cut.size)
+    _add_beginning(ops, cut.at(cut.first))
+    _add_end(ops, cut)
+    _add_exit(ops, cut.of(Kind.EXIT))
+    _add_waits(ops, cut)
+    _add_numbers(ops, cut)
+    if (cut.kind >= Kind.TEARDOWN).any():
+        _add_identity(ops, cut.of(Kind.MOUNT))
+        _add_functions(ops, cut)
+        _add_counts(ops, cut)
+    return ops
+
+
+def _add_beginning(ops: Ops, head: Some) -> None:
+    kind = head["kind"]
+    ops["tid"], ops["tgid"] = head["tid"], head["tgid"]
+    ops["t_first"], ops["comm"] = head.times, head["comm"]
+    opened = any_of(kind, OPENERS)
+    for name, source in (("opener", "kind"), ("flags", "ret"), ("cgroup", "a"), ("mntns", "b")):
+        ops[name] = head[source] if opened.all() else np.where(opened, head[source], 0)
+
+
+def _add_end(ops: Ops, cut: Cut) -> None:
+    """Add what ended each; ``done_at`` is only of use where an operation is complete."""
+    at = np.flatnonzero(cut.ended)
+    tail = cut.at(cut.last[at])
+    ops.put("t_end", at, tail.times)
+    ops.put("end", at, tail["kind"])
+    ops.put("end_a", at, tail["a"])
+    ops["done_at"] = cut.done_at
+    superseded = ~cut.ended[: cut.n_complete]
+    if superseded.any():
+        ops.put("superseded", slice(cut.n_complete), superseded)
+
+
+def _add_exit(ops: Ops, exits: Some) -> None:
+    a = exits["a"]
+    ops.put("t_exit", exits.op, exits.times)
+    ops.put("ret", exits.op, exits["ret"])
+    ops.put("alone", exits.op, a == _ALONE)
+    ops.put("from_path", exits.op, a == _FROM_PATH)
+
+
+def _add_waits(ops: Ops, cut: Cut) -> None:
+    """Add the times off CPU: from each OFF_CPU to the ON_CPU that follows it, if one does."""
+    at = np.flatnonzero(cut.kind == Kind.OFF_CPU)
+    off = cut.at(at)
+    waits = classify(off["a"], off["b"] != 0)
+    then = cut.at(np.minimum(at + 1, len(cut.kind) - 1))
+    same = (then.op == off.op) & (then.position != off.position)
+    paired = same & (then["kind"] == Kind.ON_CPU)
+    ns = then.times - off.times
+    for wait in Wait:
+        here = waits == wait
+        if here.any():
+            ops[WAITS[wait]] = np.bincount(off.op[here], minlength=len(ops))
+            slept = here & paired
+            ops[WAIT_NS[wait]] = _summed(off.op[slept], ns[slept], len(ops))
+    # An OFF_CPU that ends its segment waits for an ON_CPU in a later batch.
+    dangling = off.which(~same)
+    ops.put("off_ts", dangling.op, dangling.times)
+    ops.put("off_wait", dangling.op, waits[~same])
+
+
+def _add_numbers(ops: Ops, cut: Cut) -> None:
+    """Add the range of sequence numbers; they wrap as in C."""
+    seq = cut.events["seq"][cut.order]
+    start = seq[cut.first]
+    relative = (seq - start[cut.op]).view(np.int32)
+    ops["seq_first"] = start
+    ops.put("seq_min", cut.number, np.minimum.reduceat(relative, cut.starts))
+    ops.put("seq_max", cut.number, np.maximum.reduceat(relative, cut.starts))
+    ops["n_events"] = cut.last - cut.first + 1
+
+
+def _add_identity(ops: Ops, mounts: Some) -> None:
+    first = mounts.backwards()  # the first one stays
+    ops.put("mnt", first.op, first["mnt"])
+    ops.put("t_mount", first.op, first.times)
+    ops.put("mount_id", first.op, first["a"])
+    ops.put("dev", first.op, first["b"])
+    ops.put("fstype", first.op, first["comm"])
+    ops.put("mount_flags", first.op, first["ret"].view(np.uint32))
+
+
+def _add_functions(ops: Ops, cut: Cut) -> None:
+    for name, kinds in _FIRST_TIME.items():
+        first = cut.of(*kinds).backwards()  # the first one stays
+        ops.put(name, first.op, first.times)
+    for name, kind in _LAST_TIME.items():
+        last = cut.of(kind)
+        ops.put(name, last.op, last.times)
+    for name, kind in _COUNT.items():
+        ops[name] = np.bincount(cut.of(kind).op, minlength=len(ops))
+
+
+def _add_counts(ops: Ops, cut: Cut) -> None:
+    unlocks = cut.of(Kind.UNLOCK)
+    counts = unlocks["a"]
+    known = counts != _UNKNOWN
+    ops["n_mounts"] = _summed(unlocks.op[known], counts[known].view(np.int64), len(ops))
+    ops.put("mounts_unknown", unlocks.op[~known], 1)
+    checked = cut.of(Kind.CHECKED)
+    count = checked["a"]
+    ops.put("refcount", checked.op, np.where(count == _UNKNOWN, 0, count + np.uint64(1)))
+    began, done = cut.of(Kind.RCU), cut.of(Kind.RCU_EXIT)
+    ops["rcu_ns"] = _summed(done.op, done.times, len(ops)) - _summed(
+        began.op, began.times, len(ops)
+    )
+    whose = done["ret"]
+    ops.put("own_gp", done.op[whose == GracePeriod.OWN], 1)
+    ops.put("joined_gp", done.op[whose == GracePeriod.JOINED], 1)
+    cleanups = cut.of(Kind.CLEANUP)
+    ops.put("own_put", cleanups.op[(cleanups["ret"] & IS_TARGET) != 0], 1)
+
+
+def _summed(op: I8, values: I8, size: int) -> Column:
+    """Return the sums of values by operation."""
+    total = np.zeros(size, np.int64)
+    np.add.at(total, op, values)
+    return total

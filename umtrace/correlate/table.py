@@ -1,0 +1,87 @@
+"""Operations as a table of columns: what nobody has filled takes no room and no time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from umtrace.correlate.fields import FIELDS, Column
+
+Index = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
+
+
+class Ops:
+    """Operations, open or complete, field by field (``fields.FIELDS``).
+
+    A column that was never set reads as zeros, which may not be written to; a tier without
+    function probes has no columns for them.
+    """
+
+    __slots__ = ("_columns", "_size")
+
+    def __init__(self, size: int = 0) -> None:
+        self._size = size
+        self._columns: dict[str, Column] = {}
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
+
+    def __getitem__(self, name: str) -> Column:
+        column = self._columns.get(name)
+        return _zeros(name, self._size) if column is None else column
+
+    def __setitem__(self, name: str, values: Column) -> None:
+        """Set a column of shape (n,), converted to its dtype."""
+        self._columns[name] = values.astype(FIELDS[name].dtype, copy=False)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The columns that are there."""
+        return frozenset(self._columns)
+
+    def put(self, name: str, index: Index | slice | int, values: Column | bytes | int) -> None:
+        """Set the values of some; of one that is named twice, the last."""
+        if name not in self._columns:
+            self._columns[name] = np.zeros(self._size, FIELDS[name].dtype)
+        self._columns[name][index] = values
+
+    def take(self, index: Index) -> Ops:
+        """Return a copy of some, in the order of ``index``; a mask keeps theirs."""
+        at = np.flatnonzero(index) if index.dtype == np.bool_ else index
+        return self._made(len(at), {name: c[at] for name, c in self._columns.items()})
+
+    def part(self, begin: int, end: int) -> Ops:
+        """Return a view of ``[begin:end]``."""
+        columns = {name: column[begin:end] for name, column in self._columns.items()}
+        return self._made(len(range(self._size)[begin:end]), columns)
+
+    def ordered(self, by: str) -> Ops:
+        """Return a copy in the order of a column, ties as they are."""
+        return self.take(np.argsort(self[by], kind="stable"))
+
+    @staticmethod
+    def joined(parts: Sequence[Ops]) -> Ops:
+        """Return the operations of all parts, one part after the other."""
+        parts = [part for part in parts if len(part)]
+        if len(parts) == 1:
+            return parts[0]
+        names = {name for part in parts for name in part.names}
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        return Ops._made(sum(map(len, parts)), columns)
+
+    @staticmethod
+    def _made(size: int, columns: dict[str, Column]) -> Ops:
+        ops = Ops(size)
+        ops._columns = columns
+        return ops
+
+
+def _zeros(name: str, size: int) -> Column:
+    zeros = np.zeros(size, FIELDS[name].dtype)
+    zeros.flags.writeable = False
+    return zeros
