@@ -37,23 +37,26 @@ def _counts(samples: Sequence[Row]) -> str:
     rows = []
     for row in summary(samples):
         if "refused" in row:
-            rows.append((row["tool"], f"did not run: {row['refused']}", "", "", "", ""))
+            rows.append((row["tool"], f"did not run: {row['refused']}", *[""] * 5))
             continue
         loops = row["loops"]
-        added = (_added(loops[loop]) for loop in ("stat", "open", "umount"))
+        added = (_added(loops.get(loop)) for loop in ("stat", "open", "switch", "umount"))
         rows.append((row["tool"], *added, f"{row['ready_s']:.1f}", f"{row['rss_mib']:.0f} MiB"))
     return table(
         "Instructions that a tracer adds",
-        ("tracer", "stat", "open and close", "umount(2), p50", "start, 10⁹", "resident"),
+        ("tracer", "stat", "open and close", "context switch", "umount(2), p50", "start, 10⁹",
+         "resident"),
         rows,
         "One CPU whose clock advances a nanosecond an instruction (QEMU `-icount shift=0`): "
         "emulation cannot blur these. In brackets, untraced. Waits count as nothing but the "
         "instructions that were run meanwhile. The start is until the probes are attached; the "
         "first tool finds nothing in memory yet, and perf is given a fixed time.",
-    )
+    )  # fmt: skip
 
 
-def _added(loop: Row) -> str:
+def _added(loop: Row | None) -> str:
+    if loop is None:
+        return "-"
     return f"{loop['added_ns']:+,.0f} ({loop['untraced_ns']:,.0f}), {loop['ratio']:.2f} x"
 
 

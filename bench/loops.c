@@ -3,6 +3,7 @@
  * The work that a tracer slows down, without an interpreter's own cost; one line of JSON each.
  *
  *   loops stat|open N PATH     path walks that unmount nothing
+ *   loops switch N DIR         two tasks on one CPU pass a byte to and fro
  *   loops umount N DIR         mount and unmount a tmpfs, in a mount namespace of its own
  *   loops churn TASKS N DIR    the same by many tasks at once in one namespace
  */
@@ -53,6 +54,13 @@ static void own_namespace(void)
 	must(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate");
 }
 
+static void print_blocks(long per_block, long *block)
+{
+	qsort(block, BLOCKS, sizeof(long), by_size);
+	printf("{\"n\": %ld, \"median_ns\": %.3f, \"least_ns\": %.3f}\n", per_block * BLOCKS,
+	       block[BLOCKS / 2] / 1e3, block[0] / 1e3);
+}
+
 static void walk(int open_it, long n, const char *path)
 {
 	long per_block = n / BLOCKS + 1, block[BLOCKS];
@@ -69,9 +77,38 @@ static void walk(int open_it, long n, const char *path)
 		}
 		block[b] = (read_clock(CLOCK_PROCESS_CPUTIME_ID) - began) * 1000 / per_block;
 	}
-	qsort(block, BLOCKS, sizeof(long), by_size);
-	printf("{\"n\": %ld, \"median_ns\": %.3f, \"least_ns\": %.3f}\n", per_block * BLOCKS,
-	       block[BLOCKS / 2] / 1e3, block[0] / 1e3);
+	print_blocks(per_block, block);
+}
+
+static void switching(long n)
+{
+	long per_block = n / BLOCKS + 1, block[BLOCKS];
+	int there[2], back[2];
+	char byte = 0;
+	cpu_set_t first;
+
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	must(sched_setaffinity(0, sizeof(first), &first), "sched_setaffinity");
+	must(pipe(there) || pipe(back), "pipe");
+	if (!fork()) {
+		close(there[1]);
+		while (read(there[0], &byte, 1) == 1)
+			must(write(back[1], &byte, 1) != 1, "write");
+		_exit(0);
+	}
+	close(there[0]);
+	for (int b = 0; b < BLOCKS; b++) {
+		long began = now();
+		for (long i = 0; i < per_block; i++) {
+			must(write(there[1], &byte, 1) != 1, "write");
+			must(read(back[0], &byte, 1) != 1, "read");
+		}
+		block[b] = (now() - began) * 1000 / (2 * per_block);
+	}
+	close(there[1]);
+	wait(NULL);
+	print_blocks(per_block, block);
 }
 
 static void unmounting(long n, const char *dir)
@@ -128,6 +165,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "umount"))
 		unmounting(atol(argv[2]), argv[3]);
+	else if (argc == 4 && !strcmp(argv[1], "switch"))
+		switching(atol(argv[2]));
 	else if (argc == 4)
 		walk(!strcmp(argv[1], "open"), atol(argv[2]), argv[3]);
 	else if (argc == 5)

@@ -146,7 +146,7 @@ def umtrace(tier: str, probes: str = "full") -> Tool:
         sys.executable, "-m", "umtrace", "record", "-q", "--tier", tier, "--probes", probes,
         "-o", "{out}", "--ready-fd", "{fd}",
     )  # fmt: skip
-    name = f"umtrace record, {tier}" + ("" if tier in {"tracepoint", "ftrace"} else f", {probes}")
+    name = f"umtrace record, {tier}" + ("" if tier == "tracepoint" else f", {probes}")
     return Tool(name, command, seen=_rows)
 
 
@@ -222,6 +222,7 @@ FUNCTIONS = (
     umtrace("tracepoint"),
     _PERF,
     umtrace("ftrace"),
+    umtrace("ftrace", "light"),
     umtrace("kprobe", "light"),
     Tool(
         "trace-cmd, function_graph",
