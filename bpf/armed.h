@@ -4,6 +4,36 @@
  * drops the reference microseconds later is seen; the hot probes test one word as long
  * as nothing is armed. A mount is armed until a retry would succeed, or its time is up.
  */
+/*
+ * The sum that mnt_get_count makes, without its lock: -1 unknown. A reference that moves
+ * to another CPU meanwhile can be missed, so what matters is counted twice.
+ */
+static __always_inline int um_references(u64 mnt)
+{
+#if defined(UM_OFF_MOUNT_PCP) && defined(UM_ADDR_PER_CPU_OFFSET)
+	u64 pcp = 0, base;
+	int sum = 0, i;
+
+	bpf_probe_read_kernel(&pcp, sizeof(pcp), (void *)(mnt + UM_OFF_MOUNT_PCP));
+	for (i = 0; i < UM_CPUS; i++) {
+		int got = 0, put = 0;
+
+		asm volatile("" : "+r"(i));
+		base = 0;
+		bpf_probe_read_kernel(&base, sizeof(base), (void *)(UM_ADDR_PER_CPU_OFFSET + i * 8));
+		if (bpf_probe_read_kernel(&got, sizeof(got), (void *)(pcp + base + UM_OFF_PCP_GETS)))
+			return -1;
+#ifdef UM_OFF_PCP_PUTS
+		bpf_probe_read_kernel(&put, sizeof(put), (void *)(pcp + base + UM_OFF_PCP_PUTS));
+#endif
+		sum += got - put;
+	}
+	return sum;
+#else
+	return -1;
+#endif
+}
+
 #ifdef UM_WITH_WALKERS
 #define UM_ARMED_SLOTS 64
 #define UM_ARMED_NS 1000000000ULL
@@ -67,6 +97,14 @@ static __always_inline void um_arm(u64 mnt)
 	}
 	slot->until_ns = *latest = now + UM_ARMED_NS;
 	slot->mnt = mnt;
+}
+
+static __always_inline int um_any_armed(void)
+{
+	u32 zero = 0;
+	u64 *latest = armed_until.lookup(&zero);
+
+	return latest && *latest;
 }
 
 /* The slot of a mount that is armed, else 0. */
@@ -142,36 +180,6 @@ static __always_inline int um_untake(struct um_armed *slot, u64 mnt)
 	else
 		taken.delete(&tid);
 	return 1;
-}
-
-/*
- * The sum that mnt_get_count makes, without its lock: -1 unknown. A reference that moves
- * to another CPU meanwhile can be missed, so what matters is counted twice.
- */
-static __always_inline int um_references(u64 mnt)
-{
-#if defined(UM_OFF_MOUNT_PCP) && defined(UM_ADDR_PER_CPU_OFFSET)
-	u64 pcp = 0, base;
-	int sum = 0, i;
-
-	bpf_probe_read_kernel(&pcp, sizeof(pcp), (void *)(mnt + UM_OFF_MOUNT_PCP));
-	for (i = 0; i < UM_CPUS; i++) {
-		int got = 0, put = 0;
-
-		asm volatile("" : "+r"(i));
-		base = 0;
-		bpf_probe_read_kernel(&base, sizeof(base), (void *)(UM_ADDR_PER_CPU_OFFSET + i * 8));
-		if (bpf_probe_read_kernel(&got, sizeof(got), (void *)(pcp + base + UM_OFF_PCP_GETS)))
-			return -1;
-#ifdef UM_OFF_PCP_PUTS
-		bpf_probe_read_kernel(&put, sizeof(put), (void *)(pcp + base + UM_OFF_PCP_PUTS));
-#endif
-		sum += got - put;
-	}
-	return sum;
-#else
-	return -1;
-#endif
 }
 
 /*

@@ -14,18 +14,20 @@ static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, 
 	e->cpu |= own ? 0 : UM_FOREIGN;
 #ifdef UM_OFF_MOUNT_MNT
 	if (kind == UM_CLEANUP) {
-		u64 sb = um_superblock(mnt);
+		struct um_view view;
 		int active = 0;
 
-		e->ret = um_flags(mnt);
+		um_look(&view, mnt);
+		e->ret = view.flags;
 		if (own && mnt == task->mnt)
 			e->ret |= UM_IS_TARGET;
-		UM_READ(active, sb + UM_OFF_SB_ACTIVE);
+		UM_READ(active, view.sb + UM_OFF_SB_ACTIVE);
 		e->a = (u32)active;
-		UM_READ(e->b, sb + UM_OFF_SB_DEV);
+		UM_READ(e->b, view.sb + UM_OFF_SB_DEV);
 	}
 #endif
-	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	if (!own) /* its own operation knows it */
+		bpf_get_current_comm(e->comm, sizeof(e->comm));
 	um_submit(e);
 }
 
@@ -35,6 +37,8 @@ UM_ENTRY(cleanup_mnt)
 	struct um_task *task = um_current(&tid);
 
 	um_cleanup(tid, task, UM_CLEANUP, UM_ARG(0));
+	if (task)
+		um_cleaning(task, UM_ARG(0));
 	um_stash(UM_SLOT_CLEANUP, UM_ARG(0));
 	return 0;
 }
@@ -45,5 +49,7 @@ UM_RETURN(cleanup_mnt)
 	struct um_task *task = um_current(&tid);
 
 	um_cleanup(tid, task, UM_CLEANUP_EXIT, UM_RETURN_ARG(0, um_stashed(UM_SLOT_CLEANUP)));
+	if (task)
+		um_cleaned(tid, task);
 	return 0;
 }

@@ -56,7 +56,7 @@ enum um_kind {
 	/* and left: ret = enum um_grace_period */
 	UM_RCU_EXIT = 18,
 	/* cleanup_mnt entered: ret = mount flags with UM_IS_TARGET, a = active references of the superblock, b = s_dev;
-	 * seq = 0 when the task is in no operation; comm = the task */
+	 * when the task is in no operation seq = 0, comm = the task */
 	UM_CLEANUP = 19,
 	/* and left; seq = 0 as above */
 	UM_CLEANUP_EXIT = 20,
@@ -84,11 +84,13 @@ enum um_unseen {
 	UM_UNSEEN_CLEANUP = 0x200, /* the file system's shutdown */
 };
 
-/* Whose expedited grace period it was: what exp_funnel_lock returned. */
+/* Whose grace period it was: what exp_funnel_lock returned, and which function waited. */
 enum um_grace_period {
-	UM_GP_UNTOLD = 0, /* not probed, or a normal one */
+	UM_GP_UNTOLD = 0, /* not probed; or the task did not sleep, and nothing told */
 	UM_GP_OWN = 1,
 	UM_GP_JOINED = 2, /* somebody else's */
+	UM_GP_NORMAL = 3, /* not expedited at all */
+	UM_GP_SLEPT = 4,  /* expedited, and slept for: its own or somebody else's */
 };
 
 /* Which call got EBUSY. */

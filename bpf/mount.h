@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/*
- * What the function probes read of a struct mount, and how they say it. Offsets come
- * from BTF as UM_OFF_*.
- */
+/* What the function probes say of a mount: its identity, its source, where it is attached. */
 static __always_inline struct um_task *um_current(u32 *tid)
 {
 	*tid = bpf_get_current_pid_tgid();
@@ -22,51 +19,7 @@ static __always_inline int um_watching(void)
 #define um_watching() 0
 #endif
 
-#define UM_READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)(from))
-
-/* Identities need BTF; without it the times alone are sent. */
 #ifdef UM_OFF_MOUNT_MNT
-static __always_inline u64 um_superblock(u64 mnt)
-{
-	u64 sb = 0;
-
-	UM_READ(sb, mnt + UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_SB);
-	return sb;
-}
-
-static __always_inline u32 um_flags(u64 mnt)
-{
-	u32 flags = 0;
-
-	UM_READ(flags, mnt + UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_FLAGS);
-	return flags;
-}
-
-static __always_inline u32 um_ns_of(u64 mnt)
-{
-	u64 ns = 0;
-	u32 inum = 0;
-
-	UM_READ(ns, mnt + UM_OFF_MOUNT_NS);
-	if (ns && ns < (u64)-4096) /* may be an error pointer: internal mounts */
-		UM_READ(inum, ns + UM_OFF_MNT_NS_INUM);
-	return inum;
-}
-
-static __always_inline u64 um_mount_id(u64 mnt)
-{
-#ifdef UM_OFF_MOUNT_ID_UNIQUE
-	u64 id = 0;
-
-	UM_READ(id, mnt + UM_OFF_MOUNT_ID_UNIQUE);
-#else
-	int id = 0;
-
-	UM_READ(id, mnt + UM_OFF_MOUNT_ID);
-#endif
-	return id;
-}
-
 static __always_inline void um_send_source(u64 ts, u32 tid, u64 mnt)
 {
 	struct um_name *n = names.ringbuf_reserve(sizeof(struct um_name));
@@ -95,42 +48,52 @@ static __always_inline void um_send_source(u64 ts, u32 tid, u64 mnt)
 /* A position on the way up: the walk ends at 1, the root, or at -1, where it cannot go on. */
 struct um_place {
 	u64 mnt;
+	struct um_view view; /* of that mount */
 	u64 dentry;
 	int end;
 };
 
-static __always_inline u64 um_word(u64 address)
-{
-	u64 word = 0;
-
-	UM_READ(word, address);
-	return word;
-}
-
 /* Step out of a mount at its root; returns whether it did. */
 static __always_inline int um_place_leaves(struct um_place *at)
 {
-	u64 parent;
+	u64 ns = 0;
 
-	if (at->dentry != um_word(at->mnt + UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_ROOT))
+	if (at->dentry != at->view.root)
 		return 0;
-	parent = um_word(at->mnt + UM_OFF_MOUNT_PARENT);
-	if (parent == at->mnt || !parent) /* the top: of a namespace, or of what is detached */
-		at->end = um_word(at->mnt + UM_OFF_MOUNT_NS) ? 1 : -1;
-	at->dentry = um_word(at->mnt + UM_OFF_MOUNT_MOUNTPOINT);
-	at->mnt = parent;
+	at->dentry = at->view.mountpoint;
+	if (at->view.parent == at->mnt || !at->view.parent) { /* the top: of a namespace, or of what is detached */
+		UM_READ(ns, at->mnt + UM_OFF_MOUNT_NS);
+		at->end = ns ? 1 : -1;
+		return 1;
+	}
+	at->mnt = at->view.parent;
+	um_look(&at->view, at->mnt);
 	return 1;
+}
+
+static __always_inline void um_look_at_dentry(u64 dentry, u64 *parent, u64 *name)
+{
+#if UM_NEAR(UM_OFF_DENTRY_NAME, UM_OFF_DENTRY_PARENT, 24)
+	u64 words[3] = {};
+
+	UM_READ(words, dentry + UM_OFF_DENTRY_PARENT);
+	*parent = words[0];
+	*name = words[(UM_OFF_DENTRY_NAME - UM_OFF_DENTRY_PARENT) / 8];
+#else
+	UM_READ(*parent, dentry + UM_OFF_DENTRY_PARENT);
+	UM_READ(*name, dentry + UM_OFF_DENTRY_NAME);
+#endif
 }
 
 /* Add the name of the component and go up; returns the bytes added, 0 if it does not fit. */
 static __always_inline u64 um_place_name(struct um_place *at, struct um_name *n, u64 off)
 {
-	u64 parent = um_word(at->dentry + UM_OFF_DENTRY_PARENT);
-	void *name = (void *)um_word(at->dentry + UM_OFF_DENTRY_NAME);
+	u64 parent = 0, name = 0;
 	long read;
 
+	um_look_at_dentry(at->dentry, &parent, &name);
 	if (!off) {
-		read = bpf_probe_read_kernel_str(n->text, UM_NAME_TEXT, name);
+		read = bpf_probe_read_kernel_str(n->text, UM_NAME_TEXT, (void *)name);
 		if (read <= 1 || read >= UM_NAME_TEXT)
 			at->end = -1;
 	} else {
@@ -138,7 +101,7 @@ static __always_inline u64 um_place_name(struct um_place *at, struct um_name *n,
 		asm volatile("" : "+r"(off));
 		if (off > UM_NAME_TEXT - UM_COMPONENT)
 			return 0;
-		read = bpf_probe_read_kernel_str(n->text + off, UM_COMPONENT, name);
+		read = bpf_probe_read_kernel_str(n->text + off, UM_COMPONENT, (void *)name);
 		if (read >= UM_COMPONENT) /* perhaps cut off: the next part has more room */
 			return 0;
 	}
@@ -149,9 +112,9 @@ static __always_inline u64 um_place_name(struct um_place *at, struct um_name *n,
 }
 
 /* Before umount_tree takes it off: afterwards the mount is its own parent. */
-static __always_inline void um_send_mountpoint(u64 ts, u32 tid, u64 mnt)
+static __always_inline void um_send_mountpoint(u64 ts, u32 tid, u64 mnt, struct um_view *view)
 {
-	struct um_place at = {.mnt = mnt, .dentry = um_word(mnt + UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_ROOT)};
+	struct um_place at = {.mnt = mnt, .view = *view, .dentry = view->root};
 	u16 part;
 	int i;
 
@@ -185,26 +148,28 @@ static __always_inline void um_send_mountpoint(u64 ts, u32 tid, u64 mnt)
 	}
 }
 #else
-#define um_send_mountpoint(ts, tid, mnt)
+#define um_send_mountpoint(ts, tid, mnt, view)
 #endif
 
 static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
 {
-	u64 ts = bpf_ktime_get_ns(), sb = um_superblock(mnt), type = 0, name = 0;
+	u64 ts = bpf_ktime_get_ns(), type = 0, name = 0;
+	struct um_view view;
 	struct um_event *e;
 
+	um_look(&view, mnt);
 	um_send_source(ts, tid, mnt);
-	um_send_mountpoint(ts, tid, mnt);
+	um_send_mountpoint(ts, tid, mnt, &view);
 	e = um_begin(ts, tid, task->tgid, UM_MOUNT, task->seq++);
 	if (!e)
 		return;
 	e->mnt = mnt;
-	e->ret = um_flags(mnt);
+	e->ret = view.flags;
 	if (um_watching())
 		e->ret |= UM_WALKERS_WATCHED;
 	e->a = um_mount_id(mnt);
-	UM_READ(e->b, sb + UM_OFF_SB_DEV);
-	UM_READ(type, sb + UM_OFF_SB_TYPE);
+	UM_READ(e->b, view.sb + UM_OFF_SB_DEV);
+	UM_READ(type, view.sb + UM_OFF_SB_TYPE);
 	UM_READ(name, type + UM_OFF_FSTYPE_NAME);
 	bpf_probe_read_kernel_str(e->comm, sizeof(e->comm), (void *)name);
 	um_submit(e);
@@ -219,8 +184,6 @@ static __always_inline u64 um_mount_of_path(u64 path)
 	return vfsmount ? vfsmount - UM_OFF_MOUNT_MNT : 0;
 }
 #else
-#define um_flags(mnt) 0
-#define um_ns_of(mnt) 0
 #define um_describe(tid, task, mnt)
 #define um_mount_of_path(path) 0
 #endif

@@ -3,6 +3,9 @@
  * What a task waited for: the kernel stack at sched:sched_switch names it. A mount
  * namespace that goes with its last task has no system call: it is recognised by
  * put_mnt_ns() or namespace_unlock() on the stack of an exiting task.
+ *
+ * Where functions tell all this (UM_ENDS_BY_WORK, and whose grace period it was) context
+ * switches are left alone: walking a stack is the dearest thing that is done to an umount.
  */
 static __always_inline void um_send_off(u32 tid, struct um_task *task, int state, u64 on_stack,
 					u32 unknown)
@@ -24,8 +27,7 @@ static __always_inline void um_leaving_off(struct um_frames *f, int n, u32 tid,
 	if (n < 0 || !UM_KNOWS_TASK_WORK)
 		return; /* where it is cannot be told: the next syscall ends it */
 	if (!um_in_task_work(f, n)) {
-		um_mark(tid, task, UM_RETURNED, 3);
-		um_forget(tid, task);
+		um_is_back(tid, task, 3);
 	} else if (!task->shutdown) {
 		task->shutdown = 1;
 		um_send_off(tid, task, 0, UM_ON_TASK_WORK, 0);
@@ -167,6 +169,9 @@ int um_process_exit(void *ctx)
 			um_mark(tid, old, UM_DEAD, 0);
 		um_forget(tid, old);
 	}
+#ifdef UM_ENDS_BY_WORK
+	return 0; /* what it takes down opens an operation by itself */
+#endif
 	if (!mntns || mntns == UM_HOST_MNTNS || !UM_KNOWS_TASK_WORK)
 		return 0;
 	fresh.seq = bpf_ktime_get_ns();

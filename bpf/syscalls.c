@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The operation: syscalls:sys_enter_umount and syscalls:sys_exit_umount begin and end
- * it; raw_syscalls:sys_enter of the same task bounds the file system shutdown, which
- * runs after sys_exit as task work.
+ * The operation: umount(2) begins and ends it, at its own function or, where no function is
+ * probed, at syscalls:sys_enter_umount and sys_exit_umount. Any such tracepoint puts every
+ * system call of the host on the kernel's slow path, and so does raw_syscalls:sys_enter.
  */
 struct um_syscall_enter {
 	u64 common;
@@ -45,7 +45,6 @@ static __always_inline void um_umount_ends(s64 ret)
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	u32 tid = id;
 	struct um_task *task = tasks.lookup(&tid);
-	struct um_active *n = um_active();
 	struct um_event *e;
 
 	/* The system call's entry was skipped, and path_umount's probes have begun and ended it. */
@@ -64,14 +63,12 @@ static __always_inline void um_umount_ends(s64 ret)
 		um_submit(e);
 	}
 	um_ring(ret);
-	if (!task || !n)
+	if (!task)
 		return;
-	if (ret < 0) { /* nothing was unmounted: no shutdown is due */
+	if (ret < 0) /* nothing was unmounted: no shutdown is due */
 		um_forget(tid, task);
-		return;
-	}
-	task->phase = UM_LEAVING;
-	__sync_fetch_and_add(&n->leaving, 1);
+	else
+		um_leave(tid, task, 0);
 }
 
 int um_enter(struct um_syscall_enter *ctx)
@@ -86,7 +83,11 @@ int um_exit(struct um_syscall_exit *ctx)
 	return 0;
 }
 
-/* ---- the end of the shutdown: raw_syscalls:sys_enter ---- */
+/*
+ * ---- the end of the shutdown: raw_syscalls:sys_enter ----
+ *
+ * Attached all the time where UM_ENDS_BY_WORK cannot be had, else while somebody needs it.
+ */
 
 int um_next_syscall(void *ctx)
 {
@@ -100,7 +101,6 @@ int um_next_syscall(void *ctx)
 	task = tasks.lookup(&tid);
 	if (!task || task->phase != UM_LEAVING)
 		return 0;
-	um_mark(tid, task, UM_RETURNED, 1);
-	um_forget(tid, task);
+	um_is_back(tid, task, 1);
 	return 0;
 }

@@ -30,12 +30,20 @@ struct um_task {
 	u8 by_function;	 /* path_umount was not reached through the umount system call */
 	u8 exiting;	 /* in do_exit */
 	u8 grace_period; /* enum um_grace_period */
+	u8 in_rcu;	 /* in synchronize_rcu_expedited, inside namespace_unlock */
+	u8 origin;	 /* enum um_origin of a teardown */
+	u8 cleaning;	 /* depth of cleanup_mnt */
+	u8 unended;	 /* LEAVING, and only its next system call is sure to end it */
+	u8 uncounted;	 /* there are more of these than were counted */
+	u32 cleanups;	 /* LEAVING: mounts that it is still to clean up */
+	u64 switches;	 /* context switches before an RCU wait */
 };
 
 /* How many tasks are followed, and how many of them are LEAVING: tested before any look-up. */
 struct um_active {
 	u32 followed;
 	u32 leaving;
+	u32 unended; /* of these; read by user space */
 };
 
 BPF_ARRAY(active, struct um_active, 1);
@@ -64,12 +72,15 @@ static __always_inline void um_forget(u32 tid, struct um_task *task)
 {
 	struct um_active *n = um_active();
 	u16 phase = task->phase;
+	u8 unended = task->unended;
 
 	if (!n || tasks.delete(&tid))
 		return;
 	__sync_fetch_and_add(&n->followed, -1);
 	if (phase == UM_LEAVING)
 		__sync_fetch_and_add(&n->leaving, -1);
+	if (unended)
+		__sync_fetch_and_add(&n->unended, -1);
 }
 
 static __always_inline void um_mark(u32 tid, struct um_task *task, u16 kind, u64 a)

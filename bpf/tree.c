@@ -63,7 +63,8 @@ static __always_inline struct um_task *um_open_teardown(void *ctx, u32 tid, stru
 		if (!task)
 			return 0;
 	}
-	um_send_opener(ts, tid, fresh.tgid, UM_TEARDOWN, ts, mnt, um_origin(ctx), um_ns_of(mnt));
+	task->origin = um_origin(ctx);
+	um_send_opener(ts, tid, fresh.tgid, UM_TEARDOWN, ts, mnt, task->origin, um_ns_of(mnt));
 	um_describe(tid, task, mnt);
 	task->phase = UM_TEARDOWN_IN;
 	return task;
@@ -75,10 +76,11 @@ UM_ENTRY(umount_tree)
 	struct um_task *task = um_current(&tid);
 	u64 mnt = UM_ARG(0);
 
-	if (!task || task->phase == UM_EXITING)
+	if (!task || task->phase == UM_EXITING) {
 		task = um_open_teardown(ctx, tid, task, mnt);
-	if (!task)
-		return 0;
+		if (!task)
+			return 0;
+	}
 	if (!task->mnt) { /* a namespace exit that was first seen asleep */
 		task->mnt = mnt;
 		um_describe(tid, task, mnt);

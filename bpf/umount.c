@@ -4,19 +4,41 @@
  * followed task: mount(2), bind and pivot_root pass the same functions, and a busy check
  * may be anybody's.
  */
+
 /*
- * Instead of the syscalls:* tracepoints where these can be preempted: the kernel then skips
- * the programs of others on that CPU. Kprobes run with preemption off.
+ * The system call itself: its only argument points at the registers of the caller, of which
+ * two that lie side by side are its own arguments.
  */
 #ifdef UM_SYSCALL_FUNCTION
-#include <uapi/linux/ptrace.h>
+static __always_inline void um_umount_called(const char *regs)
+{
+	u64 words[2] = {};
 
+#if defined(__aarch64__) /* x0, x1 */
+	bpf_probe_read_kernel(words, sizeof(words), regs);
+	um_umount_begins((const char *)words[0], words[1]);
+#else /* x86-64: rsi, rdi */
+	bpf_probe_read_kernel(words, sizeof(words), regs + 104);
+	um_umount_begins((const char *)words[1], words[0]);
+#endif
+}
+
+#if defined(__aarch64__)
+UM_ENTRY(__arm64_sys_umount)
+{
+	um_umount_called((const char *)UM_ARG(0));
+	return 0;
+}
+
+UM_RETURN(__arm64_sys_umount)
+{
+	um_umount_ends((int)UM_RETVAL(1));
+	return 0;
+}
+#else
 UM_ENTRY(__x64_sys_umount)
 {
-	struct pt_regs regs = {};
-
-	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)UM_ARG(0));
-	um_umount_begins((const char *)regs.di, regs.si);
+	um_umount_called((const char *)UM_ARG(0));
 	return 0;
 }
 
@@ -25,15 +47,34 @@ UM_RETURN(__x64_sys_umount)
 	um_umount_ends((int)UM_RETVAL(1));
 	return 0;
 }
+
+/* A 32-bit program's arguments: ebx, ecx. */
+UM_ENTRY(__ia32_sys_umount)
+{
+	const char *regs = (const char *)UM_ARG(0);
+	u64 name = 0, flags = 0;
+
+	bpf_probe_read_kernel(&name, sizeof(name), regs + 40);
+	bpf_probe_read_kernel(&flags, sizeof(flags), regs + 88);
+	um_umount_begins((const char *)(u64)(u32)name, (u32)flags);
+	return 0;
+}
+
+UM_RETURN(__ia32_sys_umount)
+{
+	um_umount_ends((int)UM_RETVAL(1));
+	return 0;
+}
+#endif
 #endif
 
 UM_ENTRY(path_umount)
 {
 	u32 tid;
 	struct um_task *task = um_current(&tid);
-	struct um_task fresh = {.phase = UM_INSIDE, .by_function = 1, .count = -1};
 
-	if (!task) { /* a system call without a tracepoint of its own: 32 bit, oldumount */
+	if (!task) { /* a system call whose own entry is not seen: oldumount */
+		struct um_task fresh = {.phase = UM_INSIDE, .by_function = 1, .count = -1};
 		u64 ts = bpf_ktime_get_ns();
 
 		fresh.tgid = bpf_get_current_pid_tgid() >> 32;
@@ -57,12 +98,11 @@ UM_RETURN(path_umount)
 {
 	u32 tid;
 	struct um_task *task = um_current(&tid);
-	struct um_active *n = um_active();
 	int ret = (int)UM_RETVAL(2);
 	u64 said = 0;
 	u32 left;
 
-	if (!task || !n || task->phase != UM_INSIDE)
+	if (!task || task->phase != UM_INSIDE)
 		return 0;
 	left = um_umount_returns(task->mnt, ret, &said);
 	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, said, left);
@@ -70,12 +110,10 @@ UM_RETURN(path_umount)
 		return 0;
 	um_tell(tid, task, UM_EXIT, task->mnt, ret, 2, 0);
 	um_ring(ret);
-	if (ret < 0) {
+	if (ret < 0)
 		um_forget(tid, task);
-	} else {
-		task->phase = UM_LEAVING;
-		__sync_fetch_and_add(&n->leaving, 1);
-	}
+	else
+		um_leave(tid, task, 0);
 	return 0;
 }
 

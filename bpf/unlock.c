@@ -10,6 +10,20 @@ static __always_inline struct um_task *um_unlocking(u32 *tid)
 	return task && task->in_unlock ? task : 0;
 }
 
+/*
+ * How often the task went off CPU: where exp_funnel_lock is inlined, whether it slept is all
+ * there is to know of an expedited grace period.
+ */
+static __always_inline u64 um_switches(void)
+{
+	u64 counts[2] = {};
+#ifdef UM_OFF_TASK_SWITCHES /* nvcsw and nivcsw lie side by side */
+	bpf_probe_read_kernel(counts, sizeof(counts),
+			      (char *)bpf_get_current_task() + UM_OFF_TASK_SWITCHES);
+#endif
+	return counts[0] + counts[1];
+}
+
 UM_ENTRY(namespace_unlock)
 {
 	u32 tid;
@@ -26,22 +40,28 @@ UM_RETURN(namespace_unlock)
 {
 	u32 tid;
 	struct um_task *task = um_unlocking(&tid);
-	struct um_active *n = um_active();
+	int more;
 
-	if (!task || !n)
+	if (!task)
 		return 0;
 	task->in_unlock = 0;
 	um_tell(tid, task, UM_UNLOCK_EXIT, task->mnt, 0, 0, 0);
 	if (task->phase != UM_TEARDOWN_IN)
 		return 0;
+#ifndef UM_ENDS_BY_WORK
 	if (task->exiting) {
 		task->phase = UM_NS_DOWN;
-	} else if (um_is_kthread()) { /* no return to user mode, no task work */
-		um_mark(tid, task, UM_RETURNED, 4);
-		um_forget(tid, task);
+		return 0;
+	}
+#endif
+	if (um_is_kthread()) { /* no return to user mode, no task work */
+		um_is_back(tid, task, 4);
 	} else {
-		task->phase = UM_LEAVING;
-		__sync_fetch_and_add(&n->leaving, 1);
+		/* A file that is closed has a reference of its own, and puts it next. */
+		more = task->origin == UM_BY_FD_CLOSE || task->origin == UM_BY_OTHER;
+		if (more && um_references(task->mnt) > 1)
+			more = 0; /* it will not be the last one */
+		um_leave(tid, task, more);
 	}
 	return 0;
 }
@@ -54,7 +74,30 @@ UM_ENTRY(synchronize_rcu_expedited)
 	if (!task)
 		return 0;
 	task->grace_period = UM_GP_UNTOLD;
+	task->in_rcu = 1;
+	task->switches = um_switches();
 	um_tell(tid, task, UM_RCU, task->mnt, 0, 0, 0);
+	return 0;
+}
+
+static __always_inline void um_waits_normally(void)
+{
+	u32 tid;
+	struct um_task *task = um_unlocking(&tid);
+
+	if (task && task->in_rcu)
+		task->grace_period = UM_GP_NORMAL;
+}
+
+UM_ENTRY(synchronize_rcu_normal)
+{
+	um_waits_normally();
+	return 0;
+}
+
+UM_ENTRY(__wait_rcu_gp)
+{
+	um_waits_normally();
 	return 0;
 }
 
@@ -74,7 +117,11 @@ UM_RETURN(synchronize_rcu_expedited)
 	u32 tid;
 	struct um_task *task = um_unlocking(&tid);
 
-	if (task)
-		um_tell(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, 0, 0);
+	if (!task)
+		return 0;
+	task->in_rcu = 0;
+	if (task->grace_period == UM_GP_UNTOLD && um_switches() != task->switches)
+		task->grace_period = UM_GP_SLEPT;
+	um_tell(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, 0, 0);
 	return 0;
 }

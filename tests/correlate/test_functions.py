@@ -110,6 +110,18 @@ def test_ebusy_has_a_reference_count_and_no_wait():
     assert (row["latency_ns"], row["n_mounts"], row["final_put"]) == (70, 0, None)
 
 
+def test_an_umount_refused_under_the_lock_has_waited_for_it():
+    steps = [
+        (110, Kind.PATH_UMOUNT, {}),
+        (150, Kind.UNLOCK, {}),
+        (152, Kind.UNLOCK_EXIT, {}),
+        (160, Kind.PATH_UMOUNT_EXIT, {"ret": -22}),
+        (170, Kind.EXIT, {"ret": -22}),
+    ]
+    row = one(Functions().probed(7, 100, steps=steps))
+    assert (row["complete"], row["lock_ns"], row["rcu_kind"]) == (True, 40, "none")
+
+
 def test_a_busy_check_that_counted_nothing_has_no_count():
     steps = sync_steps()
     steps[3] = (135, Kind.CHECKED, {"ret": 1, "a": NO_COUNT})
@@ -231,6 +243,8 @@ def waiting(*slept, told=GracePeriod.UNTOLD):
         (waiting(OnStack(0)), "expedited"),
         (waiting(OnStack.FUNNEL), "piggybacked"),
         (waiting(OnStack.RCU_NORMAL), "normal"),
+        (waiting(told=GracePeriod.NORMAL), "normal"),
+        (waiting(told=GracePeriod.SLEPT), "expedited"),
         # Nobody saw which: it did not sleep, or only in the queue.
         (waiting(), None),
         (waiting(OnStack.FUNNEL | OnStack.MUTEX), None),
@@ -271,7 +285,14 @@ def test_a_lazy_umount_whose_tree_was_missed_is_incomplete():
     assert not one(Functions().probed(7, 100, steps=lazy, flags=2))["complete"]
 
 
-@pytest.mark.parametrize("pair", [{Kind.CHECK, Kind.CHECKED}, {Kind.UNLOCK, Kind.UNLOCK_EXIT}])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        {Kind.CHECK, Kind.CHECKED},
+        {Kind.UNLOCK, Kind.UNLOCK_EXIT},
+        {Kind.RCU, Kind.RCU_EXIT},
+    ],
+)
 def test_what_was_missed_at_both_ends_is_implied_by_others(pair):
     steps = [step for step in sync_steps() if step[1] not in pair]
     assert not one(Functions().probed(7, 100, steps=steps))["complete"]

@@ -15,7 +15,7 @@ import pytest
 from lab.table import load as lab_table
 from umtrace.kernel.meanings import MEANINGS
 from umtrace.kernel.offer import Offer, known_symbols
-from umtrace.kernel.plan import inlined, make_plan, preemptible_syscall_events
+from umtrace.kernel.plan import inlined, make_plan, not_ended_by_work, tells_grace_period
 from umtrace.present.doctor import doctor_text
 
 HERE = Path(__file__).parent
@@ -145,11 +145,39 @@ def test_every_candidate_has_its_handlers():
 
 
 @pytest.mark.parametrize("kernel", TABLES)
-def test_the_system_call_is_a_function_probe_where_its_events_can_be_preempted(kernel):
-    preemptible = kernel.startswith("7")
-    assert preemptible_syscall_events(offer_of(kernel)) == preemptible
-    placed = probe_of(make_plan(offer_of(kernel), "kprobe"), "__x64_sys_umount")
-    assert placed == ("__x64_sys_umount" if preemptible else None)
+@pytest.mark.parametrize("tier", ["fentry", "kprobe"])
+def test_no_lab_kernel_needs_a_probe_on_every_system_call(kernel, tier):
+    offer = offer_of(kernel)
+    plan = make_plan(offer, tier, "light")
+    assert probe_of(plan, "__x64_sys_umount")
+    assert not_ended_by_work(offer, plan) == ""
+    assert tells_grace_period(offer, plan)
+
+
+def test_arm64_has_a_system_call_of_its_own_name():
+    offer = less(offer_of("6.12"), "__x64_sys_umount", plus=["__arm64_sys_umount"])
+    assert probe_of(make_plan(offer, "kprobe"), "__arm64_sys_umount")
+
+
+def test_what_a_list_of_work_needs():
+    offer = offer_of("6.12")
+    plan = make_plan(offer, "kprobe")
+    blind = replace(offer, members={})
+    unprobed = make_plan(less(offer, "cleanup_mnt"), "kprobe")
+    assert "task_works" in not_ended_by_work(blind, plan)
+    assert "__cleanup_mnt" in not_ended_by_work(less(offer, "__cleanup_mnt"), plan)
+    assert "cleanup_mnt is not probed" in not_ended_by_work(offer, unprobed)
+
+
+def test_a_normal_grace_period_is_told_by_whichever_function_waits():
+    old, new = make_plan(offer_of("5.10"), "kprobe"), make_plan(offer_of("6.12"), "kprobe")
+    assert probe_of(old, "__wait_rcu_gp")
+    assert probe_of(new, "synchronize_rcu_normal")
+
+
+def test_a_refused_funnel_leaves_it_to_the_stacks():
+    offer = offer_of("6.12").without("exp_funnel_lock", "EINVAL")
+    assert not tells_grace_period(offer, make_plan(offer, "kprobe"))
 
 
 def test_the_puts_of_walkers_are_a_kprobe_where_fentry_programs_can_be_preempted():

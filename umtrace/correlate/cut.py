@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,7 +120,7 @@ def by_task(events: Array, foreign: I8) -> I8:
     return order[_sorted(events["tid"][order])]
 
 
-def any_of(kind: npt.NDArray[np.uint16], kinds: tuple[Kind, ...]) -> Bools:
+def any_of(kind: Column, kinds: Sequence[int]) -> Bools:
     """Return where an event is of one of these kinds."""
     found: Bools = kind == kinds[0]
     for other in kinds[1:]:

@@ -111,6 +111,7 @@ FIELDS: dict[str, Field] = {
         ("t_rcu_exit", "i8", last_known),
         ("own_gp", "?", total),  # its own expedited grace period
         ("joined_gp", "?", total),  # somebody else's
+        ("normal_gp", "?", total),  # not expedited
         ("n_check", "i8", total),
         ("n_checked", "i8", total),
         ("refcount", "i8", later),  # plus 1, 0 unknown; the later part's if it has a check

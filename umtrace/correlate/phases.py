@@ -131,10 +131,12 @@ def _from_functions(ops: Ops) -> dict[str, Known]:
     ended = np.where(_unseen(ops, Unseen.CLEANUP), ops["t_end"], ops["t_cleanup_exit"])
     cleaned |= _unseen(ops, Unseen.CLEANUP)
     slept = _waited(ops, [Wait.NAMESPACE_LOCK])
-    locked = umount & (ops["t_locked"] > 0)
+    # Nothing checked and nothing taken down: the unlock is the first thing after the lock.
+    first = np.where(ops["t_locked"] > 0, ops["t_locked"], ops["t_unlock"])
+    locked = umount & (first > 0)
     return {
         "lookup_ns": (ops["t_path"] - ops["t_first"], umount & ~ops["from_path"]),
-        "lock_ns": _either(locked, (ops["t_locked"] - ops["t_path"], locked), slept),
+        "lock_ns": _either(locked, (first - ops["t_path"], locked), slept),
         "tree_ns": (ops["t_unlock"] - began, (ops["t_unlock"] > 0) & (began > 0)),
         "rcu_ns": (ops["rcu_ns"], rcu_seen),
         "put_ns": (np.where(waited, called - ops["t_rcu_exit"], 0), rcu_seen),
@@ -167,7 +169,9 @@ def missed_whole(ops: Ops) -> Bools:
     absent |= (ops["t_locked"] > 0) & ~unlocked
     absent |= umount & done & unlocked & (ops["t_locked"] == 0)
     absent |= checked & unlocked & (ops["n_check"] == 0)
-    absent |= has_functions(ops) & (_waited(ops, _RCU)[1]) & (ops["n_rcu"] == 0)
+    # Whatever takes a mount down waits, except for lazy umounts where a patch defers it.
+    waits = _waited(ops, _RCU)[1] | (checked & done & (ops["n_mounts"] > 0))
+    absent |= has_functions(ops) & waits & (ops["n_rcu"] == 0)
     absent &= ops["end"] != 0
     return absent
 

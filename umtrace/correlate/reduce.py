@@ -13,6 +13,12 @@ from umtrace.records.events import IS_TARGET, GracePeriod, Kind
 _ALONE, _FROM_PATH = 1, 2  # in EXIT
 _UNKNOWN = np.uint64(0xFFFFFFFFFFFFFFFF)
 
+#: what an RCU_EXIT told; whoever slept and could not tell in whose, reads as in its own
+_GRACE_PERIODS = {
+    "own_gp": (GracePeriod.OWN, GracePeriod.SLEPT),
+    "joined_gp": (GracePeriod.JOINED,),
+    "normal_gp": (GracePeriod.NORMAL,),
+}
 _FIRST_TIME = {"t_path": (Kind.PATH_UMOUNT,), "t_locked": (Kind.CHECK, Kind.TREE)}
 _LAST_TIME = {
     "t_path_exit": Kind.PATH_UMOUNT_EXIT,
@@ -145,8 +151,8 @@ def _add_counts(ops: Ops, cut: Cut) -> None:
         began.op, began.times, len(ops)
     )
     whose = done["ret"]
-    ops.put("own_gp", done.op[whose == GracePeriod.OWN], 1)
-    ops.put("joined_gp", done.op[whose == GracePeriod.JOINED], 1)
+    for name, told in _GRACE_PERIODS.items():
+        ops.put(name, done.op[any_of(whose, told)], 1)
     cleanups = cut.of(Kind.CLEANUP)
     ops.put("own_put", cleanups.op[(cleanups["ret"] & IS_TARGET) != 0], 1)
 

@@ -164,14 +164,14 @@ def _outcome(ops: Ops, complete: Bools) -> Columns:
 
 
 def _rcu_kind(ops: Ops) -> npt.NDArray[np.int64]:
-    """Return an index of RCU_KINDS: what exp_funnel_lock said, else where the task slept.
+    """Return an index of RCU_KINDS: what the functions of RCU said, else where the task slept.
 
     -1 where it did not sleep, or only behind other callers, and nobody saw which it was.
     """
     normal, expedited, piggybacked, none = range(len(RCU_KINDS))
     return np.select(
         [
-            ops[WAITS[Wait.RCU_NORMAL]] > 0,
+            ops["normal_gp"] | (ops[WAITS[Wait.RCU_NORMAL]] > 0),
             ops["joined_gp"],
             ops["own_gp"] | (ops[WAITS[Wait.RCU_EXPEDITED]] > 0),
             ops[WAITS[Wait.RCU_PIGGYBACK]] > 0,

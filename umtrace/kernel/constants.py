@@ -17,6 +17,8 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     # Renamed in 5.14, 2f064a59a11f ("sched: Change task_struct::state")
     "UM_OFF_TASK_STATE": ("task_struct.__state", "task_struct.state"),
     "UM_OFF_TASK_FLAGS": ("task_struct.flags",),
+    "UM_OFF_TASK_WORKS": ("task_struct.task_works",),
+    "UM_OFF_TASK_SWITCHES": ("task_struct.nvcsw",),
     "UM_OFF_TASK_NSPROXY": ("task_struct.nsproxy",),
     "UM_OFF_NSPROXY_MNT_NS": ("nsproxy.mnt_ns",),
     "UM_OFF_MNT_NS_INUM": ("mnt_namespace.ns.inum",),
@@ -51,10 +53,11 @@ PLACE: Mapping[str, str] = {
 }
 
 _UNIQUE_ID = "mount.mnt_id_unique"
+_WORK = "mount.mnt_rcu"  #: what mntput() leaves to the task
 
 KNOWN_MEMBERS: frozenset[str] = frozenset(
     path
-    for paths in (*MEMBERS.values(), IDENTITY.values(), PLACE.values(), (_UNIQUE_ID,))
+    for paths in (*MEMBERS.values(), IDENTITY.values(), PLACE.values(), (_UNIQUE_ID, _WORK))
     for path in paths
 )
 
@@ -106,10 +109,12 @@ def _identity_constants(btf: Btf) -> dict[str, int]:
     if len(known) < len(found):
         return {}
     # Unique until reboot, since 6.8, 98d2b43081972 ("add unique mount ID")
-    unique = btf.offset(_UNIQUE_ID)
+    unique, work = btf.offset(_UNIQUE_ID), btf.offset(_WORK)
     known |= _place_constants(btf)
     if unique is not None:
         known["UM_OFF_MOUNT_ID_UNIQUE"] = unique
+    if work is not None:
+        known["UM_OFF_MOUNT_RCU"] = work
     return known | _ebusy_constants(btf)
 
 

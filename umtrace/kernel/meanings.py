@@ -47,16 +47,60 @@ class Meaning:
     needs_layout: bool = False  #: of no use without struct offsets from BTF
 
 
-#: only where the tracepoints of the system call do worse (``plan.preemptible_syscall_events``)
+SHARED_GP = Meaning(
+    name="shared grace period",
+    candidates=(Candidate(function="exp_funnel_lock", entry=False, needs_arguments=False),),
+    why="returns whether somebody else's grace period was late enough: piggybacked",
+    lost="rcu_kind piggybacked: asleep in another's grace period reads as expedited",
+)
+
+NORMAL_GP = Meaning(
+    name="normal grace period",
+    candidates=(
+        # Its own function since 6.12, as far as the lab kernels tell; before, this alone.
+        Candidate(function="synchronize_rcu_normal", on_return=False, needs_arguments=False),
+        Candidate(function="__wait_rcu_gp", on_return=False, needs_arguments=False),
+    ),
+    why="called inside an RCU wait where rcu_normal is set: no stack needs to be walked there",
+    lost="nothing; the stack of every sleep in the RCU wait is walked to know which it is",
+)
+
+#: where it is lost, the tracepoints syscalls:sys_enter_umount and sys_exit_umount do
 SYSTEM_CALL = Meaning(
     name="system call",
-    candidates=(Candidate(function="__x64_sys_umount"),),
-    why="the syscalls:* tracepoints can be preempted here, which costs other probes their hits",
-    lost="hits of probes on a CPU where a tracepoint's program is preempted",
+    candidates=(
+        Candidate(function="__x64_sys_umount"),
+        Candidate(function="__arm64_sys_umount"),
+    ),
+    why=(
+        "its tracepoints would put every system call of the host on the slow path, and since "
+        "7.0 cost other probes their hits when they are preempted"
+    ),
+    lost="nothing of a umount; every system call of the host pays for tracepoints",
+)
+
+SYSTEM_CALL_32 = Meaning(
+    name="32-bit system call",
+    candidates=(Candidate(function="__ia32_sys_umount"),),
+    why="of 32-bit programs, which no tracepoint sees",
+    lost="path and lookup_ns of what 32-bit programs unmount",
+)
+
+FINAL_PUT = Meaning(
+    name="final put",
+    candidates=(Candidate(function="cleanup_mnt"),),
+    why=(
+        "one event per dying mount, by the task that dropped the last reference, and its "
+        "return is the end of the shutdown. Its alternatives see neither: mntput_no_expire "
+        "is hit by every put, mntput_no_expire_slowpath (6.19 and later) by every put of "
+        "an unmounted mount"
+    ),
+    lost="final_put, tail_ns, the end of the shutdown",
 )
 
 MEANINGS: tuple[Meaning, ...] = (
     SYSTEM_CALL,
+    SYSTEM_CALL_32,
     Meaning(
         name="umount(2)",
         candidates=(Candidate(function="path_umount"),),
@@ -85,12 +129,8 @@ MEANINGS: tuple[Meaning, ...] = (
         lost="rcu_ns",
         required=True,
     ),
-    Meaning(
-        name="shared grace period",
-        candidates=(Candidate(function="exp_funnel_lock", entry=False, needs_arguments=False),),
-        why="returns whether somebody else's grace period was late enough: piggybacked",
-        lost="rcu_kind piggybacked: asleep in another's grace period reads as expedited",
-    ),
+    SHARED_GP,
+    NORMAL_GP,
     Meaning(
         name="busy check",
         candidates=(Candidate(function="propagate_mount_busy"),),
@@ -103,17 +143,7 @@ MEANINGS: tuple[Meaning, ...] = (
         why="its return value is the exact count; only slow paths call it",
         lost="refcount",
     ),
-    Meaning(
-        name="final put",
-        candidates=(Candidate(function="cleanup_mnt"),),
-        why=(
-            "one event per dying mount, by the task that dropped the last reference, and its "
-            "return is the end of the shutdown. Its alternatives see neither: mntput_no_expire "
-            "is hit by every put, mntput_no_expire_slowpath (6.19 and later) by every put of "
-            "an unmounted mount"
-        ),
-        lost="final_put, tail_ns, the end of the shutdown",
-    ),
+    FINAL_PUT,
     Meaning(
         name="living superblock",
         candidates=(Candidate(function="deactivate_super", on_return=False),),

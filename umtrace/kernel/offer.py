@@ -42,8 +42,11 @@ PROBED = (
     "ksys_umount",
     "namespace_lock",
     "exp_funnel_lock",
+    "synchronize_rcu_normal",
+    "__wait_rcu_gp",
     "__x64_sys_umount",
-    "trace_user_fault_read",
+    "__arm64_sys_umount",
+    "__ia32_sys_umount",
 )
 _SUFFIX = re.compile(r"(?:\.(?:isra|constprop|part)\.\d+)+")
 KNOWN = frozenset(PROBED) | {

@@ -16,7 +16,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from umtrace.kernel.meanings import MEANINGS, SUBSTITUTES, SYSTEM_CALL, Candidate, Meaning
+from umtrace.kernel.meanings import (
+    FINAL_PUT,
+    MEANINGS,
+    NORMAL_GP,
+    SHARED_GP,
+    SUBSTITUTES,
+    Candidate,
+    Meaning,
+)
 from umtrace.kernel.offer import Offer
 
 PROBE_SETS = ("full", "light", "adaptive")
@@ -110,14 +118,39 @@ class Plan:
         }
 
 
-def preemptible_syscall_events(offer: Offer) -> bool:
-    """Whether the syscalls:* events can be preempted while they run a BPF program.
+def not_ended_by_work(offer: Offer, plan: Plan) -> str:
+    """Return why a task's own list of work cannot say when its umount is over; empty if it can.
 
-    So since 7.0 ("tracing: Have syscall trace events read user space string", which came
-    with trace_user_fault_read): the kernel meanwhile skips the perf programs of others on
-    that CPU.
+    Else its next system call says so, for which every system call of the host is looked at.
     """
-    return "trace_user_fault_read" in offer.btf_functions | offer.symbols
+    if plan.probe_for(FINAL_PUT) is None:
+        return "cleanup_mnt is not probed"
+    for member in ("task_struct.task_works", "mount.mnt_rcu"):
+        if offer.offset(member) is None:
+            return offer.btf_missing or f"BTF does not describe {member}"
+    if "__cleanup_mnt" not in offer.symbols:
+        return "the address of __cleanup_mnt is not known"
+    return ""
+
+
+def tells_grace_period(offer: Offer, plan: Plan) -> bool:
+    """Whether functions tell all that a stack in the RCU wait would."""
+    # Where exp_funnel_lock is inlined, no stack names it either: what is left is whether
+    # the task slept.
+    inlined_there = offer.symbols_known and not offer.variants("exp_funnel_lock")
+    sleeps_known = inlined_there and offer.offset("task_struct.nvcsw") is not None
+    shared = plan.probe_for(SHARED_GP) is not None or sleeps_known
+    return shared and plan.probe_for(NORMAL_GP) is not None
+
+
+def needs_switches(offer: Offer, plan: Plan) -> str:
+    """Return why context switches have to be looked at; empty if functions tell it all.
+
+    They tell what a task waits for, by its stack, and when an exiting task is gone.
+    """
+    if not tells_grace_period(offer, plan):
+        return "no function tells which grace period is waited for"
+    return not_ended_by_work(offer, plan)
 
 
 def make_plan(offer: Offer, tier: str, probes: str = "full") -> Plan:
@@ -142,18 +175,18 @@ def make_plan(offer: Offer, tier: str, probes: str = "full") -> Plan:
 def _choose(offer: Offer, tier: str, probes: str, meaning: Meaning) -> Choice:
     if meaning.hot and probes == "light":
         return Choice(meaning, None, f"left out by --probes light: {meaning.lost}", lost=True)
-    if meaning is SYSTEM_CALL and not preemptible_syscall_events(offer):
-        return Choice(meaning, None, "the tracepoints do", lost=False)
     if meaning.needs_layout and "mount.mnt" not in offer.members:
         return Choice(meaning, None, f"lost: {meaning.lost} (no BTF)", lost=True)
     refusals: list[str] = []
-    for rank, candidate in enumerate(meaning.candidates):
+    for candidate in meaning.candidates:
         symbol, refusal = _symbol(offer, tier, candidate)
         if symbol:
             how = "kprobe" if meaning.sure and offer.preemptible else tier
             probe = PlannedProbe(meaning, candidate, symbol, how)
+            if not candidate.lost:
+                return Choice(meaning, probe, meaning.why)
             fallback = "; ".join([*refusals, f"lost: {candidate.lost}"])
-            return Choice(meaning, probe, fallback if rank else meaning.why, lost=bool(rank))
+            return Choice(meaning, probe, fallback, lost=True)
         refusals.append(refusal)
     return Choice(meaning, None, f"lost: {meaning.lost} ({'; '.join(refusals)})", lost=True)
 

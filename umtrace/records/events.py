@@ -111,11 +111,13 @@ class Unseen(IntFlag):
 
 
 class GracePeriod(IntEnum):
-    """Whose expedited grace period it was (``enum um_grace_period``)."""
+    """Whose grace period it was (``enum um_grace_period``)."""
 
     UNTOLD = 0
     OWN = 1
     JOINED = 2
+    NORMAL = 3
+    SLEPT = 4
 
 
 class NameKind(IntEnum):

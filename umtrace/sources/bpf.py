@@ -12,7 +12,7 @@ from functools import partial
 from umtrace.kernel.bpf import ProgramType
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants, possible_cpus
-from umtrace.kernel.meanings import SYSTEM_CALL
+from umtrace.kernel.meanings import SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.kernel.offer import PROBED, WANTED, Offer, offer_of
 from umtrace.kernel.plan import (
     FUNCTION_TIERS,
@@ -20,6 +20,7 @@ from umtrace.kernel.plan import (
     Plan,
     PlannedProbe,
     make_plan,
+    not_ended_by_work,
 )
 from umtrace.kernel.stacks import function_constants
 from umtrace.kernel.symbols import Symbols
@@ -37,6 +38,7 @@ from umtrace.sources.loaded import Loaded
 from umtrace.sources.program_info import counters, recursion_misses
 from umtrace.sources.ringbuf import RingReader
 from umtrace.sources.skips import SkipWatch
+from umtrace.sources.tracepoints import NEXT_SYSCALL, Tracepoints
 from umtrace.sources.trial import try_fentry, try_kprobe
 from umtrace.sources.walkers import WalkerProbes
 
@@ -44,7 +46,6 @@ EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
 MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
-_NEXT_SYSCALL = "um_next_syscall"
 _PUTS = "um_entry_mntput"
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
 _BUSY_RING = 0.1  # above this fill the reader does not sleep
@@ -89,6 +90,7 @@ class BpfSource:
         self._walkers: WalkerProbes | None = None
         self._skips: SkipWatch | None = None
         self._bell: Bell | None = None
+        self._tracepoints: Tracepoints | None = None
         self._loaded: Loaded | None = None
         self._cleanup = ExitStack()
         self._rings: tuple[RingReader, RingReader] | None = None
@@ -122,9 +124,8 @@ class BpfSource:
                 self._note(PROGRAMS, "compiled from bpf/", compiler.how, compiler.remark or "ok")
             self._loaded = Loaded(compiled)
             tracefs = self._cleanup.enter_context(Tracefs())
-            self._attach_waits(self._loaded, tracefs)
             self._attach_functions(self._loaded, tracefs)
-            self._attach_operation(self._loaded, tracefs)
+            self._attach_tracepoints(self._loaded, tracefs)
         except BaseException:
             self.close()
             raise
@@ -174,6 +175,8 @@ class BpfSource:
         constants: dict[str, int | str] = {"UM_FUNCTIONS": 1}
         if self._chosen.probe_for(SYSTEM_CALL):
             constants["UM_SYSCALL_FUNCTION"] = 1
+        if not not_ended_by_work(self._offer, self._chosen):
+            constants["UM_ENDS_BY_WORK"] = 1
         if self.tier == "fentry":
             constants["UM_FENTRY"] = 1
         if any(probe.hot for probe in self._chosen.probes):
@@ -191,28 +194,17 @@ class BpfSource:
             constants |= {"UM_ADDR_PER_CPU_OFFSET": f"{per_cpu:#x}ULL", "UM_CPUS": cpus}
         return constants
 
-    def _attach_waits(self, loaded: Loaded, tracefs: Tracefs) -> None:
-        # The next-syscall probe goes first and the entry probe last: nothing is
-        # followed before everything that must see it is there.
-        loaded.attach_raw("sys_enter", _NEXT_SYSCALL)
-        self._note("return to user mode", "raw_syscalls:sys_enter", "raw tracepoint")
-        known = "ok" if self._symbols.known else "kernel addresses hidden (kptr_restrict)"
-        how = "raw tracepoint" if "UM_OFF_TASK_STATE" in self._constants else "tracepoint"
-        if how == "raw tracepoint":
-            loaded.attach_raw("sched_switch", "um_switch")
-        else:
-            _attach_tracepoint(loaded, tracefs, "sched:sched_switch", "um_switch")
-        self._note("waits", "sched:sched_switch, kernel stack", how, known)
-        loaded.attach_raw("sched_process_exit", "um_process_exit")
-        lost = f"no mount namespace, no ns-exit: {self._no_btf}" if self._no_btf else known
-        self._note("namespace exit", "sched:sched_process_exit", "raw tracepoint", lost)
-
-    def _attach_operation(self, loaded: Loaded, tracefs: Tracefs) -> None:
-        if self._chosen.probe_for(SYSTEM_CALL):
-            return
-        _attach_tracepoint(loaded, tracefs, "syscalls:sys_exit_umount", "um_exit")
-        _attach_tracepoint(loaded, tracefs, "syscalls:sys_enter_umount", "um_enter")
-        self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
+    def _attach_tracepoints(self, loaded: Loaded, tracefs: Tracefs) -> None:
+        self._tracepoints = Tracepoints(
+            loaded=loaded,
+            tracefs=tracefs,
+            offer=self._offer,
+            plan=self._chosen,
+            raw_switches="UM_OFF_TASK_STATE" in self._constants,
+            ends_missed=lambda: _named(self._missed, "cleanup_mnt"),
+        )
+        self._tracepoints.attach()
+        self._plan += self._tracepoints.lines
 
     def _attach_functions(self, loaded: Loaded, tracefs: Tracefs) -> None:
         if self.tier == "kprobe":
@@ -220,7 +212,7 @@ class BpfSource:
             self._cleanup.callback(self._kprobes.close)
         cool = [p for p in self._chosen.probes if not p.hot]
         # What opens an operation goes last: all that must see it is there by then.
-        cool.sort(key=lambda probe: probe.meaning is SYSTEM_CALL)
+        cool.sort(key=lambda probe: probe.meaning in (SYSTEM_CALL, SYSTEM_CALL_32))
         self._attach_probes(loaded, tracefs, cool)
         self._attach_walkers(loaded, tracefs)
         if self._kprobes:
@@ -288,6 +280,8 @@ class BpfSource:
         if self._walkers and self._skips:
             self._walkers.look(drained)
             drained = self._skips.note(drained)
+        if self._tracepoints and self._tracepoints.stragglers:
+            self._tracepoints.stragglers.look()
         return EventBatch(drained, names.read())
 
     def losses(self) -> LossReport:
@@ -315,9 +309,8 @@ class BpfSource:
         return None if programs is None and events is None else (programs or {}) | (events or {})
 
     def _spoiling(self, missed: dict[str, int]) -> int:
-        # In the function tiers cleanup_mnt tells the end, and any later system call of the
-        # task closes the operation: docs/probes.md.
-        harmless = {_NEXT_SYSCALL} if self.tier in FUNCTION_TIERS else set()
+        # In the function tiers any later system call of the task does.
+        harmless = {NEXT_SYSCALL} if self.tier in FUNCTION_TIERS else set()
         return sum(n for name, n in missed.items() if name not in harmless)
 
     def plan(self) -> list[dict[str, str]]:
@@ -347,12 +340,12 @@ def _require_root() -> None:
         raise NotPermittedError("tracing needs root: run it with sudo")
 
 
-def _attach_tracepoint(loaded: Loaded, tracefs: Tracefs, event: str, function: str) -> None:
-    loaded.attach_event(tracefs.event_id(event), function, ProgramType.TRACEPOINT)
-
-
 def _program(probe: PlannedProbe, *, on_return: bool) -> str:
     return f"um_{'return' if on_return else 'entry'}_{probe.function}"
+
+
+def _named(missed: dict[str, int] | None, part: str) -> int:
+    return sum(n for name, n in (missed or {}).items() if part in name)
 
 
 def _puts_skipped(loaded: Loaded) -> int | None:

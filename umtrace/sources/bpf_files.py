@@ -7,9 +7,10 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 #: by tier, in the order in which they build on each other
-_TRACEPOINT = ("emit.h", "tasks.h", "syscalls.c", "frames.h", "switch.c")
+_TRACEPOINT = ("emit.h", "tasks.h", "frames.h", "leaving.h", "syscalls.c", "switch.c")
 _FUNCTIONS = (
     "placement.h",
+    "look.h",
     "mount.h",
     "caller.h",
     "armed.h",

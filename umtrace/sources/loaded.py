@@ -70,6 +70,10 @@ class Loaded:
         value = lookup(self._maps[name], index, 8 * self._cpus)
         return list(struct.unpack(f"={self._cpus}Q", value))
 
+    def words(self, name: str, n: int) -> tuple[int, ...]:
+        """Return the ``n`` 32-bit words of the first element of an array."""
+        return struct.unpack(f"={n}I", lookup(self._maps[name], 0, 4 * n))
+
     def set_word(self, name: str, word: int) -> None:
         """Set the first element of an array of 32-bit words."""
         update(self._maps[name], 0, struct.pack("=I", word))

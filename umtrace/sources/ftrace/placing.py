@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from umtrace.kernel.meanings import SYSTEM_CALL
+from umtrace.kernel.meanings import NORMAL_GP, SYSTEM_CALL
 from umtrace.kernel.plan import Plan
 from umtrace.kernel.symbols import Symbols
 from umtrace.sources.ftrace.events import Event
@@ -47,8 +47,8 @@ def _decided(plan: Plan) -> dict[str, tuple[str, str]]:
     """Return symbol and reason for every function that the plan weighed."""
     found: dict[str, tuple[str, str]] = {}
     for choice in plan.choices:
-        if choice.meaning is SYSTEM_CALL:
-            continue  # there the tracepoints may do, here never
+        if choice.meaning in (SYSTEM_CALL, NORMAL_GP):
+            continue  # there another way may do, or one function; here never, and all of them
         for candidate in choice.meaning.candidates:
             taken = choice.probe is not None and choice.probe.function == candidate.function
             symbol = choice.probe.symbol if choice.probe and taken else ""

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The way out of an umount: the call is over, but its task may have mounts to clean up, as
+ * task work on the return to user mode. Where its list of work can be read, the last of them
+ * ends the operation, or the call itself if there is none. Elsewhere the task's next system
+ * call does, for which every system call of the host has to be looked at.
+ */
+static __always_inline void um_is_back(u32 tid, struct um_task *task, u64 how)
+{
+	um_mark(tid, task, UM_RETURNED, how);
+	um_forget(tid, task);
+}
+
+#ifdef UM_ENDS_BY_WORK
+#define UM_MOST_WORKS 1024
+
+/*
+ * Counts the mounts to clean up in a list of work, from ``next`` on: the result, and whether
+ * that was all of it, go into ``task``.
+ */
+static __always_inline void um_count_cleanups(struct um_task *task, u64 next)
+{
+	u64 work[2]; /* struct callback_head: the next one, and the function */
+	u32 found = 0;
+	int i;
+
+	task->uncounted = 0;
+	for (i = 0; i < UM_MOST_WORKS; i++) {
+		asm volatile("" : "+r"(i));
+		if (!next || bpf_probe_read_kernel(work, sizeof(work), (void *)next))
+			goto out;
+		found += UM_IN(work[1], UM_FN_CLEANUP_WORK);
+		next = work[0];
+	}
+	task->uncounted = 1;
+out:
+	task->cleanups = found;
+}
+
+static __always_inline void um_count_own_cleanups(struct um_task *task)
+{
+	u64 first = 0;
+
+	bpf_probe_read_kernel(&first, sizeof(first),
+			      (char *)bpf_get_current_task() + UM_OFF_TASK_WORKS);
+	um_count_cleanups(task, first);
+}
+
+/*
+ * Before a cleanup_mnt. The kernel has taken the whole list off the task by then, and the
+ * rest of it hangs on the work of this mount.
+ */
+static __always_inline void um_cleaning(struct um_task *task, u64 mnt)
+{
+	u64 rest = 0;
+
+	if (task->cleaning++ || !task->uncounted || task->cleanups > 1)
+		return;
+	bpf_probe_read_kernel(&rest, sizeof(rest), (void *)(mnt + UM_OFF_MOUNT_RCU));
+	um_count_cleanups(task, rest);
+	task->cleanups++;
+}
+
+/* After it: it may have added work, of mounts that were attached below. */
+static __always_inline void um_cleaned(u32 tid, struct um_task *task)
+{
+	if (task->cleaning)
+		task->cleaning--;
+	if (task->phase != UM_LEAVING || task->cleaning)
+		return;
+	if (task->cleanups > 1) {
+		task->cleanups--;
+		return;
+	}
+	um_count_own_cleanups(task);
+	if (!task->cleanups)
+		um_is_back(tid, task, 5);
+}
+#else
+#define um_cleaning(task, mnt)
+#define um_cleaned(tid, task)
+#endif
+
+/* ``more``: a mount may be put later on the same way out. */
+static __always_inline void um_leave(u32 tid, struct um_task *task, int more)
+{
+	struct um_active *n = um_active();
+
+	if (!n)
+		return;
+#ifdef UM_ENDS_BY_WORK
+	um_count_own_cleanups(task);
+	if (!task->cleanups && !task->uncounted) {
+		if (!more) {
+			um_is_back(tid, task, 5);
+			return;
+		}
+		task->unended = 1;
+		__sync_fetch_and_add(&n->unended, 1);
+	}
+#endif
+	task->phase = UM_LEAVING;
+	__sync_fetch_and_add(&n->leaving, 1);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Reads what is known of a struct mount. Offsets come from BTF as UM_OFF_*. */
+#define UM_READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)(from))
+
+/* Identities need BTF; without it the times alone are sent. */
+#ifdef UM_OFF_MOUNT_MNT
+/* What is looked at together of a mount. */
+struct um_view {
+	u64 parent, mountpoint; /* with UM_OFF_MOUNT_PARENT */
+	u64 root, sb;
+	u32 flags;
+};
+
+#define UM_OFF_ROOT (UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_ROOT)
+#define UM_OFF_SB (UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_SB)
+#define UM_OFF_FLAGS (UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_FLAGS)
+
+/*
+ * Reading a word costs some hundred instructions, and the next ones cost next to nothing:
+ * what lies side by side, as it does from 5.10 to 7.3, is read at once.
+ */
+#define UM_NEAR(off, start, bytes) ((off) >= (start) && (off) + 8 <= (start) + (bytes))
+#define UM_VIEW_BYTES 48
+#ifdef UM_OFF_MOUNT_PARENT
+#if UM_NEAR(UM_OFF_MOUNT_MOUNTPOINT, UM_OFF_MOUNT_PARENT, UM_VIEW_BYTES) && \
+	UM_NEAR(UM_OFF_ROOT, UM_OFF_MOUNT_PARENT, UM_VIEW_BYTES) && \
+	UM_NEAR(UM_OFF_SB, UM_OFF_MOUNT_PARENT, UM_VIEW_BYTES) && \
+	UM_NEAR(UM_OFF_FLAGS, UM_OFF_MOUNT_PARENT, UM_VIEW_BYTES)
+#define UM_VIEW_AT_ONCE
+#endif
+#endif
+
+static __always_inline void um_look(struct um_view *view, u64 mnt)
+{
+#ifdef UM_VIEW_AT_ONCE
+	u64 words[UM_VIEW_BYTES / 8] = {};
+
+	UM_READ(words, mnt + UM_OFF_MOUNT_PARENT);
+	view->parent = words[0];
+	view->mountpoint = words[(UM_OFF_MOUNT_MOUNTPOINT - UM_OFF_MOUNT_PARENT) / 8];
+	view->root = words[(UM_OFF_ROOT - UM_OFF_MOUNT_PARENT) / 8];
+	view->sb = words[(UM_OFF_SB - UM_OFF_MOUNT_PARENT) / 8];
+	view->flags = *(u32 *)&words[(UM_OFF_FLAGS - UM_OFF_MOUNT_PARENT) / 8];
+#else
+	__builtin_memset(view, 0, sizeof(*view));
+	UM_READ(view->sb, mnt + UM_OFF_SB);
+	UM_READ(view->flags, mnt + UM_OFF_FLAGS);
+#ifdef UM_OFF_MOUNT_PARENT
+	UM_READ(view->parent, mnt + UM_OFF_MOUNT_PARENT);
+	UM_READ(view->mountpoint, mnt + UM_OFF_MOUNT_MOUNTPOINT);
+	UM_READ(view->root, mnt + UM_OFF_ROOT);
+#endif
+#endif
+}
+
+/* The flags of the vfsmount that is an argument: a plain load where that is a typed pointer. */
+#ifndef UM_SURE_BY_KPROBE
+static __always_inline u32 um_load_flags(u64 vfsmount)
+{
+	u32 flags;
+
+	asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(flags) : "r"(vfsmount), "i"(UM_OFF_VFSMOUNT_FLAGS));
+	return flags;
+}
+#define UM_FLAGS_OF(vfsmount) um_load_flags(vfsmount)
+#else
+static __always_inline u32 um_read_flags(u64 vfsmount)
+{
+	u32 flags = 0;
+
+	UM_READ(flags, vfsmount + UM_OFF_VFSMOUNT_FLAGS);
+	return flags;
+}
+#define UM_FLAGS_OF(vfsmount) um_read_flags(vfsmount)
+#endif
+
+static __always_inline u32 um_ns_of(u64 mnt)
+{
+	u64 ns = 0;
+	u32 inum = 0;
+
+	UM_READ(ns, mnt + UM_OFF_MOUNT_NS);
+	if (ns && ns < (u64)-4096) /* may be an error pointer: internal mounts */
+		UM_READ(inum, ns + UM_OFF_MNT_NS_INUM);
+	return inum;
+}
+
+static __always_inline u64 um_mount_id(u64 mnt)
+{
+#ifdef UM_OFF_MOUNT_ID_UNIQUE
+	u64 id = 0;
+
+	UM_READ(id, mnt + UM_OFF_MOUNT_ID_UNIQUE);
+#else
+	int id = 0;
+
+	UM_READ(id, mnt + UM_OFF_MOUNT_ID);
+#endif
+	return id;
+}
+#else
+#define um_ns_of(mnt) 0
+#endif

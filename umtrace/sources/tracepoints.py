@@ -1,0 +1,113 @@
+"""What a tier attaches beside its functions: the kernel's own tracepoints, where they are needed.
+
+In the tracepoint tier that is all there is. In the function tiers they only stand in for what
+functions cannot tell on a kernel: a program at a system call or a context switch costs every
+task of the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from umtrace.kernel.bpf import ProgramType
+from umtrace.kernel.meanings import SYSTEM_CALL
+from umtrace.kernel.offer import Offer
+from umtrace.kernel.plan import FUNCTION_TIERS, Plan, needs_switches, not_ended_by_work
+from umtrace.kernel.tracefs import Tracefs
+from umtrace.sources.loaded import Loaded
+from umtrace.sources.stragglers import Stragglers
+
+NEXT_SYSCALL = "um_next_syscall"
+_END = "return to user mode"
+
+
+@dataclass(slots=True, kw_only=True)
+class Tracepoints:
+    """Those of one recorder.
+
+    Attributes
+    ----------
+    offer, plan : Offer, Plan
+        As they are once the functions have been tried.
+    raw_switches : bool
+        Whether struct offsets allow the cheaper of two probes on context switches.
+    ends_missed : callable
+        How many hits of ``cleanup_mnt`` the kernel has skipped.
+    lines : list of mappings
+        What was attached, for the plan.
+    stragglers : Stragglers or None
+        What to call now and then, if anything.
+    """
+
+    loaded: Loaded
+    tracefs: Tracefs
+    offer: Offer
+    plan: Plan
+    raw_switches: bool
+    ends_missed: Callable[[], int]
+    lines: list[dict[str, str]] = field(default_factory=list)
+    stragglers: Stragglers | None = None
+    _missed_so_far: int = 0
+
+    def attach(self) -> None:
+        """Attach what this tier needs on this kernel.
+
+        Raises
+        ------
+        NoTierError, NotPermittedError
+            As the kernel says.
+        """
+        functions = self.plan.tier in FUNCTION_TIERS
+        known = "ok" if self.offer.symbols_known else "kernel addresses hidden (kptr_restrict)"
+        why = needs_switches(self.offer, self.plan) if functions else known
+        if why:
+            self._attach_switches(why)
+        self.loaded.attach_raw("sched_process_exit", "um_process_exit")
+        missing = self.offer.btf_missing
+        lost = f"no mount namespace, no ns-exit: {missing}" if missing else known
+        self._note("namespace exit", "sched:sched_process_exit", "raw tracepoint", lost)
+        objection = not_ended_by_work(self.offer, self.plan) if functions else "ok"
+        if objection:
+            self.loaded.attach_raw("sys_enter", NEXT_SYSCALL)
+            self._note(_END, "raw_syscalls:sys_enter", "raw tracepoint", objection)
+        else:
+            self._watch_stragglers()
+        if self.plan.probe_for(SYSTEM_CALL) is None:
+            self._attach_operation()
+
+    def _attach_switches(self, why: str) -> None:
+        if self.raw_switches:
+            self.loaded.attach_raw("sched_switch", "um_switch")
+        else:
+            self._attach("sched:sched_switch", "um_switch")
+        how = "raw tracepoint" if self.raw_switches else "tracepoint"
+        self._note("waits", "sched:sched_switch, kernel stack", how, why)
+
+    def _watch_stragglers(self) -> None:
+        self.stragglers = Stragglers(
+            waiting=self._unended,
+            attach=lambda: self.loaded.attach_raw("sys_enter", NEXT_SYSCALL),
+            detach=lambda: self.loaded.detach(NEXT_SYSCALL),
+        )
+        self._note(_END, "task_struct.task_works", "read as umount and cleanup_mnt end")
+
+    def _unended(self) -> int:
+        """Return how many umounts wait for the next system call of their task."""
+        _followed, leaving, unended = self.loaded.words("active", 3)
+        missed = self.ends_missed()
+        if not leaving:
+            self._missed_so_far = missed
+        return leaving if missed > self._missed_so_far else unended
+
+    def _attach_operation(self) -> None:
+        """Last of all: nothing is followed before everything that must see it is there."""
+        self._attach("syscalls:sys_exit_umount", "um_exit")
+        self._attach("syscalls:sys_enter_umount", "um_enter")
+        self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
+
+    def _attach(self, event: str, function: str) -> None:
+        self.loaded.attach_event(self.tracefs.event_id(event), function, ProgramType.TRACEPOINT)
+
+    def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
+        self.lines.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
