@@ -38,20 +38,23 @@ static __always_inline void um_walker(u16 kind, u64 mnt, u64 flags, int ret, u32
 
 UM_HOT_ENTRY(__legitimize_mnt)
 {
-	um_stash(UM_SLOT_WALK, UM_ARG(0));
+	um_keep(UM_ARG(0));
 	return 0;
 }
 
 UM_RETURN(__legitimize_mnt)
 {
-	u64 vfsmount = UM_RETURN_ARG(0, um_stashed(UM_SLOT_WALK));
-	u64 mnt = vfsmount - UM_OFF_MOUNT_MNT;
 	int ret = (int)UM_RETVAL(2);
 	struct um_armed *slot;
+	u64 vfsmount, mnt;
 	u32 flags = 0;
 
+	if (!ret && !um_any_armed())
+		return 0;
+	vfsmount = UM_RETURN_ARG(0, um_kept());
 	if (!vfsmount)
 		return 0;
+	mnt = vfsmount - UM_OFF_MOUNT_MNT;
 	if (ret) { /* without a dying mount it is the noise of any mount or umount anywhere */
 		UM_READ(flags, vfsmount + UM_OFF_VFSMOUNT_FLAGS);
 		if (flags & UM_MNT_DYING) {
@@ -81,7 +84,7 @@ UM_SURE_ENTRY(mntput)
 
 	if (!vfsmount)
 		return 0;
-	UM_READ(flags, vfsmount + UM_OFF_VFSMOUNT_FLAGS);
+	flags = UM_FLAGS_OF(vfsmount);
 	if (flags & UM_MNT_DYING) {
 		um_walker(UM_PUT, mnt, flags, 0, 0);
 		return 0;
