@@ -141,6 +141,15 @@ static __always_inline int um_spend(u32 *budget)
 	return 1;
 }
 
+/* A task that holds one of a busy mount walks on into another: of the first, its put is not told. */
+static __always_inline void um_leave_untold(struct um_taken *mine)
+{
+	struct um_armed *slot = um_slot_of(mine->mnt);
+
+	if (slot && slot->mnt == mine->mnt && slot->since_ns == mine->since_ns)
+		slot->blind = 1;
+}
+
 /* After the task took a reference. */
 static __always_inline void um_take(struct um_armed *slot, u64 mnt)
 {
@@ -150,6 +159,8 @@ static __always_inline void um_take(struct um_armed *slot, u64 mnt)
 	mnt = um_plain(mnt);
 	if (slot->mnt != mnt)
 		return;
+	if (mine && mine->mnt != mnt)
+		um_leave_untold(mine);
 	if (mine && mine->mnt == mnt && mine->since_ns == slot->since_ns) {
 		mine->count++;
 	} else {
