@@ -237,6 +237,7 @@ BPF_TABLE("lru_hash", u32, u32, let_go, 256); /* by task: the device of what it 
 
 UM_ENTRY(deactivate_locked_super)
 {
+#ifdef UM_OFF_SB_ACTIVE
 	u32 tid = bpf_get_current_pid_tgid(), dev = 0;
 	u64 sb = UM_ARG(0);
 	int active = 0;
@@ -246,6 +247,7 @@ UM_ENTRY(deactivate_locked_super)
 		return 0;
 	UM_READ(dev, sb + UM_OFF_SB_DEV);
 	let_go.update(&tid, &dev);
+#endif
 	return 0;
 }
 

@@ -14,8 +14,9 @@ enum um_kind {
 	/* umount(2) left: ret = 0 or -errno, a = 1 when its entry was not seen (nothing follows),
 	 * 2 when only path_umount in it was seen to be entered */
 	UM_EXIT = 2,
-	/* the task is back in user mode for certain: a = 1 next syscall, 2 death, 3 seen in user mode;
-	 * with bits of enum um_unseen, of a trace that somebody else took */
+	/* the task is done with it for certain: a = 1 next syscall, 2 death, 3 seen in user mode,
+	 * 4 a kernel thread, 5 no mount is left in its list of work; with bits of enum um_unseen, of
+	 * a trace that somebody else took */
 	UM_RETURNED = 3,
 	/* off CPU: ret = task state, a = bits of enum um_on_stack, b = 1 if the stack is unknown */
 	UM_OFF_CPU = 4,

@@ -155,27 +155,41 @@ int um_switch(struct um_sched_switch *ctx)
 
 /* ---- tasks that end: sched:sched_process_exit ---- */
 
+static __always_inline void um_done_for(u32 tid)
+{
+	struct um_task *old = tasks.lookup(&tid);
+
+	if (!old)
+		return;
+	if (old->phase == UM_LEAVING)
+		um_mark(tid, old, UM_RETURNED, 2);
+	else if (old->phase == UM_INSIDE)
+		um_mark(tid, old, UM_DEAD, 0);
+	um_forget(tid, old);
+}
+
+/* It may take its mount namespace down, and can say in a moment no more which one it was. */
+static __always_inline void um_follow_exit(u64 id)
+{
+	u32 mntns = um_mntns();
+	struct um_task fresh = {.tgid = id >> 32, .phase = UM_EXITING, .mntns = mntns};
+
+	if (!mntns || mntns == UM_HOST_MNTNS || !UM_KNOWS_TASK_WORK)
+		return;
+	fresh.seq = bpf_ktime_get_ns();
+	fresh.n_mounts = um_nr_mounts();
+	um_follow((u32)id, &fresh);
+}
+
 int um_process_exit(void *ctx)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	u32 tid = id, mntns = um_mntns();
-	struct um_task *old = tasks.lookup(&tid);
-	struct um_task fresh = {.tgid = id >> 32, .phase = UM_EXITING, .mntns = mntns};
+	struct um_active *n = um_active();
 
-	if (old) {
-		if (old->phase == UM_LEAVING)
-			um_mark(tid, old, UM_RETURNED, 2);
-		else if (old->phase == UM_INSIDE)
-			um_mark(tid, old, UM_DEAD, 0);
-		um_forget(tid, old);
-	}
-#ifdef UM_ENDS_BY_WORK
-	return 0; /* what it takes down opens an operation by itself */
+	if (n && n->followed)
+		um_done_for((u32)id);
+#ifndef UM_ENDS_BY_WORK /* where it is set, what a task takes down opens an operation by itself */
+	um_follow_exit(id);
 #endif
-	if (!mntns || mntns == UM_HOST_MNTNS || !UM_KNOWS_TASK_WORK)
-		return 0;
-	fresh.seq = bpf_ktime_get_ns();
-	fresh.n_mounts = um_nr_mounts();
-	um_follow(tid, &fresh);
 	return 0;
 }

@@ -109,6 +109,16 @@ def test_no_function_probe_is_refused(results, kernel, tier):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
+def test_no_task_pays_at_a_system_call_or_a_context_switch(results, kernel):
+    plan = json.loads((results / kernel / "share-meta.json").read_text())["plan"]
+    probes = [line["probe"] for line in plan]
+    assert "task_struct.task_works" in probes
+    assert not [
+        probe for probe in probes if re.match(r"(raw_)?syscalls:|sched:sched_switch", probe)
+    ]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_no_held_mount_is_called_spurious(results, kernel):
     script = load_script("ebusy-matrix")
     run = json.loads((results / kernel / "ebusy.json").read_text())
