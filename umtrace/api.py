@@ -18,17 +18,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
-from umtrace.analysis.accessor import By, Plots
-from umtrace.analysis.compared import Compared
-from umtrace.analysis.ebusy import ebusy_frame
-from umtrace.analysis.frames import described, events_to_frame, rows_to_frame, schema_frame
-from umtrace.analysis.histograms import Histograms
-from umtrace.analysis.summaries import summary_frame
-from umtrace.page import page_of
+from umtrace import analysis
+from umtrace.analysis.meanings import described
 from umtrace.recording import Meta, Recording
 from umtrace.records import windows
 from umtrace.records.errors import UsageError
@@ -39,6 +34,12 @@ from umtrace.stats.compare import compare as compare_summaries
 from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
 from umtrace.stats.selection import Selection
 from umtrace.stats.summarize import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from umtrace.analysis import Compared, Histograms, Plots
+    from umtrace.analysis.accessor import By
 
 Columns = str | Sequence[str] | None
 
@@ -87,7 +88,7 @@ class LoadedRecording:
         """Type, unit and meaning of every column: ``rec.schema.loc["umounts"]``."""
         first = ("umounts", "ebusy")
         tables = sorted(self.recording.tables, key=lambda name: name not in first)
-        return schema_frame({name: self.recording.schema(name) for name in tables})
+        return analysis.schema_frame({name: self.recording.schema(name) for name in tables})
 
     @cached_property
     def umounts(self) -> pd.DataFrame:
@@ -100,7 +101,7 @@ class LoadedRecording:
 
         ``holders``, ``walkers`` and ``evidence`` are JSON lists as text: ``json.loads``.
         """
-        return ebusy_frame(self.select())
+        return analysis.ebusy_frame(self.select())
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -130,7 +131,7 @@ class LoadedRecording:
         selection = self.select(span=span, **where)
         schema = self.recording.schema("umounts", _names(columns))
         batches = (batch.select(schema.names) for batch in selection.batches(schema.names))
-        return rows_to_frame(pa.Table.from_batches(batches, schema))
+        return analysis.rows_to_frame(pa.Table.from_batches(batches, schema))
 
     def read_ebusy_windows(
         self,
@@ -140,7 +141,7 @@ class LoadedRecording:
         **where: object,
     ) -> pd.DataFrame:
         """Return the EBUSY windows begun by some umounts, parameters as `read_umounts`."""
-        return ebusy_frame(self.select(span=span, **where), _names(columns))
+        return analysis.ebusy_frame(self.select(span=span, **where), _names(columns))
 
     def read_events(
         self, columns: Columns = None, *, span: tuple[object, object] = (None, None)
@@ -155,7 +156,7 @@ class LoadedRecording:
         stored = names and list(dict.fromkeys("ts_ns" if n == "time" else n for n in names))
         batches = self.recording.batches("events", columns=stored, span=(begin, end))
         schema = self.recording.schema("events", stored)
-        frame = events_to_frame(pa.Table.from_batches(batches, schema), self.meta.clock)
+        frame = analysis.events_to_frame(pa.Table.from_batches(batches, schema), self.meta.clock)
         return frame[names] if names and "time" in names else frame
 
     def select(self, *, span: tuple[object, object] = (None, None), **where: object) -> Selection:
@@ -171,7 +172,7 @@ class LoadedRecording:
         if column not in METRICS:
             raise UsageError(f"no duration {column!r}; there are: {', '.join(METRICS)}")
         summary = self.select(**where).summary(_keys(by), (column,))  # type: ignore[arg-type]
-        return Histograms.of(summary, column)
+        return analysis.Histograms.of(summary, column)
 
     def summary(self, by: By = "mode", **where: object) -> pd.DataFrame:
         """Return counts, outcomes, latency and RCU wait, one row for each group.
@@ -179,16 +180,18 @@ class LoadedRecording:
         Durations are ns, ``rcu_share`` is a fraction of the latency. ``by`` is one or more
         of the keys of ``umtrace report``, None for all rows together.
         """
-        return summary_frame(self.select(**where).summary(_keys(by)))  # type: ignore[arg-type]
+        return analysis.summary_frame(self.select(**where).summary(_keys(by)))  # type: ignore[arg-type]
 
     def to_html(self, by: By = "mode", **where: object) -> str:
         """Return one self-contained page: summary, pictures, worst umounts, EBUSY, losses."""
+        from umtrace.page import page_of  # noqa: PLC0415
+
         return page_of(self.select(**where), _keys(by))  # type: ignore[arg-type]
 
     @property
     def plot(self) -> Plots:
         """The plots: ``rec.plot.phases(by="mode")``."""
-        return Plots(self.select)
+        return analysis.Plots(self.select)
 
     def _repr_html_(self) -> str:
         from umtrace.present.heading import heading_lines, heading_of  # noqa: PLC0415
@@ -318,7 +321,7 @@ def compare(
     sides = [each if isinstance(each, LoadedRecording) else load(each) for each in (a, b)]
     first, second = (side.select(**where).summary(_keys(by)) for side in sides)  # type: ignore[arg-type]
     comparison = compare_summaries(first, second)
-    return Compared(comparison, warnings(*(side.recording for side in sides)))
+    return analysis.Compared(comparison, warnings(*(side.recording for side in sides)))
 
 
 def _names(columns: Columns) -> list[str] | None:
@@ -359,6 +362,8 @@ def _span(span: tuple[object, object]) -> tuple[int | None, int | None]:
 def _moment(moment: object) -> int | None:
     if moment is None or isinstance(moment, int):
         return moment
+    import pandas as pd  # noqa: PLC0415
+
     try:
         stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
     except (ValueError, TypeError):

@@ -183,6 +183,17 @@ def test_importing_umtrace_imports_nothing_heavy(module):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_opening_imports_what_it_needs_and_no_more(path):
+    code = (
+        "import sys, umtrace; rec = umtrace.load(sys.argv[1]); rec.meta, rec.losses\n"
+        "heavy = {'pandas', 'matplotlib', 'jinja2', 'rich', 'bcc'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "rec.umounts; assert 'matplotlib' not in sys.modules\n"
+        "rec.plot.cdf()"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=True)
+
+
 def test_there_is_nothing_else():
     assert {"load", "record", "compare"} <= set(dir(umtrace))
     with pytest.raises(AttributeError, match="no attribute 'nope'"):

@@ -1,3 +1,45 @@
-"""DataFrames and plots; the only imports of pandas and matplotlib."""
+"""DataFrames and plots; the only imports of pandas and matplotlib.
+
+What the package gives loads when it is first used: opening a recording needs neither.
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from umtrace.analysis.accessor import Plots
+    from umtrace.analysis.compared import Compared
+    from umtrace.analysis.ebusy import ebusy_frame
+    from umtrace.analysis.frames import events_to_frame, rows_to_frame, schema_frame
+    from umtrace.analysis.histograms import Histograms
+    from umtrace.analysis.summaries import summary_frame
+
+__all__ = [
+    "Compared",
+    "Histograms",
+    "Plots",
+    "ebusy_frame",
+    "events_to_frame",
+    "rows_to_frame",
+    "schema_frame",
+    "summary_frame",
+]
+
+_MODULES = {
+    "Compared": "compared",
+    "Histograms": "histograms",
+    "Plots": "accessor",
+    "ebusy_frame": "ebusy",
+    "events_to_frame": "frames",
+    "rows_to_frame": "frames",
+    "schema_frame": "frames",
+    "summary_frame": "summaries",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'umtrace.analysis' has no attribute {name!r}")
+    return getattr(import_module(f"umtrace.analysis.{_MODULES[name]}"), name)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from umtrace.analysis.meanings import meaning_of, unit_of
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import Kind
 
@@ -29,7 +29,6 @@ CATEGORIES = (
     "spurious",
     "kind",
 )
-_UNITS = {"_ns": "ns", "_bytes": "bytes", "_pct": "%"}
 
 
 def rows_to_frame(table: pa.Table) -> pd.DataFrame:
@@ -73,34 +72,13 @@ def events_to_frame(table: pa.Table, clock: ClockPair) -> pd.DataFrame:
 def schema_frame(schemas: Mapping[str, pa.Schema]) -> pd.DataFrame:
     """Return what each column of each table means: type, unit, meaning."""
     rows = [
-        (table, field.name, str(field.type), _unit(field), _meaning(field))
+        (table, field.name, str(field.type), unit_of(field), meaning_of(field))
         for table, schema in schemas.items()
         for field in schema
     ]
     names = ["table", "column", "type", "unit", "meaning"]
     frame: pd.DataFrame = pd.DataFrame(rows, columns=names, dtype="string").set_index(names[:2])
     return frame
-
-
-def described(schema: pa.Schema) -> str:
-    """Return the columns as lines for a docstring."""
-    lines = []
-    for field in schema:
-        unit = _unit(field)
-        lines.append(f"``{field.name}``{f' ({unit})' if unit else ''}: {_meaning(field)}")
-    return "\n".join(lines)
-
-
-def _meaning(field: pa.Field) -> str:
-    text: str = (field.metadata or {}).get(b"doc", b"").decode()
-    return text
-
-
-def _unit(field: pa.Field) -> str:
-    if pa.types.is_timestamp(field.type):
-        return "UTC"
-    match = re.search(r"_[a-z]+$", field.name)
-    return _UNITS.get(match.group(), "") if match else ""
 
 
 def _replaced(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
