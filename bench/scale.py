@@ -37,6 +37,8 @@ from umtrace.records.windows import windows_to_arrow
 T0_NS = 1_767_225_600_000_000_000
 NS_PER_ROW = 2_000_000
 BATCH = 65_536
+BUSY = 0.1
+AT_ONCE = 512  # rows in which EBUSYs are looked for, as a recorder has them
 
 _READ = "import sys, umtrace; rec = umtrace.load(sys.argv[1])\n"
 READINGS = {
@@ -71,34 +73,52 @@ FEW = ("open", "summary (stats alone)", "umtrace report", "umtrace ebusy")
 
 
 def rows_read(
-    rows: int, names: Iterable[str], keep: Path | None = None
+    rows: int, names: Iterable[str], keep: Path | None = None, busy: float = BUSY
 ) -> Iterator[dict[str, Any]]:
     """Yield a result for writing a recording of ``rows`` rows, and one for each reading."""
     with tempfile.TemporaryDirectory() as scratch:
         path = keep or Path(scratch) / "scale.umt"
         if not path.exists():
-            made = in_child(_made, (path, rows), 600)
-            yield {"what": "write", "rows": rows, **made}
+            made = in_child(_made, (path, rows, busy), 600 + rows / 50_000)
+            yield {"what": "write", "rows": rows, **made.pop("write", made)}
+            if made:
+                yield {"what": "find EBUSY windows", "rows": rows, **made["ebusy"]}
         for name in names:
             seconds, cpu_s, peak_kib = measure(READINGS[name], path)
             peak = peak_kib / 1024
             yield {"what": name, "rows": rows, "s": seconds, "cpu_s": cpu_s, "peak_mib": peak}
 
 
-def _made(path: Path, rows: int, answer: Any) -> None:
-    began, cpu = time.monotonic(), time.process_time()
-    make(path, rows)
+class Watch:
+    """Adds up the wall clock and the CPU time of blocks."""
+
+    def __init__(self) -> None:
+        self.s = self.cpu_s = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic(), time.process_time()
+
+    def __exit__(self, *_error: object) -> None:
+        self.s += time.monotonic() - self._began[0]
+        self.cpu_s += time.process_time() - self._began[1]
+
+
+def _made(path: Path, rows: int, busy: float, answer: Any) -> None:
+    watches = make(path, rows, busy)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    took, used = time.monotonic() - began, time.process_time() - cpu
-    answer.put({"s": took, "cpu_s": used, "peak_mib": peak, "mb": _size(path) / 1e6})
+    made = {n: {"s": w.s, "cpu_s": w.cpu_s, "peak_mib": peak} for n, w in watches.items()}
+    made["write"]["mb"] = _size(path) / 1e6
+    answer.put(made)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--keep", type=Path, help="make it here and leave it")
+    parser.add_argument("--busy", type=float, default=BUSY, help="share of sync umounts: EBUSY")
+    parser.add_argument("--readings", nargs="+", choices=READINGS, default=list(READINGS))
     given = parser.parse_args()
-    for one in rows_read(given.rows, READINGS, given.keep):
+    for one in rows_read(given.rows, given.readings, given.keep, given.busy):
         size = f"  {one['mb']:.0f} MB" if "mb" in one else ""
         cost = f"{one['s']:7.2f} s  {one['cpu_s']:6.2f} CPU s  {one['peak_mib']:6.0f} MiB"
         print(f"{one['what']:<26} {cost}{size}", flush=True)
@@ -113,8 +133,11 @@ def measure(code: str, path: Path) -> tuple[float, float, int]:
     return time.monotonic() - began, float(cpu_s), int(peak_kib)
 
 
-def make(path: Path, rows: int) -> None:
-    """Write a recording of a busy container host: three bursts, a tenth of sync ones busy."""
+def make(path: Path, rows: int, busy: float = BUSY) -> dict[str, Watch]:
+    """Write a recording of a busy container host: three bursts, ``busy`` of the sync ones.
+
+    What it took to write, and to find the EBUSY windows, without making the rows up.
+    """
     known = ("ring_events", "ring_names", "task_map_full", "stacks_lost", "probe_misses")
     meta = Meta(
         tier="synthetic",
@@ -126,19 +149,31 @@ def make(path: Path, rows: int) -> None:
     rng = np.random.default_rng(7)
     meta = replace(meta, extra={WITHIN: SPURIOUS_WITHIN_NS})
     stage = EbusyStage(offset_ns=meta.clock.offset_ns, previews=False)
-    with RecordingWriter(path, meta) as writer:
-        for first in range(0, rows, BATCH):
-            count = min(BATCH, rows - first)
-            made = batch(rng, first, count, rows)
+    write, ebusy = Watch(), Watch()
+    writer = RecordingWriter(path, meta)
+    for first in range(0, rows, BATCH):
+        made = batch(rng, first, min(BATCH, rows - first), rows, busy)
+        with write:
             writer.write(EventBatch(), made)
-            writer.append("ebusy", windows_to_arrow(stage.feed(made).windows))
-        writer.append("ebusy", windows_to_arrow(stage.finish().windows))
+        for at in range(0, len(made), AT_ONCE):
+            with ebusy:
+                windows = windows_to_arrow(stage.feed(made.slice(at, AT_ONCE)).windows)
+            with write:
+                writer.append("ebusy", windows)
+    with ebusy:
+        windows = windows_to_arrow(stage.finish().windows)
+    with write:
+        writer.append("ebusy", windows)
+        writer.close()
+    return {"write": write, "ebusy": ebusy}
 
 
-def batch(rng: np.random.Generator, first: int, n: int, rows: int) -> pa.RecordBatch:
-    """Return n rows from number ``first`` on, of ``rows`` in all."""
+def batch(
+    rng: np.random.Generator, first: int, n: int, rows: int, share: float = BUSY
+) -> pa.RecordBatch:
+    """Return n of ``rows`` rows, from number ``first`` on; ``share`` of the sync ones are busy."""
     lazy = rng.random(n) < 0.3
-    busy = ~lazy & (rng.random(n) < 0.1)
+    busy = ~lazy & (rng.random(n) < share)
     start = np.sort(first * NS_PER_ROW + rng.integers(0, n * NS_PER_ROW, n))
     third = max(rows * NS_PER_ROW // 3, 1)
     burst = np.where(start % third < third // 4, 8, 1)
