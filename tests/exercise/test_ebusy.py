@@ -27,3 +27,11 @@ def test_without_a_directory(tmp_path):
         [*SCENARIOS, tmp_path / "no"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr.split(":")[0]) == (1, "usage")
+
+
+@pytest.mark.parametrize("chosen", ["nothing=3", "open-fd=x", "open-fd"])
+def test_scenarios_that_are_none(tmp_path, chosen):
+    done = subprocess.run(
+        [*SCENARIOS, tmp_path, chosen], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.split(":")[0]) == (1, "usage")

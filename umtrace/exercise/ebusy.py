@@ -2,6 +2,7 @@
 
 ``python -m umtrace.exercise.ebusy DIR`` runs them in the mount namespace it is started
 in, which should be a private one, and prints one JSON line per mount with the truth.
+``SCENARIO=ROUNDS`` after it runs just these, so many times.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -200,6 +202,28 @@ def _held_among_walkers(place: Place, name: str) -> None:
         place.umount_retrying(path, 0.0005)
 
 
+def _others_among_walkers(begin: Callable[[Path], object]) -> Body:
+    """Return a scenario in which a child holds the mount until 20 ms after the EBUSY."""
+
+    def body(place: Place, name: str) -> None:
+        path = place.mount(name)
+        file = f"{path}/x"
+
+        def loop(step: Callable[[str], object]) -> None:
+            with suppress(OSError):
+                while True:
+                    step(file)
+
+        with ExitStack() as stack:
+            for step in (_stat, _stat, _open_close):
+                stack.enter_context(place.helper(lambda: None, partial(loop, step)))
+            with place.helper(lambda: begin(path)):
+                busy_for(place, path, 0.02)
+            place.umount_retrying(path, 0.0005)
+
+    return body
+
+
 def _stat(file: str) -> object:
     return os.stat(file)  # noqa: PTH116 - the call itself is the point
 
@@ -225,6 +249,8 @@ SCENARIOS: Final = (
     Scenario("held-30ms", "held", True, held_for(0.03), 5),
     Scenario("held-100ms", "held", True, held_for(0.1), 5),
     Scenario("held-among-walkers", "held", True, _held_among_walkers, 5),
+    Scenario("file-among-walkers", "held", True, _others_among_walkers(open_file), 5),
+    Scenario("cwd-among-walkers", "held", True, _others_among_walkers(os.chdir), 5),
     Scenario("held-detach", "held", True, detached, after=("lazy-tail",)),
     Scenario("detach-open-fd", "none", False, detached_late, 3, ("lazy-tail",)),
     Scenario("detach-idle", "none", False, detached_idle, 3),
@@ -246,11 +272,12 @@ SCENARIOS: Final = (
 )
 
 
-def run(root: Path) -> list[dict[str, object]]:
-    """Run every scenario; return one truth per mount."""
+def run(root: Path, rounds: Mapping[str, int] | None = None) -> list[dict[str, object]]:
+    """Run every scenario, or those named so many times; return one truth per mount."""
     truths: list[dict[str, object]] = []
     for scenario in SCENARIOS:
-        for number in range(scenario.rounds):
+        times = scenario.rounds if rounds is None else rounds.get(scenario.name, 0)
+        for number in range(times):
             place = Place(root)
             name = f"{scenario.name}.{number}"
             scenario.body(place, name)
@@ -271,12 +298,15 @@ def run(root: Path) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Run them all in a directory; one line of JSON a mount, or one that says what is missing."""
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():  # noqa: PLR2004
-        sys.exit("usage: python -m umtrace.exercise.ebusy DIRECTORY")
+    """Run them in a directory; one line of JSON a mount, or one that says what is missing."""
+    root, *chosen = sys.argv[1:] or [""]
+    names = {scenario.name for scenario in SCENARIOS}
+    given = [each.partition("=") for each in chosen]
+    if not Path(root).is_dir() or any(n not in names or not t.isdecimal() for n, _, t in given):
+        sys.exit("usage: python -m umtrace.exercise.ebusy DIRECTORY [SCENARIO=ROUNDS...]")
     try:
         check_needs()
-        for truth in run(Path(sys.argv[1])):
+        for truth in run(Path(root), {name: int(times) for name, _, times in given} or None):
             sys.stdout.write(json.dumps(truth) + "\n")
     except UmtraceError as error:
         sys.exit(f"umtrace.exercise.ebusy: {error}")
