@@ -20,5 +20,7 @@ def test_the_pass_under_way_at_a_moment_and_no_other():
         passes.time(linger)
         passes.time(linger)
         after = time.monotonic_ns()
-        assert passes.longest_after(before) == passes.longest_after(after) == 0
-        assert 5_000_000 <= passes.longest_after(inside[0]) < inside[1] - inside[0]
+        assert passes.longest_after(before, before) == passes.longest_after(after, after) == 0
+        first, second = inside
+        assert 5_000_000 <= passes.longest_after(first, first) < second - first
+        assert 5_000_000 <= passes.longest_after(before, first) < second - before

@@ -178,7 +178,7 @@ def _walked(step: Callable[[str], object], pause_s: float = 0.0005, walkers: int
                 stack.enter_context(place.helper(lambda: None, loop))
             time.sleep(0.002)
             place.umount_retrying(path, pause_s)
-        place.in_the_way_ns = passes.longest_after(place.first_busy_ns)
+        place.in_the_way_ns = passes.longest_after(*place.first_busy_ns)
         passes.close()
 
     return body

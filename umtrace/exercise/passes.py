@@ -32,13 +32,15 @@ class SlowPasses:
             words[1 + 2 * at], words[2 + 2 * at] = begin, end
             words[0] = at + 1
 
-    def longest_after(self, moment_ns: int) -> int:
-        """Return for how long after a moment the passes then under way went on; 0 for none."""
+    def longest_after(self, begin_ns: int, end_ns: int) -> int:
+        """Return for how long a pass went on after ``begin_ns`` that was under way by ``end_ns``.
+
+        The caller asked between these moments; 0 for none.
+        """
         times = self._shared.words.tolist()
         pairs = zip(times[1::2], times[2::2], strict=True)
-        return max(
-            (end - moment_ns for begin, end in pairs if begin <= moment_ns <= end), default=0
-        )
+        found = ((begin, end) for begin, end in pairs if begin <= end_ns and end >= begin_ns)
+        return max((end - max(begin, begin_ns) for begin, end in found), default=0)
 
     def close(self) -> None:
         """Unmap them."""

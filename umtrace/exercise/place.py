@@ -22,7 +22,8 @@ class Place:
 
     root: Path
     calls: list[tuple[str, int, int]] = field(default_factory=list)  #: path, flags, errno
-    first_busy_ns: int = 0  #: when umount said EBUSY for the first time, CLOCK_MONOTONIC
+    #: the first umount that said EBUSY: when it began, when it was back, CLOCK_MONOTONIC
+    first_busy_ns: tuple[int, int] = (0, 0)
     in_the_way_ns: int = 0  #: how long after that a walker who was inside then was out again
 
     def mount(self, name: str, fstype: str = "tmpfs", data: str = "") -> Path:
@@ -35,10 +36,10 @@ class Place:
 
     def umount(self, path: Path, flags: int = 0) -> int:
         """Unmount once and return the errno."""
-        _begin, _took, failed = syscalls.timed_umount(os.fsencode(path), flags)
+        begin, took, failed = syscalls.timed_umount(os.fsencode(path), flags)
         self.calls.append((str(path), flags, failed))
-        if failed == EBUSY and not self.first_busy_ns:
-            self.first_busy_ns = time.monotonic_ns()
+        if failed == EBUSY and not any(self.first_busy_ns):
+            self.first_busy_ns = (begin, begin + took)
         return failed
 
     def umount_retrying(self, path: Path, pause_s: float) -> int:
