@@ -29,7 +29,6 @@ def test_lines_become_mounts(table):
 
 def test_the_topmost_mount_counts(table):
     assert table.at("/over").mnt_id == 33
-    assert table.stacked("/over") == 2
     assert table.holding("/mnt/a b/c/d").mnt_id == 31
     assert table.holding("/mnt/a").mnt_id == 30
     assert table.holding("/elsewhere").mnt_id == 22

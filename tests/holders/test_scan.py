@@ -82,6 +82,73 @@ def test_a_symbolic_link_on_the_way_and_a_deleted_file(tmp_path):
     assert out == ["[('fd', 'mount', True)]"]
 
 
+CHROOT = """
+    jail = mnt.parent / "jail"; jail.mkdir()
+    inside = Path(f"{jail}{mnt}"); inside.mkdir(parents=True)
+    syscalls.mount("none", str(inside), "tmpfs")
+    held = open(mnt / "x")  # by us, through the mount of that name from our root
+    child = '''if 1:
+        import os, sys
+        os.chroot(sys.argv[1]); os.chdir(sys.argv[2]); print(flush=True); sys.stdin.read()'''
+    run = [sys.executable, "-c", child, str(jail), str(mnt)]
+    process = subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    def found(path=str(mnt), **more):
+        found = scan_it(path, pid=process.pid, **more)
+        return found.mounted, [(h.kind, h.pid == process.pid) for h in found.holders], found.blind
+"""
+
+
+@root_only
+def test_a_path_begins_at_the_root_of_who_unmounts(tmp_path):
+    script = """
+    print(found()[:2], "root" in str(found()[2]))
+    (inside.parent / "link").symlink_to(mnt.parent)
+    linked = found(str(mnt.parent / "link" / mnt.name))
+    print(linked[:2], "links below another root" in str(linked[2]))
+    process.kill(); process.wait()
+    print(found()[:2], "root directory" in str(found()[2]))
+    held.close(); timed = syscalls.timed_umount(os.fsencode(inside), 0)[2]
+    print(timed, found()[:2])
+    """
+    out = in_private_namespace(tmp_path, textwrap.dedent(CHROOT) + textwrap.dedent(script))
+    assert out == [
+        "(True, [('cwd', True)]) False",
+        "(None, []) True",
+        "(None, []) True",
+        "0 (True, [])",
+    ]
+
+
+@root_only
+def test_the_id_of_the_row_tells_which_mount_it_was(tmp_path):
+    script = """
+    import ctypes, struct
+    from umtrace.holders.mounts import MountTable
+    def unique(path):
+        buffer = ctypes.create_string_buffer(256)
+        ctypes.CDLL(None).statx(-100, os.fsencode(path), 0, 0x4000, buffer)
+        mask, number = struct.unpack_from("=I140xQ", buffer)
+        return number if mask & 0x4000 else None
+    number, other = MountTable.of().at(str(inside)).mnt_id, MountTable.of().at("/proc").mnt_id
+    numbers = [number, unique(inside) or number]
+    process.kill(); process.wait(); os.chdir(inside)
+    for each in numbers:
+        print(found(mount_id=each)[0], [(h.kind, h.of) for h in scan_it(mount_id=each).holders])
+    print("root directory" in str(found(mount_id=other)[2]))  # the number is another's by now
+    os.chdir("/"); print(syscalls.timed_umount(os.fsencode(inside), 0)[2])
+    print(*(found(mount_id=each)[:2] for each in numbers))
+    """
+    out = in_private_namespace(tmp_path, textwrap.dedent(CHROOT) + textwrap.dedent(script))
+    assert out == [
+        "True [('cwd', 'mount')]",
+        "True [('cwd', 'mount')]",
+        "True",
+        "0",
+        "(False, []) (False, [])",
+    ]
+
+
 @root_only
 def test_a_copy_counts_only_where_the_parent_is_shared(tmp_path):
     script = """

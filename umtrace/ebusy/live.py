@@ -111,7 +111,7 @@ class EbusyStage:
 
 def _requests(rows: pa.RecordBatch) -> list[ScanRequest]:
     return [
-        ScanRequest(umount_id=a.id, path=a.path, mntns=a.mntns, pid=a.pid)
+        ScanRequest(umount_id=a.id, path=a.path, mntns=a.mntns, pid=a.pid, mount_id=a.mount_id)
         for a, _ in attempts(rows)
         if a.busy and a.path is not None
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +52,9 @@ class MountTable:
         found = self._by_point.get(point)
         return found[-1] if found else None
 
-    def stacked(self, point: str) -> int:
-        """Return how many mounts lie at this mount point."""
-        return len(self._by_point.get(point, ()))
+    def points(self) -> Collection[str]:
+        """Return the mount points, each once."""
+        return self._by_point.keys()
 
     def holding(self, path: str) -> Mount | None:
         """Return the topmost mount in which a path lies."""

@@ -101,7 +101,7 @@ def _answer(target: Target, found: list[_Found], sweep: Sweep, begin: int, end: 
         path=target.request.path,
         begin_ns=begin,
         end_ns=end,
-        mounted=None if target.table is None else mount is not None,
+        mounted=target.mounted,
         dev=mount.dev if mount else None,
         fstype=mount.fstype if mount else None,
         holders=tuple(mine[:_MOST_HOLDERS]),

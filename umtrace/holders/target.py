@@ -5,12 +5,13 @@ stat(2) of the path, or open, would walk into the mount and make it busy for a m
 
 from __future__ import annotations
 
-import os
 import posixpath
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from umtrace.holders import procfs
 from umtrace.holders.mounts import Mount, MountTable
+from umtrace.holders.place import Place, locate
+from umtrace.holders.statmount import id_in_mountinfo, is_unique
 from umtrace.records.holders import ScanRequest
 
 
@@ -22,8 +23,14 @@ class Target:
     point: str  #: absolute, as seen in its own namespace
     mount: Mount | None = None
     table: MountTable | None = None  #: of its namespace; None: cannot be looked into
-    stacked: bool = False  #: other mounts lie under it at the same place
     blind: list[str] = field(default_factory=list)
+
+    @property
+    def mounted(self) -> bool | None:
+        """Whether a mount is there; None where that cannot be told."""
+        if self.mount is None and (self.table is None or self.blind):
+            return None
+        return self.mount is not None
 
     @property
     def copies_possible(self) -> bool:
@@ -38,41 +45,36 @@ class Target:
 
 def find_target(request: ScanRequest, table: MountTable, own_mntns: int | None) -> Target:
     """Return the target of a request; ``table`` is that of our own namespace."""
-    path, why = absolute(request)
+    place = locate(request)
     if request.mntns not in {None, own_mntns}:
-        why = why or "the mounts of that namespace"
-        return Target(request=request, point=path, blind=[why])
-    mount = table.at(path) or table.at(_parent_resolved(path))
-    target = Target(request=request, point=mount.point if mount else path, mount=mount, table=table)
-    target.stacked = table.stacked(target.point) > 1
-    if why:
-        target.blind.append(why)
+        why = place.unknown or "the mounts of that namespace"
+        return Target(request=request, point=place.path, blind=[why])
+    mount, unknown = _find(request, place, table)
+    target = Target(request=request, point=mount.point if mount else place.path, table=table)
+    target.mount = mount
+    if unknown:
+        target.blind.append(unknown)
     return target
 
 
-def absolute(request: ScanRequest) -> tuple[str, str]:
-    """Return the path from the root of the umounter, and what is not known of it."""
-    path = request.path
-    if path.startswith("/"):
-        return _tidy(path), ""
-    where = next((o.path for o in _links(request.pid) if o.kind == "cwd"), None)
-    if where is None:
-        return _tidy(path), "the directory that the path is relative to"
-    return _tidy(posixpath.join(where, path)), ""
+def _find(request: ScanRequest, place: Place, table: MountTable) -> tuple[Mount | None, str]:
+    """Return the mount, and what is not known: by its id where the row has one, else by path."""
+    number = request.mount_id
+    if number is not None and is_unique(number):
+        with suppress(OSError):  # refused here
+            return table.mounts.get(id_in_mountinfo(number) or 0), ""
+    elif number is not None:
+        mount = table.mounts.get(number)
+        # Before 6.8 an id is used again at once: the name must be right as well.
+        if mount is None or posixpath.basename(mount.point) == posixpath.basename(place.path):
+            return mount, ""
+    return _at(place, table)
 
 
-def _links(pid: int | None) -> list[procfs.Open]:
-    try:
-        return list(procfs.links(pid)) if pid else []
-    except OSError:
-        return []
-
-
-def _tidy(path: str) -> str:
-    return "/" + posixpath.normpath(path).lstrip("/") if path.startswith("/") else path
-
-
-def _parent_resolved(path: str) -> str:
-    # Only the directories above: the last component is the mount itself.
-    directory, name = posixpath.split(path)
-    return posixpath.join(os.path.realpath(directory), name) if directory else path
+def _at(place: Place, table: MountTable) -> tuple[Mount | None, str]:
+    for tried in (place, place.resolved()):
+        if unknown := tried.in_doubt(table):
+            return None, unknown
+        if mount := table.at(tried.path):
+            return mount, ""
+    return None, ""

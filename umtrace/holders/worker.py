@@ -35,7 +35,7 @@ class ScanWorker:
         self._scan = scanner or (lambda requests: scan(requests, clock=clock))
         self._requests: queue.SimpleQueue[list[ScanRequest] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[HolderScan] = queue.SimpleQueue()
-        self._asked: dict[tuple[int | None, str], int] = {}
+        self._asked: dict[tuple[int | None, int | None, str], int] = {}
         self.pending: set[int] = set()  #: row ids that an answer is due for
         self.skipped = 0  #: EBUSY rows of a mount looked at just before
         self.refused = 0  #: EBUSY rows not looked at because too many came at once
@@ -66,7 +66,7 @@ class ScanWorker:
         self._thread.join()
 
     def _is_due(self, request: ScanRequest, now: int) -> bool:
-        key = (request.mntns, request.path)
+        key = (request.mntns, request.mount_id, request.path)
         if now - self._asked.get(key, 0) < AGAIN_NS:
             self.skipped += 1
             return False

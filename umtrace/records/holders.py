@@ -78,7 +78,8 @@ class HolderScan:
     begin_ns, end_ns : int
         Wall clock.
     mounted : bool or None
-        Whether a mount was at the path; None where that namespace cannot be looked into.
+        Whether a mount was at the path; None where that cannot be told: in another mount
+        namespace, or with another root that is not known.
     blind : tuple of str
         What could not be looked at, one phrase each; empty: everything was.
     """
@@ -102,12 +103,13 @@ class HolderScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRequest:
-    """An EBUSY whose holders are to be found."""
+    """An EBUSY whose holders are to be found; ``mount_id`` as in its row, null if not known."""
 
     umount_id: int
     path: str
     mntns: int | None = None
     pid: int | None = None
+    mount_id: int | None = None
 
 
 _TS = pa.timestamp("ns", tz="UTC")

@@ -1,0 +1,76 @@
+"""Where a path given to umount(2) leads to: from the umounter's root, not from ours."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass
+
+from umtrace.holders import procfs
+from umtrace.holders.mounts import MountTable
+from umtrace.records.holders import ScanRequest
+
+_NO_ROOT = "the root directory that the path begins at"
+_NO_CWD = "the directory that the path is relative to"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path from our root, and what is not known of it.
+
+    ``root`` is the umounter's root directory, None where it has gone; a chroot has another
+    than we have, in the same mount namespace.
+    """
+
+    path: str
+    root: str | None
+    unknown: str = ""
+
+    def resolved(self) -> Place:
+        """Follow the links above the last component, which is the mount itself."""
+        directory, name = posixpath.split(self.path)
+        if not directory:
+            return self
+        found = posixpath.join(os.path.realpath(directory), name)
+        if self.root in {None, "/"} or _within(found, self.root or "/"):
+            return Place(found, self.root, self.unknown)
+        # An absolute link begins at that root again, where we do not follow it.
+        return Place(found, self.root, self.unknown or "what links below another root lead to")
+
+    def in_doubt(self, table: MountTable) -> str:
+        """Return what is not known if another mount would have this path from another root."""
+        if self.root is not None or self.unknown or self.path == "/":
+            return self.unknown
+        twice = any(p != self.path and p.endswith(self.path) for p in table.points())
+        return _NO_ROOT if twice else ""
+
+
+def locate(request: ScanRequest) -> Place:
+    """Return where the path leads to, as far as the umounter can still be asked."""
+    path, links = request.path, _links(request.pid)
+    if path.startswith("/"):
+        root = links.get("root")
+        if root is None:
+            return Place(_tidy(path), None)
+        if not root.startswith("/"):
+            return Place(_tidy(path), root, _NO_ROOT)
+        return Place(_tidy(root + _tidy(path)), root)
+    cwd = links.get("cwd")
+    if cwd is None:
+        return Place(_tidy(path), None, _NO_CWD)
+    return Place(_tidy(posixpath.join(cwd, path)), links.get("root"))
+
+
+def _links(pid: int | None) -> dict[str, str]:
+    try:
+        return {opened.kind: opened.path for opened in procfs.links(pid)} if pid else {}
+    except OSError:
+        return {}
+
+
+def _tidy(path: str) -> str:
+    return "/" + posixpath.normpath(path).lstrip("/") if path.startswith("/") else path
+
+
+def _within(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")
