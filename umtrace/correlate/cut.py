@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,7 @@ class Cut:
     ended: Bools  #: of each operation: its last event is a terminal one
     done_at: I8  #: of each operation that completed: position in the batch of what completed it
     n_complete: int
+    _of: dict[tuple[Kind, ...], Some] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -71,7 +72,9 @@ class Cut:
 
     def of(self, *kinds: Kind) -> Some:
         """Return the events of these kinds, those of one operation in their order."""
-        return self.at(np.flatnonzero(any_of(self.kind, kinds)))
+        if kinds not in self._of:
+            self._of[kinds] = self.at(np.flatnonzero(any_of(self.kind, kinds)))
+        return self._of[kinds]
 
     def at(self, number: I8) -> Some:
         """Return events by their number in this order."""

@@ -23,6 +23,8 @@ def join_carried(ops: Ops, carried: Ops, cut: Cut) -> Bools:
     ndarray of bool, shape (len(carried),)
         Which carried operations were superseded by a new one instead, in place.
     """
+    if not len(carried):
+        return np.zeros(0, np.bool_)
     tids, number = _first_of_task(cut)
     at = np.minimum(np.searchsorted(tids, carried["tid"]), tids.size - 1)
     index = number[at]
@@ -32,7 +34,9 @@ def join_carried(ops: Ops, carried: Ops, cut: Cut) -> Bools:
     carried.put("superseded", superseded, 1)
     carried.put("done_at", superseded, cut.order[cut.first[index[superseded]]])
     continued = met & ~opened
-    _fold(ops, index[continued], carried.take(continued), cut.at(cut.first[index[continued]]))
+    if continued.any():
+        at = index[continued]
+        _fold(ops, at, carried.take(continued), cut.at(cut.first[at]))
     return superseded
 
 

@@ -102,7 +102,7 @@ def choice(codes: npt.NDArray[np.integer], names: Sequence[str | None]) -> pa.Ar
     return pa.DictionaryArray.from_arrays(index, texts).dictionary_decode()
 
 
-def distinct(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int64], list[Any]]:
+def distinct(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int32], list[Any]]:
     """Return the position of each value in the list of distinct ones, and that list.
 
     Like ``np.unique``, but by a hash table, and in the order in which they come first.
@@ -119,7 +119,8 @@ def distinct(values: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.int64], li
     first = found.dictionary.to_pylist()
     if values.dtype.kind == "S":
         first = [value.rstrip(b"\0") for value in first]
-    return integers(found.indices), first
+    index = np.frombuffer(found.indices.buffers()[1], np.int32, len(values))
+    return index, first
 
 
 @lru_cache(maxsize=128)
