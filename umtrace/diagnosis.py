@@ -11,9 +11,8 @@ from umtrace.kernel.plan import inlined
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import UmtraceError
-from umtrace.sources import kprobe_events
-from umtrace.sources.ftrace.instance import remove_orphans
 from umtrace.sources.kept import VARIABLE, Kept
+from umtrace.sources.leftovers import remove_leftovers
 from umtrace.sources.select import LIVE_TIERS, declined, open_source
 
 
@@ -85,7 +84,7 @@ def clean_up() -> list[str]:
         tracefs cannot be reached.
     """
     with Tracefs() as tracefs:
-        return remove_orphans(tracefs) + kprobe_events.remove_stale(tracefs)
+        return remove_leftovers(tracefs)
 
 
 def forget_programs() -> list[str]:

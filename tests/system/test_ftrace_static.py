@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -15,12 +16,15 @@ import pytest
 from tests.system.umtrace_command import COMMAND, start_recording, umtrace
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.sources.ftrace.instance import remove_orphans
 from umtrace.sources.ftrace.static_source import StaticSource
+from umtrace.sources.leftovers import remove_leftovers
 
 pytestmark = pytest.mark.kernel
 
 TIER = "ftrace-static"
+PLACES = (Path("/sys/kernel/debug/tracing"), Path("/sys/kernel/tracing"))
+TOP = next((place for place in PLACES if place.is_dir()), PLACES[-1])
+ENTER = "events/syscalls/sys_enter_umount/enable"
 KNOBS = ("trace_clock", "tracing_on", "buffer_size_kb", "set_event", "current_tracer")
 GATED = ("sched/sched_switch", "raw_syscalls/sys_enter", "syscalls/sys_enter_umount",
          "syscalls/sys_exit_umount")  # fmt: skip
@@ -102,19 +106,57 @@ def test_a_killed_run_leaves_nothing_for_long(tmp_path):
     process.kill()
     process.communicate()
     with closing(Tracefs()) as tracefs:
-        removed = remove_orphans(tracefs)
+        removed = remove_leftovers(tracefs)
     assert len(removed) == 2
     assert knobs() == before
 
 
+def test_a_start_in_another_pid_namespace_leaves_a_live_tracer_alone(tmp_path):
+    process = start_recording(tmp_path / "r.umt", "--tier", TIER)
+    before = knobs()[0]
+    (mine,) = (name for name in before if not name.endswith("-gated"))
+    alone = ("unshare", "--pid", "--fork", "--mount-proc")
+    second = [*COMMAND, "record", "-q", "--tier", TIER, "-d", "0.2", "-o", tmp_path / "second.umt"]
+    subprocess.run([*alone, *second], check=True)
+    clean_up = "from umtrace.diagnosis import clean_up; print(clean_up())"
+    cleaned = subprocess.check_output([*alone, sys.executable, "-c", clean_up], text=True)
+    assert cleaned == "[]\n"
+    assert knobs()[0] == before
+    assert TOP.joinpath("instances", mine, ENTER).read_text() == "1\n"
+    assert seen_until_now(process, tmp_path / "r.umt") == (5, {})
+
+
+def test_what_another_program_switches_off_is_a_loss_and_on_again(tmp_path):
+    process = start_recording(tmp_path / "r.umt", "--tier", TIER)
+    (mine,) = (name for name in knobs()[0] if not name.endswith("-gated"))
+    TOP.joinpath("instances", mine, "events/enable").write_text("0")
+    time.sleep(1)
+    seen, misses = seen_until_now(process, tmp_path / "r.umt")
+    assert seen == 5
+    assert "sys_enter_umount (switched off by another program)" in misses
+    assert set(misses.values()) == {1}
+
+
+def seen_until_now(process, path):
+    """Unmount five times, end the recording; how many it saw, and what it missed."""
+    ledger = exercise("--sync", 5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    process.stderr.close()
+    tasks = {umount["tid"] for umount in ledger["umounts"]}
+    meta = json.loads((path / "meta.json").read_text())
+    seen = [row for row in exported(path) if row["tid"] in tasks and row["complete"]]
+    return len(seen), meta["losses"]["probe_misses_by"] or {}
+
+
 def knobs():
-    top = next(p for p in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing") if Path(p).is_dir())
+    """Return our instances, and the knobs of the top-level buffer."""
     names = [
         *KNOBS,
         *(f"events/{e}/{file}" for e in GATED for file in ("enable", "filter", "trigger")),
     ]
-    return sorted(p.name for p in Path(top, "instances").iterdir()), {
-        name: Path(top, name).read_text() for name in names
+    return sorted(p.name for p in TOP.joinpath("instances").iterdir()), {
+        name: TOP.joinpath(name).read_text() for name in names
     }
 
 

@@ -9,18 +9,16 @@ next start.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError, NotPermittedError
+from umtrace.sources.leftovers import remove_event, remove_leftovers
+from umtrace.sources.owner import Owner
 
 MAXACTIVE = 4096  # KRETPROBE_MAXACTIVE_MAX
-_GROUP = re.compile(r"^[pr]\d*:(umtrace_(\d+))/(\S+)", re.MULTILINE)
 # Waits for the end of its input, that is of the tracer. The probes stay busy until the
 # kernel has let go of the tracer's descriptors, hence the retries.
 _WATCHER = """
@@ -36,11 +34,12 @@ class KprobeEvents:
     """The dynamic events of one tracer; close removes them."""
 
     def __init__(self, tracefs: Tracefs) -> None:
+        remove_leftovers(tracefs)
         self._tracefs = tracefs
-        self._group = f"umtrace_{os.getpid()}"
+        self._owner = Owner(tracefs)
+        self._group = self._owner.group()
         self._events: list[str] = []
         self._watcher: subprocess.Popen[bytes] | None = None
-        remove_stale(tracefs)
 
     def add(self, function: str, *, on_return: bool) -> str:
         """Create a probe and return its event as ``group:name``.
@@ -51,7 +50,7 @@ class KprobeEvents:
             The kernel refuses: locked down, or not a function that can be probed.
         """
         plain = re.sub(r"[^0-9A-Za-z_]", "_", function)
-        name = f"{'r' if on_return else 'p'}_{plain}_{os.getpid()}"
+        name = f"{'r' if on_return else 'p'}_{plain}_{self._owner.number}"
         kind = f"r{MAXACTIVE}" if on_return else "p"
         try:
             self._tracefs.append("kprobe_events", f"{kind}:{self._group}/{name} {function}\n")
@@ -76,7 +75,7 @@ class KprobeEvents:
 
     def misses(self) -> dict[str, int] | None:
         """Return how often, by event, the kernel had no room for a return or skipped a hit."""
-        # The profile names events without their group: ours end in our process id.
+        # The profile names events without their group: ours end in our own number.
         mine = {event.partition("/")[2] for event in self._events}
         with suppress(OSError):
             lines = (line.split() for line in self._tracefs.read("kprobe_profile").splitlines())
@@ -86,29 +85,10 @@ class KprobeEvents:
     def close(self) -> None:
         """Remove the events; the probes must be detached before."""
         for event in self._events:
-            with suppress(OSError):
-                self._tracefs.append("kprobe_events", f"-:{event}\n")
+            remove_event(self._tracefs, *event.split("/"))
         self._events.clear()
+        self._owner.close()
         if self._watcher is not None:
             self._watcher.kill()
             self._watcher.communicate()
             self._watcher = None
-
-
-def remove_stale(tracefs: Tracefs) -> list[str]:
-    """Remove the events of tracers that are gone; never those of others. Returns their names."""
-    with suppress(OSError):
-        gone = [
-            f"{match[1]}/{match[3]}"
-            for match in _GROUP.finditer(tracefs.read("kprobe_events"))
-            if not Path(f"/proc/{match[2]}").exists()
-        ]
-        return list(_removed(tracefs, gone))
-    return []
-
-
-def _removed(tracefs: Tracefs, events: Iterable[str]) -> Iterable[str]:
-    for event in events:
-        with suppress(OSError):
-            tracefs.append("kprobe_events", f"-:{event}\n")
-            yield event

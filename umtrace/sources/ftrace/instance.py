@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.sources.ftrace.events import Event
-from umtrace.sources.ftrace.owner import group_name, instance_name, is_orphan
+from umtrace.sources.leftovers import remove_event
+from umtrace.sources.owner import Owner
 
 TOTAL_BUFFER_KB = 64 << 10
 MOST_BUFFER_KB, LEAST_BUFFER_KB = 8 << 10, 1 << 10
-_DEFINED = re.compile(r"^[prfe]\d*:(\w+)/(\S+)", re.MULTILINE)
 _STATS = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)", re.MULTILINE)
 
 
@@ -24,6 +23,8 @@ class Instance:
 
     Parameters
     ----------
+    owner : Owner
+        Outlives the instance, and gives the names.
     buffer_kb : int or None
         Size of the buffer of each CPU; by default the whole is at most 64 MiB.
     gated : bool
@@ -33,14 +34,20 @@ class Instance:
     """
 
     def __init__(
-        self, tracefs: Tracefs, buffer_kb: int | None = None, *, gated: bool = False, of: int = 1
+        self,
+        tracefs: Tracefs,
+        owner: Owner,
+        buffer_kb: int | None = None,
+        *,
+        gated: bool = False,
+        of: int = 1,
     ) -> None:
         self._tracefs = tracefs
-        self.group = group_name()
-        self.path = f"instances/{instance_name(gated=gated)}"
+        self.group = owner.group("umtrace_ft")
+        self.path = f"instances/{owner.instance(gated=gated)}"
         self._made: list[str] = []
+        self._switches: dict[str, str] = {}  # file -> what it switches
         self._open = False
-        remove_orphans(tracefs)
         self._make(buffer_kb, TOTAL_BUFFER_KB // of)
 
     def _make(self, buffer_kb: int | None, total_kb: int) -> None:
@@ -96,6 +103,7 @@ class Instance:
         if event.filter:
             self.write(f"events/{self.group}/{event.name}/filter", event.filter)
         self.write(f"events/{self.group}/{event.name}/enable", "1")
+        self._switches[f"events/{self.group}/enable"] = "dynamic events"
 
     def _has_kprobes(self) -> bool:
         return "kprobe_events" in self._tracefs.names(".")
@@ -104,15 +112,17 @@ class Instance:
         """Remove a dynamic event that turned out useless."""
         with suppress(UmtraceError):
             self.write(f"events/{self.group}/{name}/enable", "0")
-        _remove(self._tracefs, [(self.group, name)])
+        remove_event(self._tracefs, self.group, name)
         self._made = [made for made in self._made if made != name]
 
     def enable(self, event: str) -> bool:
         """Switch on a tracepoint ``category:name``; False where the kernel has none."""
+        switch = f"events/{event.replace(':', '/')}/enable"
         try:
-            self.write(f"events/{event.replace(':', '/')}/enable", "1")
+            self.write(switch, "1")
         except UmtraceError:
             return False
+        self._switches[switch] = event.partition(":")[2]
         return True
 
     def has(self, event: str) -> bool:
@@ -139,6 +149,22 @@ class Instance:
     def start(self) -> None:
         """Let events in, all kinds at the same moment."""
         self.write("tracing_on", "1")
+        self._switches["tracing_on"] = "recording"
+
+    def switch_on_again(self) -> list[str]:
+        """Return what somebody else has switched off, which is on again then."""
+        off = [what for switch, what in self._switches.items() if not self._is_on(switch)]
+        for switch, what in self._switches.items():
+            if what in off:
+                with suppress(UmtraceError):
+                    self.write(switch, "1")
+        return off
+
+    def _is_on(self, switch: str) -> bool:
+        try:
+            return self.read(switch).startswith("1")  # "1*" where it has a trigger, too
+        except OSError:
+            return False
 
     def lost(self) -> list[int]:
         """Return how many events each CPU's buffer lost."""
@@ -158,37 +184,13 @@ class Instance:
         if not self._open:
             return
         self._open = False
-        _remove_instance(self._tracefs, self.path)
-        _remove(self._tracefs, [(self.group, name) for name in self._made])
+        self._remove()
+        for name in self._made:
+            remove_event(self._tracefs, self.group, name)
 
-
-def remove_orphans(tracefs: Tracefs) -> list[str]:
-    """Remove instances and events of tracers that are gone; never those of others."""
-    removed = []
-    with suppress(OSError):
-        orphans = filter(is_orphan, tracefs.names("instances"))
-        gone = (name for name in orphans if _remove_instance(tracefs, f"instances/{name}"))
-        removed += [f"instance {name}" for name in gone]
-    with suppress(OSError):
-        defined = _DEFINED.findall(tracefs.read("kprobe_events"))
-        left = [(group, name) for group, name in defined if is_orphan(group)]
-        _remove(tracefs, left)
-        removed += sorted({f"events {group}" for group, _ in left})
-    return removed
-
-
-def _remove_instance(tracefs: Tracefs, path: str) -> bool:
-    with suppress(OSError):
-        tracefs.write(f"{path}/events/enable", "0")
-    for _ in range(20):
-        with suppress(OSError):
-            os.rmdir(path, dir_fd=tracefs.fd)
-            return True
-        time.sleep(0.05)  # a reader of the dead tracer may still be let go of
-    return False
-
-
-def _remove(tracefs: Tracefs, events: Iterable[tuple[str, str]]) -> None:
-    for group, name in events:
-        with suppress(OSError):
-            tracefs.append("kprobe_events", f"-:{group}/{name}\n")
+    def _remove(self) -> None:
+        for _ in range(20):
+            with suppress(OSError):
+                os.rmdir(self.path, dir_fd=self._tracefs.fd)
+                return
+            time.sleep(0.05)  # somebody may be reading it

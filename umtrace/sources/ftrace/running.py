@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import zip_longest
@@ -15,6 +16,8 @@ from umtrace.records.losses import LossReport
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format, parse_format
 from umtrace.sources.ftrace.instance import Instance
+from umtrace.sources.leftovers import remove_leftovers
+from umtrace.sources.owner import Owner
 
 _COUNT_S = 0.25  # how often the kernel's loss counters are read
 
@@ -32,10 +35,12 @@ class Running:
         self.clock = ClockPair.now()
         self._plan = list(declined)
         self._tracefs: Tracefs | None = None
+        self._owner: Owner | None = None
         self._instances: list[Instance] = []
         self._drain: Drain | None = None
         self._lost: list[int] = []
         self._misses: dict[str, int] | None = None  # by event, or by another name
+        self._switched_off: Counter[str] = Counter()
         self._counted = 0.0
 
     def open(self) -> None:
@@ -52,6 +57,8 @@ class Running:
             raise NotPermittedError("tracing needs root: run it with sudo")
         try:
             self._tracefs = Tracefs()
+            remove_leftovers(self._tracefs)
+            self._owner = Owner(self._tracefs)
             self._attach(self._tracefs)
         except BaseException:
             self.close()
@@ -63,8 +70,10 @@ class Running:
 
     def _instance(self, tracefs: Tracefs, buffer_kb: int | None, *, of: int = 1) -> Instance:
         """Make the first instance, or a second, gated one."""
+        if self._owner is None:
+            raise RuntimeError("an instance is made while the source opens")
         gated = bool(self._instances)
-        instance = Instance(tracefs, buffer_kb, gated=gated, of=of)
+        instance = Instance(tracefs, self._owner, buffer_kb, gated=gated, of=of)
         self._instances.append(instance)
         buffer = f"{instance.buffer_kb} KiB for each of {len(instance.cpus)} CPUs"
         self._note("buffer", instance.path, f"trace instance, {buffer}, clock mono")
@@ -93,13 +102,25 @@ class Running:
             counts = [instance.lost() for instance in self._instances]
             self._lost = [sum(cpu) for cpu in zip_longest(*counts, fillvalue=0)]
 
+    def _was_blind(self) -> bool:
+        """Whether anything was found switched off; it is counted, and on again."""
+        off = [what for instance in self._instances for what in instance.switch_on_again()]
+        self._switched_off.update(f"{what} (switched off by another program)" for what in off)
+        return bool(off)
+
     def losses(self) -> LossReport:
-        """Return what the kernel side could not deliver since ``open``."""
+        """Return what the kernel side could not deliver since ``open``.
+
+        What another program switched off counts as a miss each time that it is found so: how
+        many hits that were, nobody knows.
+        """
+        misses = {**(self._misses or {}), **self._switched_off}
+        unknown = self._misses is None and not misses
         return LossReport(
             ring_events=sum(self._lost),
             ring_events_per_cpu=tuple(self._lost),
-            probe_misses=None if self._misses is None else sum(self._misses.values()),
-            probe_misses_by=self._misses or None,
+            probe_misses=None if unknown else sum(misses.values()),
+            probe_misses_by=misses or None,
         )
 
     def plan(self) -> list[dict[str, str]]:
@@ -113,6 +134,9 @@ class Running:
             self._drain = None
         while self._instances:
             self._instances.pop().close()
+        if self._owner is not None:
+            self._owner.close()
+            self._owner = None
         if self._tracefs is not None:
             self._tracefs.close()
             self._tracefs = None

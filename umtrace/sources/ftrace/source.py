@@ -149,6 +149,8 @@ class FtraceSource(Running):
         if self._tally and self._decoder and due:
             self._count()
             self._misses = self._tally.missing(self._decoder.counts, sum(self._lost))
+            if self._was_blind():
+                self._translator.lose(time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         return self._translator.feed(records)
 
 

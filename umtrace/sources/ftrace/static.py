@@ -196,7 +196,11 @@ class StaticTranslator:
     # ---- losses ----
 
     def _lose(self, r: Record) -> None:
-        self._losing_until = max(self._losing_until, r.fields["until"])
+        self.lose(r.fields["until"])
+
+    def lose(self, until_ns: int) -> None:
+        """Mark every operation under way, and those that begin before ``until_ns``."""
+        self._losing_until = max(self._losing_until, until_ns)
         for op in self._ops.values():
             op.skip()
 

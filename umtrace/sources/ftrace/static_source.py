@@ -73,7 +73,8 @@ class StaticSource(Running):
             raise NoTierError(f"this kernel has no tracepoint {ENTER}")
         formats = [self._format(first, event) for event in (ENTER, EXIT)]
         for event in (EXIT, ENTER):
-            first.write(f"events/{event.replace(':', '/')}/enable", "1")
+            if not first.enable(event):
+                raise NoTierError(f"tracefs refuses to switch {event} on")
         told = any("__name_val" in (form.dtype.names or ()) for form in formats)
         lost = "ok" if told else "lost: path (the event has a pointer only; the text since 7.0)"
         self._note("operation", f"{ENTER}, sys_exit_umount", "tracepoint", lost)
@@ -126,4 +127,6 @@ class StaticSource(Running):
             translator.shut_ns = before, self._gate.closed_ns
         if self._is_due(now=timeout_s <= 0):
             self._count()
+            if self._was_blind():
+                translator.lose(time.clock_gettime_ns(time.CLOCK_MONOTONIC))
         return batch
