@@ -35,6 +35,34 @@ def test_the_topmost_mount_counts(table):
     assert table.at("/mnt/a") is None
 
 
+STACKED = """
+22 1 254:0 / / rw - ext4 /dev/vda rw
+40 41 0:40 / /t rw - tmpfs TOP rw
+41 22 0:41 / /t rw - tmpfs BELOW rw
+50 22 0:50 / /a/b rw - tmpfs HIDDEN rw
+51 22 0:51 / /a rw - tmpfs OVER rw
+60 22 0:60 / / rw - tmpfs OVER-ROOT rw
+61 60 0:61 / /t rw - tmpfs UNREACHED rw
+"""
+
+
+def test_parents_tell_what_lies_on_top():
+    table = MountTable(parse(STACKED))
+    assert table.at("/t").source == "TOP"
+    assert table.holding("/t/x").source == "TOP"
+    assert table.at("/a/b") is None
+    assert table.holding("/a/b/c").source == "OVER"
+    assert table.at("/").mnt_id == 22
+    assert table.holding("t") is None
+
+
+def test_a_root_that_is_no_mount_of_its_own():
+    text = "40 39 0:40 / /dev rw - tmpfs dev rw\n41 40 0:41 / /dev/shm rw - tmpfs shm rw\n"
+    table = MountTable(parse(text))
+    assert (table.at("/dev/shm").mnt_id, table.holding("/dev/x").mnt_id) == (41, 40)
+    assert (table.at("/"), table.holding("/etc")) == (None, None)
+
+
 def test_families(table):
     assert [m.mnt_id for m in table.children(table.at("/mnt"))] == [31]
     assert table.parent(table.at("/mnt")).mnt_id == 22

@@ -101,6 +101,29 @@ def test_a_copy_in_another_namespace_is_held(tmp_path):
     assert ("fd", "copy") in of(answer)
 
 
+MOVED = """
+top, below = mnt.parent / "top", mnt.parent / "below"
+top.mkdir(); below.mkdir()
+syscalls.mount("TOP", str(top), "tmpfs"); (top / "x").write_text("x" * 4096)
+syscalls.mount("BELOW", str(below), "tmpfs")
+syscalls.mount(str(top), str(below), flags=0x2000)  # MS_MOVE: the older one is on top now
+mnt = below
+"""
+
+
+def test_a_mount_moved_on_top_of_a_newer_one(tmp_path):
+    answer = why(tmp_path, MOVED)
+    assert answer["mount"]["source"] == "TOP"
+    assert answer["state"] in FREE
+
+
+def test_who_holds_a_mount_moved_on_top_of_a_newer_one(tmp_path):
+    hold = """held = begin('import sys; f = open(sys.argv[1] + "/x")')"""
+    answer = why(tmp_path, MOVED + hold)
+    assert answer["state"] == "held"
+    assert ("fd", "mount") in of(answer)
+
+
 @pytest.mark.parametrize(
     ("kind", "script"),
     [

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +28,19 @@ class Mount:
 
 
 class MountTable:
-    """The mounts of one namespace, in the order of the file: later ones lie on top."""
+    """The mounts of one namespace; which one a path leads to is told by their parents alone.
+
+    The order of the file says when they were made, not how they lie: ``mount --move`` puts an
+    old one on top of a new one.
+    """
 
     def __init__(self, mounts: Iterable[Mount]) -> None:
         self.mounts = {mount.mnt_id: mount for mount in mounts}
-        self._by_point: dict[str, list[Mount]] = {}
+        self._on: dict[tuple[int | None, str], Mount] = {}
         for mount in self.mounts.values():
-            self._by_point.setdefault(mount.point, []).append(mount)
+            below = self.parent(mount)
+            number = None if below is None or below is mount else below.mnt_id
+            self._on[number, mount.point] = mount
 
     @classmethod
     def of(cls, pid: int | str = "self") -> MountTable:
@@ -48,21 +53,29 @@ class MountTable:
         return cls(parse(text))
 
     def at(self, point: str) -> Mount | None:
-        """Return the topmost mount at this mount point."""
-        found = self._by_point.get(point)
-        return found[-1] if found else None
+        """Return the mount that a path to this mount point leads to, the topmost."""
+        mount = self.holding(point)
+        return mount if mount is not None and mount.point == point else None
 
-    def points(self) -> Collection[str]:
-        """Return the mount points, each once."""
-        return self._by_point.keys()
+    def points(self) -> set[str]:
+        """Return the mount points."""
+        return {mount.point for mount in self.mounts.values()}
 
     def holding(self, path: str) -> Mount | None:
-        """Return the topmost mount in which a path lies."""
-        while True:
-            mount = self.at(path)
-            if mount is not None or path in {"/", ""}:
-                return mount
-            path = posixpath.dirname(path)
+        """Return the mount in which a path lies, None for a relative one.
+
+        As the kernel walks: from the root directory, on which nothing mounted later matters,
+        into what is mounted on each directory of the mount it is in. What lies under a
+        directory that was mounted over is never reached.
+        """
+        if not path.startswith("/"):
+            return None
+        mount, point = self._on.get((None, "/")), ""
+        for name in filter(None, path.split("/")):
+            point += "/" + name
+            while above := self._on.get((mount.mnt_id if mount else None, point)):
+                mount = above
+        return mount
 
     def children(self, mount: Mount) -> list[Mount]:
         """Return the mounts on top of directories of this one."""
