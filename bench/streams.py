@@ -12,6 +12,7 @@ from umtrace.records.events import (
     NAME_DTYPE,
     NAME_TEXT,
     EventBatch,
+    GracePeriod,
     Kind,
     NameKind,
     OnStack,
@@ -27,7 +28,7 @@ SHAPES = {
     "fentry": (
         (Kind.ENTER, 0), (Kind.MOUNT, 1_000), (Kind.PATH_UMOUNT, 100), (Kind.CHECK, 300),
         (Kind.CHECKED, 900), (Kind.TREE, 200), (Kind.UNLOCK, 1_500), (Kind.RCU, 300),
-        (Kind.OFF_CPU, 900), (Kind.ON_CPU, 40_000), (Kind.RCU_EXIT, 400),
+        (Kind.RCU_EXIT, 41_300),
         (Kind.UNLOCK_EXIT, 800), (Kind.PATH_UMOUNT_EXIT, 200), (Kind.EXIT, 300),
         (Kind.CLEANUP, 500), (Kind.CLEANUP_EXIT, 9_000), (Kind.RETURNED, 700),
     ),
@@ -98,5 +99,7 @@ def _fill(events: np.ndarray, kinds: np.ndarray, number: np.ndarray, task: np.nd
             one["a"] = 2
         elif kind == Kind.UNLOCK:
             one["a"] = 1
+        elif kind == Kind.RCU_EXIT:
+            one["ret"] = GracePeriod.OWN
         elif kind == Kind.CLEANUP:
             one["ret"] = IS_TARGET
