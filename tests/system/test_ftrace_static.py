@@ -8,16 +8,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.system.umtrace_command import COMMAND, start_recording, umtrace
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.kernel.tracefs import Tracefs
 from umtrace.sources.ftrace.static_source import StaticSource
-from umtrace.sources.leftovers import remove_leftovers
 
 pytestmark = pytest.mark.kernel
 
@@ -100,36 +98,59 @@ def test_it_stands_in_for_ftrace_and_says_why(tmp_path):
     assert tier["reason"].startswith(f"attaches as {TIER}: ")
 
 
-def test_a_killed_run_leaves_nothing_for_long(tmp_path):
+def test_what_a_killed_run_left_is_gone_in_a_moment(tmp_path):
     before = knobs()
     process = start_recording(tmp_path / "r.umt", "--tier", TIER)
+    assert len(instances_of(process)) == 2
     process.kill()
     process.communicate()
-    with closing(Tracefs()) as tracefs:
-        removed = remove_leftovers(tracefs)
-    assert len(removed) == 2
+    deadline = time.monotonic() + 10
+    while instances_of(process) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert instances_of(process) == []
     assert knobs() == before
+
+
+def test_any_tier_removes_what_is_left_and_nothing_else(tmp_path):
+    others = ("umtrace-theirs", "umtrace-1-0123456789ab-mine")
+    made = [TOP / "instances" / name for name in (*others, "umtrace-1-0123456789ab")]
+    for path in made:
+        path.mkdir()
+    living = start_recording(tmp_path / "living.umt", "--tier", TIER)
+    try:
+        mine = instances_of(living)
+        assert not made[-1].exists()
+        made[-1].mkdir()
+        done = umtrace("record", "--tier", "tracepoint", "-d", 0, "-o", tmp_path / "r.umt")
+        assert done.returncode == 0, done.stderr
+        assert len(mine) == 2
+        assert {path.name for path in made if path.exists()} == set(others)
+        assert instances_of(living) == mine
+    finally:
+        living.send_signal(signal.SIGINT)
+        living.communicate()
+        for path in made:
+            with suppress(FileNotFoundError):
+                path.rmdir()
 
 
 def test_a_start_in_another_pid_namespace_leaves_a_live_tracer_alone(tmp_path):
     process = start_recording(tmp_path / "r.umt", "--tier", TIER)
-    before = knobs()[0]
-    (mine,) = (name for name in before if not name.endswith("-gated"))
+    before = instances_of(process)
     alone = ("unshare", "--pid", "--fork", "--mount-proc")
     second = [*COMMAND, "record", "-q", "--tier", TIER, "-d", "0.2", "-o", tmp_path / "second.umt"]
     subprocess.run([*alone, *second], check=True)
     clean_up = "from umtrace.diagnosis import clean_up; print(clean_up())"
     cleaned = subprocess.check_output([*alone, sys.executable, "-c", clean_up], text=True)
     assert cleaned == "[]\n"
-    assert knobs()[0] == before
-    assert TOP.joinpath("instances", mine, ENTER).read_text() == "1\n"
+    assert instances_of(process) == before
+    assert before[0].joinpath(ENTER).read_text() == "1\n"
     assert seen_until_now(process, tmp_path / "r.umt") == (5, {})
 
 
 def test_what_another_program_switches_off_is_a_loss_and_on_again(tmp_path):
     process = start_recording(tmp_path / "r.umt", "--tier", TIER)
-    (mine,) = (name for name in knobs()[0] if not name.endswith("-gated"))
-    TOP.joinpath("instances", mine, "events/enable").write_text("0")
+    instances_of(process)[0].joinpath("events/enable").write_text("0")
     time.sleep(1)
     seen, misses = seen_until_now(process, tmp_path / "r.umt")
     assert seen == 5
@@ -149,15 +170,18 @@ def seen_until_now(process, path):
     return len(seen), meta["losses"]["probe_misses_by"] or {}
 
 
+def instances_of(process):
+    """Return a recorder's instances, the gated one last."""
+    return sorted(TOP.joinpath("instances").glob(f"umtrace-{process.pid}-*"))
+
+
 def knobs():
-    """Return our instances, and the knobs of the top-level buffer."""
+    """Return the knobs of the top-level buffer."""
     names = [
         *KNOBS,
         *(f"events/{e}/{file}" for e in GATED for file in ("enable", "filter", "trigger")),
     ]
-    return sorted(p.name for p in TOP.joinpath("instances").iterdir()), {
-        name: TOP.joinpath(name).read_text() for name in names
-    }
+    return {name: TOP.joinpath(name).read_text() for name in names}
 
 
 def test_the_selftest_is_exact():

@@ -210,13 +210,12 @@ class BpfSource:
         if self.tier == "kprobe":
             self._kprobes = KprobeEvents(tracefs)
             self._cleanup.callback(self._kprobes.close)
+            self._kprobes.watch()
         cool = [p for p in self._chosen.probes if not p.hot]
         # What opens an operation goes last: all that must see it is there by then.
         cool.sort(key=lambda probe: probe.meaning in (SYSTEM_CALL, SYSTEM_CALL_32))
         self._attach_probes(loaded, tracefs, cool)
         self._attach_walkers(loaded, tracefs)
-        if self._kprobes:
-            self._kprobes.watch()
 
     def _attach_walkers(self, loaded: Loaded, tracefs: Tracefs) -> None:
         hot = [probe for probe in self._chosen.probes if probe.hot]

@@ -2,44 +2,30 @@
 
 Made so, a kretprobe can have room for as many concurrent callers as a teardown storm
 brings (maxactive), and the kernel's counts of misses can be read; the perf interface
-offers neither. What it does not do is go away with the process: a watcher that
-outlives us removes the group, and a group whose process is gone is removed by the
-next start.
+offers neither. What it does not do is go away with the process (see watcher.py).
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
 from contextlib import suppress
 
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError, NotPermittedError
-from umtrace.sources.leftovers import remove_event, remove_leftovers
+from umtrace.sources.leftovers import remove_event
 from umtrace.sources.owner import Owner
 
 MAXACTIVE = 4096  # KRETPROBE_MAXACTIVE_MAX
-# Waits for the end of its input, that is of the tracer. The probes stay busy until the
-# kernel has let go of the tracer's descriptors, hence the retries.
-_WATCHER = """
-cat >/dev/null
-for _ in 1 2 3 4 5 6 7 8 9 10; do
-	for event in "$@"; do echo "-:$event" >>"$0"; done
-	sleep 0.5
-done
-"""
 
 
 class KprobeEvents:
     """The dynamic events of one tracer; close removes them."""
 
     def __init__(self, tracefs: Tracefs) -> None:
-        remove_leftovers(tracefs)
         self._tracefs = tracefs
         self._owner = Owner(tracefs)
         self._group = self._owner.group()
         self._events: list[str] = []
-        self._watcher: subprocess.Popen[bytes] | None = None
 
     def add(self, function: str, *, on_return: bool) -> str:
         """Create a probe and return its event as ``group:name``.
@@ -62,16 +48,8 @@ class KprobeEvents:
         return f"{self._group}:{name}"
 
     def watch(self) -> None:
-        """Start the watcher that removes the events should this process be killed."""
-        path = f"/proc/self/fd/{self._tracefs.fd}/kprobe_events"
-        self._watcher = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCHER, path, *self._events],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[self._tracefs.fd],
-            start_new_session=True,
-        )
+        """Have the events removed should this process be killed."""
+        self._owner.watch()
 
     def misses(self) -> dict[str, int] | None:
         """Return how often, by event, the kernel had no room for a return or skipped a hit."""
@@ -88,7 +66,3 @@ class KprobeEvents:
             remove_event(self._tracefs, *event.split("/"))
         self._events.clear()
         self._owner.close()
-        if self._watcher is not None:
-            self._watcher.kill()
-            self._watcher.communicate()
-            self._watcher = None

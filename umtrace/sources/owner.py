@@ -16,6 +16,7 @@ from fcntl import F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, fcntl
 
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError
+from umtrace.sources.watcher import Watcher
 
 _FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
 _NUMBER_BYTES = 6
@@ -38,12 +39,18 @@ class Owner:
 
     def __init__(self, tracefs: Tracefs) -> None:
         self.number = os.urandom(_NUMBER_BYTES).hex()
+        self._tracefs = tracefs
+        self._watcher: Watcher | None = None
         self._fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=tracefs.fd)
         try:
             fcntl(self._fd, F_OFD_SETLK, _byte(F_RDLCK, self.number))
         except OSError as error:
             self.close()
             raise NoTierError(f"tracefs takes no lock: {error.strerror}") from None
+
+    def watch(self) -> None:
+        """Have all that is left removed should this process be killed."""
+        self._watcher = Watcher(self._tracefs, self.number)
 
     def instance(self, *, gated: bool = False) -> str:
         """Return the name of the trace instance; there may be a second, a gated one."""
@@ -55,6 +62,9 @@ class Owner:
 
     def close(self) -> None:
         """Give up what is left; may be called twice."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

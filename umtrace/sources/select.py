@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
+from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError, UmtraceError, UsageError
 from umtrace.sources.base import PROGRAMS, Source
+from umtrace.sources.leftovers import remove_leftovers
 
 
 def _bpf(tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
@@ -41,6 +44,8 @@ STAND_INS = {"ftrace": "ftrace-static"}
 def open_source(tier: str, probes: str = "full") -> Source:
     """Return an attached source of that tier; ``auto`` takes the first that attaches.
 
+    First of all what killed runs left in tracefs is removed, which slows the host down.
+
     Where dynamic events are refused ``ftrace-static`` stands in for ``ftrace``. The tiers
     that were tried in vain come first in the source's plan, with reasons.
 
@@ -51,10 +56,12 @@ def open_source(tier: str, probes: str = "full") -> Source:
     UmtraceError
         As the tier's ``open`` says; for ``auto`` the last tier's reason.
     """
+    if tier not in ("auto", *LIVE_TIERS):
+        raise UsageError(f"no tier '{tier}'; there is auto, {', '.join(LIVE_TIERS)}")
+    with suppress(UmtraceError, OSError), Tracefs() as tracefs:
+        remove_leftovers(tracefs)
     if tier == "auto":
         return _first_that_opens(LIVE_TIERS, probes)
-    if tier not in LIVE_TIERS:
-        raise UsageError(f"no tier '{tier}'; there is auto, {', '.join(LIVE_TIERS)}")
     if tier in STAND_INS:
         return _first_that_opens((tier, STAND_INS[tier]), probes)
     return _opened(tier, probes, [])

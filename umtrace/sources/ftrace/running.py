@@ -16,7 +16,6 @@ from umtrace.records.losses import LossReport
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format, parse_format
 from umtrace.sources.ftrace.instance import Instance
-from umtrace.sources.leftovers import remove_leftovers
 from umtrace.sources.owner import Owner
 
 _COUNT_S = 0.25  # how often the kernel's loss counters are read
@@ -57,8 +56,8 @@ class Running:
             raise NotPermittedError("tracing needs root: run it with sudo")
         try:
             self._tracefs = Tracefs()
-            remove_leftovers(self._tracefs)
             self._owner = Owner(self._tracefs)
+            self._owner.watch()
             self._attach(self._tracefs)
         except BaseException:
             self.close()
