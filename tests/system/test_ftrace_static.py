@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from tests.system.umtrace_command import COMMAND, start_recording, umtrace
 from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.records.errors import NoTierError
 from umtrace.sources.ftrace.static_source import StaticSource
 
 pytestmark = pytest.mark.kernel
@@ -168,6 +170,26 @@ def seen_until_now(process, path):
     meta = json.loads((path / "meta.json").read_text())
     seen = [row for row in exported(path) if row["tid"] in tasks and row["complete"]]
     return len(seen), meta["losses"]["probe_misses_by"] or {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_ends_a_selftest_that_leaves_nothing(number):
+    command = [*COMMAND, "selftest", "--tier", TIER]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(instances_of(process)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _out, said = process.communicate(timeout=60)
+    assert instances_of(process) == []
+    assert (process.returncode, said) == (128 + number, f"umtrace: stopped by {number.name}\n")
+
+
+def test_buffers_that_the_kernel_refuses_leave_no_instance():
+    source = StaticSource(buffer_kb=1 << 50)
+    with closing(source), pytest.raises(NoTierError, match="buffer_size_kb"):
+        source.open()
+    assert list(TOP.joinpath("instances").glob(f"umtrace-{os.getpid()}-*")) == []
 
 
 def instances_of(process):

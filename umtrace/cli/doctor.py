@@ -6,6 +6,8 @@ import json
 
 import click
 
+from umtrace.cli.live import unwinding
+
 _NOTHING_WORKS = 4
 
 
@@ -17,6 +19,7 @@ _NOTHING_WORKS = 4
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
+@unwinding()
 def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
     """Say what this kernel offers, which probes are used, and what would mend the rest.
 

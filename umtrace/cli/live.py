@@ -6,6 +6,8 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -70,6 +72,29 @@ class StopSignals:
     def last(self) -> int | None:
         """Return the number of the last signal."""
         return self._last
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end a command as Ctrl-C does: what it opened is closed.
+
+    A signal that is ignored, as SIGHUP under nohup, stays so.
+    """
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for other in numbers:  # one is enough
+            signal.signal(other, signal.SIG_IGN)
+        with suppress(OSError):  # the terminal may be what went away
+            click.echo(f"umtrace: stopped by {signal.Signals(number).name}", err=True)
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Deadline:

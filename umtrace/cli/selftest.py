@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from umtrace.cli.live import unwinding
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--tier", default="all", metavar="TIER", help="One tier instead of all that work.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @click.pass_context
+@unwinding()
 def command(ctx: click.Context, tier: str, as_json: bool) -> None:
     """Unmount known things under each tier and compare every count exactly.
 

@@ -26,7 +26,8 @@ class Instance:
     owner : Owner
         Outlives the instance, and gives the names.
     buffer_kb : int or None
-        Size of the buffer of each CPU; by default the whole is at most 64 MiB.
+        Size of the buffer of each CPU; by default the whole is at most 64 MiB, or 1 MiB for
+        each CPU where that is more.
     gated : bool
         This is the second instance of a tracer, for what is let in only now and then.
     of : int
@@ -48,7 +49,11 @@ class Instance:
         self._made: list[str] = []
         self._switches: dict[str, str] = {}  # file -> what it switches
         self._open = False
-        self._make(buffer_kb, TOTAL_BUFFER_KB // of)
+        try:
+            self._make(buffer_kb, TOTAL_BUFFER_KB // of)
+        except BaseException:
+            self.close()
+            raise
 
     def _make(self, buffer_kb: int | None, total_kb: int) -> None:
         try:
