@@ -201,7 +201,8 @@ def import_trace(file: Path, path: Path, *, force: bool = False) -> Totals:
         _check_writable(path)
         source = stack.enter_context(closing(TextSource(file)))
         source.open()
-        meta = Meta.of_this_host(tier=source.tier, clock=source.clock, plan=source.plan())
+        # A trace does not say of which host and kernel it is: not of this one, as a rule.
+        meta = Meta(tier=source.tier, clock=source.clock, plan=tuple(source.plan()))
         meta = replace(meta, extra={"imported": str(file)})
         writer = stack.enter_context(RecordingWriter(path, meta, force=force))
         containers = stack.enter_context(closing(Containers()))

@@ -35,9 +35,17 @@ _ROWS_AT_ONCE = 512
 _ROWS_WITH_CLUES = 128
 
 
-def replay(path: Path, *, row_filter: RowFilter | None = None) -> Iterator[Tick]:
-    """Run a recording's events through the pipeline again: the rows come out the same."""
-    recording = Recording.open(path)
+def replay(
+    recording: Recording,
+    *,
+    row_filter: RowFilter | None = None,
+    spurious_within_ns: int | None = None,
+) -> Iterator[Tick]:
+    """Run a recording's events through the pipeline again: the rows come out the same.
+
+    A filter chooses rows, and the EBUSY windows that began with them. What cannot be read is
+    named in ``recording.problems``.
+    """
     recorded = RowFilter.from_dict(recording.meta.filters)
     with closing(ReplaySource(recording)) as source:
         source.open()
@@ -45,10 +53,23 @@ def replay(path: Path, *, row_filter: RowFilter | None = None) -> Iterator[Tick]
             source,
             row_filter=recorded,
             container_of=_recorded_containers(recording),
-            ebusy=_stage(recording),
+            ebusy=_stage(recording, spurious_within_ns),
         )
-        for tick in ticks:
-            yield replace(tick, rows=(row_filter or RowFilter()).apply(tick.rows))
+        if row_filter is None or row_filter.is_empty:
+            yield from ticks
+        else:
+            yield from _chosen(ticks, row_filter)
+
+
+def _chosen(ticks: Iterator[Tick], row_filter: RowFilter) -> Iterator[Tick]:
+    kept: set[int | None] = set()  # ids of the rows so far
+    for tick in ticks:
+        rows = row_filter.apply(tick.rows)
+        kept.update(rows.column("id").to_pylist())
+        found = tick.ebusy
+        windows = [window for window in found.windows if window.umount_id in kept]
+        news = [window for window in found.news if window.umount_id in kept]
+        yield replace(tick, rows=rows, ebusy=replace(found, windows=windows, news=news))
 
 
 def repair(path: Path) -> RepairReport:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -49,6 +52,72 @@ def test_no_such_command_option_or_tier():
 def test_a_filter_that_makes_no_sense():
     check(umtrace("trace", "--min-latency", "soon"), 2, "soon")
     check(umtrace("trace", "--errno", "EWHAT"), 2, "EWHAT")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--pid", "9" * 26),
+        ("--mntns", str(2**64)),
+        ("--cgroup", "9" * 26),
+        ("--min-latency", "9" * 23 + "s"),
+    ],
+)
+def test_a_filter_beyond_all_numbers(option, value):
+    check(umtrace("report", "recordings/first-look.umt", option, value), 2, value)
+
+
+def test_a_replay_takes_no_options_of_a_live_trace():
+    for option in (("--tier", "fentry"), ("--duration", "1"), ("--probes", "light")):
+        check(umtrace("trace", "--replay", "recordings/first-look.umt", *option), 2, option[0])
+
+
+def test_a_replay_that_misses_events_says_so(tmp_path):
+    shutil.copytree("recordings/first-look.umt", tmp_path / "r")
+    (tmp_path / "r/events-00001.parquet").write_bytes(b"x")
+    done = umtrace("trace", "--replay", tmp_path / "r")
+    assert done.returncode == 5
+    assert "events-00001.parquet: damaged" in done.stderr
+
+
+def test_a_replay_filters_windows_as_rows():
+    replay = ["trace", "--replay", "recordings/lab-ebusy.umt", "--json"]
+    lines = [json.loads(line) for line in umtrace(*replay).stdout.splitlines()]
+    windows = [line for line in lines if line.get("event") == "ebusy"]
+    assert windows
+    chosen = umtrace(*replay, "--pid", "1").stdout
+    assert chosen == ""
+    strict = umtrace(*replay, "--spurious-within", "1ns").stdout
+    again = [json.loads(line) for line in strict.splitlines()]
+    assert 0 < sum(is_spurious(line) for line in again) < sum(map(is_spurious, lines))
+
+
+def is_spurious(line):
+    return line.get("event") == "ebusy" and line["spurious"] is True
+
+
+def test_a_command_that_does_not_exist_replaces_no_recording(tmp_path):
+    shutil.copytree("recordings/first-look.umt", tmp_path / "r")
+    before = sorted(path.name for path in (tmp_path / "r").iterdir())
+    check(umtrace("record", "-f", "-o", tmp_path / "r", "--", "/no/such"), 2, "/no/such")
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == before
+
+
+def test_a_ready_fd_that_is_not_open():
+    check(umtrace("record", "--ready-fd", "99"), 2, "--ready-fd", "99")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become nobody")
+@pytest.mark.parametrize(("arguments", "code"), [((), 4), (("--clean",), 3)])
+def test_doctor_without_root_says_what_to_do(arguments, code):
+    command = [sys.executable, "-m", "umtrace", "doctor", *arguments]
+    environment = {"PATH": os.environ["PATH"], "UMTRACE_CACHE": "0"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, user="nobody"
+    )
+    assert done.returncode == code
+    assert "run it with sudo" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_missing_parent_directory():

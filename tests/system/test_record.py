@@ -101,7 +101,9 @@ def test_replay_gives_exactly_the_recorded_rows(tmp_path):
         tmp_path / "r", "--sync", 20, "--lazy", 10, "--busy", 5, "--walkers", 1, "--ns-exit", 3
     )
     kept = Recording.open(tmp_path / "r").umounts().to_pylist()
-    replayed = [r for tick in recorded.replay(tmp_path / "r") for r in tick.rows.to_pylist()]
+    replayed = [
+        r for tick in recorded.replay(Recording.open(tmp_path / "r")) for r in tick.rows.to_pylist()
+    ]
     assert replayed == kept
 
 
@@ -126,7 +128,7 @@ def test_kill_9_at_a_random_moment_loses_less_than_a_second(tmp_path, run):
         assert umtrace("repair", rec).returncode == 0
     meta = Recording.open(rec).meta
     assert meta.state == "closed"
-    replayed = [r for tick in recorded.replay(rec) for r in tick.rows.to_pylist()]
+    replayed = [r for tick in recorded.replay(Recording.open(rec)) for r in tick.rows.to_pylist()]
     assert replayed == Recording.open(rec).umounts().to_pylist()
 
 

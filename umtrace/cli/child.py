@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -28,6 +29,11 @@ class Child:
         # A failed recording does not take the command down with it.
         if self._process and kind is None:
             self._process.wait()
+
+    def check(self) -> None:
+        """Raise UsageError when there is no such command, before anything else is done."""
+        if self._command and shutil.which(self._command[0]) is None:
+            raise UsageError(f"cannot run '{self._command[0]}': not found, or not executable")
 
     def start(self) -> None:
         """Start the command, if there is one.

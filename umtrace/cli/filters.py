@@ -14,6 +14,7 @@ from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_LAST_CGROUP = 2**64 - 1
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
@@ -32,7 +33,7 @@ def _parsed(parse: Callable[[str], int]) -> Callable[..., Any]:
 
 
 def _cgroup(text: str) -> int:
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and int(text) <= _LAST_CGROUP:
         return int(text)
     below = text.removeprefix(str(_CGROUP_ROOT)).lstrip("/")
     try:
@@ -43,9 +44,10 @@ def _cgroup(text: str) -> int:
         raise UsageError(problem) from error
 
 
-_ID = click.IntRange(min=0)
+_PID = click.IntRange(min=0, max=2**31 - 1)
+_INODE = click.IntRange(min=0, max=2**32 - 1)
 _OPTIONS = (
-    click.option("--pid", type=_ID, metavar="PID", multiple=True, help="Process id."),
+    click.option("--pid", type=_PID, metavar="PID", multiple=True, help="Process id."),
     click.option("--comm", multiple=True, metavar="GLOB", help="Task name, as 'runc*'."),
     click.option(
         "--cgroup",
@@ -56,7 +58,7 @@ _OPTIONS = (
     ),
     click.option("--container", multiple=True, metavar="GLOB", help="Container id, as '3f2a*'."),
     click.option(
-        "--mntns", type=_ID, metavar="INODE", multiple=True, help="Inode of a mount namespace."
+        "--mntns", type=_INODE, metavar="INODE", multiple=True, help="Inode of a mount namespace."
     ),
     click.option("--fstype", multiple=True, metavar="GLOB", help="File system, as 'fuse*'."),
     click.option("--mode", type=click.Choice(MODES), multiple=True, help="Plain, or MNT_DETACH."),

@@ -61,7 +61,9 @@ def command(
     path = output or Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
     progress = Progress(quiet=quiet)
     opened: list[tuple[str, str, str]] = []  # the tier it became, why, and what to know of it
+    _check_ready_fd(ready_fd)
     with StopSignals() as signals, Child(command, signals) as child:
+        child.check()
         deadline = Deadline(duration)
 
         def attached(source: Source) -> None:
@@ -89,6 +91,14 @@ def command(
         )
         progress.finish(path, totals)
         ctx.exit(child.wait() if command else 0)
+
+
+def _check_ready_fd(number: int | None) -> None:
+    try:
+        if number is not None:
+            os.fstat(number)
+    except OSError as error:
+        raise click.BadParameter(f"{number}: {error.strerror}", param_hint="--ready-fd") from None
 
 
 def _tell(ready_fd: int | None) -> None:

@@ -19,6 +19,7 @@ from umtrace.cli.live import (
     stdout_is_gone,
     tier_option,
 )
+from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 )
 @spurious_option
 @filter_options
+@click.pass_context
 def command(
+    ctx: click.Context,
     duration: float | None,
     tier: str,
     probes: str,
@@ -51,15 +54,23 @@ def command(
     recording: Path | None,
     spurious_within_ns: int,
     row_filter: RowFilter,
-) -> None:
+) -> int:
     """Print one line per umount as it happens, until Ctrl-C or --duration.
 
     An EBUSY gets a second line once it is known who made the mount busy, and one when
     it is over; with --json these have a key "event" with "ebusy-open" or "ebusy".
     """
-    from umtrace import pipeline, recorded
+    from umtrace import pipeline
     from umtrace.sources.base import Source
     from umtrace.sources.select import declined, remark
+
+    if recording is not None:
+        _refuse(ctx, ("tier", "probes", "duration"))
+        within_ns = spurious_within_ns if _is_given(ctx, "spurious_within_ns") else None
+        return _replay(recording, row_filter, within_ns, as_json=as_json)
+    if row_filter.errno:
+        # Whether a retry succeeds is what tells a spurious EBUSY from a real one.
+        click.echo("umtrace: --errno hides retries that succeed: windows stay unknown", err=True)
 
     def say(source: Source) -> None:
         signals.check_start()
@@ -73,21 +84,53 @@ def command(
     def ready() -> None:
         deadline.start()
         click.echo("umtrace: tracing; Ctrl-C ends it", err=True)
+        _print_header(as_json=as_json)
 
     with StopSignals() as signals:
-        if recording is not None:
-            ticks = recorded.replay(recording, row_filter=row_filter)
-        else:
-            ticks = pipeline.live(
-                tier,
-                probes=probes,
-                row_filter=row_filter,
-                spurious_within_ns=spurious_within_ns,
-                stop=lambda: bool(signals.received or deadline.passed or stdout_is_gone()),
-                on_source=say,
-                on_ready=ready,
-            )
+        ticks = pipeline.live(
+            tier,
+            probes=probes,
+            row_filter=row_filter,
+            spurious_within_ns=spurious_within_ns,
+            stop=lambda: bool(signals.received or deadline.passed or stdout_is_gone()),
+            on_source=say,
+            on_ready=ready,
+        )
         _print(ticks, as_json=as_json)
+    return 0
+
+
+def _replay(
+    path: Path, row_filter: RowFilter, spurious_within_ns: int | None, *, as_json: bool
+) -> int:
+    from umtrace import recorded
+    from umtrace.present.terminal import complain
+    from umtrace.recording import Recording
+
+    opened = Recording.open(path)
+    _print_header(as_json=as_json)
+    ticks = recorded.replay(opened, row_filter=row_filter, spurious_within_ns=spurious_within_ns)
+    _print(ticks, as_json=as_json)
+    complain(opened.problems)
+    return read_status(opened)
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
+def _refuse(ctx: click.Context, names: tuple[str, ...]) -> None:
+    for name in names:
+        if _is_given(ctx, name):
+            raise click.UsageError(f"--{name} is for live umounts; --replay prints recorded ones")
+
+
+def _print_header(*, as_json: bool) -> None:
+    from umtrace.present import lines
+
+    if not as_json:
+        click.echo(lines.HEADER)
+        sys.stdout.flush()
 
 
 def _print(ticks: Iterator[Tick], *, as_json: bool) -> None:
@@ -97,8 +140,6 @@ def _print(ticks: Iterator[Tick], *, as_json: bool) -> None:
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     losses = None
-    if not as_json:
-        click.echo(lines.HEADER)
     for tick in ticks:
         losses = tick.losses
         found = [(w, True) for w in tick.ebusy.windows] + [(w, False) for w in tick.ebusy.news]

@@ -11,7 +11,7 @@ from umtrace.kernel.offer import WANTED
 from umtrace.kernel.rcu import rcu_state
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import UmtraceError
+from umtrace.records.errors import NotPermittedError, UmtraceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ def _tracefs() -> Feature:
     try:
         with Tracefs() as tracefs:
             tracefs.event_id("syscalls:sys_enter_umount")
+    except NotPermittedError as error:
+        return Feature("tracepoints", False, str(error))
     except UmtraceError as error:
         return Feature("tracepoints", False, str(error), "CONFIG_FTRACE_SYSCALLS is needed")
     return Feature("tracepoints", True, "syscalls:sys_enter_umount found")
@@ -65,6 +67,8 @@ def _tracefs() -> Feature:
 
 def _rcu() -> Feature:
     state = rcu_state()
+    if state["rcu_normal"] is None:
+        return Feature("RCU", True, "not known whether expedited: /sys/kernel/rcu_normal unread")
     if not state["rcu_normal"]:
         return Feature("RCU", True, "grace periods of umount are expedited")
     why = "PREEMPT_RT sets it" if state["preempt_rt"] else "rcu_normal=1"

@@ -20,6 +20,17 @@ _FSCONFIG_CMD_CREATE = 6
 _FIELD = re.compile(r"field:.*?(\w+)(?:\[[^]]*\])?;\s*offset:(\d+);\s*size:(\d+);")
 
 
+def _mounted() -> Path | None:
+    place = None
+    try:
+        for place in _PLACES:
+            if (place / "events").is_dir():
+                return place
+    except PermissionError:
+        raise NotPermittedError(f"{place} may not be read: run it with sudo") from None
+    return None
+
+
 class Tracefs:
     """A readable tracefs; a context manager that closes what it opened."""
 
@@ -28,9 +39,9 @@ class Tracefs:
 
     @staticmethod
     def _open() -> int:
-        for place in _PLACES:
-            if (place / "events").is_dir():
-                return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        place = _mounted()
+        if place:
+            return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
         try:
             context = syscall(FSOPEN, b"tracefs", 1)
         except PermissionError:

@@ -36,6 +36,7 @@ class Heading:
     ``recorded_only`` those that `umtrace record` was given.
     ``rcu`` says why grace periods were not expedited, where they were not.
     ``duration_ns`` is None for a recording that was cut short or is being written.
+    ``imported`` is the trace that a recording was made of, which has no date.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Heading:
     filtered: str = ""
     recorded_only: str = ""
     rcu: str = ""
+    imported: str = ""
 
 
 def heading_of(recording: Recording, filtered: str = "") -> Heading:
@@ -67,6 +69,7 @@ def heading_of(recording: Recording, filtered: str = "") -> Heading:
         filtered=filtered,
         recorded_only=_recorded_only(meta.filters),
         rcu=rcu_text(meta.extra.get("rcu")),
+        imported=str(meta.extra.get("imported", "")),
     )
 
 
@@ -133,11 +136,9 @@ def kernel_text(kernel: str) -> str:
 
 def _about(heading: Heading) -> Iterator[str]:
     kernel = kernel_text(heading.kernel or "") or NULL
-    start = heading.start
-    when = f"{start.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC" if start else NULL
     yield f"recording {heading.source}"
     yield f"host {heading.host or NULL} · Linux {kernel}"
-    yield f"tier {heading.tier or NULL} · {_how_long(heading.duration_ns)} from {when}"
+    yield f"tier {heading.tier or NULL} · {_when(heading)}"
     if heading.rcu:
         yield heading.rcu
     if heading.recorded_only:
@@ -146,8 +147,13 @@ def _about(heading: Heading) -> Iterator[str]:
         yield f"only: {heading.filtered}"
 
 
-def _how_long(duration_ns: int | None) -> str:
-    return "not finished," if duration_ns is None else duration(duration_ns)
+def _when(heading: Heading) -> str:
+    if heading.imported:
+        return f"imported from {heading.imported}"
+    start, ns = heading.start, heading.duration_ns
+    how_long = "not finished," if ns is None else duration(ns)
+    when = f"{start.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC" if start else NULL
+    return f"{how_long} from {when}"
 
 
 def _wall_clock(ns: int) -> datetime | None:

@@ -19,6 +19,7 @@ from umtrace.stats.groups import encode
 
 MODES = ("sync", "lazy")
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_LONGEST = 2**63 - 1  # ns, 292 years
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµμ]+)")
 _COLUMNS = {
     "pid": "pid",
@@ -148,12 +149,15 @@ def parse_duration(text: str) -> int:
     Raises
     ------
     UsageError
-        It is not a duration, or has no unit.
+        It is not a duration, has no unit, or is not within 63 bits of ns.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None or match[2] not in _UNITS:
         raise UsageError(f"'{text}' is no duration; give a number and ns, us, ms or s, as 250us")
-    return round(float(match[1]) * _UNITS[match[2]])
+    ns = float(match[1]) * _UNITS[match[2]]
+    if ns > _LONGEST:
+        raise UsageError(f"'{text}' is longer than umtrace can count, 292 years")
+    return round(ns)
 
 
 def _duration_text(ns: int) -> str:

@@ -10,6 +10,9 @@ import pytest
 
 from tests.sources.ftrace.builders import FIXTURES
 from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.pipeline import import_trace
+from umtrace.present.heading import heading_lines, heading_of
+from umtrace.recording import Recording
 from umtrace.records.errors import DamagedInputError, UsageError
 from umtrace.sources.ftrace.text import TextSource
 
@@ -38,6 +41,22 @@ GRAPH = """\
  100.000070 |   0)  umount-100  | + 57.000 us   |    }
  100.000072 |   0)  umount-100  | + 62.000 us   |  } /* path_umount */
 """
+
+
+def test_a_trace_says_nothing_of_this_host(tmp_path):
+    (tmp_path / "trace.txt").write_text(REPORT)
+    import_trace(tmp_path / "trace.txt", tmp_path / "r")
+    opened = Recording.open(tmp_path / "r")
+    assert (opened.meta.host, opened.meta.kernel, opened.meta.boot_id) == ("", "", "")
+    head = "\n".join(heading_lines(heading_of(opened), 0, 2))
+    assert f"imported from {tmp_path}/trace.txt" in head
+    assert "not finished" not in head
+
+
+def test_a_line_of_no_possible_task_is_left_out(tmp_path):
+    strange = "".join(line for line in REPORT.splitlines(True) if "-100 " in line)
+    strange = strange.replace("-100 ", "-99999999999 ")
+    assert rows(tmp_path, REPORT + strange) == rows(tmp_path, REPORT)
 
 
 def rows(tmp_path, text):

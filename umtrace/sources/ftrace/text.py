@@ -56,6 +56,7 @@ _EXIT = re.compile(r"(?:^|/\* )sys_(?:exit_umount:|umount ->)\s*(?P<ret>-?\w+)")
 _NEXT = re.compile(r"(?:^|/\* )sys_(?:enter(?:_\w+)?:|(?!exit)\w+\()")
 _GONE = re.compile(r"^sched_process_exit:\s+comm=.* pid=(?P<pid>\d+) prio=")
 _MISSED = re.compile(r"\[?LOST (?P<n>\d+) EVENTS\]?", re.IGNORECASE)
+_LAST_TID = 2**31 - 1
 _QUOTED = re.compile(r'"(?P<path>.*)"')
 
 
@@ -166,7 +167,7 @@ class _Parser:
                 self.lost += int(missed["n"])
                 yield Record(last, 0, 0, LOST, {})
             found = _LINE.match(line) or _GRAPH.match(line)
-            if found:
+            if found and int(found["tid"]) <= _LAST_TID:
                 last = int(found["s"]) * 10**9 + int(found["frac"].ljust(9, "0"))
                 yield from self._of_line(found, last)
 
