@@ -236,3 +236,6 @@ def test_a_buffer_too_small_marks_what_it_cost(tmp_path):
     assert Counter(map(key, whole)) - done == Counter()
     assert 0 < len(whole) < done.total()
     assert all(0 < (row["rcu_ns"] or 1) <= row["syscall_ns"] for row in whole)
+    who = {umount["tid"]: umount for umount in ledger["umounts"]}
+    for column in ("pid", "comm"):  # its birth or its name may be lost, and is never made up
+        assert {row[column] for row in whole if row[column] != who[row["tid"]][column]} <= {None}

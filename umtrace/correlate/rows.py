@@ -129,7 +129,7 @@ def _identity(ops: Ops, offset_ns: int, container_of: Callable[[int], str | None
     cgroup, cgroups = distinct(ops["cgroup"])
     return {
         "t_start": fixed(start, pa.timestamp("ns", tz="UTC"), unopened),
-        "pid": fixed(ops["tgid"], pa.int32()),
+        "pid": fixed(ops["tgid"], pa.int32(), ops["tgid"] == 0),
         "tid": fixed(ops["tid"], pa.int32()),
         "comm": _decoded(ops, "comm"),
         "cgroup_id": fixed(ops["cgroup"], pa.uint64(), ops["cgroup"] == 0),

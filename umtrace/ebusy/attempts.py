@@ -70,7 +70,7 @@ class Attempt:
     dev: str | None
     mount_id: int | None
     mntns: int | None
-    pid: int
+    pid: int | None
     tid: int
     comm: str | None
     container: str | None

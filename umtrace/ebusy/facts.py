@@ -23,7 +23,7 @@ def ms(ns: int) -> str:
 def of_attempts(run: Run) -> list[str]:
     """Say what umount itself said."""
     first = run.first
-    lines = [f"umount by {first.comm or '?'} ({first.pid}) got EBUSY" + _times(run.busy)]
+    lines = [f"umount by {first.comm or '?'} ({first.pid or '?'}) got EBUSY" + _times(run.busy)]
     if first.refcount is not None and first.refcount > _PLAIN_COUNT:
         lines.append(
             f"reference count at the check was {first.refcount}: "

@@ -30,7 +30,8 @@ def line(row: Mapping[str, Any], width: int | None = None) -> str:
         Columns of the terminal; a longer path loses its beginning. None: all of it.
     """
     text = (
-        f"{_clock(row['t_start']):<12} {row['pid']:>7} {clean(row['comm'] or NULL)[:12]:<12} "
+        f"{_clock(row['t_start']):<12} {row['pid'] or NULL:>7} "
+        f"{clean(row['comm'] or NULL)[:12]:<12} "
         f"{row['mode'] or _origin(row):<5} {_result(row):<7} "
         f"{padded(row['latency_ns'])} {padded(row['rcu_ns'])} "
     )

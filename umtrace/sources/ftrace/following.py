@@ -27,6 +27,7 @@ class Following:
         """
         self._lost_lately = True
         self._losing_until = max(self._losing_until, until_ns)
+        self._lineage.lose(until_ns)
         for op in self._ops.values():
             op.skip()
 

@@ -1,52 +1,103 @@
-"""Which process and which cgroup a task belongs to, followed from its birth.
+"""Which process and which cgroup a task belongs to, and its name, followed from its birth.
 
 An event says which task it is of and no more, and by the time it is read the task may be
-gone. So the tasks there are get looked up once, and from then on forks, deaths and
-moves between cgroups are traced themselves: what is said of a task is never a guess.
+gone. So the tasks there are get looked up, and from then on births, deaths, moves
+between cgroups and other names are traced themselves. Where such records are lost all is
+forgotten, until the tasks have been looked up again: what is said of a task is never a guess.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
+import time
+from collections.abc import Callable, Collection
 
 from umtrace.sources.ftrace.records import Record
+from umtrace.sources.ftrace.tasks import Task
 
 EVENTS = ("task:task_newtask", "sched:sched_process_exit", "cgroup:cgroup_attach_task")
 NAMING = "task:task_rename"  #: traced too where no other event says the name of a task
 _CLONE_THREAD = 0x10000
 _CLONE_INTO_CGROUP = 0x200000000
-_PROC = Path("/proc")
+_NEVER = 1 << 64
+_LEAST_PAUSE_NS = 1_000_000_000
+_PAUSES = 20  # a look takes at most a twentieth of the time, however much is lost
 
 
 class Lineage:
-    """Fed with the records of EVENTS in the order of time."""
+    """Fed with the records of EVENTS in the order of time.
 
-    def __init__(self, *, births: bool = True) -> None:
-        self._births = births
-        self._leader: dict[int, int] = {}  # of tasks that are not their process's first
+    Parameters
+    ----------
+    look : callable, optional
+        Returns the tasks there are. Without it a task of which no record tells more counts
+        as a process of its own (a trace that somebody else took).
+    clock : callable
+        The clock of the records, ns.
+
+    Attributes
+    ----------
+    due_ns : int
+        Call ``settle`` before the first record of this time or later.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Collection[Task]] | None = None,
+        *,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._look = look
+        self._clock = clock
+        self._leader: dict[int, int] = {}
         self._cgroup: dict[int, int] = {}
         self._comm: dict[int, bytes] = {}
+        self._found: Collection[Task] = ()
+        self._found_ns = 0  # when the look for them began
+        self.due_ns = _NEVER
+        self._stale = False
+        self._next_look_ns = 0
+        self._blind_until = 0
 
-    def look(self, *, names: bool = False) -> None:
-        """Look up the tasks there are; call it once births, and names if wanted, are traced."""
-        ids = _CgroupIds()
-        for tid, leader, cgroup in _tasks(ids):
-            if names:
-                with suppress(OSError):
-                    self._comm[tid] = (
-                        (_PROC / f"{leader}/task/{tid}/comm").read_bytes().rstrip(b"\n")
-                    )
-            if tid != leader:
-                self._leader[tid] = leader
-            if cgroup:
-                self._cgroup[tid] = cgroup
+    def look(self) -> None:
+        """Look up the tasks there are; call it once births, and names if wanted, are traced.
+
+        What is found holds for what happens after it was found.
+        """
+        if self._look is None:
+            return
+        self._found_ns = self._clock()
+        self._found = self._look()
+        self.due_ns = self._clock()
+        self._stale = False
+        pause = max(_LEAST_PAUSE_NS, _PAUSES * (self.due_ns - self._found_ns))
+        self._next_look_ns = self.due_ns + pause
+
+    def settle(self) -> None:
+        """Take over what was found, but for what a record has told since."""
+        for task in self._found:
+            self._leader.setdefault(task.tid, task.tgid)
+            if task.cgroup:
+                self._cgroup.setdefault(task.tid, task.cgroup)
+            if task.comm:
+                self._comm.setdefault(task.tid, task.comm)
+        self._found, self.due_ns = (), _NEVER
+
+    def lose(self, until_ns: int) -> None:
+        """Forget everything: records up to then are missing, of whatever task."""
+        self._blind_until = max(self._blind_until, until_ns)
+        for known in (self._leader, self._cgroup, self._comm):
+            known.clear()
+        if self._found_ns < until_ns or self.due_ns == _NEVER:
+            self._found, self.due_ns, self._stale = (), _NEVER, True
+
+    def refresh(self) -> None:
+        """Look again if something was lost, and not too often."""
+        if self._stale and self._clock() >= self._next_look_ns:
+            self.look()
 
     def tgid(self, tid: int) -> int:
-        """Return the process of a task."""
-        return self._leader.get(tid, tid)
+        """Return the process of a task, 0 if it is not known."""
+        return self._leader.get(tid, 0 if self._look else tid)
 
     def cgroup(self, tid: int) -> int:
         """Return the cgroup v2 id of a task, 0 if it is not known."""
@@ -59,6 +110,8 @@ class Lineage:
     def see(self, record: Record) -> None:
         """Take in a birth, a death, a move, or another name."""
         tid = record.fields["pid"]
+        if record.ts_ns < self._blind_until:
+            return  # what came after it may be lost
         if record.name == "task_newtask":
             self._born(tid, record.tid, record.fields["clone_flags"])
             self._comm[tid] = _name(record.fields.get("comm", b""))
@@ -72,9 +125,10 @@ class Lineage:
             self._cgroup.update(dict.fromkeys(moved, record.fields["dst_id"]))
 
     def _born(self, tid: int, parent: int, flags: int) -> None:
+        leader = self.tgid(parent) if flags & _CLONE_THREAD else tid
         self._leader.pop(tid, None)
-        if flags & _CLONE_THREAD:
-            self._leader[tid] = self.tgid(parent)
+        if leader:
+            self._leader[tid] = leader
         self._cgroup.pop(tid, None)
         if parent in self._cgroup and not flags & _CLONE_INTO_CGROUP:
             self._cgroup[tid] = self._cgroup[parent]
@@ -82,36 +136,3 @@ class Lineage:
 
 def _name(comm: bytes) -> bytes:
     return comm.partition(b"\0")[0]
-
-
-class _CgroupIds:
-    def __init__(self) -> None:
-        self._root: str | None = None
-        self._known: dict[str, int] = {}
-        with suppress(OSError):
-            for line in (_PROC / "self/mounts").read_text(errors="replace").splitlines():
-                _source, place, fstype, *_ = line.split()
-                if fstype == "cgroup2":
-                    self._root = place
-                    break
-
-    def __call__(self, path: str) -> int:
-        if self._root is None:
-            return 0
-        if path not in self._known:
-            self._known[path] = 0
-            with suppress(OSError):
-                self._known[path] = os.stat(self._root + path).st_ino  # noqa: PTH116 - many
-        return self._known[path]
-
-
-def _tasks(ids: _CgroupIds) -> Iterator[tuple[int, int, int]]:
-    for name in os.listdir(_PROC):  # noqa: PTH208 - thousands
-        if not name.isdigit():
-            continue
-        with suppress(OSError):
-            text = (_PROC / name / "cgroup").read_text(errors="replace")
-            path = next((ln[3:] for ln in text.splitlines() if ln.startswith("0::")), "")
-            cgroup = ids(path) if path else 0
-            for tid in os.listdir(_PROC / name / "task"):  # noqa: PTH208
-                yield int(tid), int(name), cgroup

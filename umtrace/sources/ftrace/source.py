@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.constants import layout_constants
@@ -25,6 +26,7 @@ from umtrace.sources.ftrace.placing import Placed, place
 from umtrace.sources.ftrace.records import Decoder
 from umtrace.sources.ftrace.running import Running, page_bytes
 from umtrace.sources.ftrace.tally import Tally
+from umtrace.sources.ftrace.tasks import tasks, tasks_reason
 from umtrace.sources.ftrace.translate import Translator
 
 _SETTLES_S = 0.01  # a hit is counted before its record is written
@@ -67,6 +69,7 @@ class FtraceSource(Running):
         self._walkers = probes == "full"
         self._buffer_kb = buffer_kb
         self._translator: Translator | None = None
+        self._lineage = Lineage()
         self._decoder: Decoder | None = None
         self._tally: Tally | None = None
 
@@ -83,8 +86,8 @@ class FtraceSource(Running):
         self._unseen(plan, {event.function for event in wanted})
         formats = [self._format(instance, f"{instance.group}:{name}") for name in made]
         formats += self._enabled(instance, BIRTHS)
-        self._note("tasks", ", ".join(BIRTHS), "tracepoint")
-        lineage = Lineage()
+        self._note("tasks", ", ".join(BIRTHS), "tracepoint", tasks_reason())
+        self._lineage = lineage = Lineage(partial(tasks, names=False))
         self._translator = Translator(
             lineage,
             _origins(symbols),
@@ -151,7 +154,9 @@ class FtraceSource(Running):
             self._misses = self._tally.missing(self._decoder.counts, sum(self._lost))
             if self._was_blind():
                 self._translator.lose(time.clock_gettime_ns(time.CLOCK_MONOTONIC))
-        return self._translator.feed(records)
+        batch = self._translator.feed(records)
+        self._lineage.refresh()
+        return batch
 
 
 def _loss(lost: str, why: str) -> str:

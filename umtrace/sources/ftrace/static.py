@@ -69,6 +69,8 @@ class StaticTranslator:
     def feed(self, records: Iterable[Record]) -> EventBatch:
         """Translate records; an operation's waits come with its end."""
         for record in records:
+            if record.ts_ns >= self._lineage.due_ns:
+                self._lineage.settle()
             self._handlers.get(record.name, self._lineage.see)(record)
         return self._out.take()
 
@@ -199,8 +201,13 @@ class StaticTranslator:
         self.lose(r.fields["until"])
 
     def lose(self, until_ns: int) -> None:
-        """Mark every operation under way, and those that begin before ``until_ns``."""
+        """Mark every operation under way, and those that begin before ``until_ns``.
+
+        Nor is anything of a task known from before: it may have become another.
+        """
         self._losing_until = max(self._losing_until, until_ns)
+        self._lineage.lose(until_ns)
+        self._exiting = dict.fromkeys(self._exiting, (0, 0, b""))
         for op in self._ops.values():
             op.skip()
 

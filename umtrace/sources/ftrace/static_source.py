@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from umtrace.kernel.frames import FrameTable
 from umtrace.kernel.offer import WANTED
@@ -21,6 +22,7 @@ from umtrace.sources.ftrace.lineage import NAMING, Lineage
 from umtrace.sources.ftrace.records import STACK, Decoder
 from umtrace.sources.ftrace.running import Running, page_bytes
 from umtrace.sources.ftrace.static import StaticTranslator
+from umtrace.sources.ftrace.tasks import numbers_are_ours, tasks, tasks_reason
 
 #: a kernel worker does no umount(2), and its waits for devices are many
 _STACKS = 'stacktrace if prev_state == 2 && !(prev_comm ~ "kworker*")'
@@ -46,6 +48,7 @@ class StaticSource(Running):
         super().__init__(declined)
         self._buffer_kb = buffer_kb
         self._translator: StaticTranslator | None = None
+        self._lineage = Lineage()
         self._gate: Gate | None = None
 
     def _attach(self, tracefs: Tracefs) -> None:
@@ -54,19 +57,20 @@ class StaticSource(Running):
         formats = self._umounts(first)
         formats += self._sleeps(first, frames)
         formats += self._enabled(first, (*BIRTHS, NAMING))
-        self._note("tasks", ", ".join((*BIRTHS, NAMING)), "tracepoint")
+        self._note("tasks", ", ".join((*BIRTHS, NAMING)), "tracepoint", tasks_reason())
         # What the recorder itself calls would fill the buffer that it reads.
-        gated.keep(NEXT, f"common_pid != {os.getpid()}")
+        if numbers_are_ours():
+            gated.keep(NEXT, f"common_pid != {os.getpid()}")
         self._gate = self._make_gate(gated)
         let_in = [self._format(gated, event) for event in (SWITCH, NEXT) if gated.has(event)]
         self._drain = Drain(
             first, Decoder(formats, size, frames), size, gated=(gated, Decoder(let_in, size))
         )
-        lineage = Lineage()
+        self._lineage = lineage = Lineage(partial(tasks, names=True))
         self._translator = StaticTranslator(lineage)
         gated.start()
         first.start()
-        lineage.look(names=True)
+        lineage.look()
 
     def _umounts(self, first: Instance) -> list[Format]:
         if not all(first.has(event) for event in (ENTER, EXIT)):
@@ -129,4 +133,5 @@ class StaticSource(Running):
             self._count()
             if self._was_blind():
                 translator.lose(time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+        self._lineage.refresh()
         return batch

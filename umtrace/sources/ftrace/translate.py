@@ -79,6 +79,8 @@ class Translator(Following):
     def feed(self, records: Iterable[Record]) -> EventBatch:
         """Translate records; an operation's last events may come with a later call."""
         for record in records:
+            if record.ts_ns >= self._lineage.due_ns:
+                self._lineage.settle()
             if record.name in _BIRTHS:
                 self._life(record)
             elif record.name == LOST:
