@@ -35,7 +35,8 @@ def begin(code):
     return child
 """
 TAIL = """
-sys.exit(subprocess.run([sys.executable, "-m", "umtrace", "why", "--json", str(mnt)]).returncode)
+command = [sys.executable, "-m", "umtrace", "why", "--json", str(mnt)]
+sys.exit(subprocess.run(command, timeout=100).returncode)
 """
 
 

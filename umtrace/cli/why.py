@@ -18,10 +18,17 @@ EXIT_CODES = {
 }
 
 
+class _Untouched(click.Path):
+    """A path of which click does not ask stat(2): its server may never answer."""
+
+    def convert(self, value: object, *_: object) -> str:
+        return str(value)
+
+
 @click.command(
     "why", epilog="Example: umtrace why /mnt/data; case $? in 0|10|12|14) umount /mnt/data;; esac"
 )
-@click.argument("path", type=click.Path())
+@click.argument("path", type=_Untouched())
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 def command(path: str, as_json: bool) -> int:
     """Say who keeps PATH busy: a mount point, a path in a mount, or a block device.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from umtrace.holders import procfs
 from umtrace.holders.kernelrefs import kernel_files
 from umtrace.holders.looks import look_again
+from umtrace.holders.lookup import look_up
 from umtrace.holders.match import holder_of
 from umtrace.holders.mounts import Mount, layers
 from umtrace.holders.namespaces import Namespaces
@@ -46,8 +46,8 @@ class Inquiry:
     """One question about one path; ``answer`` takes a second or so on a large host."""
 
     def __init__(self, path: str) -> None:
-        self._path = os.path.realpath(path)
         self._spaces = Namespaces.read()
+        self._found = look_up(path, self._spaces.own_table)
         self._mount, self._dev = self._subject()
         self._copies = self._find_copies()
         self._of: dict[int, str] = {}
@@ -76,9 +76,9 @@ class Inquiry:
         more = self._spaces.denied - set(sweep.denied)
         unread = sweep.denied | {pid: procfs.comm(pid) or "?" for pid in more}
         blind = [describe(unread, "denied, their mount namespaces too")] if unread else []
-        blind += sweep.lost
+        blind += [*sweep.lost, *filter(None, [self._found.unasked])]
         return Answer(
-            path=self._path,
+            path=self._found.path,
             dev=self._dev,
             state=_state(holders, unread, sweep.lost, n_read=sweep.n_read),
             mount=self._mount,
@@ -89,12 +89,11 @@ class Inquiry:
         )
 
     def _subject(self) -> tuple[Mount | None, str]:
-        status = Path(self._path).stat()
-        if stat.S_ISBLK(status.st_mode):
-            return None, f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-        mount = self._spaces.own_table.holding(self._path)
+        if self._found.dev is not None:
+            return None, self._found.dev
+        mount = self._spaces.own_table.holding(self._found.path)
         if mount is None:
-            raise FileNotFoundError(2, "no mount of this namespace holds it", self._path)
+            raise FileNotFoundError(2, "no mount of this namespace holds it", self._found.path)
         return mount, mount.dev
 
     def _find_copies(self) -> list[int]:

@@ -27,7 +27,9 @@ def mount_and_dev(path: str) -> tuple[int | None, str]:
     Holds the mount for the moment of the call: not for use while tracing.
     """
     buffer = ctypes.create_string_buffer(_SIZE)
-    if _libc.statx(_AT_FDCWD, os.fsencode(path), _FLAGS, _STATX_MNT_ID, buffer) != 0:
+    # Both are told without being asked for, and who asks for nothing is not refused by another
+    # user's FUSE file system (fuse_getattr).
+    if _libc.statx(_AT_FDCWD, os.fsencode(path), _FLAGS, 0, buffer) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)
     major, minor = _DEV.unpack_from(buffer, _DEV_AT)
