@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from umtrace.kernel.meanings import SYSTEM_CALL_32
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
 
 PROGRAMS = "programs"  #: in the plan: where compiled programs came from
+#: line of the plan wherever umount(2) is seen by its tracepoints alone
+UNSEEN_32 = {
+    "meaning": SYSTEM_CALL_32.name,
+    "probe": "-",
+    "how": "-",
+    # ARCH_TRACE_IGNORE_COMPAT_SYSCALLS, of x86, arm64 and others
+    "reason": "lost: what 32-bit programs unmount (no system call tracepoint shows their calls)",
+}
 
 
 class Source(Protocol):

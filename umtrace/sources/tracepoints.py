@@ -15,6 +15,7 @@ from umtrace.kernel.meanings import SYSTEM_CALL
 from umtrace.kernel.offer import Offer
 from umtrace.kernel.plan import FUNCTION_TIERS, Plan, needs_switches, not_ended_by_work
 from umtrace.kernel.tracefs import Tracefs
+from umtrace.sources.base import UNSEEN_32
 from umtrace.sources.loaded import Loaded
 from umtrace.sources.stragglers import Stragglers
 
@@ -105,6 +106,8 @@ class Tracepoints:
         self._attach("syscalls:sys_exit_umount", "um_exit")
         self._attach("syscalls:sys_enter_umount", "um_enter")
         self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
+        if self.plan.tier not in FUNCTION_TIERS:  # else path_umount sees them
+            self.lines.append(UNSEEN_32)
 
     def _attach(self, event: str, function: str) -> None:
         self.loaded.attach_event(self.tracefs.event_id(event), function, ProgramType.TRACEPOINT)
