@@ -126,6 +126,23 @@ def test_who_holds_a_mount_moved_on_top_of_a_newer_one(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["\x0c", "\x1c", "\u0085", "\u2028", "\r", "\n", " ", "\\", "\\012", "\udcff"],
+    ids=ascii,
+)
+def test_any_name_of_a_mount_point(tmp_path, name):
+    named = f"""
+    odd = mnt.parent / {f"a{name}b"!a}; odd.mkdir(); mnt = odd
+    syscalls.mount("none", str(mnt), "tmpfs"); (mnt / "x").write_text("x" * 4096)
+    held = begin("import mmap, sys; f = open(sys.argv[1] + '/x', 'r+b');"
+                 " m = mmap.mmap(f.fileno(), 0)")
+    """
+    answer = why(tmp_path, named)
+    assert answer["mount"]["point"] == answer["path"] == f"{tmp_path}/a{name}b"
+    assert of(answer) == {("fd", "mount"), ("maps", "mount")}
+
+
+@pytest.mark.parametrize(
     ("kind", "script"),
     [
         (
@@ -238,6 +255,15 @@ def test_what_the_nfs_server_exports_is_held():
         ("/tmp/x", "*"),
         ("/srv/two words", "10.0.0.0/8"),
     ]
+
+
+def test_a_swap_file_of_any_name(monkeypatch, tmp_path):
+    head = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+    line = "/s/a\u2028b\x0cc\\040\udcff" + " " * 20 + "file\t\t1020\t\t0\t\t-2\n"
+    (tmp_path / "swaps").write_bytes(os.fsencode(head + line))
+    monkeypatch.setattr(kernelrefs, "_SWAPS", tmp_path / "swaps")
+    found = [path for kind, path, _ in kernelrefs.kernel_files() if kind == "swap"]
+    assert found == ["/s/a\u2028b\x0cc \udcff"]
 
 
 def test_how_to_end_an_export(monkeypatch, tmp_path):

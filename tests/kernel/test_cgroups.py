@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from umtrace.kernel import cgroups
 from umtrace.kernel.cgroups import Containers, container_in_path
 
 ID = "0123456789abcdef" * 4
@@ -53,3 +54,15 @@ def test_a_live_cgroup_is_found_and_remembered_after_it_is_gone():
     assert containers(1) is None
     containers.close()
     assert os.geteuid() == 0
+
+
+def test_the_mounts_of_others_may_have_any_name(monkeypatch, tmp_path):
+    odd = (
+        "none /a\u0085b tmpfs rw 0 0\nnone /a\x0ccgroup2 tmpfs rw 0 0\nnone /\udcff tmpfs rw 0 0\n"
+    )
+    file = tmp_path / "mounts"
+    file.write_bytes(os.fsencode(odd))
+    monkeypatch.setattr(cgroups, "_MOUNTS", file)
+    assert cgroups.cgroup2_root() is None
+    file.write_bytes(os.fsencode(odd + "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"))
+    assert cgroups.cgroup2_root() == "/sys/fs/cgroup"

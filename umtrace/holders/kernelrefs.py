@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,13 +18,13 @@ _EXPORTS = Path("/proc/net/rpc/nfsd.export/content")
 def kernel_files() -> Iterator[tuple[str, str, str]]:
     """Yield (kind, path, by whom)."""
     with suppress(OSError):
-        for line in _SWAPS.read_text().splitlines()[1:]:
-            yield "swap", unescape(line.split()[0]), "swap"
+        for line in _text(_SWAPS).split("\n")[1:-1]:
+            yield "swap", unescape(line.partition(" ")[0]), "swap"
     for backing in _BLOCK.glob("loop*/loop/backing_file"):
         with suppress(OSError):
-            yield "loop", backing.read_text().rstrip("\n"), f"/dev/{backing.parts[3]}"
+            yield "loop", _text(backing).removesuffix("\n"), f"/dev/{backing.parts[3]}"
     with suppress(OSError):
-        for path, client in exported(_EXPORTS.read_text()):
+        for path, client in exported(_text(_EXPORTS)):
             yield "nfs-export", path, client
 
 
@@ -34,7 +35,11 @@ def exported(cache: str) -> Iterator[tuple[str, str]]:
     that a client has no access. Each entry keeps a reference to its mount for as long as it is
     in the cache (svc_export in fs/nfsd/export.c).
     """
-    for line in cache.splitlines():
+    for line in cache.split("\n"):
         if not line.startswith("#") and "\t" in line:
             path, _, rest = line.partition("\t")
             yield unescape(path), rest.partition("(")[0]
+
+
+def _text(path: Path) -> str:
+    return os.fsdecode(path.read_bytes())  # paths, with whatever bytes they have

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -49,8 +50,7 @@ class MountTable:
         Never for another process while tracing: the open file pins its namespace, and
         its close may have to take that namespace down.
         """
-        text = Path(f"/proc/{pid}/mountinfo").read_text(errors="surrogateescape")
-        return cls(parse(text))
+        return cls(parse(os.fsdecode(Path(f"/proc/{pid}/mountinfo").read_bytes())))
 
     def at(self, point: str) -> Mount | None:
         """Return the mount that a path to this mount point leads to, the topmost."""
@@ -88,7 +88,9 @@ class MountTable:
 
 def parse(text: str) -> Iterator[Mount]:
     """Yield the mounts of a mountinfo text; a line that makes no sense is left out."""
-    for line in text.splitlines():
+    # The kernel escapes blank, tab, newline and backslash; whatever else may end a line
+    # elsewhere (splitlines: form feed, U+0085, U+2028) is part of a path.
+    for line in text.split("\n"):
         head, found, tail = line.partition(" - ")
         fields, rest = head.split(" "), tail.split(" ")
         if not found or len(fields) < _FIXED_FIELDS or not rest:

@@ -90,7 +90,7 @@ def threads(pid: int) -> list[int]:
 
 def mapped(pid: int, prefix: str) -> set[str]:
     """Return the mapped files whose path begins so."""
-    wanted = os.fsencode(prefix)
+    wanted = os.fsencode(prefix).replace(b"\n", b"\\012")  # all that the kernel escapes here
     try:
         with open(f"{_PROC}/{pid}/maps", "rb") as maps:  # noqa: PTH123
             data = maps.read()
@@ -98,15 +98,15 @@ def mapped(pid: int, prefix: str) -> set[str]:
         return set()
     if wanted not in data:
         return set()
-    lines = (line.split(maxsplit=5) for line in data.splitlines())
+    lines = (line.split(maxsplit=5) for line in data.split(b"\n"))
     names = {fields[5] for fields in lines if len(fields) > 5}  # noqa: PLR2004
-    return {os.fsdecode(name) for name in names if name.startswith(wanted)}
+    below = (name[len(wanted) :] for name in names if name.startswith(wanted))
+    return {prefix + os.fsdecode(rest) for rest in below}
 
 
 def mount_id(opened: Open) -> int | None:
     """Return the id of the mount an open file was opened through; None when not told."""
-    text = fdinfo(opened)
-    for line in text.splitlines():
+    for line in fdinfo(opened).split("\n"):
         name, _, value = line.partition(":")
         if name == "mnt_id":
             return int(value)
@@ -115,8 +115,8 @@ def mount_id(opened: Open) -> int | None:
 
 def fdinfo(opened: Open) -> str:
     """Return what the kernel tells of an open file; empty when it is gone."""
-    with suppress(OSError), open(opened.link.replace("/fd/", "/fdinfo/")) as info:  # noqa: PTH123
-        return info.read()
+    with suppress(OSError):
+        return _text(opened.link.replace("/fd/", "/fdinfo/"))
     return ""
 
 
@@ -169,8 +169,8 @@ def unseen_processes() -> str | None:
 
 def _hidepid() -> bool:
     with suppress(OSError):
-        lines = _text(f"{_PROC}/self/mounts").splitlines()
-        return any(line.split()[1] == _PROC and "hidepid=" in line.split()[3] for line in lines)
+        lines = (line.split(" ") for line in _text(f"{_PROC}/self/mounts").split("\n")[:-1])
+        return any(words[1] == _PROC and "hidepid=" in words[3] for words in lines)
     return False
 
 
@@ -180,8 +180,8 @@ def undeleted(path: str) -> str:
 
 
 def _text(path: str) -> str:
-    with open(path, errors="replace") as file:  # noqa: PTH123
-        return file.read()
+    with open(path, "rb") as file:  # noqa: PTH123
+        return os.fsdecode(file.read())
 
 
 def _readlink(link: str) -> str | None:

@@ -115,7 +115,7 @@ def describe(processes: Mapping[int, str], why: str) -> str:
 
 
 def _in_flight(text: str) -> bool:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.startswith(_IN_FLIGHT):
             return line[len(_IN_FLIGHT) :].strip() not in {"", "0"}
     return False

@@ -72,12 +72,22 @@ class Containers:
             os.close(root)
 
 
-def _open_cgroup2() -> int:
+def cgroup2_root() -> str | None:
+    """Return where the cgroup v2 file system is mounted; None if it is not."""
     with suppress(OSError):
-        for line in _MOUNTS.read_text(errors="replace").splitlines():
-            _source, place, fstype, *_ = line.split()
-            if fstype == "cgroup2":
-                return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        # The fields are told by blanks and the lines by newlines alone: both are escaped in
+        # the paths of others' mounts, and form feeds, U+0085 and such are not.
+        for line in os.fsdecode(_MOUNTS.read_bytes()).split("\n"):
+            words = line.split(" ")
+            if words[2:3] == ["cgroup2"]:
+                return words[1]
+    return None
+
+
+def _open_cgroup2() -> int:
+    root = cgroup2_root()
+    with suppress(OSError):
+        return -1 if root is None else os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     return -1
 
 

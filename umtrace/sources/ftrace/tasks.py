@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from umtrace.kernel.cgroups import cgroup2_root
+
 _PROC = Path("/proc")
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO
 
@@ -45,8 +47,8 @@ def _tasks(ids: _CgroupIds, *, names: bool) -> Iterator[Task]:
         if not name.isdigit():
             continue
         with suppress(OSError):
-            text = (_PROC / name / "cgroup").read_text(errors="replace")
-            path = next((ln[3:] for ln in text.splitlines() if ln.startswith("0::")), "")
+            lines = os.fsdecode((_PROC / name / "cgroup").read_bytes()).split("\n")
+            path = next((line[3:] for line in lines if line.startswith("0::")), "")
             cgroup = ids(path) if path else 0
             for tid in os.listdir(_PROC / name / "task"):  # noqa: PTH208
                 yield Task(int(tid), int(name), cgroup, _comm(name, tid) if names else b"")
@@ -60,14 +62,8 @@ def _comm(pid: str, tid: str) -> bytes:
 
 class _CgroupIds:
     def __init__(self) -> None:
-        self._root: str | None = None
+        self._root = cgroup2_root()
         self._known: dict[str, int] = {}
-        with suppress(OSError):
-            for line in (_PROC / "self/mounts").read_text(errors="replace").splitlines():
-                _source, place, fstype, *_ = line.split()
-                if fstype == "cgroup2":
-                    self._root = place
-                    break
 
     def __call__(self, path: str) -> int:
         if self._root is None:
