@@ -11,6 +11,16 @@ static __always_inline void um_is_back(u32 tid, struct um_task *task, u64 how)
 	um_forget(tid, task);
 }
 
+/*
+ * Whether a task that is said to be LEAVING has begun something new, since its end was not
+ * seen: a hit of cleanup_mnt was skipped. Only a file that is closed on the way out takes
+ * further mounts down, and it does not come from umount(2).
+ */
+static __always_inline int um_is_stale(struct um_task *task)
+{
+	return task->phase == UM_LEAVING && (task->cleaning || task->origin == UM_BY_UMOUNT);
+}
+
 #ifdef UM_ENDS_BY_WORK
 #define UM_MOST_WORKS 1024
 

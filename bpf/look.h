@@ -53,6 +53,20 @@ static __always_inline void um_look(struct um_view *view, u64 mnt)
 #endif
 }
 
+static __always_inline void um_look_at_sb(u64 sb, u32 *dev, u64 *type)
+{
+#if UM_NEAR(UM_OFF_SB_TYPE, UM_OFF_SB_DEV, UM_VIEW_BYTES)
+	u64 words[UM_VIEW_BYTES / 8] = {};
+
+	UM_READ(words, sb + UM_OFF_SB_DEV);
+	*dev = *(u32 *)words;
+	*type = words[(UM_OFF_SB_TYPE - UM_OFF_SB_DEV) / 8];
+#else
+	UM_READ(*dev, sb + UM_OFF_SB_DEV);
+	UM_READ(*type, sb + UM_OFF_SB_TYPE);
+#endif
+}
+
 /* The flags of the vfsmount that is an argument: a plain load where that is a typed pointer. */
 #ifndef UM_SURE_BY_KPROBE
 static __always_inline u32 um_load_flags(u64 vfsmount)

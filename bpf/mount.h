@@ -154,10 +154,12 @@ static __always_inline void um_send_mountpoint(u64 ts, u32 tid, u64 mnt, struct 
 static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
 {
 	u64 ts = bpf_ktime_get_ns(), type = 0, name = 0;
+	u32 dev = 0;
 	struct um_view view;
 	struct um_event *e;
 
 	um_look(&view, mnt);
+	um_look_at_sb(view.sb, &dev, &type);
 	um_send_source(ts, tid, mnt);
 	um_send_mountpoint(ts, tid, mnt, &view);
 	e = um_begin(ts, tid, task->tgid, UM_MOUNT, task->seq++);
@@ -168,8 +170,7 @@ static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
 	if (um_watching())
 		e->ret |= UM_WALKERS_WATCHED;
 	e->a = um_mount_id(mnt);
-	UM_READ(e->b, view.sb + UM_OFF_SB_DEV);
-	UM_READ(type, view.sb + UM_OFF_SB_TYPE);
+	e->b = dev;
 	UM_READ(name, type + UM_OFF_FSTYPE_NAME);
 	bpf_probe_read_kernel_str(e->comm, sizeof(e->comm), (void *)name);
 	um_submit(e);

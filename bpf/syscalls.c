@@ -17,12 +17,21 @@ struct um_syscall_exit {
 	s64 ret;
 };
 
+/* Where context switches are looked at, none may send something before the opener. */
+#ifdef UM_ENDS_BY_WORK
+#define UM_BEGINS UM_INSIDE
+#else
+#define UM_BEGINS UM_OPENING
+#endif
+
 static __always_inline void um_umount_begins(const char *name, u64 flags)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	u32 tid = id;
-	struct um_task fresh = {.tgid = id >> 32, .seq = ts, .phase = UM_OPENING};
-	struct um_task *old = tasks.lookup(&tid);
+	struct um_task fresh = {
+		.tgid = id >> 32, .seq = ts, .phase = UM_BEGINS, .origin = UM_BY_UMOUNT};
+	struct um_active *n = um_active();
+	struct um_task *old = n && n->followed ? tasks.lookup(&tid) : 0;
 
 	/* Also reached by um_next_syscall, in whichever order the kernel calls the two. */
 	if (old) {
@@ -35,6 +44,8 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 		return;
 	um_send_path(ts, tid, name);
 	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns());
+	if (UM_BEGINS == UM_INSIDE)
+		return;
 	old = tasks.lookup(&tid);
 	if (old)
 		old->phase = UM_INSIDE;

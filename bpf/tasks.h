@@ -31,7 +31,7 @@ struct um_task {
 	u8 exiting;	 /* in do_exit */
 	u8 grace_period; /* enum um_grace_period */
 	u8 in_rcu;	 /* in synchronize_rcu_expedited, inside namespace_unlock */
-	u8 origin;	 /* enum um_origin of a teardown */
+	u8 origin;	 /* enum um_origin */
 	u8 cleaning;	 /* depth of cleanup_mnt */
 	u8 unended;	 /* LEAVING, and only its next system call is sure to end it */
 	u8 uncounted;	 /* there are more of these than were counted */

@@ -66,7 +66,8 @@ static __always_inline struct um_task *um_open_teardown(void *ctx, u32 tid, stru
 	task->origin = um_origin(ctx);
 	um_send_opener(ts, tid, fresh.tgid, UM_TEARDOWN, ts, mnt, task->origin, um_ns_of(mnt));
 	um_describe(tid, task, mnt);
-	task->phase = UM_TEARDOWN_IN;
+	/* An umount(2) of which nothing was seen so far ends as one: its row is marked. */
+	task->phase = task->origin == UM_BY_UMOUNT ? UM_INSIDE : UM_TEARDOWN_IN;
 	return task;
 }
 
@@ -76,6 +77,10 @@ UM_ENTRY(umount_tree)
 	struct um_task *task = um_current(&tid);
 	u64 mnt = UM_ARG(0);
 
+	if (task && um_is_stale(task)) {
+		um_is_back(tid, task, 1);
+		task = 0;
+	}
 	if (!task || task->phase == UM_EXITING) {
 		task = um_open_teardown(ctx, tid, task, mnt);
 		if (!task)

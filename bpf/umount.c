@@ -73,8 +73,13 @@ UM_ENTRY(path_umount)
 	u32 tid;
 	struct um_task *task = um_current(&tid);
 
-	if (!task) { /* a system call whose own entry is not seen: oldumount */
-		struct um_task fresh = {.phase = UM_INSIDE, .by_function = 1, .count = -1};
+	if (task && task->phase == UM_LEAVING) {
+		um_is_back(tid, task, 1);
+		task = 0;
+	}
+	if (!task) { /* a system call whose own entry is not seen: oldumount, or a hit skipped */
+		struct um_task fresh = {
+			.phase = UM_INSIDE, .by_function = 1, .count = -1, .origin = UM_BY_UMOUNT};
 		u64 ts = bpf_ktime_get_ns();
 
 		fresh.tgid = bpf_get_current_pid_tgid() >> 32;
