@@ -21,7 +21,8 @@ _UNLOCK = int(OnStack.UNLOCK)
 _PHASES = ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")
 _WORKING = ("begin", "seq", "ended", "sum_rcu", "functions", "off", "stack", "path_at", "exit",
             "locked", "unlock", "called", "cleaned", "rcu_exit", "slept", "normal", "shut", "mnt",
-            "watched", "own", "entered", "returned", "returns", "called_back")  # fmt: skip
+            "watched", "own", "entered", "returned", "returns", "called_back",
+            "torn")  # fmt: skip
 
 
 def rows(batches: Iterable[EventBatch], offset_ns: int = 0, tier: str = "test") -> Iterator[Row]:
@@ -78,6 +79,7 @@ def _step(
     if row["seq"] & 0xFFFFFFFF != seq:
         row["complete"], row["incomplete_why"] = False, "lost-events"
     if kind == Kind.OFF_CPU:
+        _tear(row)
         row["off"], row["stack"] = ts, a
         column = _column(a)
         if column and row[column] is None:
@@ -93,6 +95,7 @@ def _step(
         else:
             del row["off"]
     elif kind == Kind.EXIT:
+        _tear(row)
         row["exit"], row["errno"] = ts, -ret
         row["syscall_ns"] = ts - row["begin"]
         if ret < 0:
@@ -103,6 +106,12 @@ def _step(
     elif kind > Kind.DEAD:
         _function_event(row, names, event)
     return None
+
+
+def _tear(row: Row) -> None:
+    """Give up the wait that has no end: a sum without it would be wrong."""
+    if row.pop("off", None) is not None:
+        row["torn"] = {*row.get("torn", ()), _column(row.pop("stack"))}
 
 
 def _column(stack: int) -> str:
@@ -156,6 +165,7 @@ def _finished(row: Row, ts: int) -> Row:
         row["latency_ns"] = ts - row["begin"]
         row["shutdown_ns"] = None if row["errno"] else ts - row["exit"]
         row["tree_ns"] = row["put_ns"] = None
+        row.update(dict.fromkeys(filter(None, row.get("torn", ()))))
         row["final_put"] = "self" if "shut" in row else None
     row["other_ns"] = row["latency_ns"] - sum(row[name] or 0 for name in _PHASES)
     if not row["complete"]:

@@ -52,7 +52,8 @@ class Stream:
     def umount(self, tid, t0, *, waits=(), flags=0, ret=0, end=None, path=b"/mnt", dead=False):
         """One umount: ENTER, waits as (class, begin, end), EXIT, and its end.
 
-        ``end`` is (exit time, return time); the second is left out for a failure.
+        ``end`` is (exit time, return time); the second is left out for a failure. A wait whose
+        end is None is one whose end the kernel never told: no number is missing.
         """
         exit_ts, return_ts = end or (t0 + 1000, t0 + 2000)
         self.path(t0, tid, path)
@@ -60,8 +61,9 @@ class Stream:
         seq = (t0 & MASK) + 1
         for wait, begin, stop in waits:
             self.off_cpu(begin, tid, wait, seq)
-            self.event(stop, tid, Kind.ON_CPU, seq=seq + 1)
-            seq += 2
+            if stop is not None:
+                self.event(stop, tid, Kind.ON_CPU, seq=seq + 1)
+            seq += 1 if stop is None else 2
         if dead:
             return self.event(exit_ts, tid, Kind.DEAD, seq=seq)
         self.event(exit_ts, tid, Kind.EXIT, ret=ret, seq=seq)

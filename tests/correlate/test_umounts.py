@@ -77,6 +77,21 @@ def test_repeated_and_nested_waits_add_up():
     assert row["other_ns"] == 400 - 10 - 21 - 100 - 100
 
 
+@pytest.mark.parametrize("cut", range(9))
+def test_a_wait_whose_end_is_never_told_is_unknown(cut):
+    waits = [
+        (Wait.RCU_PIGGYBACK, 1010, None),
+        (Wait.RCU_EXPEDITED, 1100, 1200),
+        (Wait.LOOKUP, 1210, 1230),
+        (Wait.NAMESPACE_LOCK, 1240, None),
+    ]
+    whole = Stream().umount(7, 1000, waits=waits, end=(1300, 1400)).batch()
+    parts = [EventBatch(whole.events[:cut], whole.names), EventBatch(whole.events[cut:])]
+    (row,), _ = correlate(*parts)
+    assert (row["rcu_ns"], row["lock_ns"], row["lookup_ns"]) == (None, None, 20)
+    assert (row["complete"], row["latency_ns"]) == (True, 400)
+
+
 def test_shutdown_seen_means_the_last_put_was_its_own():
     stream = Stream()
     stream.event(1000, 7, Kind.ENTER)

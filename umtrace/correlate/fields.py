@@ -58,6 +58,8 @@ class Field:
 WAIT_NS = {wait: f"{wait.name.lower()}_ns" for wait in Wait}
 #: field of how often the task was seen there
 WAITS = {wait: f"{wait.name.lower()}_waits" for wait in Wait}
+#: and of how many of them have an end
+ENDED = {wait: f"{wait.name.lower()}_ended" for wait in Wait}
 
 #: times are int64 ns
 FIELDS: dict[str, Field] = {
@@ -89,6 +91,7 @@ FIELDS: dict[str, Field] = {
         ("off_wait", "i8", later),
         *((name, "i8", total) for name in WAIT_NS.values()),
         *((name, "i8", total) for name in WAITS.values()),
+        *((name, "i8", total) for name in ENDED.values()),
         # Function tiers.
         ("mnt", "u8", first_known),
         ("t_mount", "i8", first_known),

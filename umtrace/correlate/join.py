@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from umtrace.correlate.cut import I8, Bools, Cut, Some
-from umtrace.correlate.fields import FIELDS, WAIT_NS
+from umtrace.correlate.fields import ENDED, FIELDS, WAIT_NS
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait
 from umtrace.records.events import Kind
@@ -79,3 +79,4 @@ def _wake(new: Ops, old: Ops, head: Some) -> None:
         if here.size:
             ns = head.times[here] - old["off_ts"][here]
             new.put(WAIT_NS[wait], here, new[WAIT_NS[wait]][here] + ns)
+            new.put(ENDED[wait], here, new[ENDED[wait]][here] + 1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.correlate.fields import WAIT_NS, WAITS
+from umtrace.correlate.fields import ENDED, WAIT_NS, WAITS
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools
@@ -177,13 +177,19 @@ def missed_whole(ops: Ops) -> Bools:
 
 
 def _waited(ops: Ops, waits: list[Wait]) -> Known:
-    """Time off CPU in these waits, and whether the task was seen there at all."""
+    """Time off CPU in these waits, and whether the task was seen there, and back each time.
+
+    A kernel may keep a switch to itself: where the host hides a process from tracing, who runs
+    after it is never seen to. A sum without that wait would be wrong, not unknown.
+    """
     ns, seen = np.zeros(len(ops), np.int64), np.zeros(len(ops), np.bool_)
+    torn = np.zeros(len(ops), np.bool_)
     for wait in waits:
         if WAITS[wait] in ops:
             ns += ops[WAIT_NS[wait]]
             seen |= ops[WAITS[wait]] > 0
-    return ns, seen
+            torn |= ops[WAITS[wait]] != ops[ENDED[wait]]
+    return ns, seen & ~torn
 
 
 def _either(first: Bools, a: Known, b: Known) -> Known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from umtrace.correlate.cut import I8, Cut, Some, any_of
-from umtrace.correlate.fields import OPENERS, WAIT_NS, WAITS, Column
+from umtrace.correlate.fields import ENDED, OPENERS, WAIT_NS, WAITS, Column
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait, classify
 from umtrace.records.events import IS_TARGET, GracePeriod, Kind
@@ -98,6 +98,7 @@ def _add_waits(ops: Ops, cut: Cut) -> None:
         if here.any():
             ops[WAITS[wait]] = np.bincount(off.op[here], minlength=len(ops))
             slept = here & paired
+            ops[ENDED[wait]] = np.bincount(off.op[slept], minlength=len(ops))
             ops[WAIT_NS[wait]] = _summed(off.op[slept], ns[slept], len(ops))
     # An OFF_CPU that ends its segment waits for an ON_CPU in a later batch.
     dangling = off.which(~same)
