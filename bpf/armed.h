@@ -58,6 +58,7 @@ struct um_taken {
 };
 
 BPF_HASH(taken, u32, struct um_taken, 4096);
+BPF_TABLE("lru_hash", u64, u8, walked, 8192); /* processes that walked in and out since, by arming */
 BPF_ARRAY(armed_until, u64, 1); /* the latest of all slots, 0: nothing is armed */
 BPF_ARRAY(armed, struct um_armed, UM_ARMED_SLOTS);
 
@@ -191,6 +192,29 @@ static __always_inline int um_untake(struct um_armed *slot, u64 mnt)
 	else
 		taken.delete(&tid);
 	return 1;
+}
+
+static __always_inline u64 um_process(struct um_armed *slot)
+{
+	return (bpf_get_current_pid_tgid() & ~0xffffffffULL) | (u32)(slot->since_ns >> 10);
+}
+
+/* The task puts a reference of a path walk, maybe of one that leaves a file open. */
+static __always_inline void um_has_walked(struct um_armed *slot)
+{
+	u64 key = um_process(slot);
+	u8 yes = 1;
+
+	if (!walked.lookup(&key))
+		walked.update(&key, &yes);
+}
+
+/* Whether its process has put such ones since: else it opened nothing since, either. */
+static __always_inline int um_may_have_opened(struct um_armed *slot)
+{
+	u64 key = um_process(slot);
+
+	return walked.lookup(&key) != 0;
 }
 
 /*

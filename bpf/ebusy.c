@@ -92,13 +92,19 @@ UM_SURE_ENTRY(mntput)
 	slot = um_armed(mnt);
 	if (!slot)
 		return 0;
-	if (!um_untake(slot, mnt) && !slot->blind) {
+	if (um_untake(slot, mnt)) {
+		um_has_walked(slot);
+	} else if (!slot->blind) {
 		syscall = um_syscall();
 		/* Where takes are skipped there are many: who can be left out, is. */
 		if (um_spend(&slot->earlier))
 			more |= UM_PUT_EARLIER;
 		else if (!um_only_walks(syscall))
 			slot->blind = 1;
+		if (um_only_walks(syscall))
+			um_has_walked(slot);
+		else if (um_may_have_opened(slot))
+			more |= UM_PUT_WALKED;
 	}
 	if (um_settles(slot, mnt, 1, &now)) /* this one included: the put is still to come */
 		more |= UM_PUT_SETTLED;

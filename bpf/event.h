@@ -110,15 +110,17 @@ enum um_failed {
 #define UM_PUT_EARLIER (1ULL << 32)
 /* And: the references left, seen for the first time, were all taken since the busy check. */
 #define UM_PUT_SETTLED (1ULL << 33)
+/* And: the process put others in path calls since, so it may have opened what it puts now. */
+#define UM_PUT_WALKED (1ULL << 34)
 
 /*
  * From this bit on, in a of UM_PUT and UM_PATH_UMOUNT_EXIT: the moment from which on a busy mount was
  * watched without a break, the last bits of CLOCK_MONOTONIC >> UM_ARMING_NS_SHIFT; 0 if it was not,
  * or not in full.
  */
-#define UM_ARMING_SHIFT 34
+#define UM_ARMING_SHIFT 35
 #define UM_ARMING_NS_SHIFT 10
-#define UM_ARMING_MASK 0x3fffffff
+#define UM_ARMING_MASK 0x1fffffff
 
 /* In an event's cpu: sent by a task that is in no operation; carries no sequence. */
 #define UM_FOREIGN 0x8000

@@ -181,12 +181,23 @@ def test_a_retry_that_succeeds_says_that_all_have_gone():
     assert (window.klass, window.spurious) == ("transient-ref", True)
 
 
-def test_one_that_was_put_late_outside_a_path_walk_is_no_passer_by():
-    late = put(30, WALKER, 2, syscall=-1, **WATCH)
-    window = seen(late, walk(400.05, UMOUNTER, "returned", **WATCH), refcount=4)
-    assert window.spurious is None
-    window = seen(late, walk(400.05, UMOUNTER, "returned", **WATCH))
-    assert (window.klass, [h.pid for h in window.holders]) == ("held", [WALKER])
+@pytest.mark.parametrize(
+    ("given", "refcount", "said"),
+    [
+        ({}, 3, "held"),
+        ({}, 4, "held"),  # of the other nothing is known, but that it had begun to go
+        ({"walked": True}, 3, "held"),
+        ({"walked": True}, 4, "unknown"),  # may have been opened since
+        ({"arming": None}, 4, "unknown"),
+    ],
+)
+def test_one_that_was_put_late_outside_a_path_walk_is_no_passer_by(given, refcount, said):
+    late = put(30, WALKER, 2, syscall=-1, **{**WATCH, **given})
+    others = [put(at, OTHER, 2, syscall=STAT, **WATCH) for at in range(31, 33)]
+    back = walk(400.05, UMOUNTER, "returned", **WATCH)
+    window = seen(late, *(others if refcount > 3 else ()), back, refcount=refcount)
+    assert window.klass == said
+    assert [h.pid for h in window.holders] == ([WALKER] if said == "held" else [])
 
 
 @pytest.mark.parametrize("flags", [MNT_DETACH, MNT_FORCE])

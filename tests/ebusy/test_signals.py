@@ -10,7 +10,7 @@ import pytest
 from tests.builders import Stream
 from umtrace.ebusy.signals import ClueReader
 from umtrace.records.clues import NO_CLUES, Check, Failure, Skip, Superblock, Walk
-from umtrace.records.events import ARMING_SHIFT, FOREIGN, PUT_EARLIER, PUT_SETTLED, Kind
+from umtrace.records.events import ARMING_SHIFT, FOREIGN, PUT_EARLIER, PUT_SETTLED, PUT_WALKED, Kind
 
 UNKNOWN = 2**64 - 1
 DEV = (8 << 20) + 1
@@ -103,14 +103,14 @@ def test_the_watch_in_which_a_put_was_seen():
         (1, Kind.PUT, {"cpu": FOREIGN, "a": 7 << ARMING_SHIFT | PUT_SETTLED, "b": 3}),
         (2, Kind.PATH_UMOUNT_EXIT, {"ret": -16, "a": 7 << ARMING_SHIFT | 1, "b": 3}),
         (3, Kind.PATH_UMOUNT_EXIT, {"ret": 0, "a": 8 << ARMING_SHIFT}),
-        (4, Kind.PUT, {"cpu": FOREIGN, "a": 0x20}),
+        (4, Kind.PUT, {"cpu": FOREIGN, "a": 0x20 | PUT_EARLIER | PUT_WALKED}),
     )
-    seen = [(walk.what, walk.settled, walk.arming) for walk in clues.walks]
+    seen = [(walk.what, walk.settled, walk.arming, walk.walked) for walk in clues.walks]
     assert seen == [
-        ("put", True, 7),
-        ("returned", True, 7),
-        ("returned", False, 8),
-        ("put", False, None),
+        ("put", True, 7, False),
+        ("returned", True, 7, False),
+        ("returned", False, 8, False),
+        ("put", False, None, True),
     ]
 
 

@@ -8,7 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from umtrace.records.clues import NO_CLUES, Check, Clues, Failure, Skip, Superblock, Walk
-from umtrace.records.events import ARMING_SHIFT, FOREIGN, PUT_EARLIER, PUT_SETTLED, Array, Kind
+from umtrace.records.events import (
+    ARMING_SHIFT,
+    FOREIGN,
+    PUT_EARLIER,
+    PUT_SETTLED,
+    PUT_WALKED,
+    Array,
+    Kind,
+)
 
 _NO_COUNT = 0xFFFFFFFFFFFFFFFF
 _PLAIN_COUNT = 2
@@ -125,6 +133,7 @@ def _walk(event: np.void) -> Walk:
         settled=bool((put and flags & PUT_SETTLED) or (returned and flags & 1)),
         syscall=_syscall(int(event["ret"])) if put else None,
         arming=(flags >> ARMING_SHIFT or None) if put or returned else None,
+        walked=bool(put and flags & PUT_WALKED),
     )
 
 

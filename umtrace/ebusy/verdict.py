@@ -163,7 +163,7 @@ def _walked(
             verdict.evidence.append(facts.of_unseen(gone))
         return
     known = tuple(put for put in slow if put not in walks and put.syscall is not None)
-    holders = known if gone.all_seen else ()
+    holders = known if gone.all_seen else tuple(put for put in known if put in gone.kept)
     if gone.stayed and gone.last is not None and gone.last.syscall not in PATH_CALLS:
         holders = (gone.last,)
     if holders:

@@ -31,6 +31,8 @@ class Departure:
     last: Walk | None = None  #: the put that freed the mount, where it was seen
     stayed: bool = False  #: nobody took another reference meanwhile: it was the same one
     watched: bool = False  #: without a break, and no hit of the probes was skipped
+    #: the puts of those whose process opened nothing since, as it walked in nowhere
+    kept: tuple[Walk, ...] = ()
     skipped: bool = False  #: some were
 
     @property
@@ -91,6 +93,7 @@ def departure(run: Run, offset_ns: int) -> Departure | None:
         last=puts[-1] if puts else None,
         stayed=seen[-1].left == 1 and not others and len(seen) < _MOST_SEEN,
         watched=_watched(run, seen[-1], offset_ns),
+        kept=tuple(w for w in earlier if not w.walked and _watched(run, w, offset_ns)),
         skipped=run.skipped,
     )
 

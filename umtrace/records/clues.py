@@ -25,7 +25,8 @@ class Walk:
     ``earlier``: the task had taken it before the busy check. ``settled``: after it, for the first
     time, all references left were taken since that check. ``syscall`` is the number of the system
     call that the put was made in, -1 where it was made in none; None is not known. ``arming`` is
-    the same as long as the mount was watched without a break; None where it was not.
+    the same as long as the mount was watched without a break; None where it was not. ``walked``:
+    the process has put references of path walks since the check, and may have opened a file.
     """
 
     ts_ns: int
@@ -39,6 +40,7 @@ class Walk:
     settled: bool = False
     syscall: int | None = None
     arming: int | None = None
+    walked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,11 +80,12 @@ FOREIGN = 0x8000
 #: in ``a`` of PUT, beside the mount flags
 PUT_EARLIER = 1 << 32  #: the task had it before the busy check
 PUT_SETTLED = 1 << 33  #: what is left was all taken since the check
+PUT_WALKED = 1 << 34  #: the process put others since, of path walks
 #: in ``a`` of PUT and PATH_UMOUNT_EXIT, from this bit on: which watch of a busy mount it was, by
 #: the moment it began, CLOCK_MONOTONIC >> ARMING_NS_SHIFT, its last bits; 0 unknown
-ARMING_SHIFT = 34
+ARMING_SHIFT = 35
 ARMING_NS_SHIFT = 10
-ARMING_MASK = 0x3FFFFFFF
+ARMING_MASK = 0x1FFFFFFF
 #: in the flags of a MOUNT event: walkers are probed
 WALKERS_WATCHED = 0x40000000
 #: in the flags of a CLEANUP event: the mount that the operation unmounts
