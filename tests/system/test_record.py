@@ -39,7 +39,7 @@ def test_the_commands_exit_status_is_returned(tmp_path, script, status):
 def test_a_command_that_cannot_be_run(tmp_path):
     done = umtrace("record", "-q", "-o", tmp_path / "r", "--", "/no/such/thing")
     assert done.returncode == 2
-    assert done.stderr == "umtrace: cannot run '/no/such/thing': No such file or directory\n"
+    assert done.stderr == "umtrace: cannot run '/no/such/thing': not found, or not executable\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
