@@ -25,6 +25,7 @@ class TailKeeper:
     def __init__(self) -> None:
         self._held = Ops()
         self._settled = np.zeros(0, np.bool_)  # which of the held need no more
+        self._of: dict[int, list[int]] = {}  # mount put in this batch -> which of the held
         self._early: dict[int, tuple[int, bytes]] = {}  # mount -> final put before the return
         self._walks: dict[int, list[int]] = {}  # mount -> legitimized, discounted
         self._now = 0
@@ -63,6 +64,7 @@ class TailKeeper:
 
     def _merge(self, complete: Ops, events: Array, foreign: I8) -> Ops:
         ready = self._hold(complete)
+        self._find(events, foreign)
         taken = 0
         for position in foreign.tolist():
             until = int(np.searchsorted(ready["done_at"], position))
@@ -85,6 +87,15 @@ class TailKeeper:
         self._settled = np.zeros(len(self._held), np.bool_)
         return complete.take(~needing)
 
+    def _find(self, events: Array, foreign: I8) -> None:
+        """Find once, for all puts of a batch, what is held of their mounts."""
+        kinds, mounts = events["kind"][foreign], self._held["mnt"]
+        put = events["mnt"][foreign[kinds == Kind.CLEANUP_EXIT]]
+        at = np.flatnonzero(np.isin(mounts, put))
+        self._of = {}
+        for index, mnt in zip(at.tolist(), mounts[at].tolist(), strict=True):
+            self._of.setdefault(mnt, []).append(index)
+
     def _foreign(self, event: np.void, position: int) -> None:
         mnt = int(event["mnt"])
         if event["kind"] == Kind.CLEANUP_EXIT:
@@ -97,15 +108,16 @@ class TailKeeper:
 
     def _put(self, mnt: int, event: np.void, position: int) -> None:
         held = self._held
-        mine = (held["mnt"] == mnt) & (held["done_at"] < position) & ~self._settled
-        if not mine.any():
+        mine = np.array(self._of.get(mnt, ()), np.int64)
+        mine = mine[(held["done_at"][mine] < position) & ~self._settled[mine]]
+        if not mine.size:
             self._early[mnt] = (int(event["ts_ns"]), bytes(event["comm"]))
             _bound(self._early)
             return
         held.put("put_ts", mine, event["ts_ns"])
         held.put("put_comm", mine, event["comm"])
         held.put("done_at", mine, position)
-        self._release(np.flatnonzero(mine))
+        self._release(mine)
 
     def _already_put(self) -> None:
         """Settle those whose mount was cleaned up by another before they returned."""
