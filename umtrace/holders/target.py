@@ -59,11 +59,11 @@ def find_target(request: ScanRequest, table: MountTable, own_mntns: int | None) 
 
 def _find(request: ScanRequest, place: Place, table: MountTable) -> tuple[Mount | None, str]:
     """Return the mount, and what is not known: by its id where the row has one, else by path."""
-    number = request.mount_id
-    if number is not None and is_unique(number):
+    number = request.mount_id or 0  # 0: the probe could not read it
+    if is_unique(number):
         with suppress(OSError):  # refused here
             return table.mounts.get(id_in_mountinfo(number) or 0), ""
-    elif number is not None:
+    elif number:
         mount = table.mounts.get(number)
         # Before 6.8 an id is used again at once: the name must be right as well.
         if mount is None or posixpath.basename(mount.point) == posixpath.basename(place.path):
