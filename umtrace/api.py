@@ -29,6 +29,7 @@ from umtrace.records import windows
 from umtrace.records.errors import UsageError
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import SCHEMA
+from umtrace.records.writable import check_writable
 from umtrace.stats.comparability import warnings
 from umtrace.stats.compare import compare as compare_summaries
 from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
@@ -275,11 +276,13 @@ class _Recorder:
 
     def _run(self, path: Path, tier: str, force: bool, row_filter: RowFilter) -> None:
         from umtrace import pipeline  # noqa: PLC0415
+        from umtrace.sources.select import open_source  # noqa: PLC0415
 
         try:
+            check_writable(path)
             pipeline.record(
                 path,
-                tier=tier,
+                open_source(tier),
                 force=force,
                 row_filter=row_filter,
                 stop=self._stop.is_set,

@@ -28,9 +28,9 @@ from umtrace.records.events import EventBatch
 from umtrace.records.holders import scans_to_arrow
 from umtrace.records.losses import LossReport
 from umtrace.records.windows import windows_to_arrow
+from umtrace.records.writable import check_writable
 from umtrace.sources.base import Source
 from umtrace.sources.ftrace.text import TextSource
-from umtrace.sources.select import open_source
 from umtrace.stats.filters import RowFilter
 
 TICK_S = 0.05
@@ -110,19 +110,16 @@ def stream(
 
 
 def live(
-    tier: str,
+    source: Source,
     *,
-    probes: str = "full",
     row_filter: RowFilter | None = None,
     stop: Callable[[], bool],
-    on_source: Callable[[Source], None] = lambda _source: None,
     on_ready: Callable[[], None] = lambda: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
 ) -> Generator[Tick, None, None]:
-    """Trace without recording: attach, call ``on_ready``, yield ticks, detach."""
+    """Trace an attached source without recording: ``on_ready``, ticks, detach."""
     with ExitStack() as stack:
-        source = stack.enter_context(closing(open_source(tier, probes)))
-        on_source(source)
+        stack.enter_context(closing(source))
         containers = stack.enter_context(closing(Containers()))
         ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
         on_ready()
@@ -146,30 +143,24 @@ def _looking(clock: ClockPair, spurious_within_ns: int) -> Iterator[EbusyStage]:
 
 def record(
     path: Path,
+    source: Source,
     *,
-    tier: str = "auto",
-    probes: str = "full",
     row_filter: RowFilter | None = None,
     command: Sequence[str] = (),
     force: bool = False,
     stop: Callable[[], bool],
-    on_source: Callable[[Source], None] = lambda _source: None,
     on_ready: Callable[[], None] = lambda: None,
     on_tick: Callable[[Totals], None] = lambda _totals: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
 ) -> Totals:
-    """Record until ``stop()``; returns what was recorded.
+    """Record an attached source until ``stop()``; returns what was recorded.
 
-    The writer claims the directory before anything is attached, and the probes are
-    detached before the last chunk is compressed.
+    The probes are detached before the last chunk is compressed, and whatever happens.
     """
     row_filter = row_filter or RowFilter()
     with ExitStack() as stack:
-        _check_writable(path)
-        source = open_source(tier, probes)
         detach = stack.enter_context(ExitStack())
         detach.callback(source.close)
-        on_source(source)
         meta = Meta.of_this_host(
             tier=source.tier,
             clock=source.clock,
@@ -198,7 +189,7 @@ def record(
 def import_trace(file: Path, path: Path, *, force: bool = False) -> Totals:
     """Make a recording of a trace that somebody else's tool took; see sources.ftrace.text."""
     with ExitStack() as stack:
-        _check_writable(path)
+        check_writable(path)
         source = stack.enter_context(closing(TextSource(file)))
         source.open()
         # A trace does not say of which host and kernel it is: not of this one, as a rule.
@@ -222,13 +213,6 @@ def _ahead_of_the_load() -> Iterator[None]:
     finally:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, before)
-
-
-def _check_writable(path: Path) -> None:
-    """Fail before the probes are compiled rather than after."""
-    parent = path.parent
-    if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
-        raise PermissionError(13, "directory is not writable; choose another with -o", str(parent))
 
 
 def _write_all(

@@ -37,7 +37,7 @@ class _FakeSource:
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr("umtrace.pipeline.open_source", lambda *_a, **_k: _FakeSource())
+    monkeypatch.setattr("umtrace.sources.select.open_source", lambda *_a, **_k: _FakeSource())
 
 
 def test_records_while_the_block_runs(fake, tmp_path):
@@ -58,7 +58,7 @@ def test_an_error_of_the_recorder_is_raised_here(monkeypatch, tmp_path):
     def refuse(*_args, **_kwargs):
         raise NoTierError("nothing works here")
 
-    monkeypatch.setattr("umtrace.pipeline.open_source", refuse)
+    monkeypatch.setattr("umtrace.sources.select.open_source", refuse)
     with pytest.raises(NoTierError), umtrace.record(tmp_path / "rec.umt"):
         pytest.fail("the block ran")
 

@@ -22,7 +22,7 @@ def asked(monkeypatch, tmp_path):
     """Return the list of requests that reached a compiler."""
     requests = []
     monkeypatch.setattr(Compiler, "_compiled", {})
-    monkeypatch.setattr(Compiler, "_ask", lambda _self, r: requests.append(r) or ANSWER)
+    monkeypatch.setattr(Compiler, "_ask", lambda _self, r, _m: requests.append(r) or ANSWER)
     monkeypatch.setattr(Compiler, "start", lambda _self: requests.append("start"))
     monkeypatch.setattr(Kept, "of_this_user", lambda: Kept(tmp_path / "cache"))
     return requests

@@ -11,6 +11,9 @@ ASK = """
 import os, sys
 from umtrace.cli.group import LazyGroup
 LazyGroup().get_command(None, sys.argv[1])
+if sys.argv[1] in ("record", "trace"):
+    from umtrace.cli.live import import_pipeline
+    import_pipeline()
 import pyarrow as pa
 print(pa.default_memory_pool().backend_name, os.environ.get("ARROW_DEFAULT_MEMORY_POOL"))
 """
@@ -32,3 +35,12 @@ def test_a_pool_that_was_chosen_is_kept():
 
 def test_readers_keep_the_quick_pool():
     assert pool_of("report")[0] != "system"
+
+
+def test_what_attaches_the_probes_imports_nothing_large():
+    # It would be waited for: the probes' compiler is asked first, then all of it is imported.
+    modules = "umtrace.cli.main, umtrace.cli.record, umtrace.cli.trace, umtrace.sources.bpf"
+    loaded = subprocess.check_output(
+        [sys.executable, "-c", f"import sys, {modules}; print(*sys.modules)"], text=True
+    )
+    assert not {"numpy", "pyarrow", "rich", "bcc"} & set(loaded.split())

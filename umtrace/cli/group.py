@@ -7,8 +7,6 @@ from keyword import iskeyword
 
 import click
 
-from umtrace.cli.footprint import give_back_memory
-
 #: command -> one line for `umtrace --help`; the module is umtrace.cli.<command>, or <command>_
 COMMANDS = {
     "doctor": "What this kernel offers, the probe plan, and what would mend it.",
@@ -27,8 +25,6 @@ COMMANDS = {
     "exercise": "Do real umounts in a private mount namespace, and say which.",
     "selftest": "Record the exercise and compare it with its ledger, count by count.",
 }
-#: commands that run beside other work for as long as it takes
-LASTING = ("record", "trace")
 
 
 class LazyGroup(click.Group):
@@ -44,8 +40,6 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name in LASTING:
-            give_back_memory()  # before anything else imports Arrow
         suffix = "_" if iskeyword(cmd_name) else ""
         module = import_module(f"umtrace.cli.{cmd_name}{suffix}")
         command: click.Command = module.command

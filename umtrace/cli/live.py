@@ -13,7 +13,15 @@ from typing import Any
 
 import click
 
+from umtrace.cli.footprint import give_back_memory
 from umtrace.records.errors import StoppedError
+
+
+def import_pipeline() -> None:
+    """Import what reads events; numpy and Arrow take longer than the probes' compiler is asked."""
+    give_back_memory()  # before anything else imports Arrow
+    from umtrace import pipeline  # noqa: F401
+
 
 tier_option = click.option(
     "--tier",

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
 
 from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options, spurious_option
-from umtrace.cli.live import Deadline, StopSignals, duration_option, probes_option, tier_option
-from umtrace.present.progress import Progress
+from umtrace.cli.live import (
+    Deadline,
+    StopSignals,
+    duration_option,
+    import_pipeline,
+    probes_option,
+    tier_option,
+)
+from umtrace.records.writable import check_writable
 from umtrace.stats.filters import RowFilter
 
 
@@ -54,37 +62,34 @@ def command(
 
     Progress and summary go to stderr; COMMAND keeps stdin, stdout and its exit status.
     """
-    from umtrace import pipeline
-    from umtrace.sources.base import Source
-    from umtrace.sources.select import declined, remark
+    from umtrace.sources.select import declined, open_source, remark
 
     path = output or Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
-    progress = Progress(quiet=quiet)
-    opened: list[tuple[str, str, str]] = []  # the tier it became, why, and what to know of it
+    check_writable(path)
     _check_ready_fd(ready_fd)
-    with StopSignals() as signals, Child(command, signals) as child:
+    with StopSignals() as signals, Child(command, signals) as child, ExitStack() as stack:
         child.check()
-        deadline = Deadline(duration)
+        source = stack.enter_context(closing(open_source(tier, probes, meanwhile=import_pipeline)))
+        signals.check_start()
+        from umtrace import pipeline
+        from umtrace.present.progress import Progress
 
-        def attached(source: Source) -> None:
-            signals.check_start()
-            opened.append((source.tier, declined(source, tier), remark(source)))
+        progress = Progress(quiet=quiet)
+        deadline = Deadline(duration)
 
         def start() -> None:
             _tell(ready_fd)
-            progress.start(path, *opened[0])
+            progress.start(path, source.tier, declined(source, tier), remark(source))
             deadline.start()
             child.start()
 
         totals = pipeline.record(
             path,
-            tier=tier,
-            probes=probes,
+            source,
             row_filter=row_filter,
             command=command,
             force=force,
             stop=lambda: deadline.passed or (child.done if command else signals.received > 0),
-            on_source=attached,
             on_ready=start,
             on_tick=progress.tick,
             spurious_within_ns=spurious_within_ns,

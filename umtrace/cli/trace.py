@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from umtrace.cli.live import (
     Deadline,
     StopSignals,
     duration_option,
+    import_pipeline,
     probes_option,
     stdout_is_gone,
     tier_option,
@@ -25,6 +27,7 @@ from umtrace.stats.filters import RowFilter
 if TYPE_CHECKING:
     from umtrace.pipeline import Tick
     from umtrace.records.windows import EbusyWindow
+    from umtrace.sources.base import Source
 
 
 @click.command(
@@ -60,10 +63,6 @@ def command(
     An EBUSY gets a second line once it is known who made the mount busy, and one when
     it is over; with --json these have a key "event" with "ebusy-open" or "ebusy".
     """
-    from umtrace import pipeline
-    from umtrace.sources.base import Source
-    from umtrace.sources.select import declined, remark
-
     if recording is not None:
         _refuse(ctx, ("tier", "probes", "duration"))
         within_ns = spurious_within_ns if _is_given(ctx, "spurious_within_ns") else None
@@ -71,29 +70,22 @@ def command(
     if row_filter.errno:
         # Whether a retry succeeds is what tells a spurious EBUSY from a real one.
         click.echo("umtrace: --errno hides retries that succeed: windows stay unknown", err=True)
-
-    def say(source: Source) -> None:
+    with StopSignals() as signals, closing(_attached(tier, probes)) as source:
         signals.check_start()
-        if why := declined(source, tier):
-            click.echo(f"umtrace: tier {source.tier} instead: {why}", err=True)
-        if why := remark(source):
-            click.echo(f"umtrace: {why}", err=True)
+        from umtrace import pipeline
 
-    deadline = Deadline(duration)
+        deadline = Deadline(duration)
 
-    def ready() -> None:
-        deadline.start()
-        click.echo("umtrace: tracing; Ctrl-C ends it", err=True)
-        _print_header(as_json=as_json)
+        def ready() -> None:
+            deadline.start()
+            click.echo("umtrace: tracing; Ctrl-C ends it", err=True)
+            _print_header(as_json=as_json)
 
-    with StopSignals() as signals:
         ticks = pipeline.live(
-            tier,
-            probes=probes,
+            source,
             row_filter=row_filter,
             spurious_within_ns=spurious_within_ns,
             stop=lambda: bool(signals.received or deadline.passed or stdout_is_gone()),
-            on_source=say,
             on_ready=ready,
         )
         _print(ticks, as_json=as_json)
@@ -131,6 +123,17 @@ def _print_header(*, as_json: bool) -> None:
     if not as_json:
         click.echo(lines.HEADER)
         sys.stdout.flush()
+
+
+def _attached(tier: str, probes: str) -> Source:
+    from umtrace.sources.select import declined, open_source, remark
+
+    source = open_source(tier, probes, meanwhile=import_pipeline)
+    if why := declined(source, tier):
+        click.echo(f"umtrace: tier {source.tier} instead: {why}", err=True)
+    if why := remark(source):
+        click.echo(f"umtrace: {why}", err=True)
+    return source
 
 
 def _print(ticks: Iterator[Tick], *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from umtrace.kernel.symbols import Symbols
-from umtrace.records.events import OnStack
+from umtrace.records.kinds import OnStack
 
 #: constant of the probe programs -> the symbols that carry it, in order of preference
 FUNCTIONS: Mapping[str, tuple[str, ...]] = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console, RenderableType
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 #: width of everything that is not written to a terminal
 WIDTH = 80
@@ -45,6 +46,8 @@ def bar(part: float, width: int) -> str:
 
 def render(parts: Iterable[RenderableType], width: int = WIDTH) -> str:
     """Return renderables as plain text: no colour, no trailing blanks."""
+    from rich.console import Console  # noqa: PLC0415 - not for a line of text
+
     buffer = io.StringIO()
     console = Console(
         file=buffer,
@@ -67,6 +70,8 @@ def width_of(stream: TextIO) -> int:
     """Return how wide text for this stream may be, 80 to 120; 80 if it is no terminal."""
     if not stream.isatty():
         return WIDTH
+    from rich.console import Console  # noqa: PLC0415 - as above
+
     columns = Console(file=stream).size.width
     return min(max(columns, WIDTH), _WIDEST)
 

@@ -13,6 +13,7 @@ from typing import Any
 from umtrace import pipeline
 from umtrace.records.errors import UmtraceError
 from umtrace.records.losses import LossReport
+from umtrace.sources.select import open_source
 
 Row = Mapping[str, Any]
 
@@ -45,9 +46,10 @@ def observe(
     with _Exercises(workloads) as exercises, ExitStack() as stack:
         running: list[tuple[Seen, Iterator[pipeline.Tick]]] = []
         for tier in tiers:
-            ticks = stack.enter_context(closing(pipeline.live(tier, stop=exercises.finished)))
+            source = stack.enter_context(closing(open_source(tier)))
+            ticks = stack.enter_context(closing(pipeline.live(source, stop=exercises.finished)))
             seen = Seen()
-            seen.add(next(ticks))  # attaches
+            seen.add(next(ticks))  # runs
             running.append((seen, ticks))
         exercises.start()
         while _step(running):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from umtrace.kernel.meanings import SYSTEM_CALL_32
 from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
+
+if TYPE_CHECKING:
+    from umtrace.records.events import EventBatch
 
 PROGRAMS = "programs"  #: in the plan: where compiled programs came from
 #: line of the plan wherever umount(2) is seen by its tracepoints alone

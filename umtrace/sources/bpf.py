@@ -5,9 +5,10 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
+from typing import TYPE_CHECKING
 
 from umtrace.kernel.bpf import ProgramType
 from umtrace.kernel.btf import Btf, BtfUnavailableError
@@ -27,17 +28,14 @@ from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.clock import ClockPair
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError, UsageError
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Loss
+from umtrace.records.kinds import Loss
 from umtrace.records.losses import LossReport
 from umtrace.records.pathcalls import words as path_call_words
 from umtrace.sources.base import PROGRAMS
-from umtrace.sources.bell import Bell
 from umtrace.sources.compiler import Compiler
 from umtrace.sources.kprobe_events import KprobeEvents
 from umtrace.sources.loaded import Loaded
 from umtrace.sources.program_info import counters, recursion_misses
-from umtrace.sources.ringbuf import RingReader
-from umtrace.sources.skips import SkipWatch
 from umtrace.sources.tracepoints import NEXT_SYSCALL, Tracepoints
 from umtrace.sources.trial import try_fentry, try_kprobe
 from umtrace.sources.walkers import WalkerProbes
@@ -48,7 +46,11 @@ MAX_TASKS = 16384
 MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
 _PUTS = "um_entry_mntput"
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
-_BUSY_RING = 0.1  # above this fill the reader does not sleep
+
+if TYPE_CHECKING:
+    from umtrace.records.events import Array, EventBatch
+    from umtrace.sources.rings import Rings
+    from umtrace.sources.skips import SkipWatch
 
 
 class BpfSource:
@@ -65,6 +67,9 @@ class BpfSource:
         Lines of the plan for the tiers that were tried before this one.
     event_ring_bytes, name_ring_bytes : int
         Sizes of the two rings, powers of two and multiples of the page size.
+    meanwhile : callable
+        Called before anything is attached, while the compiler works if it does: what reads
+        the events may be imported there. This module needs no numpy until then.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class BpfSource:
         declined: Sequence[dict[str, str]] = (),
         event_ring_bytes: int = EVENT_RING_BYTES,
         name_ring_bytes: int = NAME_RING_BYTES,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
         self.tier = tier
         self.clock = ClockPair.now()
@@ -89,11 +95,11 @@ class BpfSource:
         self._chosen = Plan(tier, ())
         self._walkers: WalkerProbes | None = None
         self._skips: SkipWatch | None = None
-        self._bell: Bell | None = None
         self._tracepoints: Tracepoints | None = None
         self._loaded: Loaded | None = None
         self._cleanup = ExitStack()
-        self._rings: tuple[RingReader, RingReader] | None = None
+        self._rings: Rings | None = None
+        self._meanwhile = meanwhile
         self._constants: dict[str, int | str] = {}
         self._kprobes: KprobeEvents | None = None
         self._missed: dict[str, int] | None = None
@@ -120,8 +126,13 @@ class BpfSource:
                     compiler.expect()  # imports bcc while this process reads symbols and BTF
                 self._learn_kernel()
                 self._try_functions()
-                compiled = compiler.compile(self._constants, functions=self.tier in FUNCTION_TIERS)
+                compiled = compiler.compile(
+                    self._constants,
+                    functions=self.tier in FUNCTION_TIERS,
+                    meanwhile=self._meanwhile,
+                )
                 self._note(PROGRAMS, "compiled from bpf/", compiler.how, compiler.remark or "ok")
+            self._meanwhile()
             self._loaded = Loaded(compiled)
             tracefs = self._cleanup.enter_context(Tracefs())
             self._attach_functions(self._loaded, tracefs)
@@ -129,12 +140,9 @@ class BpfSource:
         except BaseException:
             self.close()
             raise
-        event_bytes, name_bytes = self._ring_bytes
-        self._rings = (
-            RingReader(self._loaded.map_fd("events"), event_bytes, EVENT_DTYPE),
-            RingReader(self._loaded.map_fd("names"), name_bytes, NAME_DTYPE),
-        )
-        self._bell = Bell(self._loaded.map_fd("bell"), mmap.PAGESIZE)
+        from umtrace.sources.rings import Rings  # noqa: PLC0415 - numpy: see ``meanwhile``
+
+        self._rings = Rings(self._loaded.map_fd, *self._ring_bytes)
         self.clock = ClockPair.now()
 
     def _learn_kernel(self) -> None:
@@ -226,6 +234,8 @@ class BpfSource:
                 announce=lambda on: loaded.set_word("watching", on),
                 adaptive=self._adaptive,
             )
+            from umtrace.sources.skips import SkipWatch  # noqa: PLC0415 - numpy
+
             self._skips = SkipWatch([partial(_puts_skipped, loaded), partial(_events_lost, loaded)])
 
     def _attach_probes(
@@ -267,21 +277,19 @@ class BpfSource:
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and drain both rings; None once closed."""
-        if self._rings is None or self._bell is None:
+        if self._rings is None:
             return None
-        events, names = self._rings
         if timeout_s <= 0:  # the last one: what is said of it must be the last word
             self._count_misses_at = 0.0
-        if timeout_s > 0 and events.fill < _BUSY_RING:
-            self._bell.wait(timeout_s)
-        # Events first: the name of an event is submitted before the event itself.
-        drained = events.read()
+        return self._rings.read(timeout_s, self._look)
+
+    def _look(self, events: Array) -> Array:
         if self._walkers and self._skips:
-            self._walkers.look(drained)
-            drained = self._skips.note(drained)
+            self._walkers.look(events)
+            events = self._skips.note(events)
         if self._tracepoints and self._tracepoints.stragglers:
             self._tracepoints.stragglers.look()
-        return EventBatch(drained, names.read())
+        return events
 
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``."""
@@ -325,9 +333,9 @@ class BpfSource:
 
     def close(self) -> None:
         """Detach and free everything; may be called twice."""
-        for ring in (*(self._rings or ()), *([self._bell] if self._bell else ())):
-            ring.close()
-        self._rings = self._bell = None
+        if self._rings is not None:
+            self._rings.close()
+            self._rings = None
         if self._loaded is not None:
             self._loaded.close()
             self._loaded = None

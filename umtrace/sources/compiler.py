@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,6 +23,7 @@ from umtrace.sources.kept import Kept
 from umtrace.sources.stderr import SHOW, last_line
 
 COMPILED, KEPT = "compiled now", "kept"
+_PIPE_BYTES = 1 << 18  # a request fits before the child reads
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The child finds the same modules as this process, wherever they came from.
 _CHILD = (
@@ -95,12 +96,21 @@ class Compiler:
                 stderr=None if os.environ.get(SHOW) else self._stderr,
                 env=environment,
                 text=True,
+                pipesize=_PIPE_BYTES,
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def compile(self, constants: Mapping[str, int | str], *, functions: bool) -> Compiled:
+    def compile(
+        self,
+        constants: Mapping[str, int | str],
+        *,
+        functions: bool,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Compiled:
         """Compile the probe programs with ``-D`` constants.
+
+        ``meanwhile`` is called while the child works, if it has to.
 
         Raises
         ------
@@ -111,23 +121,24 @@ class Compiler:
         flags = [f"-I{bpf_directory()}", "-w", *defines]
         request = json.dumps({"text": program_text(functions=functions), "flags": flags})
         if request not in self._compiled:
-            self._compiled[request] = _decoded(self._answer(request))
+            self._compiled[request] = _decoded(self._answer(request, meanwhile))
         return self._compiled[request]
 
-    def _answer(self, request: str) -> dict[str, Any]:
+    def _answer(self, request: str, meanwhile: Callable[[], object]) -> dict[str, Any]:
         key = key_of(self._around or "", request)
         answer = self._kept.get(key)
         if answer is None:
-            answer = self._ask(request)
+            answer = self._ask(request, meanwhile)
             self.how = COMPILED
             self._kept.put(key, answer)
         return answer
 
-    def _ask(self, request: str) -> dict[str, Any]:
+    def _ask(self, request: str, meanwhile: Callable[[], object]) -> dict[str, Any]:
         line, child = "", self.start()
         if child.stdin and child.stdout:
             with suppress(BrokenPipeError):
                 print(request, file=child.stdin, flush=True)
+                meanwhile()
                 line = child.stdout.readline()
         if not line:
             raise NoTierError(self._why(_ending(child.wait())))

@@ -10,27 +10,32 @@ from umtrace.records.errors import NoTierError, UmtraceError, UsageError
 from umtrace.sources.base import PROGRAMS, Source
 from umtrace.sources.leftovers import remove_leftovers
 
+Plan = list[dict[str, str]]
+Meanwhile = Callable[[], object]
 
-def _bpf(tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
+
+def _bpf(tier: str, probes: str, declined: Plan, meanwhile: Meanwhile) -> Source:
     from umtrace.sources.bpf import BpfSource  # noqa: PLC0415 - bcc only when it is used
 
-    return BpfSource(tier, probes=probes, declined=declined)
+    return BpfSource(tier, probes=probes, declined=declined, meanwhile=meanwhile)
 
 
-def _ftrace(_tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
+def _ftrace(_tier: str, probes: str, declined: Plan, meanwhile: Meanwhile) -> Source:
+    meanwhile()
     from umtrace.sources.ftrace.source import FtraceSource  # noqa: PLC0415 - when it is used
 
     return FtraceSource(probes=probes, declined=declined)
 
 
-def _ftrace_static(_tier: str, _probes: str, declined: list[dict[str, str]]) -> Source:
+def _ftrace_static(_tier: str, _probes: str, declined: Plan, meanwhile: Meanwhile) -> Source:
+    meanwhile()
     from umtrace.sources.ftrace.static_source import StaticSource  # noqa: PLC0415 - when used
 
     return StaticSource(declined=declined)
 
 
 #: tier -> maker; the order is the order of preference of ``auto``
-LIVE_TIERS: dict[str, Callable[[str, str, list[dict[str, str]]], Source]] = {
+LIVE_TIERS: dict[str, Callable[[str, str, Plan, Meanwhile], Source]] = {
     "fentry": _bpf,
     "kprobe": _bpf,
     "ftrace": _ftrace,
@@ -41,13 +46,14 @@ LIVE_TIERS: dict[str, Callable[[str, str, list[dict[str, str]]], Source]] = {
 STAND_INS = {"ftrace": "ftrace-static"}
 
 
-def open_source(tier: str, probes: str = "full") -> Source:
+def open_source(tier: str, probes: str = "full", meanwhile: Meanwhile = lambda: None) -> Source:
     """Return an attached source of that tier; ``auto`` takes the first that attaches.
 
     First of all what killed runs left in tracefs is removed, which slows the host down.
 
     Where dynamic events are refused ``ftrace-static`` stands in for ``ftrace``. The tiers
-    that were tried in vain come first in the source's plan, with reasons.
+    that were tried in vain come first in the source's plan, with reasons. ``meanwhile`` is
+    called once or more before anything is attached, while the compiler works if it does.
 
     Raises
     ------
@@ -61,18 +67,18 @@ def open_source(tier: str, probes: str = "full") -> Source:
     with suppress(UmtraceError, OSError), Tracefs() as tracefs:
         remove_leftovers(tracefs)
     if tier == "auto":
-        return _first_that_opens(LIVE_TIERS, probes)
+        return _first_that_opens(LIVE_TIERS, probes, meanwhile)
     if tier in STAND_INS:
-        return _first_that_opens((tier, STAND_INS[tier]), probes)
-    return _opened(tier, probes, [])
+        return _first_that_opens((tier, STAND_INS[tier]), probes, meanwhile)
+    return _opened(tier, probes, [], meanwhile)
 
 
-def _first_that_opens(tiers: Iterable[str], probes: str) -> Source:
-    declined: list[dict[str, str]] = []
+def _first_that_opens(tiers: Iterable[str], probes: str, meanwhile: Meanwhile) -> Source:
+    declined: Plan = []
     failure: UmtraceError = NoTierError("no live tier")
     for name in tiers:
         try:
-            return _opened(name, probes, declined)
+            return _opened(name, probes, declined, meanwhile)
         except UmtraceError as error:  # noqa: PERF203 - a handful of tiers
             failure = error
             reason = f"not used: {error}"
@@ -80,8 +86,8 @@ def _first_that_opens(tiers: Iterable[str], probes: str) -> Source:
     raise failure
 
 
-def _opened(tier: str, probes: str, declined: list[dict[str, str]]) -> Source:
-    source = LIVE_TIERS[tier](tier, probes, declined)
+def _opened(tier: str, probes: str, declined: Plan, meanwhile: Meanwhile) -> Source:
+    source = LIVE_TIERS[tier](tier, probes, declined, meanwhile)
     source.open()
     return source
 

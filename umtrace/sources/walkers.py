@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import numpy as np
+from umtrace.records.kinds import Kind
 
-from umtrace.records.events import Array, Kind
+if TYPE_CHECKING:
+    from umtrace.records.events import Array
 
 _EBUSY = 16
 _SLOW_NS = 100_000_000
@@ -86,6 +88,8 @@ class WalkerProbes:
 
 
 def _matters(events: Array) -> bool:
+    import numpy as np  # noqa: PLC0415 - probes are attached without it
+
     exits = events[events["kind"] == Kind.EXIT]
     if (exits["ret"] == -_EBUSY).any():
         return True

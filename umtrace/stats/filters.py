@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import errno as errno_names
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
-from umtrace.records.arrow import fixed, integers
 from umtrace.records.errors import UsageError
-from umtrace.stats.groups import encode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MODES = ("sync", "lazy")
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
@@ -68,19 +64,10 @@ class RowFilter:
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows that pass, in order; has at least the columns `columns`."""
-        for name in self._given:
-            passes = self._matches(name, batch.column(_COLUMNS[name]))
-            batch = batch.filter(fixed(passes, pa.bool_()))
-        return batch
+        from umtrace.stats.matching import matching  # noqa: PLC0415 - options need no Arrow
 
-    def _matches(self, name: str, column: pa.Array) -> npt.NDArray[np.bool_]:
-        if name == "min_latency_ns":
-            return integers(column, -1) >= max(self.min_latency_ns or 0, 0)
-        wanted = getattr(self, name)
-        matcher = _glob if name in {"comm", "container", "fstype"} else _member
-        # Only distinct values are looked at one by one.
-        codes, values = encode(column)
-        return np.array([v is not None and matcher(v, wanted) for v in values], np.bool_)[codes]
+        given = {_COLUMNS[name]: getattr(self, name) for name in self._given}
+        return matching(given, batch)
 
     def describe(self) -> str:
         """Return the filter in the words of the command line, empty if there is none."""
@@ -164,14 +151,6 @@ def _duration_text(ns: int) -> str:
     units = (u for u in ("s", "ms", "us", "ns") if ns % _UNITS[u] == 0)
     unit = next(units)
     return f"{ns // _UNITS[unit]}{unit}"
-
-
-def _glob(value: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(value, pattern) for pattern in patterns)
-
-
-def _member(value: object, wanted: Sequence[object]) -> bool:
-    return value in wanted
 
 
 def _errno_text(number: int) -> str:

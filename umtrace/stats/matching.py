@@ -1,0 +1,48 @@
+"""Which rows of a batch hold wanted values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from umtrace.records.arrow import fixed, integers
+from umtrace.stats.groups import encode
+
+_AT_LEAST = "latency_ns"
+_PATTERNS = frozenset({"comm", "container", "fstype"})
+
+
+def matching(wanted: Mapping[str, Any], batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows that match in every column, in order.
+
+    Parameters
+    ----------
+    wanted : mapping
+        Column to the values of which one must be there, or the least ``latency_ns``.
+    batch : RecordBatch
+    """
+    for column, values in wanted.items():
+        batch = batch.filter(fixed(_matches(column, values, batch.column(column)), pa.bool_()))
+    return batch
+
+
+def _matches(name: str, wanted: Any, column: pa.Array) -> npt.NDArray[np.bool_]:
+    if name == _AT_LEAST:
+        return integers(column, -1) >= max(int(wanted), 0)
+    matcher = _glob if name in _PATTERNS else _member
+    # Only distinct values are looked at one by one.
+    codes, values = encode(column)
+    return np.array([v is not None and matcher(v, wanted) for v in values], np.bool_)[codes]
+
+
+def _glob(value: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def _member(value: object, wanted: Sequence[object]) -> bool:
+    return value in wanted
