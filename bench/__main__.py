@@ -40,7 +40,8 @@ def _correlate(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def _startup(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     yield startup.command(given.repeat, "--help")
     yield startup.command(given.repeat, "report", str(startup.small_recording()))
-    yield from (startup.ready(tool, given.repeat) for tool in tools.SYSCALLS if given.root)
+    live = (tools.umtrace("tracepoint", kept=True), *tools.SYSCALLS) if given.root else ()
+    yield from (startup.ready(tool, given.repeat) for tool in live)
 
 
 def _scale(given: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What `make bench-lab` runs inside a guest; one line of JSON for every sample.
 
-python -m bench.guest calls|times|counts REPEAT
+python -m bench.guest calls|times|counts|starts REPEAT
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from bench import calls, slowdown
-from bench.tools import FUNCTIONS, MOUNTSNOOP, ONE_FUNCTION
+from bench import calls, slowdown, startup
+from bench.tools import FUNCTIONS, MOUNTSNOOP, ONE_FUNCTION, STARTS
 
 TASKS, UMOUNTS = 64, 10
 
@@ -35,10 +35,17 @@ def counts(repeat: int) -> None:
     _say("counts", slowdown.samples(FUNCTIONS, loops, repeat))
 
 
+def starts(repeat: int) -> None:
+    """One CPU whose clock counts instructions: to probes attached."""
+    _say("starts", (startup.ready(tool, repeat, umounts=100) for tool in STARTS))
+
+
 def _say(part: str, rows: Iterable[dict[str, Any]]) -> None:
     for row in rows:
         print(json.dumps({"part": part, **row}), flush=True)
 
 
 if __name__ == "__main__":
-    {"calls": calls_seen, "times": times, "counts": counts}[sys.argv[1]](int(sys.argv[2]))
+    {"calls": calls_seen, "times": times, "counts": counts, "starts": starts}[sys.argv[1]](
+        int(sys.argv[2])
+    )

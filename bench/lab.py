@@ -2,7 +2,7 @@
 
 .venv/bin/python -m bench.lab --kernel 6.12
 
-Three guests, one after the other. In the first the clock counts instructions; in the others two
+Four guests, one after the other. In two the clock counts instructions; in the others two
 emulated CPUs run as they can: calls are counted, and times are compared within the run.
 """
 
@@ -24,7 +24,7 @@ from lab.kernel import Bootable
 
 _RESULTS = Path(__file__).with_name("results")
 _PAGE = Path(__file__).resolve().parent.parent / "docs" / "overhead.md"
-_ENVIRONMENT = "UMTRACE_BENCH_LOOPS=/lab/in/loops UMTRACE_BENCH_READY_S=240 UMTRACE_CACHE=0"
+_ENVIRONMENT = "UMTRACE_BENCH_LOOPS=/lab/in/loops UMTRACE_BENCH_READY_S=240"
 Row = dict[str, Any]
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--kernel", default="6.12")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--limit", type=float, default=900, help="seconds for each guest")
-    parser.add_argument("--parts", nargs="+", default=["counts", "calls", "times"])
+    parser.add_argument("--parts", nargs="+", default=["counts", "starts", "calls", "times"])
     given = parser.parse_args()
     known = table.load()
     booted = ready.for_run(cache.folder(), known, known.kernel(given.kernel)).kernel
@@ -61,7 +61,7 @@ def _keep(out: Path, part: str, taken: list[Row], release: str) -> None:
 
 def _boot(kernel: str, part: str, repeat: int, carried: Path, limit: float) -> list[Row]:
     """Run one part in a guest; what it said before its time was up is kept."""
-    machine = ["--icount", "--cpus", "1"] if part == "counts" else ["--cpus", "2"]
+    machine = ["--icount", "--cpus", "1"] if part in {"counts", "starts"} else ["--cpus", "2"]
     command = f"env {_ENVIRONMENT} python -m bench.guest {part} {repeat}"
     guest = subprocess.Popen(
         [sys.executable, "-m", "lab", "run", kernel, "--in", str(carried), "--mem", "3G",

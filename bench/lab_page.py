@@ -8,6 +8,7 @@ from typing import Any
 from bench import page
 from bench.slowdown import summary
 from bench.table import table
+from bench.tools import MOUNTSNOOP
 
 Row = dict[str, Any]
 
@@ -27,6 +28,7 @@ def part(results: Row) -> str:
         ("times", _times),
         ("calls", page.calls_table),
         ("calls", _start),
+        ("starts", _starts),
     ):
         if results.get(name):
             parts.append(write(results[name]))
@@ -84,4 +86,21 @@ def _start(rows: Sequence[Row]) -> str:
         ],
         "Emulated seconds; memory after the 64 tasks. perf does not say when it is ready: it is "
         "given a fixed time.",
+    )  # fmt: skip
+
+
+def _starts(rows: Sequence[Row]) -> str:
+    known = [row for row in rows if "median_s" in row]
+    peer = next((row["median_s"] for row in known if row["what"] == MOUNTSNOOP.name), None)
+    return table(
+        "Start to probes attached, in instructions",
+        ("tracer", "start, 10⁹", "mountsnoop's over it", "resident"),
+        [
+            (row["what"], f"{row['median_s']:.2f}",
+             f"{peer / row['median_s']:.1f} x" if peer else "-", f"{row['rss_mib']:.0f} MiB")
+            for row in known
+        ],
+        "One CPU whose clock advances a nanosecond an instruction; all that is read lies in "
+        "memory. Programs are kept from the start before, in the same boot; without them bcc "
+        "compiles.",
     )  # fmt: skip

@@ -16,23 +16,23 @@ from typing import Any
 
 from bench.loops import Loops, scratch
 from bench.memory import resident
-from bench.tools import SYSCALLS, NotHereError, Tool, running
+from bench.tools import SYSCALLS, NotHereError, Tool, running, umtrace
 
 _COMMAND = [sys.executable, "-m", "umtrace"]
 _SMALL = Path(__file__).resolve().parent.parent / "recordings"
 
 
-def ready(tool: Tool, repeat: int) -> dict[str, Any]:
-    """Return seconds to ready, and the memory in MiB after 2000 umounts (root, BPF)."""
+def ready(tool: Tool, repeat: int, umounts: int = 2000) -> dict[str, Any]:
+    """Return seconds to ready, and the memory in MiB after some umounts (root, BPF)."""
     seconds, memory = [], {}
     with scratch() as name:
         loops = Loops(Path(name))
-        for number in range(repeat + 1):  # the first warms the page cache
+        for number in range(repeat + 1):  # the first warms what there is to warm
             try:
                 with running(tool, Path(name) / str(number)) as tracer:
                     seconds.append(tracer.ready_s)
                     if number == repeat:
-                        loops.run("umount", 2000)
+                        loops.run("umount", umounts)
                         time.sleep(0.5)
                         memory = resident(tracer.process.pid)
             except NotHereError as error:  # noqa: PERF203 - a handful of starts
@@ -80,7 +80,7 @@ def main() -> None:
     given = parser.parse_args()
     print(json.dumps(command(given.repeat, "--help")), flush=True)
     print(json.dumps(command(given.repeat, "report", str(small_recording()))), flush=True)
-    for tool in SYSCALLS:
+    for tool in (umtrace("tracepoint", kept=True), *SYSCALLS):
         print(json.dumps(ready(tool, given.repeat)), flush=True)
 
 

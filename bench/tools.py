@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+VARIABLE = "UMTRACE_CACHE"
 READY_S = float(os.environ.get("UMTRACE_BENCH_READY_S", "30"))  # minutes under emulation
 STOP_S = 2 * READY_S
 Seen = Callable[[Path], "int | None"]
@@ -27,11 +28,11 @@ class NotHereError(Exception):
 class Tool:
     """A tracer.
 
-    ``command`` may hold ``{out}``, a file or folder of its own, and ``{fd}``, a descriptor that
-    tells when it is ready. Else ``ready`` is a pattern in what it prints, or a number of seconds
-    to wait where it says nothing. ``seen`` counts what it reported, from its folder (what it
-    printed is ``printed`` there). A mount with its umount makes ``per_umount`` of the calls that
-    it counts, and what is around them ``beside``.
+    ``command`` may hold ``{out}``, a file or folder of its own, ``{kept}``, a folder for all runs,
+    and ``{fd}``, a descriptor that tells when it is ready. Else ``ready`` is a pattern in what it
+    prints, or a number of seconds to wait where it says nothing. ``seen`` counts what it reported,
+    from its folder (what it printed is ``printed`` there). A mount with its umount makes
+    ``per_umount`` of the calls that it counts, and what is around them ``beside``.
     """
 
     name: str
@@ -66,8 +67,9 @@ def running(tool: Tool, folder: Path) -> Iterator[Running]:
     folder.mkdir(parents=True)
     reading, telling = os.pipe()
     os.set_blocking(reading, False)
-    values = {"{out}": str(folder / "out"), "{fd}": str(telling)}
-    words = [values.get(word, word) for word in tool.command[1:]]
+    kept = str(folder.parent / "kept")
+    values = {"{out}": str(folder / "out"), "{fd}": str(telling), "{kept}": kept}
+    words = [_filled(word, values) for word in tool.command[1:]]
     printed = folder / "printed"
     began = time.monotonic()
     with printed.open("wb") as output:
@@ -87,6 +89,12 @@ def running(tool: Tool, folder: Path) -> Iterator[Running]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _filled(word: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        word = word.replace(name, value)
+    return word
 
 
 def _await(
@@ -140,13 +148,14 @@ def _rows(folder: Path) -> int:
     return sum(1 for path in paths if path and re.search(r"/place/\d+$", path))
 
 
-def umtrace(tier: str, probes: str = "full") -> Tool:
-    """Return the recorder."""
+def umtrace(tier: str, probes: str = "full", *, kept: bool = False) -> Tool:
+    """Return the recorder; it compiles its programs, or takes those of its start before."""
     command = (
-        sys.executable, "-m", "umtrace", "record", "-q", "--tier", tier, "--probes", probes,
-        "-o", "{out}", "--ready-fd", "{fd}",
+        "env", f"{VARIABLE}=" + ("{kept}" if kept else "0"), sys.executable, "-m", "umtrace",
+        "record", "-q", "--tier", tier, "--probes", probes, "-o", "{out}", "--ready-fd", "{fd}",
     )  # fmt: skip
     name = f"umtrace record, {tier}" + ("" if tier == "tracepoint" else f", {probes}")
+    name += ", programs kept" if kept else ""
     return Tool(name, command, seen=_rows)
 
 
@@ -230,6 +239,12 @@ FUNCTIONS = (
          "cleanup_mnt", "-o", "{out}"), "Hit Ctrl",
     ),
     MOUNTSNOOP,
+)  # fmt: skip
+#: to start in turn: with the compiler, and with the programs of the start before
+STARTS = (
+    MOUNTSNOOP,
+    *(umtrace(tier, kept=kept) for tier in ("fentry", "kprobe", "tracepoint")
+      for kept in (False, True)),
 )  # fmt: skip
 #: to count calls with: those whose loss the figures of others are about, one function at a time
 ONE_FUNCTION = (
