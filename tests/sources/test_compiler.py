@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -75,6 +78,27 @@ def test_the_child_is_started_ahead_where_nothing_is_kept(asked):
     with closing(Compiler()) as compiler:
         compiler.expect()
     assert not asked
+
+
+WAITS = """
+import pathlib, sys, time
+sys.stdin.readline()
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.01)
+print(sys.argv[2], flush=True)
+"""
+
+
+def test_meanwhile_is_while_the_child_works(monkeypatch, tmp_path):
+    words = [sys.executable, "-c", WAITS, str(tmp_path / "done"), json.dumps(ANSWER)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as child:
+        monkeypatch.setattr(Compiler, "_compiled", {})
+        monkeypatch.setattr(Compiler, "start", lambda _self: child)
+        with closing(Compiler(Kept(None))) as compiler:
+            # The child answers only after this.
+            compiler.compile({}, functions=False, meanwhile=(tmp_path / "done").touch)
+            assert compiler.how == COMPILED
 
 
 def test_the_child_ends_with_the_compiler():
