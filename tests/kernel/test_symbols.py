@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from umtrace.kernel import symbols as module
 from umtrace.kernel.symbols import Symbols
@@ -73,3 +75,47 @@ def test_hidden_addresses_are_unknown_not_zero(tmp_path):
 
 def test_no_file(tmp_path):
     assert not Symbols.load(tmp_path / "nothing").known
+
+
+@pytest.mark.parametrize("block", [1 << 18, 64])
+def test_two_wanted_names_of_one_function(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(module, "_BLOCK_BYTES", block)
+    symbols = load(tmp_path, KALLSYMS, {b"namespace_unlock", b"namespace_unlock_alias"})
+    assert symbols.names == ["namespace_unlock", "namespace_unlock_alias", "?"]
+    for name in symbols.names[:2]:
+        assert symbols.span(name) == (0xFFFFFFFF81000100, 0xFFFFFFFF81000280)
+
+
+LINES = st.lists(
+    st.tuples(
+        st.integers(0, 3),  # how far from the one before
+        st.sampled_from("tTdDbBrRaA"),
+        st.sampled_from(
+            ["do", "do.isra.0", "do.part.1.cold", "undo", "un.do", "other", "unmounted"]
+        ),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(LINES, st.integers(30, 200))
+def test_a_few_are_found_as_in_the_whole_table(tmp_path_factory, lines, block):
+    wanted = {b"do", b"undo"}
+    at, text = 0xFFFFFFFF81000000, ""
+    for apart, kind, name in lines:
+        at += apart
+        text += f"{at:016x} {kind} {name}\n"
+    path = tmp_path_factory.mktemp("kernel")
+    whole = load(path, text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BLOCK_BYTES", block)
+        few = load(path, text, wanted)
+    mine, found = (
+        [name for name in table.names if name.partition(".")[0].encode() in wanted]
+        for table in (whole, few)
+    )
+    assert found == mine
+    assert [few.span(name) for name in mine] == [whole.span(name) for name in mine]
+    if mine:  # else nothing is known to be hidden or not
+        assert few.data_address("unmounted") == whole.data_address("unmounted")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
-_STRUCT, _UNION = 4, 5
+_STRUCT, _UNION, _FUNC = 4, 5, 12
 _MODIFIERS = {8, 9, 10, 11, 18}  # typedef, volatile, const, restrict, type tag
 _LIBRARIES = ("libbpf.so.1", "libbpf.so.0", "libbcc.so.0")
 
@@ -41,6 +41,8 @@ class Btf:
 
     def __init__(self, path: Path = VMLINUX) -> None:
         self._path = path
+        self._ids: dict[tuple[str, int], int] = {}
+        self._offsets: dict[str, int | None] = {}
         self._handle = self._parse()
 
     @cached_property
@@ -90,6 +92,11 @@ class Btf:
 
         Members of anonymous structs and unions are found as in C.
         """
+        if path not in self._offsets:
+            self._offsets[path] = self._offset(path)
+        return self._offsets[path]
+
+    def _offset(self, path: str) -> int | None:
         struct, *members = path.split(".")
         type_id = self._struct_id(struct)
         total = 0
@@ -107,7 +114,7 @@ class Btf:
 
     def function_id(self, name: str) -> int:
         """Return the type id of a function (kind FUNC), 0 where BTF has none of that name."""
-        return max(0, int(self._lib.btf__find_by_name_kind(self._handle, name.encode(), 12)))
+        return self._id(name, _FUNC)
 
     def function_exists(self, name: str) -> bool:
         """Whether BTF describes a function of that name."""
@@ -115,15 +122,21 @@ class Btf:
 
     def function_arguments(self, name: str) -> int | None:
         """Return how many arguments a function takes; None where BTF does not describe it."""
-        found = int(self._lib.btf__find_by_name_kind(self._handle, name.encode(), 12))
-        if found <= 0:
+        found = self.function_id(name)
+        if not found:
             return None
         prototype = self._type(int(self._type(found)[0].type))[0]
         return int(prototype.info) & 0xFFFF
 
     def _struct_id(self, name: str) -> int:
-        found = self._lib.btf__find_by_name_kind(self._handle, name.encode(), _STRUCT)
-        return max(0, int(found))
+        return self._id(name, _STRUCT)
+
+    def _id(self, name: str, kind: int) -> int:
+        """Return a type's id, 0 if absent; libbpf goes through all 150,000 types for it."""
+        if (name, kind) not in self._ids:
+            found = self._lib.btf__find_by_name_kind(self._handle, name.encode(), kind)
+            self._ids[name, kind] = max(0, int(found))
+        return self._ids[name, kind]
 
     def _type(self, type_id: int) -> tuple[_Type, int]:
         address = self._lib.btf__type_by_id(self._handle, type_id)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,13 +34,13 @@ class Symbols:
         self._data = data or {}
 
     @classmethod
-    def load(cls, path: Path = KALLSYMS, wanted: Container[bytes] | None = None) -> Symbols:
+    def load(cls, path: Path = KALLSYMS, wanted: Collection[bytes] | None = None) -> Symbols:
         """Read a kallsyms file; unreadable or hidden gives an empty table.
 
         Parameters
         ----------
         path : Path
-        wanted : container of bytes, optional
+        wanted : collection of bytes, optional
             Only these functions are kept, with their variants (``name.isra.0``), and ``?`` for
             what follows each: a table of a hundred rows instead of 100,000.
         """
@@ -88,25 +89,55 @@ class Symbols:
 
 
 class _Collector:
-    """Takes what is wanted out of the lines of kallsyms, which the kernel sorts by address."""
+    """Takes what is wanted out of the lines of kallsyms, which the kernel sorts by address.
 
-    def __init__(self, wanted: Container[bytes] | None) -> None:
-        self._wanted = wanted
+    There are 200,000 of them on the way to the first event: what is not wanted is looked at
+    by C code alone.
+    """
+
+    def __init__(self, wanted: Collection[bytes] | None) -> None:
+        self._wanted = frozenset(wanted) if wanted is not None else None
         self._kept: list[tuple[bytes, bytes | None]] = []
         self._variables: list[tuple[bytes, bytes]] = []
+        self._open = False  # the end of the last one kept is not known yet
 
     def add(self, lines: bytes) -> None:
-        """Take whole lines. On the way to the first event: there are 120,000 of them."""
-        words = lines.split()
-        wanted, kept = self._wanted, self._kept
-        for address, kind, name in zip(words[::3], words[1::3], words[2::3], strict=True):
-            if kind in _TEXT:
-                if wanted is None or _function(name) in wanted:
-                    kept.append((address, name))
-                elif kept and kept[-1][1] is not None and kept[-1][0] != address:
-                    kept.append((address, None))
-            elif name in _DATA:
-                self._variables.append((address, name))
+        """Take whole lines."""
+        if self._wanted is None:
+            words = lines.split()
+            for line in zip(words[::3], words[1::3], words[2::3], strict=True):
+                self._take(*line)
+            return
+        if self._open:
+            self._bound(lines, 0)
+        for begin in _hits(lines, self._wanted):
+            end = lines.index(b"\n", begin)
+            self._take(*lines[begin:end].split())
+            if self._kept:
+                self._bound(lines, end + 1)
+
+    def _take(self, address: bytes, kind: bytes, name: bytes) -> None:
+        if kind in _TEXT:
+            # Another name of the same function comes before what bounds both.
+            if self._kept and self._kept[-1][1] is None and self._kept[-1][0] >= address:
+                self._kept.pop()
+            self._kept.append((address, name))
+        elif name in _DATA:
+            self._variables.append((address, name))
+
+    def _bound(self, lines: bytes, begin: int) -> None:
+        """Keep the next function at a higher address, which is where the last one ends."""
+        last, name = self._kept[-1]
+        self._open = name is not None and last != _HIDDEN
+        if not self._open:
+            return
+        while begin < len(lines):
+            address, kind = lines[begin : begin + len(last)], lines[begin + len(last) + 1]
+            if kind in b"tT" and address != last:
+                self._kept.append((address, None))
+                self._open = False
+                return
+            begin = lines.index(b"\n", begin) + 1
 
     @property
     def _hidden(self) -> bool:
@@ -132,8 +163,23 @@ class _Collector:
         return {} if self._hidden else {name.decode(): int(at, 16) for name, at in once}
 
 
-def _function(name: bytes) -> bytes:
-    return name if b"." not in name else name.partition(b".")[0]
+def _hits(lines: bytes, wanted: frozenset[bytes]) -> list[int]:
+    """Return where the lines begin that are of wanted functions, their variants, or variables."""
+    name_of = itemgetter(slice(lines.index(b" ") + 3, None))  # ADDRESS T NAME
+    ends = []
+    for name in (wanted | _DATA).intersection(map(name_of, lines.split(b"\n"))):
+        ends += list(_each(lines, b" " + name + b"\n"))
+    for dot in _each(lines, b"."):
+        if lines[lines.rindex(b" ", 0, dot) + 1 : dot] in wanted:
+            ends.append(dot)
+    return sorted({lines.rfind(b"\n", 0, end) + 1 for end in ends})
+
+
+def _each(lines: bytes, part: bytes) -> Iterator[int]:
+    at = lines.find(part)
+    while at >= 0:
+        yield at
+        at = lines.find(part, at + 1)
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
@@ -143,7 +189,8 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
         block = rest + block
         modules = block.find(b"\t[")
         end = block.rfind(b"\n", 0, modules if modules >= 0 else None) + 1
-        yield block[:end]
+        if end:
+            yield block[:end]
         if modules >= 0:
             return
         rest = block[end:]
