@@ -69,7 +69,7 @@ class UmountCorrelator:
         for first in range(AT_ONCE, len(batch.events), AT_ONCE):
             rows += self._some(batch.events[first : first + AT_ONCE])
         self._names.forget()
-        return rows[0] if len(rows) == 1 else pa.concat_batches(rows)
+        return rows[0] if len(rows) == 1 else _joined(rows)
 
     def _some(self, events: Array) -> list[pa.RecordBatch]:
         """Take in as many events as the arrays made of them stay in the processor's cache."""
@@ -129,3 +129,9 @@ class UmountCorrelator:
 
     def _take_names(self, ops: Ops, kind: NameKind, time: str, has: npt.NDArray[np.bool_]) -> Texts:
         return self._names.take(kind, ops["tid"], np.where(has, ops[time], 0).view(np.uint64))
+
+
+def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return all rows as one batch; ``pa.concat_batches`` came with pyarrow 19."""
+    batches = pa.Table.from_batches(parts).combine_chunks().to_batches()
+    return batches[0] if batches else empty_rows()
