@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from umtrace.records.arrow import fixed, integers, mask, number, text
 
@@ -144,6 +143,8 @@ def interesting(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Collecti
     ``open_keys`` are the mounts with a window under way. Nearly all rows are none of it,
     and an `Attempt` costs microseconds.
     """
+    import pyarrow.compute as pc  # noqa: PLC0415 - no start should wait for it
+
     busy = mask(pc.equal(rows.column("errno"), _BUSY))
     late = mask(pc.greater(rows.column("tail_ns"), _NO_TIME))
     put = mask(pc.is_in(rows.column("final_put"), _PUT_LATE))
@@ -174,6 +175,8 @@ def _maybe_of(rows: pa.RecordBatch, keys: Collection[Key]) -> Mask:
 
 def any_busy(rows: pa.RecordBatch) -> bool:
     """Whether a row says EBUSY."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - no start should wait for it
+
     return bool(pc.any(pc.equal(rows.column("errno"), _BUSY)).as_py())
 
 

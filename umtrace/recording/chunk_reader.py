@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from umtrace.recording.layout import Chunk, find_chunks, parquet_path
 from umtrace.recording.parquet import ParquetReader, Span
@@ -160,6 +159,8 @@ def _within(batch: pa.RecordBatch, query: Query) -> pa.RecordBatch:
     start, end = query.span
     if start is None and end is None:
         return batch
+    import pyarrow.compute as pc  # noqa: PLC0415 - no start should wait for it
+
     times = batch.column(batch.schema.get_field_index(query.kind.time))
     if pa.types.is_timestamp(times.type):
         times = times.cast(pa.int64())

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from umtrace.recording.layout import create_private, sync_directory
 from umtrace.recording.stream import READ_ERRORS, one_line, open_file
@@ -49,6 +47,8 @@ def write_parquet(
 def _write(
     path: Path, kind: TableKind, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 ) -> int:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - no start should wait for it
+
     delta = [name for name in kind.delta if name in schema.names]
     rows = 0
     times = TimeSpan(kind.time)
@@ -82,6 +82,8 @@ class TimeSpan:
 
     def add(self, rows: pa.RecordBatch | pa.Table) -> None:
         """Take rows into account; a table without the column adds nothing."""
+        import pyarrow.compute as pc  # noqa: PLC0415 - no start should wait for it
+
         if self._column not in rows.schema.names:
             return
         times = rows.column(self._column)
@@ -121,6 +123,8 @@ class ParquetReader:
     """
 
     def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq  # noqa: PLC0415 - no start should wait for it
+
         self._name = path.name
         self._file = pq.ParquetFile(
             open_file(path), page_checksum_verification=True, pre_buffer=False
