@@ -42,16 +42,16 @@ UM_HOT_ENTRY(__legitimize_mnt)
 	return 0;
 }
 
-UM_RETURN(__legitimize_mnt)
+UM_HOT_RETURN(__legitimize_mnt)
 {
-	int ret = (int)UM_RETVAL(2);
+	int ret = (int)UM_HOT_RETVAL(2);
 	struct um_armed *slot;
 	u64 vfsmount, mnt;
 	u32 flags = 0;
 
 	if (!ret && !um_any_armed())
 		return 0;
-	vfsmount = UM_RETURN_ARG(0, um_kept());
+	vfsmount = UM_HOT_ARG(0, um_kept());
 	if (!vfsmount)
 		return 0;
 	mnt = vfsmount - UM_OFF_MOUNT_MNT;
@@ -74,9 +74,9 @@ UM_RETURN(__legitimize_mnt)
 	return 0;
 }
 
-UM_SURE_ENTRY(mntput)
+UM_ENTRY(mntput)
 {
-	u64 vfsmount = UM_SURE_ARG(0), mnt = vfsmount - UM_OFF_MOUNT_MNT;
+	u64 vfsmount = UM_ARG(0), mnt = vfsmount - UM_OFF_MOUNT_MNT;
 	struct um_armed *slot;
 	int now, syscall = 0;
 	u32 flags = 0;

@@ -68,7 +68,7 @@ static __always_inline void um_look_at_sb(u64 sb, u32 *dev, u64 *type)
 }
 
 /* The flags of the vfsmount that is an argument: a plain load where that is a typed pointer. */
-#ifndef UM_SURE_BY_KPROBE
+#ifdef UM_FENTRY
 static __always_inline u32 um_load_flags(u64 vfsmount)
 {
 	u32 flags;

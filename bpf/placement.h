@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Where a handler sits: fentry/fexit where the kernel has trampolines, else kprobe
- * and kretprobe. A return probe of the second kind does not see the arguments: they
+ * Where a handler sits: fentry/fexit where the kernel has trampolines and does not preempt
+ * the programs in them, else kprobe and kretprobe. A return probe of the second kind does not see the arguments: they
  * are kept by task between the two.
  */
 #include <uapi/linux/ptrace.h>
@@ -18,22 +18,35 @@
 #define UM_RETURN_ARG(n, kept) ctx[n]
 /* An entry that only keeps an argument for the return is not needed. */
 #define UM_COUNT_ENTRY(function) static __always_inline int um_unused_##function(u64 *ctx)
-#define UM_HOT_ENTRY(function) static __always_inline int um_unused_##function(u64 *ctx)
+#define UM_HOT_ENTRY(function) UM_COUNT_ENTRY(function)
+#define UM_HOT_RETURN(function) UM_RETURN(function)
+#define UM_HOT_RETVAL(n_args) ctx[n_args]
+#define UM_HOT_ARG(n, kept) ctx[n]
 #define um_stash(slot, word)
 #define um_stashed(slot) 0
-#define um_keep(word)
-#define um_kept() 0
 
 #else
 
-#define UM_SURE_BY_KPROBE 1
 #define UM_ENTRY(function) int um_entry_##function(struct pt_regs *ctx)
 #define UM_RETURN(function) int um_return_##function(struct pt_regs *ctx)
 #define UM_ARG(n) ((u64)UM_PARM##n(ctx))
 #define UM_RETVAL(n_args) PT_REGS_RC(ctx)
 #define UM_RETURN_ARG(n, kept) (kept)
 #define UM_COUNT_ENTRY(function) UM_ENTRY(function)
+
+/* A hot return may stay with fexit, where the rest is kprobes: see umtrace/kernel/preemption.py. */
+#ifdef UM_FENTRY_WALKS
+#define UM_HOT_ENTRY(function) \
+	static __always_inline int um_unused_##function(struct pt_regs *ctx)
+#define UM_HOT_RETURN(function) int um_return_##function(u64 *ctx)
+#define UM_HOT_RETVAL(n_args) ctx[n_args]
+#define UM_HOT_ARG(n, kept) ctx[n]
+#else
 #define UM_HOT_ENTRY(function) UM_ENTRY(function)
+#define UM_HOT_RETURN(function) UM_RETURN(function)
+#define UM_HOT_RETVAL(n_args) UM_RETVAL(n_args)
+#define UM_HOT_ARG(n, kept) (kept)
+#endif
 
 /* An LRU map: an entry whose return was missed goes by itself. */
 BPF_TABLE("lru_hash", u64, u64, stash, 8192);
@@ -89,18 +102,6 @@ static __always_inline u64 um_kept(void)
 	return mine && mine->tid == tid ? mine->word : 0;
 }
 
-#endif
-
-/*
- * An entry of which no hit may be missing. A fentry program that is preempted has the kernel
- * skip the same program for others on its CPU; a kprobe is not preempted.
- */
-#ifdef UM_SURE_BY_KPROBE
-#define UM_SURE_ENTRY(function) int um_entry_##function(struct pt_regs *ctx)
-#define UM_SURE_ARG(n) ((u64)UM_PARM##n(ctx))
-#else
-#define UM_SURE_ENTRY(function) UM_ENTRY(function)
-#define UM_SURE_ARG(n) UM_ARG(n)
 #endif
 
 /* Slots of the words kept between an entry and its return. */

@@ -141,7 +141,7 @@ def test_every_candidate_has_its_handlers():
         if candidate.entry or candidate.kprobe_entry:
             assert f"_ENTRY({candidate.function})" in text
         if candidate.on_return:
-            assert f"UM_RETURN({candidate.function})" in text
+            assert f"_RETURN({candidate.function})" in text
 
 
 @pytest.mark.parametrize("kernel", TABLES)
@@ -180,12 +180,11 @@ def test_a_refused_funnel_leaves_it_to_the_stacks():
     assert not tells_grace_period(offer, make_plan(offer, "kprobe"))
 
 
-def test_the_puts_of_walkers_are_a_kprobe_where_fentry_programs_can_be_preempted():
+def test_where_fentry_programs_can_be_preempted_all_but_a_hot_return_are_kprobes():
     offer = replace(offer_of("6.12"), preemptible=True)
-    how = {p.function: p.how for p in make_plan(offer, "fentry").probes}
-    assert how["mntput"] == "kprobe"
-    assert {name for name, way in how.items() if way == "kprobe"} == {"mntput"}
-    (why,) = [line["why"] for line in make_plan(offer, "fentry").lines() if line["how"] == "kprobe"]
+    plan = make_plan(offer, "fentry")
+    assert {p.function for p in plan.probes if p.how == "fentry"} == {"__legitimize_mnt"}
+    (why,) = [line["why"] for line in plan.lines() if line["probe"] == "mntput"]
     assert "preempted" in why
     offer = replace(offer, preemptible=False)
     assert {p.how for p in make_plan(offer, "fentry").probes} == {"fentry"}

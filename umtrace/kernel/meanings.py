@@ -43,7 +43,7 @@ class Meaning:
     lost: str = ""
     required: bool = False
     hot: bool = False  #: a path walk pays for it: left out of ``--probes light``
-    sure: bool = False  #: no hit may be skipped: a kprobe where a fentry program can be preempted
+    skippable: bool = False  #: cheap before sure: no kprobe where fentry programs can be preempted
     needs_layout: bool = False  #: of no use without struct offsets from BTF
 
 
@@ -178,6 +178,7 @@ MEANINGS: tuple[Meaning, ...] = (
         why="legitimize_mnt calls it, and is inlined since 6.1",
         lost="n_legitimized, n_discounted",
         hot=True,
+        skippable=True,
         needs_layout=True,
     ),
     Meaning(
@@ -186,7 +187,6 @@ MEANINGS: tuple[Meaning, ...] = (
         why="sees path walkers only: the umounter's own puts are inlined",
         lost="the puts of path walkers",
         hot=True,
-        sure=True,
         needs_layout=True,
     ),
 )

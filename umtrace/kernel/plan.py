@@ -107,7 +107,7 @@ class Plan:
     def _line(self, choice: Choice) -> dict[str, str]:
         probe = choice.probe
         why = choice.meaning.why
-        if probe and probe.how != self.tier:
+        if probe and probe.hot and probe.how != self.tier:
             why += f"; {_WHY_KPROBE}"
         return {
             "meaning": choice.meaning.name,
@@ -181,7 +181,7 @@ def _choose(offer: Offer, tier: str, probes: str, meaning: Meaning) -> Choice:
     for candidate in meaning.candidates:
         symbol, refusal = _symbol(offer, tier, candidate)
         if symbol:
-            how = "kprobe" if meaning.sure and offer.preemptible else tier
+            how = "kprobe" if offer.preemptible and not meaning.skippable else tier
             probe = PlannedProbe(meaning, candidate, symbol, how)
             if not candidate.lost:
                 return Choice(meaning, probe, meaning.why)

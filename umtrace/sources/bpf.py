@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -165,6 +166,8 @@ class BpfSource:
             self._no_btf = str(error)
             self._constants |= layout_constants(None)
             self._offer = offer_of(self._symbols, None, btf_missing=self._no_btf)
+        if self.tier == "fentry" and self._offer.preemptible and not _kprobes_work():
+            self._offer = replace(self._offer, preemptible=False)  # skipped hits mark their rows
         self._chosen = make_plan(self._offer, self.tier, self._probe_set)
         if self._chosen.impossible:
             raise NoTierError(self._chosen.impossible)
@@ -186,14 +189,13 @@ class BpfSource:
         if not not_ended_by_work(self._offer, self._chosen):
             constants["UM_ENDS_BY_WORK"] = 1
         if self.tier == "fentry":
-            constants["UM_FENTRY"] = 1
+            by_kprobe = any(probe.how == "kprobe" for probe in self._chosen.probes)
+            constants["UM_FENTRY_WALKS" if by_kprobe else "UM_FENTRY"] = 1
         if any(probe.hot for probe in self._chosen.probes):
             constants["UM_WITH_WALKERS"] = 1
             constants["UM_PATH_CALLS"] = " ".join(
                 f"UM_WORD({n}, {word:#x}ULL)" for n, word in enumerate(path_call_words())
             )
-        if any(probe.how == "kprobe" for probe in self._chosen.probes):
-            constants["UM_SURE_BY_KPROBE"] = 1
         unmounted = self._symbols.data_address("unmounted")
         if unmounted:
             constants["UM_ADDR_UNMOUNTED"] = f"{unmounted:#x}ULL"
@@ -215,7 +217,7 @@ class BpfSource:
         self._plan += self._tracepoints.lines
 
     def _attach_functions(self, loaded: Loaded, tracefs: Tracefs) -> None:
-        if self.tier == "kprobe":
+        if any(probe.how == "kprobe" for probe in self._chosen.probes):
             self._kprobes = KprobeEvents(tracefs)
             self._cleanup.callback(self._kprobes.close)
             self._kprobes.watch()
@@ -246,7 +248,7 @@ class BpfSource:
 
     def _attach_probe(self, loaded: Loaded, tracefs: Tracefs, probe: PlannedProbe) -> None:
         try:
-            for on_return in probe.sides(entry_needed=self.tier == "kprobe"):
+            for on_return in probe.sides(entry_needed=probe.how == "kprobe"):
                 self._place(loaded, tracefs, probe, on_return=on_return)
         except UmtraceError as error:
             self._offer = self._offer.without(probe.symbol, str(error))
@@ -261,7 +263,8 @@ class BpfSource:
         self, loaded: Loaded, tracefs: Tracefs, probe: PlannedProbe, *, on_return: bool
     ) -> None:
         program = _program(probe, on_return=on_return)
-        if self._kprobes:
+        # What may come and go must not be an event: its watcher knows them by name.
+        if probe.how == "kprobe" and self._kprobes and not (probe.hot and self.tier == "fentry"):
             event = self._kprobes.add(probe.symbol, on_return=on_return)
             loaded.attach_event(tracefs.event_id(event), program, ProgramType.KPROBE)
         elif probe.how == "kprobe":
@@ -340,6 +343,14 @@ class BpfSource:
             self._loaded.close()
             self._loaded = None
         self._cleanup.close()
+
+
+def _kprobes_work() -> bool:
+    try:
+        try_kprobe("path_umount")
+    except UmtraceError:
+        return False
+    return True
 
 
 def _require_root() -> None:
