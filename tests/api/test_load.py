@@ -9,7 +9,6 @@ import pytest
 
 import umtrace
 from tests.stats.rows import T0_NS, container_host
-from umtrace.recording import parquet
 from umtrace.records.errors import DamagedInputError, UsageError
 from umtrace.records.umounts import SCHEMA
 from umtrace.records.windows import EbusyWindow, windows_to_arrow
@@ -168,7 +167,7 @@ def test_a_recording_of_thousands_of_files_opens_without_a_look_at_them(path, mo
     for number in range(2, 3000):
         os.link(chunk, path / f"umounts-{number:05}.parquet")
     opened = []
-    monkeypatch.setattr(parquet.pq, "ParquetFile", lambda *given, **named: opened.append(given))
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", lambda *given, **named: opened.append(given))
     rec = umtrace.load(path)
     assert (rec.meta.tier, rec.losses.ring_events) == ("fentry", 0)
     assert len(rec.schema) > 80
