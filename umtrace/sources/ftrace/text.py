@@ -129,7 +129,7 @@ def _lines(path: Path) -> Iterator[str]:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     if not binary:
-        yield from path.read_text(errors="replace").splitlines()
+        yield from path.read_text(errors="replace").split("\n")  # a comm may hold U+2028
         return
     if not shutil.which("trace-cmd"):
         raise UsageError(f"{path} is a trace-cmd file: apt-get install trace-cmd, which reads it")
@@ -138,7 +138,7 @@ def _lines(path: Path) -> Iterator[str]:
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise DamagedInputError(f"{path}: trace-cmd cannot read it: {why}")
-    yield from done.stdout.splitlines()
+    yield from done.stdout.split("\n")
 
 
 def _unseen(records: Iterable[Record]) -> Unseen:
