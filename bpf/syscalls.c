@@ -73,13 +73,12 @@ static __always_inline void um_umount_ends(s64 ret)
 		}
 		um_submit(e);
 	}
-	um_ring(ret);
-	if (!task)
-		return;
-	if (ret < 0) /* nothing was unmounted: no shutdown is due */
+	if (task && ret < 0) /* nothing was unmounted: no shutdown is due */
 		um_forget(tid, task);
-	else
+	else if (task)
 		um_leave(tid, task, 0);
+	/* Last: where programs can be preempted, who is woken runs at once, and that switch is no wait. */
+	um_ring(ret);
 }
 
 int um_enter(struct um_syscall_enter *ctx)
