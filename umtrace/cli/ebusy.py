@@ -62,14 +62,9 @@ def command(
             write(part, sys.stdout)
     else:
         first = windows_from_arrow(table.slice(0, MOST))
-        width = width_of(sys.stdout)
+        width, damaged = width_of(sys.stdout), bool(opened.problems)
         text = ebusy_text(
-            first,
-            totals,
-            counters,
-            width=width,
-            evidence=not no_evidence,
-            damaged=bool(opened.problems),
+            first, totals, counters, width=width, evidence=not no_evidence, damaged=damaged
         )
         write(text, sys.stdout)
     return read_status(opened)

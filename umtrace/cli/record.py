@@ -23,6 +23,15 @@ from umtrace.records.writable import check_writable
 from umtrace.stats.filters import RowFilter
 
 
+def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -> int | None:
+    try:
+        if number is not None:
+            os.fstat(number)
+    except OSError as error:
+        raise click.BadParameter(f"{number}: {error.strerror}") from None
+    return number
+
+
 @click.command(
     "record",
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
@@ -40,7 +49,13 @@ from umtrace.stats.filters import RowFilter
 @probes_option
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
-@click.option("--ready-fd", type=int, metavar="N", help="Write a line to N once attached.")
+@click.option(
+    "--ready-fd",
+    type=int,
+    metavar="N",
+    callback=_open_fd,
+    help="Write a line to N once attached.",
+)
 @spurious_option
 @filter_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -66,7 +81,6 @@ def command(
 
     path = output or Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
     check_writable(path)
-    _check_ready_fd(ready_fd)
     with StopSignals() as signals, Child(command, signals) as child, ExitStack() as stack:
         child.check()
         source = stack.enter_context(closing(open_source(tier, probes, meanwhile=import_pipeline)))
@@ -96,14 +110,6 @@ def command(
         )
         progress.finish(path, totals)
         ctx.exit(child.wait() if command else 0)
-
-
-def _check_ready_fd(number: int | None) -> None:
-    try:
-        if number is not None:
-            os.fstat(number)
-    except OSError as error:
-        raise click.BadParameter(f"{number}: {error.strerror}", param_hint="--ready-fd") from None
 
 
 def _tell(ready_fd: int | None) -> None:
