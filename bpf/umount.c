@@ -114,11 +114,11 @@ UM_RETURN(path_umount)
 	if (!task->by_function)
 		return 0;
 	um_tell(tid, task, UM_EXIT, task->mnt, ret, 2, 0);
-	um_ring(ret);
 	if (ret < 0)
 		um_forget(tid, task);
 	else
 		um_leave(tid, task, 0);
+	um_ring(ret); /* last, as in um_umount_ends */
 	return 0;
 }
 
