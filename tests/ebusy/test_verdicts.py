@@ -71,6 +71,7 @@ def test_an_early_empty_look_and_a_success_are_evidence():
     assert said(one(rows, scans=[scan(first, 5)])) == ("transient-ref", True)
     assert said(one(rows, scans=[scan(first, 40)])) == ("unknown", None)
     assert said(one(rows, scans=[scan(first, 5, blind=("pid 1",))])) == ("unknown", None)
+    assert said(one(rows, scans=[scan(first, 5, mounted=False)])) == ("unknown", None)
     assert said(one([first], scans=[scan(first, 5)])) == ("unknown", None)
     for missing_ms, expected in [(9, "transient-ref"), (11, "unknown"), (None, "unknown")]:
         missing = missing_ms and T0_NS + missing_ms * MS

@@ -82,6 +82,27 @@ def test_a_symbolic_link_on_the_way_and_a_deleted_file(tmp_path):
     assert out == ["[('fd', 'mount', True)]"]
 
 
+@root_only
+def test_names_that_are_not_utf_8(tmp_path):
+    """The row has such a path escaped; what is found must fit into a recording."""
+    out = in_private_namespace(
+        tmp_path,
+        """
+        from umtrace.records.holders import scans_to_arrow
+        from umtrace.records.windows import EbusyWindow, windows_to_arrow
+        odd = os.fsencode(mnt.parent) + bytes.fromhex("2fe9"); os.mkdir(odd)
+        syscalls.mount("none", os.fsdecode(odd), "tmpfs")
+        held = os.open(odd + bytes.fromhex("2ffe"), os.O_CREAT)
+        found = scan_it(str(mnt.parent) + "/" + chr(92) + "xe9")
+        print(found.mounted, kinds(found), found.holders[0].detail.rpartition("/")[2])
+        scans_to_arrow([found])
+        windows_to_arrow([EbusyWindow(klass="held", spurious=False, begin_ns=0, end_ns=1,
+                                      holders=found.holders)])
+        """,
+    )
+    assert out == [r"True [('fd', 'mount', True)] \xfe"]
+
+
 CHROOT = """
     jail = mnt.parent / "jail"; jail.mkdir()
     inside = Path(f"{jail}{mnt}"); inside.mkdir(parents=True)

@@ -174,6 +174,11 @@ def _hidepid() -> bool:
     return False
 
 
+def readable(name: str) -> str:
+    """Return a name as the rows have it: what is not UTF-8 is escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def undeleted(path: str) -> str:
     """Return the path of a link without the mark of a file that was removed."""
     return path.removesuffix(_DELETED)

@@ -91,7 +91,7 @@ def _kernel(targets: list[Target]) -> list[_Found]:
 
 
 def _answer(target: Target, found: list[_Found], sweep: Sweep, begin: int, end: int) -> HolderScan:
-    mine = [f.holder for f in found if f.target is target]
+    mine = [_readable(f.holder) for f in found if f.target is target]
     blind = [*target.blind, *sweep.blind]
     if len(mine) > _MOST_HOLDERS:
         blind.append(f"{len(mine) - _MOST_HOLDERS} holders more, not listed")
@@ -108,3 +108,9 @@ def _answer(target: Target, found: list[_Found], sweep: Sweep, begin: int, end: 
         blind=tuple(blind),
         n_processes=len(sweep.pids),
     )
+
+
+def _readable(holder: Holder) -> Holder:
+    """Return a holder that can be recorded: a file's name may be any bytes."""
+    comm, detail = (name and procfs.readable(name) for name in (holder.comm, holder.detail))
+    return replace(holder, comm=comm, detail=detail)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from umtrace.holders.mounts import Mount, MountTable
 from umtrace.holders.place import Place, locate
+from umtrace.holders.procfs import readable
 from umtrace.holders.statmount import id_in_mountinfo, is_unique
 from umtrace.records.holders import ScanRequest
 
@@ -77,4 +78,10 @@ def _at(place: Place, table: MountTable) -> tuple[Mount | None, str]:
             return None, unknown
         if mount := table.at(tried.path):
             return mount, ""
-    return None, ""
+    return _escaped(place.path, table), ""
+
+
+def _escaped(path: str, table: MountTable) -> Mount | None:
+    """Return the only mount whose path reads so once what is not UTF-8 is escaped."""
+    points = [point for point in table.points() if readable(point) == path != point]
+    return table.at(points[0]) if len(points) == 1 else None

@@ -97,8 +97,8 @@ class HolderScan:
 
     @property
     def complete(self) -> bool:
-        """Whether a holder would have been seen."""
-        return not self.blind and self.mounted is not None
+        """Whether a holder would have been seen: where no mount was found, none was looked for."""
+        return not self.blind and self.mounted is True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,11 @@ SCAN_SCHEMA: pa.Schema = pa.schema(
         _field("begin", _TS, "when the look began", nullable=False),
         _field("end", _TS, "when it ended", nullable=False),
         _field("path", pa.string(), "the path as given to umount(2)"),
-        _field("complete", pa.bool_(), "false where something could not be looked at"),
+        _field(
+            "complete",
+            pa.bool_(),
+            "false where something could not be looked at, or no mount was found",
+        ),
         _field("holders", pa.string(), "JSON list: who was found"),
         _field("details", pa.string(), "JSON object: how thorough the look was"),
     ]
