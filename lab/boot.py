@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from lab import host, qemu
+from lab import host, qemu, stuck
 from lab.errors import LabError
 from lab.job import initramfs, write_tar
 from lab.qemu import Disk, Machine
@@ -73,7 +73,7 @@ def run(
         if job.interactive:
             timed_out = _terminal(machine, job)
         else:
-            timed_out = _piped(machine, job, stdout, stderr)
+            timed_out = _piped(machine, job, stdout, stderr, folder)
         seconds = time.monotonic() - started
         if out is not None:
             _bring_back(folder / "out.raw", out)
@@ -114,7 +114,7 @@ def _terminal(machine: Machine, job: Job) -> bool:
     return False
 
 
-def _piped(machine: Machine, job: Job, stdout: IO[bytes], stderr: IO[bytes]) -> bool:
+def _piped(machine: Machine, job: Job, stdout: IO[bytes], stderr: IO[bytes], folder: Path) -> bool:
     """Run the emulator with the guest's two outputs on pipes; return whether time ran out."""
     pipes = {"lab.stdout": os.pipe(), "lab.stderr": os.pipe()}
     ports = {name: f"/dev/fd/{write}" for name, (_, write) in pipes.items()}
@@ -132,6 +132,7 @@ def _piped(machine: Machine, job: Job, stdout: IO[bytes], stderr: IO[bytes]) -> 
     try:
         process.wait(job.timeout_seconds)
     except subprocess.TimeoutExpired:
+        stuck.ask(folder)
         return True
     finally:
         process.kill()

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab import stuck
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.job import Job
 
 # A crash ends the guest at once: panic=-1 restarts, -no-reboot turns that into an exit.
-PARAMETERS = ("console=ttyS0", "quiet", "loglevel=4", "panic=-1", "oops=panic")
+# A guest that does not end is asked by SysRq what it does (lab.stuck).
+PARAMETERS = (
+    "console=ttyS0", "quiet", "loglevel=4", "panic=-1", "oops=panic", "sysrq_always_enabled",
+)  # fmt: skip
 
 # QEMU 7.2's emulation of AVX2 is wrong: numpy 2.4's argsort of unsigned 64-bit numbers fails in
 # four of ten tries (4,000 short arrays), and with it what is joined by sorted keys.
@@ -88,12 +93,21 @@ def parameters(machine: Machine, job: Job) -> str:
 
 def _console(path: Path | None) -> list[str]:
     if path is not None:
-        return ["-serial", f"file:{path}"]
+        return [
+            "-chardev", _socket("line", path.with_name(stuck.LINE)) + f",logfile={path}",
+            "-serial", "chardev:line",
+            "-chardev", _socket("control", path.with_name(stuck.CONTROL)),
+            "-mon", "chardev=control,mode=control",
+        ]  # fmt: skip
     # Ctrl-C goes to the guest; Ctrl-A X ends the emulator.
     return [
         "-chardev", "stdio,id=tty,mux=on,signal=off",
         "-serial", "chardev:tty", "-mon", "chardev=tty",
     ]  # fmt: skip
+
+
+def _socket(identity: str, path: Path) -> str:
+    return f"socket,id={identity},path={path},server=on,wait=off"
 
 
 def _port(name: str, path: str) -> list[str]:

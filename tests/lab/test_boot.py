@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -83,3 +86,19 @@ def test_such_a_guest_is_booted_once_more_and_its_files_are_not_kept(tmp_path, m
     monkeypatch.setattr(boot, "run", run)
     result = batch._one(ready, None, tmp_path)
     assert (result.outcome.status, len(boots)) == (200, 1)
+
+
+@pytest.mark.lab
+def test_a_guest_that_does_not_end_says_what_it_does(tmp_path):
+    """A real guest that sleeps: its console holds its tasks and what its processors run."""
+    command = ["run-all", "--kernels", "5.10", "--timeout", "60", "--out", tmp_path]
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *command, "--", "sleep 1000"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert "killed after 60 s" in done.stdout
+    console = (tmp_path / "5.10" / "console.log").read_text()
+    assert re.search(r"task:sleep +state:S", console), console[-4000:]
+    assert "NMI backtrace" in console

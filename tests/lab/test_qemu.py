@@ -37,10 +37,12 @@ def test_the_whole_line():
     assert after(line, "-smp") == ["3"]
     assert after(line, "-cpu") == ["max,avx2=off"]
     assert after(line, "-kernel") == ["/c/vmlinux"]
-    assert after(line, "-serial") == ["file:/t/console"]
+    assert after(line, "-serial") == ["chardev:line"]
     assert after(line, "-nic") == ["none"]
     assert "-no-reboot" in line
     assert after(line, "-chardev") == [
+        "socket,id=line,path=/t/line,server=on,wait=off,logfile=/t/console",
+        "socket,id=control,path=/t/control,server=on,wait=off",
         "file,id=lab-status,path=/t/status",
         "file,id=lab-stdout,path=/dev/fd/7",
     ]

@@ -47,8 +47,22 @@ def results(tmp_path_factory):
     return out
 
 
+def left(results, kernel, name):
+    """The text of a file that the guest left; what it did instead, where it left none."""
+    file = results / kernel / name
+    if not file.is_file():
+        ends = [tail(results / kernel / log) for log in ("output.log", "console.log")]
+        pytest.fail("\n".join([f"the guest of {kernel} left no {name}", *ends]), pytrace=False)
+    return file.read_text()
+
+
+def tail(log):
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    return f"{log.name}, the end:\n" + "\n".join(lines[-60:])
+
+
 def selftest(results, kernel):
-    return json.loads((results / kernel / "selftest.json").read_text())
+    return json.loads(left(results, kernel, "selftest.json"))
 
 
 def failed(found):
@@ -102,7 +116,7 @@ def test_the_kind_of_grace_period_is_named(results, kernel, tier):
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("tier", ["fentry", "kprobe"])
 def test_no_function_probe_is_refused(results, kernel, tier):
-    doctor = json.loads((results / kernel / "doctor.json").read_text())
+    doctor = json.loads(left(results, kernel, "doctor.json"))
     (plan,) = [each["plan"] for each in doctor["tiers"] if each["tier"] == tier]
     lost = {line["meaning"] for line in plan if line["reason"] != "ok"}
     assert lost <= ({"shared grace period"} if INLINED_FUNNEL.match(kernel) else set())
@@ -110,7 +124,7 @@ def test_no_function_probe_is_refused(results, kernel, tier):
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_no_task_pays_at_a_system_call_or_a_context_switch(results, kernel):
-    plan = json.loads((results / kernel / "share-meta.json").read_text())["plan"]
+    plan = json.loads(left(results, kernel, "share-meta.json"))["plan"]
     probes = [line["probe"] for line in plan]
     assert "task_struct.task_works" in probes
     assert not [
@@ -121,7 +135,7 @@ def test_no_task_pays_at_a_system_call_or_a_context_switch(results, kernel):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_no_held_mount_is_called_spurious(results, kernel):
     script = load_script("ebusy-matrix")
-    run = json.loads((results / kernel / "ebusy.json").read_text())
+    run = json.loads(left(results, kernel, "ebusy.json"))
     assert script.wrongly_spurious(run["truths"], run["windows"]) == []
     calls = [pair for truth in run["truths"] for pair in script.called(truth, run)]
     assert {said for truth, said in calls if truth == "transient-ref"} <= {
@@ -138,20 +152,20 @@ def test_no_held_mount_is_called_spurious(results, kernel):
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_ftrace_works_without_bpf(results, kernel):
-    lines = (results / kernel / "ftrace-check.txt").read_text().splitlines()
+    lines = left(results, kernel, "ftrace-check.txt").splitlines()
     assert any(line.startswith("ok  tier chosen without bpf(2): ftrace") for line in lines), lines
     assert not [line for line in lines if line.startswith(("WRONG", "Traceback"))]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_without_btf_kprobes_give_times_and_no_identities(results, kernel):
-    doctor = json.loads((results / kernel / "nobtf-doctor.json").read_text())
+    doctor = json.loads(left(results, kernel, "nobtf-doctor.json"))
     tiers = {tier["tier"]: tier for tier in doctor["tiers"]}
     assert not tiers["fentry"]["works"]
     assert tiers["kprobe"]["works"]
     lost = [line["reason"] for line in tiers["kprobe"]["plan"] if line["reason"] != "ok"]
     assert any("n_legitimized" in reason and "BTF" in reason for reason in lost)
-    lines = (results / kernel / "nobtf.jsonl").read_text().splitlines()
+    lines = left(results, kernel, "nobtf.jsonl").splitlines()
     rows = [row for row in map(json.loads, lines) if row["origin"] == "umount"]
     assert len(rows) == 45
     done = [row for row in rows if row["errno"] == 0]
