@@ -31,6 +31,15 @@ def _mounted() -> Path | None:
     return None
 
 
+def _mount_detached() -> int:
+    context = syscall(FSOPEN, b"tracefs", 1)
+    try:
+        syscall(FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+        return syscall(FSMOUNT, context, 1, 0)
+    finally:
+        os.close(context)
+
+
 class Tracefs:
     """A readable tracefs; a context manager that closes what it opened."""
 
@@ -43,16 +52,13 @@ class Tracefs:
         if place:
             return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            context = syscall(FSOPEN, b"tracefs", 1)
+            return _mount_detached()
         except PermissionError:
-            raise NotPermittedError("tracefs is not mounted and mounting it needs root") from None
+            raise NotPermittedError(
+                "tracefs is not mounted, and to mount it needs root: run it with sudo"
+            ) from None
         except OSError as error:
             raise NoTierError(f"tracefs cannot be mounted: {error.strerror}") from None
-        try:
-            syscall(FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
-            return syscall(FSMOUNT, context, 1, 0)
-        finally:
-            os.close(context)
 
     def close(self) -> None:
         """Let go of tracefs; may be called twice."""
