@@ -54,7 +54,7 @@ def diagnose() -> Diagnosis:
 def _kept_programs() -> Feature:
     kept = Kept.of_this_user()
     if kept.folder is None:
-        return Feature("kept programs", True, f"none: {VARIABLE}=0")
+        return Feature("kept programs", True, f"none: {VARIABLE}=0, or no home directory")
     names = kept.names()
     if kept.remark:
         return Feature("kept programs", False, kept.remark, f"rm -r {kept.folder}")

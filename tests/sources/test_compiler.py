@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from umtrace.records.errors import NoTierError
 from umtrace.sources import circumstances
 from umtrace.sources.compiler import COMPILED, KEPT, Compiler
 from umtrace.sources.kept import Kept, file_state
@@ -36,6 +37,14 @@ def compiled(constant, *, another_process=False):
         Compiler._compiled.clear()
     with closing(Compiler()) as compiler:
         return compiler.compile({"UM_X": constant}, functions=False), compiler.how
+
+
+def test_a_compiler_that_is_killed_in_its_answer(monkeypatch):
+    script = "import os, sys; sys.stdin.readline(); os.write(1, b'{\"maps\": {'); os._exit(7)"
+    monkeypatch.setattr("umtrace.sources.compiler._CHILD", script)
+    monkeypatch.setattr(Compiler, "_compiled", {})
+    with closing(Compiler(Kept(None))) as compiler, pytest.raises(NoTierError, match="with 7"):
+        compiler.compile({"UM_X": 1}, functions=False)
 
 
 def test_the_same_constants_are_compiled_once(asked):

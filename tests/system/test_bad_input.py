@@ -120,6 +120,20 @@ def test_doctor_without_root_says_what_to_do(arguments, code):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user without a home")
+def test_doctor_of_a_user_without_a_home():
+    done = subprocess.run(
+        [sys.executable, "-m", "umtrace", "doctor"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        user=54321,
+    )
+    assert (done.returncode, done.stderr) == (4, "")
+    assert "no home directory" in done.stdout
+
+
 def test_a_missing_parent_directory():
     check(umtrace("record", "-o", "/no/such/dir/r.umt"), 2, "/no/such/dir")
 

@@ -93,3 +93,21 @@ def test_without_bcc_tracefs_alone_will_do(tmp_path, monkeypatch):
     assert tier in ("ftrace", "ftrace-static")
     if tier == "ftrace-static":  # the last resort says why it is taken
         assert "python3-bpfcc" in done.stderr.splitlines()[0]
+
+
+@pytest.mark.kernel
+def test_without_sysfs_the_cpus_cannot_be_counted(tmp_path):
+    """The kernel writes a value for each CPU, into memory that must be there."""
+    script = 'mount --make-rprivate / && umount -l /sys && exec "$@"'
+    command = [*COMMAND, "record", "--tier", "tracepoint", "-d", "0", "-o", str(tmp_path / "r")]
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, "sh", *command],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 4
+    assert "mount sysfs" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "r").exists()

@@ -140,7 +140,7 @@ class Compiler:
                 print(request, file=child.stdin, flush=True)
                 meanwhile()
                 line = child.stdout.readline()
-        if not line:
+        if not line.endswith("\n"):  # it was killed, maybe in the middle
             raise NoTierError(self._why(_ending(child.wait())))
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:

@@ -45,14 +45,15 @@ class Kept:
 
     @classmethod
     def of_this_user(cls) -> Kept:
-        """Return the one that ``UMTRACE_CACHE`` names, 0 for none; else the user's."""
+        """Return the one that ``UMTRACE_CACHE`` names, 0 for none; else the user's, if any."""
         chosen = os.environ.get(VARIABLE)
         if chosen:
             return cls(None if chosen == "0" else Path(chosen).absolute())
         if os.geteuid() == 0:  # whatever sudo left in HOME
             return cls(_OF_ROOT)
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return cls(caches / "umtrace")
+        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+        folder = Path(caches, "umtrace")
+        return cls(folder if folder.is_absolute() else None)  # some users have no home
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return what is kept under a key, None if nothing is that may be used."""

@@ -40,6 +40,11 @@ class Loaded:
 
     Programs are loaded when they are attached: each that the kernel refuses may have a
     substitute.
+
+    Raises
+    ------
+    NoTierError, NotPermittedError
+        The maps cannot be made.
     """
 
     def __init__(self, compiled: Compiled) -> None:
@@ -48,6 +53,8 @@ class Loaded:
         self._programs: dict[str, int] = {}
         self._links: dict[str, int] = {}
         self._cpus = possible_cpus()
+        if not self._cpus:  # of a per-CPU map the kernel writes as many values as it has CPUs
+            raise NoTierError("the CPUs cannot be counted: mount sysfs, mount -t sysfs sys /sys")
         try:
             with memory_unlimited():
                 for name, (_fd, info) in compiled.maps.items():
