@@ -75,6 +75,13 @@ def test_a_mount_that_nobody_holds(tmp_path):
                          " m = mmap.mmap(fd, 0); os.close(fd)")
             """,
         ),
+        (
+            "socket",
+            """
+            held = begin("import os, socket, sys; s = socket.socket(socket.AF_UNIX);"
+                         " s.bind(sys.argv[1] + '/s'); os.unlink(sys.argv[1] + '/s')")
+            """,
+        ),
         ("submount", "(mnt / 's').mkdir(); syscalls.mount('none', str(mnt / 's'), 'tmpfs')"),
     ],
 )

@@ -33,8 +33,8 @@ class _Untouched(click.Path):
 def command(path: str, as_json: bool) -> int:
     """Say who keeps PATH busy: a mount point, a path in a mount, or a block device.
 
-    Looks at open files, working directories, programs and mapped files of all processes,
-    at swap, loop devices, overlay layers and NFS exports, at mounts below it, and at its
+    Looks at open files, working directories, programs, mapped files and bound sockets of all
+    processes, at swap, loop devices, overlay layers and NFS exports, at mounts below it, and at its
     copies and other mounts of its superblock in every mount namespace. It umounts nothing.
     It reads the mount table of one process per namespace, for a moment: not for a loop.
 

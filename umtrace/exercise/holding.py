@@ -84,6 +84,14 @@ def send_file(path: Path) -> object:
     return here, there
 
 
+def bind_socket(path: Path) -> object:
+    """Bind a socket to a path in there, and remove its file: the socket keeps the mount."""
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(str(path / "socket"))
+    (path / "socket").unlink()
+    return bound
+
+
 def back_loop(place: Place, name: str) -> None:
     """Keep a loop device on a file in there."""
     path = place.mount(name)

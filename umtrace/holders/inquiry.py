@@ -14,7 +14,7 @@ from umtrace.holders.looks import look_again
 from umtrace.holders.lookup import look_up
 from umtrace.holders.match import holder_of
 from umtrace.holders.mounts import Mount, layers
-from umtrace.holders.namespaces import Namespaces
+from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.procfs import Open
 from umtrace.holders.statx import mount_and_dev
 from umtrace.holders.sweep import MOST_NAMED, Sweep, describe
@@ -51,6 +51,7 @@ class Inquiry:
         self._mount, self._dev = self._subject()
         self._copies = self._find_copies()
         self._of: dict[int, str] = {}
+        self._unclear: list[str] = []
         for _, mount in self._spaces.mounts():
             if mount.dev == self._dev:
                 self._of[mount.mnt_id] = "superblock"
@@ -61,13 +62,14 @@ class Inquiry:
     def answer(self) -> Answer:
         """Look through everything."""
         points = {m.point for _, m in self._spaces.mounts() if m.dev == self._dev}
-        sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=points)
+        sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=points, devs=[self._dev])
         found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._other_mounts()]
         found += [(h, None) for h in self._kernel()]
         for opened in sweep.everything():
             if opened.pid != os.getpid() and (holder := self._holder(opened)) is not None:
                 found.append((holder, opened))
         sweep.carried()
+        sweep.lost += self._unclear
         looked = look_again([opened for _, opened in found])
         holders = [
             replace(holder, **each._asdict())
@@ -151,7 +153,7 @@ class Inquiry:
             )
 
     def _holder(self, opened: Open) -> Holder | None:
-        if not opened.path.startswith("/"):
+        if not opened.path.startswith("/") and opened.kind != "socket":
             return None
         mnt_id, dev = self._behind(opened)
         of = self._of.get(mnt_id or 0)
@@ -165,9 +167,11 @@ class Inquiry:
 
     def _behind(self, opened: Open) -> tuple[int | None, str | None]:
         """Return the mount and, where the mount is not known, the device of something open."""
-        if opened.kind == "maps":
+        if opened.kind in {"maps", "socket"}:
             space = self._spaces.all.get(procfs.mntns(opened.pid) or 0)
             mount = space.table.holding(procfs.undeleted(opened.path)) if space else None
+            if opened.dev is not None and (mount is None or mount.dev != opened.dev):
+                return self._only_mount(opened, space), opened.dev
             return (mount.mnt_id, mount.dev) if mount else (None, None)
         mnt_id = procfs.mount_id(opened) if opened.kind == "fd" else None
         if mnt_id is not None and self._known(mnt_id):
@@ -176,6 +180,14 @@ class Inquiry:
             return mount_and_dev(opened.link)
         except OSError:
             return mnt_id, None
+
+    def _only_mount(self, opened: Open, space: Namespace | None) -> int | None:
+        """Return the mount of a file whose name leads elsewhere, if there is but one it can be."""
+        mounts = space.table.mounts.values() if space else ()
+        same = [mount.mnt_id for mount in mounts if mount.dev == opened.dev]
+        if len(same) > 1 and set(same) & {i for i, of in self._of.items() if of != "superblock"}:
+            self._unclear.append(f"through which mount pid {opened.pid} bound {opened.path}")
+        return same[0] if len(same) == 1 else None
 
     def _known(self, mnt_id: int) -> bool:
         return any(mnt_id in space.table.mounts for space in self._spaces.all.values())

@@ -36,6 +36,9 @@ class Matcher:
 
     def holders(self, opened: Open) -> list[tuple[Target, Holder]]:
         """Return the targets that this keeps busy; empty for nearly everything."""
+        if opened.kind == "socket":
+            asked = ((t, self._bound(t, opened)) for t in self._targets)
+            return [(t, holder) for t, holder in asked if holder is not None]
         path = procfs.undeleted(opened.path)
         if not path.startswith("/"):
             return []
@@ -54,6 +57,25 @@ class Matcher:
             return self._copy(target, opened)
         inside = target.table.holding(path) is target.mount
         return self._found(opened, "mount", "path") if inside else None
+
+    def _bound(self, target: Target, opened: Open) -> Holder | None:
+        """Go by the superblock of a socket's file; its name may be relative, or lead over links."""
+        mount, table, named = target.mount, target.table, opened.path.startswith("/")
+        if table is None or mount is None or opened.dev is None:
+            covered = named and target.covers(opened.path)
+            return self._holder(target, opened, opened.path) if covered else None
+        if opened.dev != mount.dev:
+            return None
+        if self._namespace(opened.pid) != self._own:
+            return self._copy(target, opened)
+        through = table.holding(opened.path)
+        if through is None or through.dev != mount.dev:
+            same = [m for m in table.mounts.values() if m.dev == mount.dev]
+            if len(same) > 1:
+                target.blind.append(f"through which mount pid {opened.pid} bound {opened.path}")
+                return None
+            through = mount
+        return self._found(opened, "mount", "dev") if through is mount else None
 
     def _by_id(self, target: Target, opened: Open) -> Holder | None:
         number = procfs.mount_id(opened)

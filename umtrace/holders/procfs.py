@@ -23,13 +23,19 @@ INIT_PID_NS = 0xEFFFFFFC  # PROC_PID_INIT_INO
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Something a task keeps open, and where: ``fd`` is None for cwd, root, exe, maps."""
+    """Something a task keeps open, and where: ``fd`` is None for cwd, root, exe, maps.
+
+    A bound socket's ``path`` is the name given to bind(2), which may be relative; its ``dev`` is
+    ``major:minor`` of that file, and its ``reads`` what the link in /proc says.
+    """
 
     pid: int
     tid: int
     kind: str
     path: str
     fd: int | None = None
+    dev: str | None = None
+    reads: str | None = None
 
     @property
     def link(self) -> str:
@@ -37,13 +43,13 @@ class Open:
         task = f"{_PROC}/{self.pid}"
         if self.tid != self.pid:
             task += f"/task/{self.tid}"
-        return f"{task}/fd/{self.fd}" if self.kind == "fd" else f"{task}/{self.kind}"
+        return f"{task}/fd/{self.fd}" if self.fd is not None else f"{task}/{self.kind}"
 
     def still(self) -> bool:
         """Whether the task has it open now."""
         if self.kind == "maps":
             return any(path == self.path for path in mapped(self.pid, self.path))
-        return _readlink(self.link) == self.path
+        return _readlink(self.link) == (self.reads or self.path)
 
 
 def pids() -> list[int]:
@@ -145,7 +151,12 @@ def mntns(pid: int | str) -> int | None:
 
     Pins the namespace for about a microsecond: asked only of who was found to hold.
     """
-    name = _readlink(f"{_PROC}/{pid}/ns/mnt")
+    return namespace(pid, "mnt")
+
+
+def namespace(pid: int | str, kind: str) -> int | None:
+    """Return the inode number of a process's namespace of a kind; None when not told."""
+    name = _readlink(f"{_PROC}/{pid}/ns/{kind}")
     number = name[name.find("[") + 1 : -1] if name else ""
     return int(number) if number.isdigit() else None
 

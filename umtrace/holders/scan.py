@@ -45,7 +45,10 @@ def scan(
     table = MountTable.of()
     targets = [find_target(request, table, own) for request in requests]
     present = [target for target in targets if target.table is None or target.mount]
-    sweep = Sweep(deadline, prefixes=[target.point for target in present])
+    devs = {target.mount.dev for target in present if target.mount}
+    elsewhere = any(target.mount is None for target in present)  # its superblock is not known
+    points = [target.point for target in present]
+    sweep = Sweep(deadline, prefixes=points, devs=() if elsewhere else devs)
     found = [f for target in present for f in _mounts_on(target)]
     found += _kernel(present)
     if present:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from umtrace.holders import procfs
 from umtrace.holders.procfs import Open
+from umtrace.holders.sockets import bound_sockets
 
 #: as many processes are named one by one
 MOST_NAMED = 8
+_SOCKET = "socket:["
 _IN_FLIGHT = "scm_fds:"
 _RING_FILE = "anon_inode:[io_uring]"
 
@@ -21,9 +24,12 @@ class Sweep:
     are none. ``n_read`` counts those that did. ``lost`` grows by what else was not seen.
     """
 
-    def __init__(self, deadline: float, *, prefixes: Iterable[str]) -> None:
+    def __init__(
+        self, deadline: float, *, prefixes: Iterable[str], devs: Iterable[str] = ()
+    ) -> None:
         self._deadline = deadline
         self._prefixes = tuple(prefixes)
+        self._devs = tuple(devs)  # of the files that sockets are bound to; none: all
         self.denied: dict[int, str] = {}
         self.n_read = 0
         self._hidden: list[Open] = []  # sockets and rings, which may carry files of their own
@@ -37,7 +43,7 @@ class Sweep:
         return [*([denied] if self.denied else []), *self.lost]
 
     def everything(self) -> Iterator[Open]:
-        """Yield working directories and executables first, then files, mappings, threads."""
+        """Yield directories and executables first, then files, mappings, threads, bound sockets."""
         steps: tuple[tuple[str, Callable[[int], Iterable[Open]]], ...] = (
             ("working directories", self._links),
             ("open files", self._files),
@@ -46,6 +52,7 @@ class Sweep:
         )
         for what, step in steps:
             yield from self._each(what, step)
+        yield from self._bound()
         if unseen := procfs.unseen_processes():
             self.lost.append(unseen)
 
@@ -83,9 +90,22 @@ class Sweep:
 
     def _files(self, pid: int, tid: int | None = None) -> Iterator[Open]:
         for opened in procfs.files(pid, tid):
-            if opened.path.startswith("socket:") or opened.path == _RING_FILE:
+            if opened.path.startswith(_SOCKET) or opened.path == _RING_FILE:
                 self._hidden.append(opened)
             yield opened
+
+    def _bound(self) -> Iterator[Open]:
+        """Yield the sockets that are bound to a path, which keep its mount busy."""
+        sockets = [opened for opened in self._hidden if opened.path.startswith(_SOCKET)]
+        if time.monotonic() > self._deadline:
+            self.lost.append(f"what {len(sockets)} sockets are bound to (out of time)")
+            return
+        bound = bound_sockets({opened.pid for opened in sockets}, self._devs)
+        for opened in sockets:
+            file = bound.get(int(opened.path[len(_SOCKET) : -1]))
+            if file is not None:
+                held = replace(opened, kind="socket", path=file.path, dev=file.dev)
+                yield replace(held, reads=opened.path)
 
     def _mapped(self, pid: int) -> Iterator[Open]:
         for prefix in self._prefixes:

@@ -23,8 +23,9 @@ class Holder:
     Attributes
     ----------
     kind : str
-        fd, cwd, root, exe, maps: a process; swap, loop, overlay, nfs-export: the kernel
-        for that file; submount, mount: another mount, below it or of the same superblock.
+        fd, cwd, root, exe, maps, socket (bound to a path): a process; swap, loop, overlay,
+        nfs-export: the kernel for that file; submount, mount: another mount, below it or of
+        the same superblock.
     of : str
         mount: umount says EBUSY for it; copy: a propagated copy of it, which umount would
         take along; superblock: umount works, the file system stays alive.
