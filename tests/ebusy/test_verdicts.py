@@ -49,6 +49,38 @@ def test_a_success_of_a_mount_that_has_no_name_proves_nothing():
     assert "of this mount or of another" in " ".join(window.evidence)
 
 
+def test_a_mount_below_that_is_unmounted_first_is_no_spurious_ebusy():
+    window = one([busy(0), umount(1, path="/mnt/a/b"), umount(2)])
+    assert said(window) == ("submount", False)
+    assert [(h.kind, h.detail) for h in window.holders] == [("submount", "/mnt/a/b")]
+    assert "/mnt/a/b, a mount below, was unmounted 0.900 ms" in " ".join(window.evidence)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        umount(1, path="/mnt2"),
+        umount(1, path="/mnt/a", mntns=8),
+        umount(1, path="mnt/a"),
+        umount(-1, path="/mnt/a"),
+        umount(1, errno=22, path="/mnt/a"),
+    ],
+    ids=["beside", "other namespace", "relative", "before", "failed"],
+)
+def test_what_is_no_mount_below(other):
+    assert said(one([busy(0), other, umount(2)])) == ("transient-ref", True)
+
+
+def test_a_mount_below_that_went_late_or_came_late_decides_nothing():
+    first = busy(0)
+    late = one([first, umount(300, path="/mnt/a"), umount(301)])
+    assert said(late) == ("unknown", None)
+    assert "a mount below, was unmounted 299.9 ms after" in " ".join(late.evidence)
+    rows = [first, umount(8, path="/mnt/a"), umount(9)]
+    assert said(one(rows, scans=[scan(first, 3, mounted=None)])) == ("submount", False)
+    assert said(one(rows, scans=[scan(first, 3)])) == ("transient-ref", True)
+
+
 def test_a_named_holder_makes_it_real():
     first = busy(0)
     window = one([first, umount(300)], scans=[scan(first, 40, fd_of())])

@@ -118,6 +118,20 @@ class Attempt:
         path = _normal(self.path)
         return ("path", self.mntns, path, None if path.startswith("/") else self.pid)
 
+    @property
+    def above(self) -> list[Key]:
+        """The keys of what it may be mounted in, where its path is all that is known of it."""
+        kind, *where = self.key
+        if kind != "path" or self.errno != 0:
+            return []
+        return [(kind, where[0], path, None) for path in _parents(str(where[1]))]
+
+
+def _parents(path: str) -> Iterator[str]:
+    """Yield the directories on an absolute path, but not the root and not the path itself."""
+    while (path := path.rpartition("/")[0]).startswith("/"):
+        yield path
+
 
 def attempts(rows: pa.RecordBatch, wanted: Mask | None = None) -> Iterator[tuple[Attempt, int]]:
     """Yield the rows that are umount calls with a known outcome, in their order.
@@ -158,12 +172,12 @@ def interesting(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Collecti
 
 
 def _maybe_of(rows: pa.RecordBatch, keys: Collection[Key]) -> Mask:
-    """Return which rows may be of mounts with these keys: same id, path, or task."""
+    """Return which rows may be of mounts with these keys, or below: same id, path, or task."""
     known: dict[object, set[object]] = {"mount": set(), "path": set(), "task": set()}
     for kind, *values in keys:
         known[kind].add(values[1] if kind == "path" else values[0])
     paths = rows.column("path").dictionary_encode()
-    same = [_normal(path) in known["path"] for path in paths.dictionary.to_pylist()]
+    same = [_leads_to(path, known["path"]) for path in paths.dictionary.to_pylist()]
     codes = integers(paths.indices, len(same))
     found: Mask = np.array([*same, False], np.bool_)[codes]
     if known["mount"]:
@@ -171,6 +185,13 @@ def _maybe_of(rows: pa.RecordBatch, keys: Collection[Key]) -> Mask:
     if known["task"]:
         found |= np.isin(integers(rows.column("tid")), np.array([*known["task"]], np.int64))
     return found
+
+
+def _leads_to(path: str, known: set[object]) -> bool:
+    if not known:
+        return False
+    path = _normal(path)
+    return path in known or any(parent in known for parent in _parents(path))
 
 
 def any_busy(rows: pa.RecordBatch) -> bool:

@@ -135,6 +135,9 @@ class EbusyDetector:
         if run is not None and max(self._now, attempt.t_start) - run.last.end_ns > self._gap:
             self._close(run)
             run = None
+        for key in attempt.above if self._open else ():
+            if key in self._open:
+                self._open[key].add_below(attempt)
         if attempt.busy:
             self._busy(run, attempt, pending)
         elif run is not None and attempt.is_the_end:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from umtrace.ebusy.attempts import Attempt
 from umtrace.ebusy.runs import Run
 from umtrace.ebusy.walkers import Departure
 from umtrace.records.clues import Check, Walk
@@ -41,6 +42,12 @@ def of_success(run: Run, within_ns: int) -> str:
     success = run.success or run.last
     later = ms(max(success.t_start - run.first.end_ns, 0))
     return f"a plain umount succeeded {later} after the first EBUSY (within {ms(within_ns)})"
+
+
+def of_below(run: Run, below: Attempt) -> str:
+    """Say what was unmounted below, and when."""
+    later = ms(max(below.t_start - run.first.end_ns, 0))
+    return f"{below.path}, a mount below, was unmounted {later} after the first EBUSY"
 
 
 def of_empty_scan(run: Run, scan: HolderScan) -> str:

@@ -9,6 +9,7 @@ from umtrace.records.clues import Check, Walk
 from umtrace.records.holders import HolderScan
 
 _MOST_SCANS = 32
+_MOST_BELOW = 8
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class Run:
     cost_ns: int = 0
     scans: list[HolderScan] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    below: list[Attempt] = field(default_factory=list)  #: umounts of what was mounted in it
     walks: list[Walk] = field(default_factory=list)
     mnt: int | None = None
     skipped: bool = False  #: not every put was seen meanwhile
@@ -61,6 +63,11 @@ class Run:
         if len(self.scans) < _MOST_SCANS:
             self.scans.append(scan)
 
+    def add_below(self, attempt: Attempt) -> None:
+        """Keep an umount of a path below that succeeded after the first EBUSY."""
+        if attempt.t_start >= self.first.end_ns and len(self.below) < _MOST_BELOW:
+            self.below.append(attempt)
+
     @property
     def success(self) -> Attempt | None:
         """The plain umount that succeeded."""
@@ -74,6 +81,15 @@ class Run:
     def timely_scans(self) -> list[HolderScan]:
         """Return the scans made while the mount was as the EBUSYs had found it."""
         return [s for s in self.scans if self.over is None or s.begin_ns < self.over.t_start]
+
+    def below_from_the_start(self) -> list[Attempt]:
+        """Return the umounts below of what may have been there at the first EBUSY.
+
+        A look at the mount table that began between the two would have shown it, and then the
+        window is decided already.
+        """
+        looks = [s.begin_ns for s in self.timely_scans() if s.mounted]
+        return [b for b in self.below if not any(at < b.t_start for at in looks)]
 
     def late_scans(self) -> list[HolderScan]:
         """Return the scans made when the run was over already."""

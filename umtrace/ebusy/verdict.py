@@ -52,7 +52,15 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
     gone = departure(run, offset_ns)
     free_ns = freed_at(run, offset_ns)
     _note_free(run, verdict, free_ns)
-    rules: tuple[Rule, ...] = (_expire, _checked, _found, _counted, _quickly_free, _looked_free)
+    rules: tuple[Rule, ...] = (
+        _expire,
+        _checked,
+        _found,
+        _counted,
+        _below,
+        _quickly_free,
+        _looked_free,
+    )
     if not any(rule(run, verdict, spurious_within_ns) for rule in rules):
         verdict.evidence += facts.of_nothing_found(run)
     _walked(run, verdict, gone, free_ns, spurious_within_ns)
@@ -107,6 +115,22 @@ def _counted(run: Run, verdict: Verdict, _within: int) -> bool:
     verdict.evidence.append(
         f"its own reference count was {run.first.refcount}, as it should be: "
         "the count of a propagated copy was too high"
+    )
+    return True
+
+
+def _below(run: Run, verdict: Verdict, within: int) -> bool:
+    """Go by the umount of a mount below, where no probe sees the busy check."""
+    below = run.below_from_the_start()
+    if not below:
+        return False
+    soon = [b for b in below if b.t_start - run.first.end_ns <= within]
+    verdict.evidence.append(facts.of_below(run, (soon or below)[0]))
+    if not soon:
+        return False
+    verdict.klass, verdict.spurious, verdict.site = "submount", False, "submount"
+    verdict.holders = tuple(
+        Holder(kind="submount", detail=b.path, mntns=b.mntns, match="path") for b in soon
     )
     return True
 
