@@ -285,3 +285,28 @@ def test_who_could_not_be_read_is_named():
     answer = Answer(path="/m", dev="0:9", state="likely-free", unread={1: "init"}, n_namespaces=1)
     text = "\n".join(why_lines(answer))
     assert "unless it is held by init (pid 1)." in text
+
+
+def test_no_path_is_not_the_working_directory():
+    command = [sys.executable, "-m", "umtrace", "why", ""]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "PATH is empty" in done.stderr
+
+
+def test_a_working_directory_that_was_removed(tmp_path):
+    code = """
+import os, subprocess, sys
+os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])
+for path in ("/proc", "."):
+    done = subprocess.run([sys.executable, "-m", "umtrace", "why", path], capture_output=True)
+    print(done.returncode, done.stderr.decode().strip())
+"""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(gone)], capture_output=True, text=True, check=True
+    )
+    absolute, relative = done.stdout.splitlines()
+    assert absolute.split()[0] not in {"1", "2"}
+    assert relative == "2 umtrace: .: the working directory was removed; change to another"

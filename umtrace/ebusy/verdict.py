@@ -129,9 +129,7 @@ def _below(run: Run, verdict: Verdict, within: int) -> bool:
     if not soon:
         return False
     verdict.klass, verdict.spurious, verdict.site = "submount", False, "submount"
-    verdict.holders = tuple(
-        Holder(kind="submount", detail=b.path, mntns=b.mntns, match="path") for b in soon
-    )
+    verdict.holders = tuple(Holder(kind="submount", detail=b.path, match="path") for b in soon)
     return True
 
 

@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from umtrace.holders.mounts import MountTable
+from umtrace.records.errors import UsageError
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ def look_up(path: str, table: MountTable) -> Found:
 
 
 def _look_up(path: str, table: MountTable) -> Found:
-    found, left, links = "/", _names(posixpath.join(str(Path.cwd()), path)), 0
+    found, left, links = "/", _names(_absolute(path)), 0
     while left:
         name = left.pop()
         step = posixpath.normpath(posixpath.join(found, name))
@@ -71,6 +72,17 @@ def _look_up(path: str, table: MountTable) -> Found:
             found = "/" if target.startswith("/") else found
             left += _names(target)
     return _device(found, table)
+
+
+def _absolute(path: str) -> str:
+    if not path:
+        raise UsageError("PATH is empty; name a mount point, a path in a mount, or a block device")
+    if path.startswith("/"):
+        return path
+    try:
+        return posixpath.join(str(Path.cwd()), path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: the working directory was removed; change to another") from error
 
 
 def _device(path: str, table: MountTable) -> Found:
