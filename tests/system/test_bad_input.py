@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -165,4 +166,15 @@ def test_help_imports_no_command():
 def test_a_closed_stdout():
     command = f"{sys.executable} -m umtrace exercise --help >&-"
     done = subprocess.run(command, shell=True, check=False, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", ["export", "trace --replay", "report --json", "ebusy"])
+def test_a_pipe_that_closes_is_no_error(words):
+    recording = Path(__file__).parents[2] / "recordings" / "first-look.umt"
+    command = [sys.executable, "-m", "umtrace", *words.split(), str(recording)]
+    read, write = os.pipe()
+    os.close(read)  # nobody reads from the first byte on
+    with os.fdopen(write, "wb") as out:
+        done = subprocess.run(command, check=False, stdout=out, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -47,6 +47,7 @@ def _open_closed_streams() -> None:
 
 def run(args: list[str]) -> int:
     """Run one command line and return its exit code; never raises."""
+    stdout = sys.stdout
     try:
         code: Any = umtrace.main(args, prog_name="umtrace", standalone_mode=False)
         sys.stdout.flush()
@@ -60,8 +61,9 @@ def run(args: list[str]) -> int:
         _silence_stdout()
         return 0
     except SystemExit as stop:
-        # click ends so when a pipe closes under a command, with its stdout wrapped.
-        if type(sys.stdout).__name__ == "PacifyFlushWrapper":
+        # click ends so when a pipe closes under a command, having wrapped stdout in something
+        # whose name is its own business.
+        if sys.stdout is not stdout:
             _silence_stdout()
             return 0
         return stop.code if isinstance(stop.code, int) else 0
