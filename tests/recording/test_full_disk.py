@@ -40,6 +40,8 @@ def check(path, limits, code, relieve):
         assert events == list(range(len(events)))
         assert rows == list(range(len(rows)))
         assert min(len(events), len(rows)) >= flushed > 0
+        assert any("writing stopped at 2" in problem for problem in recording.problems)
+        assert not recording.damaged
         relieve()
     assert not Recording.open(path).is_open
 

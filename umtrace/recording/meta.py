@@ -40,7 +40,7 @@ class Meta:
     clock_end: ClockPair | None = None  #: read at the end: shows how the clocks drifted
     writer_pid: int | None = None
     losses: LossReport = field(default_factory=LossReport)
-    notes: tuple[str, ...] = ()  #: what a repair found and could not save
+    notes: tuple[str, ...] = ()  #: what could not be written, or saved by a repair
     rows: dict[str, int] = field(default_factory=dict)  #: of each table, once closed
     extra: dict[str, Any] = field(default_factory=dict)
 

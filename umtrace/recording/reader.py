@@ -33,7 +33,8 @@ class Recording:
     def __init__(self, path: Path, meta: Meta, tables: Sequence[TableKind] = TABLES) -> None:
         self.path = path
         self.meta = meta
-        self.problems: list[str] = [f"{path}: repaired: {note}" for note in meta.notes]
+        source = f"{path}: " if meta.is_open else f"{path}: repaired: "
+        self.problems: list[str] = [source + note for note in meta.notes]
         self.damaged = False
         self._kinds = {kind.name: kind for kind in tables}
         if self.is_open and not self.is_live:

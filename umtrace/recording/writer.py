@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
@@ -145,7 +146,7 @@ class RecordingWriter:
             table.abandon()
         if self.failed:
             with contextlib.suppress(OSError):
-                self._save_meta(durable=False)  # the losses at least
+                self._save_meta(durable=False)  # the losses at least, and that it stopped
         os.close(self._lock)
 
     def _append(self, kind: TableKind, rows: pa.RecordBatch) -> None:
@@ -164,8 +165,11 @@ class RecordingWriter:
         try:
             with layout.naming(self.path):
                 yield
-        except OSError:
+        except OSError as error:
             self.failed = True
+            when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+            note = f"writing stopped at {when} UTC ({error.strerror}); nothing later is in it"
+            self.meta = replace(self.meta, notes=(*self.meta.notes, note))
             raise
 
 
