@@ -324,7 +324,8 @@ def compare(
     sides = [each if isinstance(each, LoadedRecording) else load(each) for each in (a, b)]
     first, second = (side.select(**where).summary(_keys(by)) for side in sides)  # type: ignore[arg-type]
     comparison = compare_summaries(first, second)
-    return analysis.Compared(comparison, warnings(*(side.recording for side in sides)))
+    before, after = (side.recording for side in sides)
+    return analysis.Compared(comparison, warnings(before, after, first, second))
 
 
 def _names(columns: Columns) -> list[str] | None:
@@ -358,6 +359,8 @@ def _meant(name: str, value: object) -> object:
 
 
 def _span(span: tuple[object, object]) -> tuple[int | None, int | None]:
+    if not isinstance(span, tuple | list) or len(span) != 2:  # noqa: PLR2004 - a pair
+        raise UsageError(f"no span {span!r}; give a pair as ('2026-01-01 12:00', None), UTC")
     begin, end = span
     return _moment(begin), _moment(end)
 

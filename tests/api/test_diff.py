@@ -54,6 +54,16 @@ def test_json(out, two):
     assert len(data["warnings"]) == 2
 
 
+def test_another_share_of_failed_calls_is_a_warning(out, write):
+    busy = [row(errno=16, latency_ns=5_000 + n) for n in range(60)]
+    fine = [row(latency_ns=300_000 + n) for n in range(60)]
+    a, b = write(fine, "a.umt"), write(fine[:20] + busy, "b.umt")
+    said = "WARNING: failed: 0 of 60 in A, 60 of 80 in B"
+    assert said in out(a, b)[1]
+    assert said not in out(a, b, "--errno", "ok")[1]
+    assert "failed:" not in out(b, b)[1]
+
+
 def test_losses_and_damage_are_warnings(out, write):
     lossy = LossReport(ring_events=5, incomplete_rows=3)
     a, b = write([row(rcu_ns=5)] * 9, "a.umt", losses=lossy), write([], "b.umt")

@@ -43,6 +43,12 @@ def test_a_time_that_is_none_is_told_in_one_line(rec):
             rec.read_umounts(["id"], span=(wrong, None))
 
 
+@pytest.mark.parametrize("wrong", ["2026-01-01", (1, 2, 3), 5, None])
+def test_a_span_that_is_no_pair_is_told_in_one_line(rec, wrong):
+    with pytest.raises(UsageError, match=r"no span .*; give a pair"):
+        rec.read_umounts(["id"], span=wrong)
+
+
 def test_one_column_is_named_by_a_text(rec):
     assert list(rec.read_umounts("path").columns) == ["path"]
     assert list(rec.read_ebusy_windows("class").columns) == ["class"]

@@ -40,7 +40,7 @@ def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> in
         comparison=compare(first, second),
         a=heading_of(opened[0], row_filter.describe()),
         b=heading_of(opened[1], row_filter.describe()),
-        warnings=warnings(*opened),
+        warnings=warnings(*opened, first, second),
     )
     if as_json:
         complain(problem for recording in opened for problem in recording.problems)

@@ -10,6 +10,9 @@ from umtrace.records.umounts import PHASES
 from umtrace.stats.summarize import LATENCY, RCU
 from umtrace.stats.summary import GroupSummary
 
+#: from this share on failed calls, which end early, tell on the quantiles of a table
+_MANY_FAILED = 0.05
+
 
 def verdict(total: GroupSummary) -> list[str]:
     """Return the answer to "what did umount cost, and why" in one to three sentences."""
@@ -28,6 +31,9 @@ def caveats(total: GroupSummary) -> Iterator[str]:
         yield f"latency is an upper bound for {rows}: the next syscall of the task ends it"
     if latency.n_null:
         yield f"latency is unknown for {plural(latency.n_null, 'row')}: left out of its quantiles"
+    if _MANY_FAILED <= total.n_failed / max(total.count, 1) < 1:
+        calls = plural(total.n_failed, "failed call")
+        yield f"latency is also that of {calls}; --errno ok leaves them out"
     negative = sum(metric.n_negative for metric in total.metrics.values())
     if negative:
         yield f"{plural(negative, 'negative duration')} left out: please report a bug"

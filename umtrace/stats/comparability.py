@@ -7,11 +7,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from umtrace.recording import Recording
+    from umtrace.stats.summary import GroupSummary, Summary
 
 
-def warnings(a: Recording, b: Recording) -> list[str]:
+#: where the shares of failed calls differ by so much, the quantiles differ by that, too
+_MORE_FAILED = 0.05
+
+
+def warnings(a: Recording, b: Recording, first: Summary, second: Summary) -> list[str]:
     """Return one sentence per reason; ask after the rows were read: damage shows up then."""
-    return [*_differences(a, b), *_losses("A", a), *_losses("B", b)]
+    return [
+        *_differences(a, b),
+        *_outcomes(first.total, second.total),
+        *_losses("A", a),
+        *_losses("B", b),
+    ]
+
+
+def _outcomes(a: GroupSummary, b: GroupSummary) -> Iterator[str]:
+    share_a, share_b = (side.n_failed / max(side.count, 1) for side in (a, b))
+    if a.count and b.count and abs(share_a - share_b) >= _MORE_FAILED:
+        yield (
+            f"failed: {a.n_failed:,} of {a.count:,} in A, {b.n_failed:,} of {b.count:,} in B; "
+            "a failed call ends early, and --errno ok leaves it out"
+        )
 
 
 def _differences(a: Recording, b: Recording) -> Iterator[str]:
