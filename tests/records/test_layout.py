@@ -8,15 +8,18 @@ import subprocess
 
 import pytest
 
+from umtrace.records import kinds
 from umtrace.records.events import (
     EVENT_DTYPE,
     NAME_DTYPE,
     NAME_TEXT,
+    GracePeriod,
     Kind,
     Loss,
     NameKind,
     OnStack,
     Origin,
+    Unseen,
 )
 from umtrace.sources.bpf_files import bpf_directory
 
@@ -28,6 +31,8 @@ ENUMS = {
     "um_kind": Kind,
     "um_name_kind": NameKind,
     "um_loss": Loss,
+    "um_unseen": Unseen,
+    "um_grace_period": GracePeriod,
 }
 PREFIX = {
     "um_origin": "UM_BY_",
@@ -35,7 +40,21 @@ PREFIX = {
     "um_kind": "UM_",
     "um_name_kind": "UM_NAME_",
     "um_loss": "UM_LOSS_",
+    "um_unseen": "UM_UNSEEN_",
+    "um_grace_period": "UM_GP_",
 }
+#: names of ``records.kinds``; in the header with UM_ before them
+CONSTANTS = (
+    "FOREIGN",
+    "PUT_EARLIER",
+    "PUT_SETTLED",
+    "PUT_WALKED",
+    "ARMING_SHIFT",
+    "ARMING_NS_SHIFT",
+    "ARMING_MASK",
+    "WALKERS_WATCHED",
+    "IS_TARGET",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +71,7 @@ def compiled(tmp_path_factory):
     lines += [f'printf("{s} %zu\\n", sizeof(struct {s}));' for s in STRUCTS]
     for enum in ENUMS:
         lines += [f'printf("{name} %d\\n", {name});' for name in enumerators(enum)]
+    lines += [f'printf("{n} %llu\\n", (unsigned long long)UM_{n});' for n in CONSTANTS]
     directory = tmp_path_factory.mktemp("layout")
     source = directory / "layout.c"
     source.write_text(
@@ -89,6 +109,16 @@ def test_every_field_of_the_header_is_mirrored():
 def test_enum_values(compiled, enum):
     in_header = {name.removeprefix(PREFIX[enum]): int(compiled[name]) for name in enumerators(enum)}
     assert in_header == {member.name: member.value for member in ENUMS[enum]}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_constants(compiled, name):
+    assert int(compiled[name]) == getattr(kinds, name)
+
+
+def test_every_constant_is_compared():
+    defined = re.findall(r"^#define UM_(\w+)[ \t]+\S", HEADER.read_text(), re.MULTILINE)
+    assert sorted(defined) == sorted((*CONSTANTS, "NAME_TEXT"))
 
 
 def test_an_event_takes_64_bytes_and_a_name_is_aligned():
