@@ -28,7 +28,7 @@ tier_option = click.option(
     default="auto",
     show_default=True,
     metavar="TIER",
-    help="fentry, kprobe, ftrace or tracepoint; see `umtrace doctor`.",
+    help="auto, fentry, kprobe, ftrace, tracepoint, ftrace-static; see `umtrace doctor`.",
 )
 
 probes_option = click.option(

@@ -95,7 +95,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("refcount", pa.int32(), "reference count at the busy check"),
     Column("tier", _STR, "probe tier that produced the row"),
     Column("complete", pa.bool_(), "false where events were lost or the end was not seen"),
-    Column("incomplete_why", _STR, "lost-events, no-enter, no-exit, died, running, evicted"),
+    Column("incomplete_why", _STR, "lost-events, no-enter, died, running, evicted"),
 )
 
 SCHEMA: pa.Schema = pa.schema(
