@@ -53,11 +53,6 @@ class TailKeeper:
         held, self._held = self._held, Ops()
         return held.ordered("t_end")
 
-    @property
-    def n_held(self) -> int:
-        """Operations waiting for their final put."""
-        return len(self._held)
-
     def _advance(self, events: Array) -> None:
         if events.size:
             self._now = max(self._now, int(events["ts_ns"].max()))

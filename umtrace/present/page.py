@@ -46,8 +46,7 @@ class Page:
     worst : sequence of mapping
         Umount rows, the longest first, ``t_start`` in ns.
     windows : sequence of mapping
-        EBUSY windows, the longest first; ``n_windows`` counts all, None where the
-        recording has no such table.
+        EBUSY windows, the longest first; ``n_windows`` counts all.
     plan : sequence of mapping
         The probe plan.
     """
@@ -57,7 +56,7 @@ class Page:
     pictures: Sequence[Picture] = ()
     worst: Sequence[Row] = ()
     windows: Sequence[Row] = ()
-    n_windows: int | None = None
+    n_windows: int = 0
     plan: Sequence[Mapping[str, str]] = ()
     command: Sequence[str] = ()
     version: str = ""
