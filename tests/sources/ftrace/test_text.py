@@ -156,6 +156,26 @@ def test_a_file_without_umounts_is_one_clear_error(tmp_path, text):
         rows(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "u-1 [000] 100.000001: sys_exit_umount: hello",
+        "u-1 [000] 100.000001: sys_enter_umount: name: 0x7f, flags: zz",
+        "u-1 [000] 99999999999999999999.000001: sys_enter_umount: name: 0x7f, flags: 0",
+        "u-1 [40000] 100.000001: sys_enter_umount: name: 0x7f, flags: 0",
+        "u-1 [000] 100.000001: funcgraph_entry: 1.2.3 us | path_umount();",
+        f"u-1 [000] 100.000001: funcgraph_entry: {'9' * 30} us | path_umount();",
+        f"[LOST {'9' * 30} EVENTS]",
+    ],
+)
+def test_a_number_that_no_kernel_prints_makes_a_line_none_of_a_trace(tmp_path, line):
+    (tmp_path / "trace").write_text(f"{line}\n")
+    with pytest.raises(DamagedInputError, match="no umount in it"):
+        import_trace(tmp_path / "trace", tmp_path / "r")
+    (tmp_path / "trace").write_text(f"{REPORT}{line}\n")
+    assert import_trace(tmp_path / "trace", tmp_path / "r").rows == 2
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UsageError, match="No such file"):
         TextSource(tmp_path / "absent").open()

@@ -37,25 +37,27 @@ FUNCTIONS = {
 }
 #: records that make a row, or a part of one
 _TELLING = {"um_enter", "um_exit", *(name for pair in FUNCTIONS.values() for name in pair)}
+# A number that no kernel prints makes a line none of a trace: it would not fit an event.
+_SECONDS, _CPU = r"(?P<s>\d{1,9})\.(?P<frac>\d{6,9})", r"(?P<cpu>\d{1,4})"
 _LINE = re.compile(
-    r"^\s*(?P<comm>.{1,16})-(?P<tid>\d+)\s+(?:\([\s\d-]+\)\s+)?\[(?P<cpu>\d+)\]\s+"
-    r"(?:[^\s:]{4,6}\s+)?(?P<s>\d+)\.(?P<frac>\d{6,9}):\s+(?P<what>.*)$"
+    rf"^\s*(?P<comm>.{{1,16}})-(?P<tid>\d+)\s+(?:\([\s\d-]+\)\s+)?\[{_CPU}\]\s+"
+    rf"(?:[^\s:]{{4,6}}\s+)?{_SECONDS}:\s+(?P<what>.*)$"
 )
 _GRAPH = re.compile(
-    r"^\s*(?P<s>\d+)\.(?P<frac>\d{6,9})\s*\|\s*(?P<cpu>\d+)\)\s*(?P<comm>.{1,16})-(?P<tid>\d+)\s*"
-    r"\|(?P<what>.*)$"
+    rf"^\s*{_SECONDS}\s*\|\s*{_CPU}\)\s*(?P<comm>.{{1,16}})-(?P<tid>\d+)\s*\|(?P<what>.*)$"
 )
-_CALL = re.compile(r"(?P<us>[\d.]+) us\s*\|\s*(?P<name>[\w.]+)\(\);")
+_CALL = re.compile(r"(?<![\d.])(?P<us>\d{1,12}(?:\.\d+)?) us\s*\|\s*(?P<name>[\w.]+)\(\);")
 _OPEN = re.compile(r"\|\s*(?P<name>[\w.]+)\(\)\s*\{")
 _CLOSE = re.compile(r"\|\s*\}")
 _ENTRY = re.compile(r"^(?:function:\s+)?(?P<name>[\w.]+) <-")
 _ENTER = re.compile(
-    r"(?:^|/\* )sys_(?:enter_)?umount[:(]\s*name: (?P<name>\S.*?), flags: (?P<flags>\w+)"
+    r"(?:^|/\* )sys_(?:enter_)?umount[:(]\s*name: (?P<name>\S.*?), "
+    r"flags: (?P<flags>(?:0x)?[0-9a-f]+)\b"
 )
-_EXIT = re.compile(r"(?:^|/\* )sys_(?:exit_umount:|umount ->)\s*(?P<ret>-?\w+)")
+_EXIT = re.compile(r"(?:^|/\* )sys_(?:exit_umount:|umount ->)\s*(?P<ret>-?(?:0x[0-9a-f]+|\d+))\b")
 _NEXT = re.compile(r"(?:^|/\* )sys_(?:enter(?:_\w+)?:|(?!exit)\w+\()")
 _GONE = re.compile(r"^sched_process_exit:\s+comm=.* pid=(?P<pid>\d+) prio=")
-_MISSED = re.compile(r"\[?LOST (?P<n>\d+) EVENTS\]?", re.IGNORECASE)
+_MISSED = re.compile(r"\[?LOST (?P<n>\d{1,18}) EVENTS\]?", re.IGNORECASE)
 _LAST_TID = 2**31 - 1
 _QUOTED = re.compile(r'"(?P<path>.*)"')
 
