@@ -68,6 +68,11 @@ def test_a_filter_beyond_all_numbers(option, value):
     check(umtrace("report", "recordings/first-look.umt", option, value), 2, value)
 
 
+@pytest.mark.parametrize("arguments", [("record", "-d"), ("exercise", "--hold-ms")])
+def test_a_time_that_is_no_number(arguments):
+    check(umtrace(*arguments, "nan"), 2, arguments[1], "nan")
+
+
 def test_a_replay_takes_no_options_of_a_live_trace():
     for option in (("--tier", "fentry"), ("--duration", "1"), ("--probes", "light")):
         check(umtrace("trace", "--replay", "recordings/first-look.umt", *option), 2, option[0])

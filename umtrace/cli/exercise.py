@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.number import Number
 from umtrace.records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ Examples:
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="SECONDS",
     help="How long the tasks do that; 1 unless given.",
 )
@@ -75,7 +76,7 @@ Examples:
 )
 @click.option(
     "--hold-ms",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=0.0,
     metavar="MS",
     help="How long an open file outlives each lazy umount and the last EBUSY.",

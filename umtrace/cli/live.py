@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from umtrace.cli.footprint import give_back_memory
+from umtrace.cli.number import Number
 from umtrace.records.errors import StoppedError
 
 
@@ -40,7 +41,7 @@ probes_option = click.option(
 )
 
 duration_option = click.option(
-    "-d", "--duration", metavar="SECONDS", type=click.FloatRange(min=0), help="Stop after so long."
+    "-d", "--duration", metavar="SECONDS", type=Number(min=0), help="Stop after so long."
 )
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
