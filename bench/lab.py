@@ -2,52 +2,66 @@
 
 .venv/bin/python -m bench.lab --kernel 6.12
 
-Four guests, one after the other. In two the clock counts instructions; in the others two
-emulated CPUs run as they can: calls are counted, and times are compared within the run.
+A guest for each part, one after the other, an hour in all. In three of them the clock counts
+instructions; in the last one two emulated CPUs run as they can, and calls are counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import loops, page
-from lab import cache, host, ready, table
+from lab import boot, cache, host, ready, table
 from lab.archive import Archive
-from lab.kernel import Bootable
+from lab.job import Job
+
+if TYPE_CHECKING:
+    from lab.kernel import Bootable
+    from lab.ready import Ready
 
 _RESULTS = Path(__file__).with_name("results")
 _PAGE = Path(__file__).resolve().parent.parent / "docs" / "overhead.md"
 _ENVIRONMENT = "UMTRACE_BENCH_LOOPS=/lab/in/loops UMTRACE_BENCH_READY_S=240"
+#: what a guest runs, and its machine
+_PARTS: dict[str, dict[str, Any]] = {
+    "counts": {"icount": True, "cpus": 1},
+    "grace": {"icount": True, "cpus": 2},
+    "starts": {"icount": True, "cpus": 1},
+    "calls": {"cpus": 2},
+}
 Row = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kernel", default="6.12")
-    parser.add_argument("--repeat", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=900, help="seconds for each guest")
-    parser.add_argument("--parts", nargs="+", default=["counts", "starts", "calls", "times"])
+    parser.add_argument("--limit", type=float, default=2400, help="seconds for each guest")
+    parser.add_argument("--parts", nargs="+", default=list(_PARTS), choices=list(_PARTS))
     given = parser.parse_args()
     known = table.load()
-    booted = ready.for_run(cache.folder(), known, known.kernel(given.kernel)).kernel
+    booted = ready.for_run(cache.folder(), known, known.kernel(given.kernel))
     out = _RESULTS / f"lab-{given.kernel}.json"
+    failed = []
     with loops.scratch() as name:
         carried = Path(name)
         loops.build(carried)
-        _headers(booted, carried / "headers")
+        _headers(booted.kernel, carried / "headers")
         for part in given.parts:
-            repeat = given.repeat if part == "times" else 1
-            taken = _boot(given.kernel, part, repeat, carried, given.limit)
+            taken = _measure(booted, part, carried, given.limit)
             if taken:
-                _keep(out, part, taken, booted.release)
+                _keep(out, part, taken, booted.kernel.release)
+            else:
+                failed.append(part)
     page.write(_RESULTS, _PAGE)
+    if failed:
+        sys.exit(f"bench: not measured, what was known before stays: {', '.join(failed)}")
 
 
 def _keep(out: Path, part: str, taken: list[Row], release: str) -> None:
@@ -59,23 +73,50 @@ def _keep(out: Path, part: str, taken: list[Row], release: str) -> None:
     out.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _boot(kernel: str, part: str, repeat: int, carried: Path, limit: float) -> list[Row]:
-    """Run one part in a guest; what it said before its time was up is kept."""
-    machine = ["--icount", "--cpus", "1"] if part in {"counts", "starts"} else ["--cpus", "2"]
-    command = f"env {_ENVIRONMENT} python -m bench.guest {part} {repeat}"
-    guest = subprocess.Popen(
-        [sys.executable, "-m", "lab", "run", kernel, "--in", str(carried), "--mem", "3G",
-         "--timeout", str(limit), *machine, "--", command], stdout=subprocess.PIPE, text=True,
+class _Samples(io.RawIOBase):
+    """Shows what a guest prints, and keeps its lines of JSON."""
+
+    def __init__(self) -> None:
+        self._text = b""
+
+    def write(self, data: Any) -> int:
+        """Take output as it comes."""
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        self._text += bytes(data)
+        return len(data)
+
+    @property
+    def rows(self) -> list[Row]:
+        """What was measured."""
+        return [json.loads(line) for line in self._text.splitlines() if line.startswith(b"{")]
+
+
+def _measure(booted: Ready, part: str, carried: Path, limit: float) -> list[Row]:
+    """Run one part in a guest; nothing where it did not come to its end, and says why."""
+    print(f"bench: {part}", file=sys.stderr)
+    for _ in range(2):
+        samples, outcome = _boot(booted, part, carried, limit)
+        if not outcome.emulator_failed:
+            break
+        print(f"bench: '{part}': the emulator met a stale breakpoint", file=sys.stderr)
+    if outcome.status == 0:
+        return samples
+    why = outcome.trouble or f"ended with {outcome.status}"
+    print(f"bench: the guest of '{part}': {why} (--limit S gives it longer)", file=sys.stderr)
+    print(outcome.console_tail, file=sys.stderr)
+    return []
+
+
+def _boot(booted: Ready, part: str, carried: Path, limit: float) -> tuple[list[Row], boot.Outcome]:
+    job = Job(
+        command=(f"env {_ENVIRONMENT} python -m bench.guest {part}",),
+        timeout_seconds=limit, memory="3G", carried=carried, **_PARTS[part],
     )  # fmt: skip
-    assert guest.stdout
-    rows = []
-    for line in guest.stdout:
-        print(line, end="", flush=True)
-        if line.startswith("{"):
-            rows.append(json.loads(line))
-    if guest.wait():
-        print(f"bench: the guest of '{part}' ended with {guest.returncode}", file=sys.stderr)
-    return rows
+    samples = _Samples()
+    # What is no sample goes to the same place, whole lines of it after the samples.
+    outcome = boot.run(booted, job, out=None, stdout=samples, stderr=sys.stderr.buffer)
+    return samples.rows, outcome
 
 
 def _headers(kernel: Bootable, target: Path) -> None:

@@ -58,19 +58,9 @@ def _step(
     event: tuple[Any, ...],
     offset: int,
 ) -> Row | None:
-    ts, _mnt, tid, tgid, kind, _cpu, ret, a, b, seq, comm = event
+    ts, _mnt, tid, _tgid, kind, _cpu, ret, a, _b, seq, _comm = event
     if kind == Kind.ENTER:
-        tasks[tid] = {
-            "t_start": ts + offset, "pid": tgid, "tid": tid, "comm": comm.decode() or None,
-            "cgroup_id": a or None, "container": None, "mntns": b or None, "flags": ret,
-            "origin": "umount", "mode": "lazy" if ret & 2 else "sync", "errno": 0,
-            "path": _text(names, tid, NameKind.PATH, ts), "mountpoint": None, "source": None,
-            "fstype": None, "dev": None, "mount_id": None, "n_mounts": None, "refcount": None,
-            "rcu_ns": None, "lock_ns": None, "lookup_ns": None, "put_ns": 0, "shutdown_ns": 0,
-            "rcu_kind": None, "final_put": None, "final_put_comm": None, "tail_ns": None,
-            "n_legitimized": None, "n_discounted": None, "complete": True, "incomplete_why": None,
-            "begin": ts, "seq": seq, "sum_rcu": 0, "functions": False,
-        }  # fmt: skip
+        tasks[tid] = _opened(names, event, offset)
         return None
     row = tasks.get(tid)
     if row is None:
@@ -79,33 +69,56 @@ def _step(
     if row["seq"] & 0xFFFFFFFF != seq:
         row["complete"], row["incomplete_why"] = False, "lost-events"
     if kind == Kind.OFF_CPU:
-        _tear(row)
-        row["off"], row["stack"] = ts, a
-        column = _column(a)
-        if column and row[column] is None:
-            row[column] = 0
-        if column == "rcu_ns":
-            row["normal" if a & _NORMAL else "slept"] = True
-        elif a & _SHUTDOWN and not a & _UNLOCK:
-            row["shut"] = True
+        _off(row, ts, a)
     elif kind == Kind.ON_CPU and "off" in row:
         column = _column(row.pop("stack"))
+        began = row.pop("off")
         if column:
-            row[column] += ts - row.pop("off")
-        else:
-            del row["off"]
+            row[column] += ts - began
     elif kind == Kind.EXIT:
-        _tear(row)
-        row["exit"], row["errno"] = ts, -ret
-        row["syscall_ns"] = ts - row["begin"]
+        _exit(row, ts, ret)
         if ret < 0:
-            row["ended"] = True
             return _finished(tasks.pop(tid), ts)
     elif kind == Kind.RETURNED:
         return _finished(tasks.pop(tid), ts)
     elif kind > Kind.DEAD:
         _function_event(row, names, event)
     return None
+
+
+def _opened(names: dict[tuple[int, int, int], bytes], event: tuple[Any, ...], offset: int) -> Row:
+    ts, _mnt, tid, tgid, _kind, _cpu, ret, a, b, seq, comm = event
+    return {
+        "t_start": ts + offset, "pid": tgid, "tid": tid, "comm": comm.decode() or None,
+        "cgroup_id": a or None, "container": None, "mntns": b or None, "flags": ret,
+        "origin": "umount", "mode": "lazy" if ret & 2 else "sync", "errno": 0,
+        "path": _text(names, tid, NameKind.PATH, ts), "mountpoint": None, "source": None,
+        "fstype": None, "dev": None, "mount_id": None, "n_mounts": None, "refcount": None,
+        "rcu_ns": None, "lock_ns": None, "lookup_ns": None, "put_ns": 0, "shutdown_ns": 0,
+        "rcu_kind": None, "final_put": None, "final_put_comm": None, "tail_ns": None,
+        "n_legitimized": None, "n_discounted": None, "complete": True, "incomplete_why": None,
+        "begin": ts, "seq": seq, "sum_rcu": 0, "functions": False,
+    }  # fmt: skip
+
+
+def _off(row: Row, ts: int, stack: int) -> None:
+    _tear(row)
+    row["off"], row["stack"] = ts, stack
+    column = _column(stack)
+    if column and row[column] is None:
+        row[column] = 0
+    if column == "rcu_ns":
+        row["normal" if stack & _NORMAL else "slept"] = True
+    elif stack & _SHUTDOWN and not stack & _UNLOCK:
+        row["shut"] = True
+
+
+def _exit(row: Row, ts: int, ret: int) -> None:
+    _tear(row)
+    row["exit"], row["errno"] = ts, -ret
+    row["syscall_ns"] = ts - row["begin"]
+    if ret < 0:  # nothing was unmounted: no shutdown is due
+        row["ended"] = True
 
 
 def _tear(row: Row) -> None:

@@ -217,6 +217,8 @@ MOUNTSNOOP = Tool(
     "mountsnoop-bpfcc", ("env", _HEADERS, "mountsnoop-bpfcc"), "^COMM",
     _count(r"^churn .* umount\("),
 )  # fmt: skip
+#: for the noise: what a pair differs by where nothing is traced
+ALONE = Tool("nothing", ("sleep", "infinity"), 0.5)
 #: on a kernel that lets functions be traced, with its headers in the guest
 FUNCTIONS = (
     umtrace("fentry"),

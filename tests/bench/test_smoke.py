@@ -120,7 +120,7 @@ def test_the_page_has_a_table_for_every_result(tmp_path):
     }  # fmt: skip
     results["hosts"] = dict.fromkeys(results, host)
     (tmp_path / "host.json").write_text(json.dumps(results))
-    lab = {"lab": {"kernel": "6.12", "day": "d"}, "counts": [pair], "times": [pair, refused]}
+    lab = {"lab": {"kernel": "6.12", "day": "d"}, "counts": [pair], "grace": [pair, refused]}
     (tmp_path / "lab-6.12.json").write_text(json.dumps(lab))
     page.write(tmp_path, tmp_path / "overhead.md")
     text = (tmp_path / "overhead.md").read_text()
@@ -130,6 +130,7 @@ def test_the_page_has_a_table_for_every_result(tmp_path):
     assert "| fentry | umtrace |" in text
     assert "umtrace --help" in text
     assert "Instructions that a tracer adds" in text
+    assert "| a tool | +10 (10), 2.00 x |" in text
     assert (tmp_path / "overhead.svg").read_text().startswith("<?xml")
 
 
