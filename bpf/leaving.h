@@ -22,7 +22,8 @@ static __always_inline int um_is_stale(struct um_task *task)
 }
 
 #ifdef UM_ENDS_BY_WORK
-#define UM_MOST_WORKS 1024
+/* At a time; where there are more, the last of these counts on. The verifier walks through each. */
+#define UM_MOST_WORKS 128
 
 /*
  * Counts the mounts to clean up in a list of work, from ``next`` on: the result, and whether

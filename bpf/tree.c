@@ -65,9 +65,6 @@ static __always_inline struct um_task *um_open_teardown(void *ctx, u32 tid, stru
 	}
 	task->origin = um_origin(ctx);
 	um_send_opener(ts, tid, fresh.tgid, UM_TEARDOWN, ts, mnt, task->origin, um_ns_of(mnt));
-	um_describe(tid, task, mnt);
-	/* An umount(2) of which nothing was seen so far ends as one: its row is marked. */
-	task->phase = task->origin == UM_BY_UMOUNT ? UM_INSIDE : UM_TEARDOWN_IN;
 	return task;
 }
 
@@ -76,6 +73,7 @@ UM_ENTRY(umount_tree)
 	u32 tid;
 	struct um_task *task = um_current(&tid);
 	u64 mnt = UM_ARG(0);
+	int known = 1;
 
 	if (task && um_is_stale(task)) {
 		um_is_back(tid, task, 1);
@@ -85,11 +83,16 @@ UM_ENTRY(umount_tree)
 		task = um_open_teardown(ctx, tid, task, mnt);
 		if (!task)
 			return 0;
-	}
-	if (!task->mnt) { /* a namespace exit that was first seen asleep */
+		known = 0;
+	} else if (!task->mnt) { /* a namespace exit that was first seen asleep */
 		task->mnt = mnt;
-		um_describe(tid, task, mnt);
+		known = 0;
 	}
+	if (!known) /* in one place: the verifier takes long for it */
+		um_describe(tid, task, mnt);
+	/* An umount(2) of which nothing was seen so far ends as one: its row is marked. */
+	if (task->phase == UM_OPENING)
+		task->phase = task->origin == UM_BY_UMOUNT ? UM_INSIDE : UM_TEARDOWN_IN;
 	um_tell(tid, task, UM_TREE, mnt, (int)UM_ARG(1), 0, 0);
 	return 0;
 }
