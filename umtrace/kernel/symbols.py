@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 KALLSYMS = Path("/proc/kallsyms")
 
@@ -52,6 +52,10 @@ class Symbols:
         except OSError:
             return cls([], [])
         return cls(found.addresses, found.names, found.data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it ready for JSON, and for ``Symbols(**words)``."""
+        return {"addresses": self._addresses, "names": self._names, "data": self._data}
 
     @property
     def known(self) -> bool:

@@ -12,10 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from umtrace.kernel.bpf import ProgramType
-from umtrace.kernel.btf import Btf, BtfUnavailableError
-from umtrace.kernel.constants import TASK_DEAD, host_mntns, layout_constants, possible_cpus
+from umtrace.kernel.constants import TASK_DEAD, host_mntns, possible_cpus
 from umtrace.kernel.meanings import SYSTEM_CALL, SYSTEM_CALL_32
-from umtrace.kernel.offer import PROBED, WANTED, Offer, offer_of
+from umtrace.kernel.offer import Offer
 from umtrace.kernel.plan import (
     FUNCTION_TIERS,
     PROBE_SETS,
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from umtrace.records.events import Array, EventBatch
     from umtrace.sources.rings import Rings
     from umtrace.sources.skips import SkipWatch
+    from umtrace.sources.tables import Tables
 
 
 class BpfSource:
@@ -125,7 +125,7 @@ class BpfSource:
             with closing(Compiler()) as compiler:
                 if self.tier not in FUNCTION_TIERS:
                     compiler.expect()  # imports bcc while this process reads symbols and BTF
-                self._learn_kernel()
+                self._learn_kernel(compiler.tables())
                 self._try_functions()
                 compiled = compiler.compile(
                     self._constants,
@@ -146,8 +146,9 @@ class BpfSource:
         self._rings = Rings(self._loaded.map_fd, *self._ring_bytes)
         self.clock = ClockPair.now()
 
-    def _learn_kernel(self) -> None:
-        self._symbols = Symbols.load(wanted=WANTED)
+    def _learn_kernel(self, tables: Tables) -> None:
+        self._symbols, self._offer = tables.symbols, tables.offer
+        self._btf_ids, self._no_btf = tables.btf_ids, tables.no_btf
         self._constants = {
             "PAGE_SIZE": mmap.PAGESIZE,
             "UM_EVENT_PAGES": self._ring_bytes[0] // mmap.PAGESIZE,
@@ -155,17 +156,9 @@ class BpfSource:
             "UM_MAX_TASKS": MAX_TASKS,
             "UM_TASK_DEAD": TASK_DEAD,
             "UM_HOST_MNTNS": host_mntns(),
-            **function_constants(self._symbols),
+            **function_constants(tables.symbols),
+            **tables.layout,
         }
-        try:
-            with Btf() as btf:
-                self._constants |= layout_constants(btf)
-                self._offer = offer_of(self._symbols, btf)
-                self._btf_ids = {name: btf.function_id(name) for name in PROBED}
-        except BtfUnavailableError as error:
-            self._no_btf = str(error)
-            self._constants |= layout_constants(None)
-            self._offer = offer_of(self._symbols, None, btf_missing=self._no_btf)
         if self.tier == "fentry" and self._offer.preemptible and not _kprobes_work():
             self._offer = replace(self._offer, preemptible=False)  # skipped hits mark their rows
         self._chosen = make_plan(self._offer, self.tier, self._probe_set)

@@ -19,8 +19,9 @@ from umtrace.records.errors import NoTierError
 from umtrace.sources import bcc_child
 from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
 from umtrace.sources.circumstances import circumstances, key_of
-from umtrace.sources.kept import Kept
+from umtrace.sources.kept import TABLES, Kept
 from umtrace.sources.stderr import SHOW, last_line
+from umtrace.sources.tables import Tables, of_this_boot
 
 COMPILED, KEPT = "compiled now", "kept"
 _PIPE_BYTES = 1 << 18  # a request fits before the child reads
@@ -71,6 +72,11 @@ class Compiler:
     def remark(self) -> str:
         """Why what is kept could not be used, or could not be kept; else empty."""
         return self._kept.remark
+
+    def tables(self) -> Tables:
+        """Return what the kernel's tables say, kept beside the programs that are made from it."""
+        # What is wrong with the folder is remarked on when it is asked for the programs.
+        return of_this_boot(self._around, Kept(self._kept.folder, TABLES))
 
     def expect(self) -> None:
         """Start the child where it will be needed: nothing is kept of this kernel."""

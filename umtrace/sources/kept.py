@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "UMTRACE_CACHE"
-AT_MOST = 32  # a tier with a probe set takes one, of 50 to 200 KB, for each boot
+AT_MOST = 32  # a tier with a probe set takes one, of 50 to 200 KB, for each boot; tables another
 _OF_ROOT = Path("/var/cache/umtrace")
 _MAGIC = "umtrace compiled 1"
-_SUFFIX = ".compiled"
+_COMPILED, TABLES = ".compiled", ".tables"
 #: whatever else lies in a folder that the user chose is left alone
-_OURS = re.compile(r"\.?[0-9a-f]{32}-[0-9a-f]{32}(\.compiled|\.\d+)")
+_OURS = re.compile(r"\.?[0-9a-f]{32}-[0-9a-f]{32}(\.compiled|\.tables|\.\d+)")
 
 
 class _UselessError(Exception):
@@ -37,10 +37,13 @@ class Kept:
     ----------
     folder : Path or None
         None keeps nothing.
+    suffix : str
+        What is asked for and put: compiled programs, or the TABLES that they are made from.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, suffix: str = _COMPILED) -> None:
         self.folder = folder
+        self._suffix = suffix
         self.remark = ""
 
     @classmethod
@@ -59,13 +62,13 @@ class Kept:
         """Return what is kept under a key, None if nothing is that may be used."""
         try:
             with self._opened() as folder:
-                answer = _answer(folder, key)
+                answer = _answer(folder, key, self._suffix)
         except FileNotFoundError:
             return None
         except (_UselessError, OSError) as error:
             self._note("not used", error)
             return None
-        return answer if _same_compiler(answer) else None
+        return answer if _same_makers(answer) else None
 
     def put(self, key: str, answer: dict[str, Any]) -> None:
         """Keep an answer; of those not used for longest, what is too many goes."""
@@ -73,7 +76,7 @@ class Kept:
             if self.folder:
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._opened() as folder:
-                _write(folder, key, answer)
+                _write(folder, key, self._suffix, answer)
                 _drop(folder, [name for name, _size in _listed(folder)[AT_MOST:]])
         except FileNotFoundError:
             return
@@ -136,8 +139,8 @@ def _check_ours(found: os.stat_result) -> None:
         raise _UselessError(f"others may use it (mode {stat.S_IMODE(found.st_mode):o})")
 
 
-def _answer(folder: int, key: str) -> dict[str, Any]:
-    name = key + _SUFFIX
+def _answer(folder: int, key: str, suffix: str) -> dict[str, Any]:
+    name = key + suffix
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(name, flags, dir_fd=folder), "rb") as file:  # noqa: PTH123 - a descriptor
         try:
@@ -157,8 +160,8 @@ def _head(key: str, body: bytes) -> bytes:
     return f"{_MAGIC} {hashlib.sha256(key.encode() + body).hexdigest()}".encode()
 
 
-def _same_compiler(answer: dict[str, Any]) -> bool:
-    """Whether the compiler that would be asked now is, file by file, the one that answered."""
+def _same_makers(answer: dict[str, Any]) -> bool:
+    """Whether who would be asked now, the compiler, is file by file who answered."""
     return bool(answer["made_by"]) and all(
         file_state(path) == state for path, state in answer["made_by"].items()
     )
@@ -173,14 +176,14 @@ def file_state(path: str) -> list[int] | None:
     return [found.st_ino, found.st_size, found.st_mtime_ns]
 
 
-def _write(folder: int, key: str, answer: dict[str, Any]) -> None:
+def _write(folder: int, key: str, suffix: str, answer: dict[str, Any]) -> None:
     body = json.dumps(answer).encode()
     new = f".{key}.{os.getpid()}"  # left over it is dropped with the rest
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with open(os.open(new, flags, 0o600, dir_fd=folder), "wb") as file:  # noqa: PTH123
             file.write(_head(key, body) + b"\n" + body)
-        os.rename(new, key + _SUFFIX, src_dir_fd=folder, dst_dir_fd=folder)
+        os.rename(new, key + suffix, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
         _drop(folder, [new])
         raise
