@@ -23,11 +23,14 @@ _SMALL = Path(__file__).resolve().parent.parent / "recordings"
 
 
 def ready(tool: Tool, repeat: int, umounts: int = 2000) -> dict[str, Any]:
-    """Return seconds to ready, and the memory in MiB after some umounts (root, BPF)."""
+    """Return seconds to ready, and the memory in MiB after some umounts (root, BPF).
+
+    The first start warms what there is to warm, and stands apart.
+    """
     seconds, memory = [], {}
     with scratch() as name:
         loops = Loops(Path(name))
-        for number in range(repeat + 1):  # the first warms what there is to warm
+        for number in range(repeat + 1):
             try:
                 with running(tool, Path(name) / str(number)) as tracer:
                     seconds.append(tracer.ready_s)
@@ -38,7 +41,8 @@ def ready(tool: Tool, repeat: int, umounts: int = 2000) -> dict[str, Any]:
             except NotHereError as error:  # noqa: PERF203 - a handful of starts
                 return {"what": tool.name, "refused": str(error)}
     waits = isinstance(tool.ready, float)  # says nothing: its start cannot be told
-    return {"what": tool.name, **({} if waits else _spread(seconds[1:])), **memory}
+    told = {} if waits else {"first_s": seconds[0], **_spread(seconds[1:])}
+    return {"what": tool.name, **told, **memory}
 
 
 # A child's peak is at least its parent's memory: a small parent, which also takes the time.
@@ -71,6 +75,8 @@ def small_recording() -> Path:
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:
+    if not seconds:
+        return {}
     return {"median_s": statistics.median(seconds), "min_s": min(seconds), "max_s": max(seconds)}
 
 
