@@ -27,6 +27,7 @@ struct um_task {
 	u32 busy_ns;	 /* namespace of a busy copy */
 	u8 in_check;	 /* in propagate_mount_busy */
 	u8 in_unlock;	 /* in namespace_unlock */
+	u8 in_umount;	 /* in path_umount */
 	u8 by_function;	 /* path_umount was not reached through the umount system call */
 	u8 exiting;	 /* in do_exit */
 	u8 grace_period; /* enum um_grace_period */

@@ -92,6 +92,7 @@ UM_ENTRY(path_umount)
 	if (!task || task->phase != UM_INSIDE)
 		return 0;
 	task->count = -1;
+	task->in_umount = 1;
 	task->mnt = um_mount_of_path(UM_ARG(0));
 	um_tell(tid, task, UM_PATH_UMOUNT, task->mnt, (int)UM_ARG(1), 0, 0);
 	if (task->mnt)
@@ -109,6 +110,7 @@ UM_RETURN(path_umount)
 
 	if (!task || task->phase != UM_INSIDE)
 		return 0;
+	task->in_umount = 0;
 	left = um_umount_returns(task->mnt, ret, &said);
 	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, said, left);
 	if (!task->by_function)

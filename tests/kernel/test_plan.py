@@ -110,6 +110,16 @@ def test_what_a_trial_refused_falls_back_or_is_lost():
     assert "blacklisted" in reason_of(plan, "walker's put")
 
 
+def test_puts_are_seen_where_null_does_not_come_by_if_a_kprobe_sees_them():
+    meant = {kernel: make_plan(offer_of(kernel), "kprobe") for kernel in ("5.10", "6.12", "7")}
+    assert probe_of(meant["5.10"], "mntput_no_expire") == "mntput_no_expire"
+    assert probe_of(meant["6.12"], "mntput_no_expire") == "mntput_no_expire"
+    assert probe_of(meant["7"], "mntput") == "mntput"
+    assert probe_of(make_plan(offer_of("6.12"), "fentry"), "mntput") == "mntput"
+    refused = make_plan(offer_of("6.12").without("mntput_no_expire", "blacklisted"), "kprobe")
+    assert probe_of(refused, "mntput") == "mntput"
+
+
 def test_a_missing_function_is_named():
     plan = make_plan(less(offer_of("7"), "path_umount"), "kprobe")
     assert "no function path_umount" in plan.impossible
@@ -184,7 +194,7 @@ def test_where_fentry_programs_can_be_preempted_all_but_a_hot_return_are_kprobes
     offer = replace(offer_of("6.12"), preemptible=True)
     plan = make_plan(offer, "fentry")
     assert {p.function for p in plan.probes if p.how == "fentry"} == {"__legitimize_mnt"}
-    (why,) = [line["why"] for line in plan.lines() if line["probe"] == "mntput"]
+    (why,) = [line["why"] for line in plan.lines() if line["probe"] == "mntput_no_expire"]
     assert "preempted" in why
     offer = replace(offer, preemptible=False)
     assert {p.how for p in make_plan(offer, "fentry").probes} == {"fentry"}

@@ -21,6 +21,8 @@ class Candidate:
         A kretprobe does not see the arguments: its entry is probed too, to keep one.
     needs_arguments : bool
         The handler reads arguments, which a symbol ending in .isra or .constprop changed.
+    kprobe_only : bool
+        For BPF on a kprobe alone: its handler leaves out what other tiers would not.
     lost : str
         What this candidate does not show that the first one does.
     """
@@ -30,6 +32,7 @@ class Candidate:
     on_return: bool = True
     kprobe_entry: bool = False
     needs_arguments: bool = True
+    kprobe_only: bool = False
     lost: str = ""
 
 
@@ -45,6 +48,11 @@ class Meaning:
     hot: bool = False  #: a path walk pays for it: left out of ``--probes light``
     skippable: bool = False  #: cheap before sure: no kprobe where fentry programs can be preempted
     needs_layout: bool = False  #: of no use without struct offsets from BTF
+
+    @property
+    def function(self) -> str:
+        """Name to call it by where nothing is probed: the first that any tier can probe."""
+        return next(c.function for c in self.candidates if not c.kprobe_only)
 
 
 SHARED_GP = Meaning(
@@ -183,8 +191,12 @@ MEANINGS: tuple[Meaning, ...] = (
     ),
     Meaning(
         name="walker's put",
-        candidates=(Candidate(function="mntput", on_return=False),),
-        why="sees path walkers only: the umounter's own puts are inlined",
+        candidates=(
+            # Not called for NULL, as mntput is in every path walk; inlined since 6.19.
+            Candidate(function="mntput_no_expire", on_return=False, kprobe_only=True),
+            Candidate(function="mntput", on_return=False),
+        ),
+        why="who walks or holds puts here; what the umounter puts is left out",
         lost="the puts of path walkers",
         hot=True,
         needs_layout=True,

@@ -111,7 +111,7 @@ class Plan:
             why += f"; {_WHY_KPROBE}"
         return {
             "meaning": choice.meaning.name,
-            "probe": probe.symbol if probe else choice.meaning.candidates[0].function,
+            "probe": probe.symbol if probe else choice.meaning.function,
             "how": probe.how if probe else "-",
             "reason": "ok" if probe and not choice.lost else choice.reason,
             "why": why,
@@ -178,10 +178,12 @@ def _choose(offer: Offer, tier: str, probes: str, meaning: Meaning) -> Choice:
     if meaning.needs_layout and "mount.mnt" not in offer.members:
         return Choice(meaning, None, f"lost: {meaning.lost} (no BTF)", lost=True)
     refusals: list[str] = []
+    how = "kprobe" if offer.preemptible and not meaning.skippable else tier
     for candidate in meaning.candidates:
+        if candidate.kprobe_only and how != "kprobe":
+            continue
         symbol, refusal = _symbol(offer, tier, candidate)
         if symbol:
-            how = "kprobe" if offer.preemptible and not meaning.skippable else tier
             probe = PlannedProbe(meaning, candidate, symbol, how)
             if not candidate.lost:
                 return Choice(meaning, probe, meaning.why)

@@ -38,6 +38,7 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "UM_FN_LOOKUP": ("filename_lookup",),
     "UM_FN_TASK_WORK": ("task_work_run",),
     "UM_FN_CLEANUP": ("cleanup_mnt",),
+    "UM_FN_LOOKUP_MNT": ("lookup_mnt",),  # puts what it took in vain
     "UM_FN_CLEANUP_WORK": ("__cleanup_mnt",),  # what mntput() leaves to the task
 }
 

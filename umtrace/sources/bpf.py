@@ -44,7 +44,7 @@ EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
 MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
-_PUTS = "um_entry_mntput"
+_PUTS = ("um_entry_mntput_no_expire", "um_entry_mntput")
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
 
 if TYPE_CHECKING:
@@ -360,7 +360,7 @@ def _named(missed: dict[str, int] | None, part: str) -> int:
 
 
 def _puts_skipped(loaded: Loaded) -> int | None:
-    puts = loaded.programs.get(_PUTS)
+    puts = next((loaded.programs[name] for name in _PUTS if name in loaded.programs), None)
     return None if puts is None else counters(puts)[2]
 
 

@@ -49,6 +49,8 @@ def _decided(plan: Plan) -> dict[str, tuple[str, str]]:
     for choice in plan.choices:
         if choice.meaning in (SYSTEM_CALL, NORMAL_GP):
             continue  # there another way may do, or one function; here never, and all of them
+        if choice.probe and choice.probe.candidate.kprobe_only:
+            continue  # the other is weighed here
         for candidate in choice.meaning.candidates:
             taken = choice.probe is not None and choice.probe.function == candidate.function
             symbol = choice.probe.symbol if choice.probe and taken else ""

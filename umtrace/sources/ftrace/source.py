@@ -130,9 +130,8 @@ class FtraceSource(Running):
             meaning = choice.meaning
             if meaning is SYSTEM_CALL or any(c.function in functions for c in meaning.candidates):
                 continue
-            function = meaning.candidates[0].function
             why = choice.reason if choice.lost else f"lost: {meaning.lost} (no event of this tier)"
-            self._note(meaning.name, function, "-", why)
+            self._note(meaning.name, meaning.function, "-", why)
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and translate what came; None once closed.
