@@ -20,6 +20,7 @@ from umtrace.recording import Recording, RepairReport
 from umtrace.recording import repair as recording_repair
 from umtrace.recording.rebuild import rebuild_locked
 from umtrace.recording.tables import EBUSY, HOLDERS
+from umtrace.records.errors import DamagedInputError
 from umtrace.records.events import EVENT_DTYPE, Array, EventBatch
 from umtrace.records.holders import HolderScan, scans_from_arrow
 from umtrace.records.windows import EbusyWindow, windows_to_arrow
@@ -115,6 +116,8 @@ def _stage(
     recording: Recording, within_ns: int | None = None, *, previews: bool = True
 ) -> EbusyStage:
     recorded = recording.meta.extra.get(WITHIN, SPURIOUS_WITHIN_NS)
+    if not isinstance(recorded, int):
+        raise DamagedInputError(f"{recording.path}: meta.json is damaged: {WITHIN} is no number")
     return EbusyStage(
         offset_ns=recording.meta.clock.offset_ns,
         recorded=_scans(recording),
@@ -154,4 +157,6 @@ def _batched(found: Iterator[EbusyWindow]) -> Iterator[pa.RecordBatch]:
 
 def _recorded_containers(recording: Recording) -> Callable[[int], str | None]:
     known = recording.meta.extra.get("containers", {})
+    if not isinstance(known, dict) or not all(isinstance(name, str) for name in known.values()):
+        raise DamagedInputError(f"{recording.path}: meta.json is damaged: containers are no names")
     return lambda cgroup_id: known.get(str(cgroup_id))

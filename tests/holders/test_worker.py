@@ -5,6 +5,8 @@ import time
 import pytest
 
 from umtrace.holders.worker import AGAIN_NS, MOST_AT_ONCE, ScanWorker
+from umtrace.records.arrow import text
+from umtrace.records.errors import DamagedInputError
 from umtrace.records.holders import (
     Holder,
     HolderScan,
@@ -100,3 +102,13 @@ def test_scans_survive_a_recording():
     ]
     assert scans_from_arrow(scans_to_arrow(scans)) == scans
     assert scans_to_arrow(scans).column("complete").to_pylist() == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("column", "words"), [("details", "{"), ("details", "[1]"), ("holders", "[1]")]
+)
+def test_a_table_with_other_json_is_damaged(column, words):
+    rows = scans_to_arrow([HolderScan(umount_id=5, path="/b", begin_ns=7, end_ns=8)])
+    rows = rows.set_column(rows.schema.get_field_index(column), column, text([words]))
+    with pytest.raises(DamagedInputError, match="holders table"):
+        scans_from_arrow(rows)

@@ -34,3 +34,8 @@ def test_a_report_survives_json():
 
 def test_skips_that_spoil_nothing_are_no_loss():
     assert not LossReport(probe_misses=0, probe_misses_by={"um_next_syscall": 7}).lost_anything
+
+
+def test_what_is_no_count_is_left_out():
+    words = {"ring_events": [1], "ring_names": {"a": 1}, "ring_events_per_cpu": 7}
+    assert LossReport.from_dict({**words, "probe_misses_by": 7, "stacks_lost": "x"}) == LossReport()

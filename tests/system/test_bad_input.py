@@ -39,6 +39,25 @@ def test_a_file_instead_of_a_recording(tmp_path):
     check(umtrace("report", tmp_path / "x"), 5)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("start_ns", 2**70),
+        ("clock", {"monotonic_ns": 2**70, "realtime_ns": 0}),
+        ("spurious_within_ns", "x"),
+        ("containers", ["x"]),
+        ("containers", {"1": 5}),
+    ],
+)
+def test_a_meta_json_that_umtrace_did_not_write(tmp_path, key, value):
+    shutil.copytree("recordings/lab-ebusy.umt", tmp_path / "r")
+    meta = json.loads((tmp_path / "r/meta.json").read_text())
+    (tmp_path / "r/meta.json").write_text(json.dumps({**meta, key: value}))
+    done = umtrace("trace", "--replay", tmp_path / "r")
+    assert (done.returncode, len(done.stderr.splitlines())) == (5, 1), done.stderr
+    assert "meta.json is damaged" in done.stderr
+
+
 def test_a_recording_of_a_newer_major_version(tmp_path):
     (tmp_path / "meta.json").write_text('{"format": "9.0", "tier": "x"}')
     check(umtrace("report", tmp_path), 5, "newer")

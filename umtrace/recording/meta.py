@@ -16,6 +16,7 @@ from umtrace.version import __version__
 #: Major: older readers must refuse. Minor: they may read on.
 FORMAT = (1, 0)
 
+_LAST_NS = 2**63 - 1  # in the year 2262
 _T = TypeVar("_T")
 
 
@@ -101,8 +102,8 @@ class Meta:
             filters=_get(raw, "filters", dict, {}),
             tables=_items(raw, "tables", str),
             state=_get(raw, "state", str, "open"),
-            start_ns=_get(raw, "start_ns", int, 0),
-            end_ns=_get(raw, "end_ns", (int, type(None)), None),
+            start_ns=_ns(raw, "start_ns", 0),
+            end_ns=None if raw.get("end_ns") is None else _ns(raw, "end_ns"),
             clock_end=None if end is None else _clock(end, "clock_end"),
             writer_pid=_get(raw, "writer_pid", (int, type(None)), None),
             losses=LossReport.from_dict(_get(raw, "losses", dict, {})),
@@ -135,6 +136,13 @@ def _get(raw: Mapping[str, Any], key: str, kind: Any, *default: Any) -> Any:
     return value
 
 
+def _ns(raw: Mapping[str, Any], key: str, *default: int) -> int:
+    value: int = _get(raw, key, int, *default)
+    if not 0 <= value <= _LAST_NS:
+        raise ValueError(f"{key} is no time")
+    return value
+
+
 def _items(raw: Mapping[str, Any], key: str, kind: type[_T]) -> tuple[_T, ...]:
     values = _get(raw, key, list, [])
     if not all(isinstance(value, kind) for value in values):
@@ -155,10 +163,7 @@ def _strings(step: Mapping[str, Any]) -> dict[str, str]:
 
 def _clock(raw: Mapping[str, Any], key: str) -> ClockPair:
     try:
-        return ClockPair(
-            _get(raw, "monotonic_ns", int),
-            _get(raw, "realtime_ns", int),
-        )
+        return ClockPair(_ns(raw, "monotonic_ns"), _ns(raw, "realtime_ns"))
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.records.arrow import fixed, text
+from umtrace.records.errors import DamagedInputError
 
 #: kinds of hold that are no process's
 KERNEL_KINDS = frozenset({"swap", "loop", "nfs-export", "overlay", "submount", "mount"})
@@ -153,11 +154,17 @@ def scans_to_arrow(scans: Sequence[HolderScan]) -> pa.RecordBatch:
 
 
 def scans_from_arrow(rows: pa.RecordBatch) -> list[HolderScan]:
-    """Return the scans that ``scans_to_arrow`` was given."""
+    """Return the scans that ``scans_to_arrow`` was given.
+
+    Raises DamagedInputError where a JSON column holds something else.
+    """
     begin, end = (rows.column(n).cast(pa.int64()).to_pylist() for n in ("begin", "end"))
     names = ("umount_id", "path", "holders", "details")
     values = zip(begin, end, *(rows.column(n).to_pylist() for n in names), strict=True)
-    return [_scan(*row) for row in values]
+    try:
+        return [_scan(*row) for row in values]
+    except (AttributeError, TypeError, ValueError):
+        raise DamagedInputError("holders table: JSON that umtrace does not write") from None
 
 
 def _scan(begin: int, end: int, number: int, path: str, holders: str, details: str) -> HolderScan:

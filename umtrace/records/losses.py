@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import TypeAlias
 
 _Count: TypeAlias = "int | tuple[int, ...] | Mapping[str, int] | None"
+_LISTED = frozenset({"ring_events_per_cpu", "probe_misses_by"})  #: fields that are no one count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +52,11 @@ class LossReport:
         report = cls()
         for f in fields(cls):
             value = counts.get(f.name)
-            if isinstance(value, list | tuple):
+            if f.name == "ring_events_per_cpu" and isinstance(value, list | tuple):
                 value = tuple(int(v) for v in value)
-            elif isinstance(value, Mapping):
+            elif f.name == "probe_misses_by" and isinstance(value, Mapping):
                 value = {str(name): int(n) for name, n in value.items()}
-            elif not isinstance(value, int):
+            elif f.name in _LISTED or not isinstance(value, int):
                 continue
             object.__setattr__(report, f.name, value)
         return report
