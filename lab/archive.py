@@ -90,7 +90,7 @@ class Archive:
 
     def _sources(self) -> str:
         release = mirror.codename()
-        suites = dict.fromkeys((*self._table.suites, release))
+        suites = dict.fromkeys((*self._table.suites, release, f"{release}-backports"))
         return "".join(self._source(suite) + "\n" for suite in suites)
 
     def _source(self, suite: str) -> str:

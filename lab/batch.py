@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import shutil
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab import boot, host
+from lab import boot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,11 +52,6 @@ def _one(ready: Ready, job: Job, out: Path | None) -> Result:
     output = io.BytesIO()
     place = out / ready.name if out is not None else None
     outcome = boot.run(ready, job, out=place, stdout=output, stderr=output)
-    if outcome.emulator_failed:
-        host.say(f"{ready.name}: the emulator met a stale breakpoint; once more")
-        if place is not None:
-            shutil.rmtree(place)
-        outcome = boot.run(ready, job, out=place, stdout=output, stderr=output)
     if place is not None:
         (place / "output.log").write_bytes(output.getvalue())
         (place / "console.log").write_text(outcome.console, encoding="utf-8")

@@ -28,9 +28,6 @@ STATUS = re.compile(r"^LABRC (\d{1,3})$", re.MULTILINE)
 OUT_BYTES = 1 << 30
 CONSOLE_TAIL_LINES = 60
 CHUNK = 1 << 16
-#: A kernel that patches its own code (a tracepoint, a probe) puts an int3 there meanwhile. Under
-#: QEMU's emulation a CPU can meet it after it is gone; the kernel knows no such int3 and dies.
-STALE_BREAKPOINT = "Oops: int3"
 
 _running: set[subprocess.Popen[bytes]] = set()
 
@@ -49,11 +46,6 @@ class Outcome:
         """The last lines the kernel wrote."""
         lines = self.console.splitlines()[-CONSOLE_TAIL_LINES:]
         return "\n".join(lines) or "(nothing)"
-
-    @property
-    def emulator_failed(self) -> bool:
-        """Whether the guest died of the emulation, not of what it ran."""
-        return self.status == NO_STATUS and STALE_BREAKPOINT in self.console
 
 
 def parse_status(report: str) -> int | None:
@@ -100,6 +92,7 @@ def _prepare(folder: Path, ready: Ready, job: Job) -> Machine:
     if ready.venv is not None:
         disks.append(Disk(serial="lab-venv", path=ready.venv))
     return Machine(
+        emulator=ready.emulator,
         kernel=ready.kernel.vmlinux,
         initrd=folder / "initrd",
         console=None if job.interactive else folder / "console",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab import cache, kernel, project, userland
+from lab import cache, emulator, kernel, project, userland
 from lab.archive import Archive
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Ready:
 
     name: str
     params: str
+    emulator: emulator.Emulator
     kernel: kernel.Bootable
     userland: Path
     busybox: Path
@@ -33,18 +34,19 @@ def set_up(root: Path, table: Table, kernels: Iterable[Kernel], *, refresh: bool
     with cache.lock(root):
         archive.update(force=refresh)
         image, tool = userland.set_up(root, table, archive), userland.busybox(root, archive)
+        machine = emulator.set_up(root, archive)
         booted = [(row, kernel.set_up(root, row, table, archive)) for row in kernels]
     venv = project.environment(root)
-    return [_ready(row, boot, image, tool, venv) for row, boot in booted]
+    return [_ready(row, machine, boot, image, tool, venv) for row, boot in booted]
 
 
 def for_run(root: Path, table: Table, row: Kernel) -> Ready:
     """Return what was set up, asking the network only for what was not."""
     boot, image = kernel.load(root, row, table), userland.find(root, table)
-    tool = root / "busybox"
-    if boot is None or image is None or not tool.is_file():
+    tool, machine = root / "busybox", emulator.find(root)
+    if machine is None or boot is None or image is None or not tool.is_file():
         return set_up(root, table, [row], refresh=False)[0]
-    return _ready(row, boot, image, tool, project.environment(root))
+    return _ready(row, machine, boot, image, tool, project.environment(root))
 
 
 def in_use(root: Path, table: Table) -> set[Path]:
@@ -54,7 +56,20 @@ def in_use(root: Path, table: Table) -> set[Path]:
     return {boot.folder for boot in booted if boot} | {image for image in images if image}
 
 
-def _ready(row: Kernel, boot: kernel.Bootable, image: Path, tool: Path, venv: Path | None) -> Ready:
+def _ready(
+    row: Kernel,
+    machine: emulator.Emulator,
+    boot: kernel.Bootable,
+    image: Path,
+    tool: Path,
+    venv: Path | None,
+) -> Ready:
     return Ready(
-        name=row.name, params=row.params, kernel=boot, userland=image, busybox=tool, venv=venv
+        name=row.name,
+        params=row.params,
+        emulator=machine,
+        kernel=boot,
+        userland=image,
+        busybox=tool,
+        venv=venv,
     )

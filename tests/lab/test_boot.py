@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
-from lab import batch, boot
+from lab import boot
 
 
 @pytest.mark.parametrize(
@@ -58,34 +57,6 @@ def test_the_console_is_shown_from_its_end(tmp_path):
 
 def test_a_silent_console_is_said_to_be_silent(tmp_path):
     assert boot._outcome(tmp_path, 0.1, None).console_tail == "(nothing)"
-
-
-def died(folder, console, status=None):
-    (folder / "console").write_text(console)
-    if status is not None:
-        (folder / "status").write_text(status)
-    return boot._outcome(folder, 1.5, None)
-
-
-def test_only_a_guest_that_died_of_a_stale_breakpoint_is_the_emulators_fault(tmp_path):
-    oops = "[  170.300831] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI\nKernel panic\n"
-    assert died(tmp_path, oops).emulator_failed
-    assert not died(tmp_path, "Kernel panic - not syncing: VFS\n").emulator_failed
-    assert not died(tmp_path, oops, "LABRC 0\n").emulator_failed
-
-
-def test_such_a_guest_is_booted_once_more_and_its_files_are_not_kept(tmp_path, monkeypatch):
-    (tmp_path / "guest").mkdir()
-    boots = [died(tmp_path / "guest", "Oops: int3: 0000\n")] * 3
-    ready = SimpleNamespace(name="6.12", kernel=SimpleNamespace(release="6.12.1"))
-
-    def run(_ready, _job, *, out, stdout, stderr):
-        out.mkdir()  # fails if the files of the boot before are still there
-        return boots.pop()
-
-    monkeypatch.setattr(boot, "run", run)
-    result = batch._one(ready, None, tmp_path)
-    assert (result.outcome.status, len(boots)) == (200, 1)
 
 
 @pytest.mark.lab

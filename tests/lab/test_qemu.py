@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import qemu
+from lab.emulator import Emulator
 from lab.job import Job
 from lab.qemu import Disk, Machine
 
@@ -17,6 +18,7 @@ OUT = Disk(serial="lab-out", path=Path("/t/out.raw"), writable=True)
 
 def machine(console=Path("/t/console"), disks=(ROOT, OUT), params=""):
     return Machine(
+        emulator=Emulator(program="/q/qemu-system-x86_64", firmware=(Path("/q/share"),)),
         kernel=Path("/c/vmlinux"),
         initrd=Path("/t/initrd"),
         console=console,
@@ -32,7 +34,7 @@ def after(line, option):
 
 def test_the_whole_line():
     line = qemu.command_line(machine(), Job(memory="1G", cpus=3), {"lab.stdout": "/dev/fd/7"})
-    assert line[0] == "qemu-system-x86_64"
+    assert line[:3] == ["/q/qemu-system-x86_64", "-L", "/q/share"]
     assert after(line, "-m") == ["1G"]
     assert after(line, "-smp") == ["3"]
     assert after(line, "-cpu") == ["max,avx2=off"]
