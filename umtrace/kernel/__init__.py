@@ -1,3 +1,3 @@
-"""Facts about this host, read only: features, BTF offsets, symbols, cgroups, clock."""
+"""Facts about this host, read only: BTF offsets, symbols, tracefs, cgroups, RCU, the probe plan."""
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""The live source on tracefs alone: dynamic events in a trace instance of our own."""
+"""The sources on tracefs alone: dynamic events, the kernel's own tracepoints, others' traces."""
 
 from __future__ import annotations
