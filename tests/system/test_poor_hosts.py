@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -11,19 +12,8 @@ import pytest
 from tests.system.umtrace_command import COMMAND, losses, outcome, rows_under
 from umtrace.sources.kept import VARIABLE
 
-WITHOUT_BTF = """
-import umtrace.sources.bpf as bpf
-from umtrace.kernel.btf import BtfUnavailableError
-def no_btf(*_):
-    raise BtfUnavailableError("/sys/kernel/btf/vmlinux does not exist")
-bpf.Btf = no_btf
-"""
-
-WITHOUT_SYMBOLS = """
-import umtrace.sources.bpf as bpf
-from umtrace.kernel.symbols import Symbols
-bpf.Symbols.load = classmethod(lambda cls, wanted=None: cls([], []))
-"""
+# An empty file in their place, in a mount namespace of the recorder's own.
+BTF, SYMBOLS = "/sys/kernel/btf/vmlinux", "/proc/kallsyms"
 
 # What the compiler's process finds first is one that cannot be imported, or another's.
 WITHOUT_BCC = "raise ImportError('no module')"
@@ -41,9 +31,23 @@ def run(setup, *args):
     )
 
 
-def record(setup, path):
+def hiding(what, *args):
+    """Run umtrace where a mount, or an empty file, hides something of this host."""
+    script = f'mount --make-rprivate / && {what} && exec "$@"'
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, "sh", *COMMAND, *map(str, args)],
+        env={**os.environ, VARIABLE: "0"},  # what was read before it was hidden may be kept
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def record(hidden, path):
     exercise = [*COMMAND, "exercise", "--sync", "5", "--lazy", "3", "--busy", "2", "--json"]
-    done = run(setup, "record", "-q", "--tier", "tracepoint", "-o", path, "--", *exercise)
+    arguments = ("record", "-q", "--tier", "tracepoint", "-o", path, "--", *exercise)
+    done = hiding(f"mount --bind /dev/null {hidden}", *arguments)
     assert done.returncode == 0, done.stderr
     ledger = json.loads(done.stdout)
     rows = rows_under(path, ledger["root"])
@@ -55,15 +59,15 @@ def record(setup, path):
 
 @pytest.mark.kernel
 def test_without_btf_the_waits_are_still_measured(tmp_path):
-    rows, plan = record(WITHOUT_BTF, tmp_path / "r")
+    rows, plan = record(BTF, tmp_path / "r")
     assert all(row["mntns"] is None for row in rows)
     assert all(row["rcu_ns"] > 0 for row in rows if not row["errno"])
-    assert any("does not exist" in step["reason"] for step in plan)
+    assert any(f"{BTF} cannot be parsed" in step["reason"] for step in plan)
 
 
 @pytest.mark.kernel
 def test_without_kernel_addresses_waits_have_no_name(tmp_path):
-    rows, plan = record(WITHOUT_SYMBOLS, tmp_path / "r")
+    rows, plan = record(SYMBOLS, tmp_path / "r")
     assert all(row["rcu_ns"] is None for row in rows)
     assert all(row["latency_ns"] > 0 for row in rows)
     assert any("kptr_restrict" in step["reason"] for step in plan)
@@ -98,15 +102,8 @@ def test_without_bcc_tracefs_alone_will_do(tmp_path, monkeypatch):
 @pytest.mark.kernel
 def test_without_sysfs_the_cpus_cannot_be_counted(tmp_path):
     """The kernel writes a value for each CPU, into memory that must be there."""
-    script = 'mount --make-rprivate / && umount -l /sys && exec "$@"'
-    command = [*COMMAND, "record", "--tier", "tracepoint", "-d", "0", "-o", str(tmp_path / "r")]
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", *command],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    arguments = ("record", "--tier", "tracepoint", "-d", "0", "-o", tmp_path / "r")
+    done = hiding("umount -l /sys", *arguments)
     assert done.returncode == 4
     assert "mount sysfs" in done.stderr
     assert len(done.stderr.splitlines()) == 1
