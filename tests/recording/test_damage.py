@@ -123,6 +123,18 @@ def test_names_reach_their_events_although_chunks_are_missing(tmp_path):
         assert seen >= set(part.events["ts_ns"].tolist())
 
 
+def test_a_table_that_is_gone_is_noticed_where_its_rows_were_never_counted(tmp_path):
+    path = samples.write(tmp_path / "r")
+    meta = json.loads((path / "meta.json").read_text())
+    (path / "meta.json").write_text(json.dumps(meta | {"rows": {}}))  # as in older recordings
+    assert len(samples.row_numbers(Recording.open(path))) == 100
+    (path / "umounts-00001.parquet").unlink()
+    recording = Recording.open(path)
+    assert samples.row_numbers(recording) == []
+    assert recording.problems == ["umounts: its file is missing"]
+    assert recording.damaged
+
+
 @pytest.mark.parametrize("gone", ["umounts-00001", "umounts-00002", "umounts-00004"])
 def test_a_chunk_that_is_gone_is_noticed_and_its_rows_counted(tmp_path, gone):
     path = samples.write(tmp_path / "r", limits=LIMITS)

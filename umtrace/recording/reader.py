@@ -150,6 +150,9 @@ class Recording:
         expected = self.meta.rows.get(name, 0)
         if whole and position < expected:
             self.add_problem(f"{name}: {expected - position} rows missing at the end")
+        elif whole and not chunks and not self.is_open and name in self.meta.tables:
+            # Finished, it has a file even without rows; older recordings do not count them.
+            self.add_problem(f"{name}: its file is missing")
 
     def _query(self, table: str, columns: Sequence[str] | None, span: Span) -> Query:
         kind = self._kind(table)
