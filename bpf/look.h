@@ -17,9 +17,11 @@ struct um_view {
 
 /*
  * Reading a word costs some hundred instructions, and the next ones cost next to nothing:
- * what lies side by side, as it does from 5.10 to 7.3, is read at once.
+ * what lies side by side, as it does from 5.10 to 7.3, is read at once. Where structs are
+ * randomised, the pieces of it may lie across its words.
  */
-#define UM_NEAR(off, start, bytes) ((off) >= (start) && (off) + 8 <= (start) + (bytes))
+#define UM_NEAR(off, start, bytes) \
+	((off) >= (start) && (off) + 8 <= (start) + (bytes) && ((off) - (start)) % 8 == 0)
 #define UM_VIEW_BYTES 48
 #ifdef UM_OFF_MOUNT_PARENT
 #if UM_NEAR(UM_OFF_MOUNT_MOUNTPOINT, UM_OFF_MOUNT_PARENT, UM_VIEW_BYTES) && \
