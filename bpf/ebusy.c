@@ -296,15 +296,11 @@ UM_ENTRY(deactivate_locked_super)
 
 UM_RETURN(vfs_get_tree)
 {
-	u32 tid = bpf_get_current_pid_tgid(), *dev;
-	int ret = (int)UM_RETVAL(1);
+	u32 tid = bpf_get_current_pid_tgid(), *dev = let_go.lookup(&tid);
 
-	if (!ret)
+	if (!dev) /* whatever it let go, on its way to success too, is not of the next call */
 		return 0;
-	dev = let_go.lookup(&tid);
-	if (!dev)
-		return 0;
-	if (ret == -UM_EBUSY)
+	if ((int)UM_RETVAL(1) == -UM_EBUSY)
 		um_failed(UM_FAILED_MOUNT, *dev);
 	let_go.delete(&tid);
 	return 0;
