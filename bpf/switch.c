@@ -126,27 +126,22 @@ int um_switch(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 #else
-struct um_sched_switch {
-	u64 common;
-	char prev_comm[16];
-	u32 prev_pid;
-	int prev_prio;
-	u64 prev_state;
-	char next_comm[16];
-	u32 next_pid;
-};
+/* As the event reports a state: EXIT_DEAD, EXIT_ZOMBIE; TASK_DEAD is a task that idles. */
+#define UM_REPORTED_DEAD 0x30
 
-int um_switch(struct um_sched_switch *ctx)
+/* Its fields lie where the kernel says (UM_AT_*): the header is longer on PREEMPT_RT until 6.1. */
+int um_switch(char *ctx)
 {
 	struct um_active *n = um_active();
-	u32 prev = ctx->prev_pid, next = ctx->next_pid;
+	u32 prev = *(u32 *)(ctx + UM_AT_PREV_PID), next = *(u32 *)(ctx + UM_AT_NEXT_PID);
+	int state = *(u64 *)(ctx + UM_AT_PREV_STATE) & ~UM_TASK_DEAD;
 	struct um_task *task;
 
 	if (!n || !n->followed)
 		return 0;
 	task = tasks.lookup(&prev);
 	if (task)
-		um_switch_out(ctx, prev, task, ctx->prev_state);
+		um_switch_out(ctx, prev, task, state & UM_REPORTED_DEAD ? UM_TASK_DEAD : state);
 	if (next)
 		um_switch_in(next);
 	return 0;

@@ -90,17 +90,25 @@ HOST_MNTNS = Path("/proc/1/ns/mnt")
 
 
 def layout_constants(btf: Btf | None) -> dict[str, int]:
-    """Return the struct offsets; nothing where there is no BTF.
-
-    All or nothing for the task: without its state and pid the cheaper of the two
-    sched_switch probes cannot work.
-    """
+    """Return the struct offsets; nothing where there is no BTF."""
     if btf is None:
         return {"UM_OFF_MNT_NS_INUM": 0}
     found = {name: btf.first_offset(*paths) for name, paths in MEMBERS.items()}
     known = {name: offset for name, offset in found.items() if offset is not None}
     known.setdefault("UM_OFF_MNT_NS_INUM", 0)
     return known | _identity_constants(btf)
+
+
+def switch_constants(fields: Mapping[str, int]) -> dict[str, int]:
+    """Return where ``sched:sched_switch`` has what it tells, for a kernel without BTF.
+
+    Parameters
+    ----------
+    fields : mapping
+        Field to its offset, as the event's format has them.
+    """
+    names = ("prev_pid", "prev_state", "next_pid")
+    return {f"UM_AT_{name.upper()}": fields[name] for name in names}
 
 
 def _identity_constants(btf: Btf) -> dict[str, int]:

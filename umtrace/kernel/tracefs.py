@@ -120,6 +120,15 @@ class Tracefs:
         raise NoTierError(f"this kernel has no tracepoint {event}")
 
     def field_offsets(self, event: str) -> dict[str, int]:
-        """Return the byte offset of every field of an event's record."""
-        text = self.read(f"events/{event.replace(':', '/')}/format")
+        """Return the byte offset of every field of the record of ``category:name``.
+
+        Raises
+        ------
+        NoTierError
+            The kernel has no such event.
+        """
+        try:
+            text = self.read(f"events/{event.replace(':', '/')}/format")
+        except OSError:
+            raise NoTierError(f"this kernel has no tracepoint {event}") from None
         return {m[1]: int(m[2]) for m in _FIELD.finditer(text)}

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from umtrace.kernel.bpf import ProgramType
-from umtrace.kernel.constants import TASK_DEAD, host_mntns, possible_cpus
+from umtrace.kernel.constants import TASK_DEAD, host_mntns, possible_cpus, switch_constants
 from umtrace.kernel.meanings import SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.kernel.offer import Offer
 from umtrace.kernel.plan import (
@@ -36,7 +36,7 @@ from umtrace.sources.compiler import Compiler
 from umtrace.sources.kprobe_events import KprobeEvents
 from umtrace.sources.loaded import Loaded
 from umtrace.sources.program_info import counters, recursion_misses
-from umtrace.sources.tracepoints import NEXT_SYSCALL, Tracepoints
+from umtrace.sources.tracepoints import NEXT_SYSCALL, SWITCH, Tracepoints
 from umtrace.sources.trial import try_fentry, try_kprobe
 from umtrace.sources.walkers import WalkerProbes
 
@@ -159,6 +159,9 @@ class BpfSource:
             **function_constants(tables.symbols),
             **tables.layout,
         }
+        if not self._raw_switches:
+            with Tracefs() as tracefs:
+                self._constants |= switch_constants(tracefs.field_offsets(SWITCH))
         if self.tier == "fentry" and self._offer.preemptible and not _kprobes_work():
             self._offer = replace(self._offer, preemptible=False)  # skipped hits mark their rows
         self._chosen = make_plan(self._offer, self.tier, self._probe_set)
@@ -166,6 +169,11 @@ class BpfSource:
             raise NoTierError(self._chosen.impossible)
         if self.tier in FUNCTION_TIERS:
             self._constants |= self._function_tier_constants()
+
+    @property
+    def _raw_switches(self) -> bool:
+        """Whether the offsets in struct task_struct are known that a raw tracepoint needs."""
+        return "UM_OFF_TASK_STATE" in self._constants
 
     def _try_functions(self) -> None:
         """Fail before the compiler's second rather than after it where a tier is refused."""
@@ -203,7 +211,7 @@ class BpfSource:
             tracefs=tracefs,
             offer=self._offer,
             plan=self._chosen,
-            raw_switches="UM_OFF_TASK_STATE" in self._constants,
+            raw_switches=self._raw_switches,
             ends_missed=lambda: _named(self._missed, "cleanup_mnt"),
         )
         self._tracepoints.attach()

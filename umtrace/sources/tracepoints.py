@@ -20,6 +20,7 @@ from umtrace.sources.loaded import Loaded
 from umtrace.sources.stragglers import Stragglers
 
 NEXT_SYSCALL = "um_next_syscall"
+SWITCH = "sched:sched_switch"
 _END = "return to user mode"
 
 
@@ -81,9 +82,9 @@ class Tracepoints:
         if self.raw_switches:
             self.loaded.attach_raw("sched_switch", "um_switch")
         else:
-            self._attach("sched:sched_switch", "um_switch")
+            self._attach(SWITCH, "um_switch")
         how = "raw tracepoint" if self.raw_switches else "tracepoint"
-        self._note("waits", "sched:sched_switch, kernel stack", how, why)
+        self._note("waits", f"{SWITCH}, kernel stack", how, why)
 
     def _watch_stragglers(self) -> None:
         self.stragglers = Stragglers(
