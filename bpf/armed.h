@@ -54,10 +54,15 @@ struct um_armed {
 /* What a task has taken since a mount was armed. */
 struct um_taken {
 	u64 mnt, since_ns;
-	u64 count;
+	u32 tid, count;
 };
 
-BPF_HASH(taken, u32, struct um_taken, 4096);
+/*
+ * By task id modulo the size. The put of what was taken is often not seen (it comes too late, or in
+ * another task): in a hash map such entries would stay until it is full.
+ */
+#define UM_TAKERS 8192
+BPF_ARRAY(taken, struct um_taken, UM_TAKERS);
 BPF_TABLE("lru_hash", u64, u8, walked, 8192); /* processes that walked in and out since, by arming */
 BPF_ARRAY(armed_until, u64, 1); /* the latest of all slots, 0: nothing is armed */
 BPF_ARRAY(armed, struct um_armed, UM_ARMED_SLOTS);
@@ -142,7 +147,17 @@ static __always_inline int um_spend(u32 *budget)
 	return 1;
 }
 
-/* A task that holds one of a busy mount walks on into another: of the first, its put is not told. */
+static __always_inline struct um_taken *um_taken_by(u32 tid)
+{
+	u32 slot = tid % UM_TAKERS;
+
+	return taken.lookup(&slot);
+}
+
+/*
+ * A task that holds one of a busy mount walks on into another, or another task takes its element: of
+ * the first, its put is not told.
+ */
 static __always_inline void um_leave_untold(struct um_taken *mine)
 {
 	struct um_armed *slot = um_slot_of(mine->mnt);
@@ -155,24 +170,20 @@ static __always_inline void um_leave_untold(struct um_taken *mine)
 static __always_inline void um_take(struct um_armed *slot, u64 mnt)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct um_taken *mine = taken.lookup(&tid), first = {};
+	struct um_taken *mine = um_taken_by(tid);
 
 	mnt = um_plain(mnt);
-	if (slot->mnt != mnt)
+	if (slot->mnt != mnt || !mine)
 		return;
-	if (mine && mine->mnt != mnt)
+	if (mine->count && (mine->tid != tid || mine->mnt != mnt))
 		um_leave_untold(mine);
-	if (mine && mine->mnt == mnt && mine->since_ns == slot->since_ns) {
-		mine->count++;
-	} else {
-		first.mnt = mnt;
-		first.since_ns = slot->since_ns;
-		first.count = 1;
-		if (taken.update(&tid, &first)) {
-			slot->blind = 1;
-			return;
-		}
+	if (mine->tid != tid || mine->mnt != mnt || mine->since_ns != slot->since_ns) {
+		mine->tid = tid;
+		mine->mnt = mnt;
+		mine->since_ns = slot->since_ns;
+		mine->count = 0;
 	}
+	mine->count++;
 	__sync_fetch_and_add(&slot->moves, 1);
 	__sync_fetch_and_add(&slot->inside, 1);
 }
@@ -181,16 +192,15 @@ static __always_inline void um_take(struct um_armed *slot, u64 mnt)
 static __always_inline int um_untake(struct um_armed *slot, u64 mnt)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct um_taken *mine = taken.lookup(&tid);
+	struct um_taken *mine = um_taken_by(tid);
 
 	__sync_fetch_and_add(&slot->moves, 1);
-	if (!mine || mine->mnt != um_plain(mnt) || mine->since_ns != slot->since_ns)
+	if (!mine || mine->tid != tid || !mine->count)
+		return 0;
+	if (mine->mnt != um_plain(mnt) || mine->since_ns != slot->since_ns)
 		return 0;
 	__sync_fetch_and_add(&slot->inside, -1);
-	if (mine->count > 1)
-		mine->count--;
-	else
-		taken.delete(&tid);
+	mine->count--;
 	return 1;
 }
 
