@@ -310,3 +310,15 @@ for path in ("/proc", "."):
     absolute, relative = done.stdout.splitlines()
     assert absolute.split()[0] not in {"1", "2"}
     assert relative == "2 umtrace: .: the working directory was removed; change to another"
+
+
+def test_a_process_that_maps_many_files_has_one_line_of_them():
+    maps = [Holder(kind="maps", pid=7, comm="sh", detail=f"/m/lib{n}") for n in range(60)]
+    swap = Holder(kind="swap", comm="swap", detail="/m/swap")
+    layer = Holder(kind="overlay", of="superblock", detail="lower layer /m/l of /o")
+    answer = Answer(path="/m", dev="0:1", state="held", holders=(*maps, swap, layer))
+    lines = list(why_lines(answer))
+    assert "  sh (pid 7): maps /m/lib0 and 59 files more" in lines
+    assert "  swap: /m/swap" in lines
+    assert "  overlay: lower layer /m/l of /o" in lines
+    assert not any("--json lists all" in line for line in lines)

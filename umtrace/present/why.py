@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -89,13 +90,14 @@ def why_lines(answer: AnswerLike) -> Iterator[str]:
     yield _VERDICTS[answer.state] + (f" {unread}." if answer.state == "likely-free" else "")
     shown = 0
     for of, title in _OF.items():
-        holders = [h for h in answer.holders if h.of == of]
+        holders = _folded([h for h in answer.holders if h.of == of])
         if not holders:
             continue
         yield ""
         yield f"{title}:"
-        for holder in holders[: max(_MOST - shown, 1)]:
-            yield f"  {_who(holder)}"
+        for holder, more in holders[: max(_MOST - shown, 1)]:
+            also = f" and {plural(more, 'file')} more" if more else ""
+            yield f"  {_who(holder)}{also}"
             yield f"    to free it: {remedy(holder)}"
         rest = len(holders) - max(_MOST - shown, 1)
         if rest > 0:
@@ -106,6 +108,17 @@ def why_lines(answer: AnswerLike) -> Iterator[str]:
         yield from (f"Not seen: {what}" for what in answer.blind)
     yield ""
     yield f"{plural(answer.n_namespaces, 'mount namespace')} looked into, each for a moment."
+
+
+def _folded(holders: list[Holder]) -> list[tuple[Holder, int]]:
+    """Return the holders, each with how many more files of the mount the same process maps."""
+    first: dict[object, Holder] = {}
+    more: Counter[object] = Counter()
+    for number, holder in enumerate(holders):
+        key = (holder.pid, holder.kind) if holder.kind == "maps" else number
+        more[key] += key in first
+        first.setdefault(key, holder)
+    return [(holder, more[key]) for key, holder in first.items()]
 
 
 def why_json(answer: AnswerLike, exit_code: int) -> str:
@@ -171,7 +184,8 @@ def _who(holder: Holder) -> str:
     if holder.kind in {"submount", "mount"}:
         return clean(f"mount {holder.detail}{where}")
     if holder.pid is None:
-        return clean(f"{holder.kind} {holder.comm or ''}: {holder.detail}")
+        by = "" if holder.comm in {None, holder.kind} else f" {holder.comm}"
+        return clean(f"{holder.kind}{by}: {holder.detail}")
     task = f"{holder.comm or '?'} (pid {holder.pid})"
     if holder.tid not in {None, holder.pid}:
         task = f"{holder.comm or '?'} (pid {holder.pid}, thread {holder.tid})"
