@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.recording import samples
 from umtrace.recording import TABLES, Meta, Recording, RecordingWriter, TableKind, parquet
+from umtrace.recording import writer as writing
 from umtrace.recording.chunk_writer import Limits
 from umtrace.recording.columns import (
     events_to_arrow,
@@ -22,6 +24,7 @@ from umtrace.recording.columns import (
     names_to_arrow,
     names_to_numpy,
 )
+from umtrace.recording.reader import read_meta
 from umtrace.records.clock import ClockPair
 from umtrace.records.errors import UsageError
 from umtrace.records.events import EVENT_DTYPE, EventBatch
@@ -190,6 +193,20 @@ def test_meta_survives_with_unknown_keys(tmp_path):
     assert (found.losses, found.extra, found.clock_end) == (losses, given.extra, ClockPair(5, 6))
     assert found.end_ns is not None
     assert json.loads((tmp_path / "r/meta.json").read_text())["format"] == "1.0"
+
+
+@pytest.mark.parametrize("what", ["losses", "containers"])
+def test_what_could_not_be_saved_at_once_is_saved_by_a_later_call(tmp_path, monkeypatch, what):
+    with RecordingWriter(tmp_path / "r", samples.meta()) as writer:
+        losses = LossReport(ring_events=3) if what == "losses" else writer.meta.losses
+        extra = {"containers": {"7": "3f2a"}} if what == "containers" else {}
+        writer.meta = replace(writer.meta, extra=extra)
+        monkeypatch.setattr(writing, "_META_S", 1e9)
+        writer.update(losses=losses)  # too soon after the last time
+        assert read_meta(tmp_path / "r") != writer.meta
+        monkeypatch.setattr(writing, "_META_S", 0)
+        writer.update(losses=losses)
+        assert read_meta(tmp_path / "r") == writer.meta  # now a kill does not lose it
 
 
 def test_meta_of_this_host_knows_it():

@@ -59,6 +59,7 @@ class RecordingWriter:
             writer_pid=os.getpid(),
         )
         self._meta_written = 0.0
+        self._meta_saved: Meta | None = None
         try:
             with self._failing_once():
                 self._save_meta(durable=True)
@@ -96,11 +97,16 @@ class RecordingWriter:
                 table.flush()
 
     def update(self, *, losses: LossReport) -> None:
-        """Note the losses so far; ``meta.json`` follows within a second or so."""
-        if losses == self.meta.losses or self._closed:
+        """Note the losses so far; ``meta.json`` follows within a second or so.
+
+        With whatever else was put into ``meta``; call it again and again.
+        """
+        if self._closed:
             return
         self.meta = replace(self.meta, losses=losses)
-        if not self.failed and time.monotonic() - self._meta_written >= _META_S:
+        if self.meta == self._meta_saved or self.failed:
+            return
+        if time.monotonic() - self._meta_written >= _META_S:
             with self._failing_once():
                 self._save_meta(durable=False)
 
@@ -158,7 +164,7 @@ class RecordingWriter:
 
     def _save_meta(self, *, durable: bool) -> None:
         layout.replace_file(self.path / layout.META, encode(self.meta), durable=durable)
-        self._meta_written = time.monotonic()
+        self._meta_written, self._meta_saved = time.monotonic(), self.meta
 
     @contextlib.contextmanager
     def _failing_once(self) -> Iterator[None]:
