@@ -11,6 +11,7 @@ come). It was reported in July 2023 ("qemu-x86_64 booting with 8.0.0 stil see in
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,4 +103,6 @@ def _fetch(root: Path, archive: Archive, suite: str) -> None:
             archive.download(f"{name}/{suite}", None, work)
         for file in work.glob("*.deb"):
             host.run(["dpkg-deb", "-x", file, work / "qemu"])
+        # One that no longer runs, as after an upgrade of the host's libraries.
+        shutil.rmtree(root / "qemu", ignore_errors=True)
         (work / "qemu").rename(root / "qemu")

@@ -75,6 +75,19 @@ def test_without_backports_the_hosts_is_used_and_said_to_be_unsound(tmp_path, ho
     assert not (tmp_path / "qemu").exists()
 
 
+def test_one_in_the_cache_that_no_longer_runs_is_replaced(tmp_path, host_has, monkeypatch):
+    class Served:
+        def download(self, _name, _version, target):
+            (target / "qemu.deb").touch()
+
+    host_has("7.2.22")
+    kept = program(tmp_path / "qemu/usr/bin", "")
+    monkeypatch.setattr(
+        emulator.host, "run", lambda command: program(command[-1] / "usr/bin", "10.0.2")
+    )
+    assert emulator.set_up(tmp_path, Served()).program == kept
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize("kernel", ["7"])
 def test_a_guest_survives_probes_on_what_it_runs(kernel):
