@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tests.stats.rows import T0_NS, batch_of, container_host, row
 from umtrace.analysis.figures import KINDS, figure_of, save
 from umtrace.analysis.plots import plot_cdf, plot_hist, plot_phases
-from umtrace.analysis.style import PHASES, SERIES, seconds
+from umtrace.analysis.style import PHASES, SERIES, log_duration_axis, seconds
 from umtrace.analysis.svg import svg_of
 from umtrace.records.errors import UsageError
 from umtrace.records.umounts import PHASES as PHASE_COLUMNS
@@ -173,3 +173,20 @@ def test_many_groups_are_short_names_and_the_rest_is_counted(kind, select):
     assert sum("000000000000" in text for text in shown) == 1
     assert not any(names[0] in text for text in shown)
     assert len(axes[0].get_title(loc="left")) < 60
+
+
+def test_a_single_decade_has_labels_between_its_ends():
+    def between():
+        axes.figure.canvas.draw()
+        low, high = axes.get_xlim()
+        places = axes.xaxis.get_minorticklocs()
+        texts = axes.xaxis.get_minor_formatter().format_ticks(places)
+        return [text for at, text in zip(places, texts, strict=True) if text and low < at < high]
+
+    axes = Figure().subplots()
+    axes.plot([0.011, 0.06], [0, 1])
+    log_duration_axis(axes)
+    assert between() == ["20 ms", "50 ms"]
+    axes.plot([0.0011, 0.06], [0, 1])
+    log_duration_axis(axes)
+    assert between() == []

@@ -75,6 +75,7 @@ _NOTEBOOK_DPI = 96
 # Units of an axis of time beyond seconds, from so many of them on.
 _LONG_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _FEWEST_UNITS = 3
+_MINOR_PAD = 5.0  # points: their marks are shorter, and their labels end on the same line
 _SLACK = 1e-6  # of a decade: rounding must not add one
 
 
@@ -129,14 +130,14 @@ def log_duration_axis(axes: Axes) -> None:
     axes.margins(x=0)
     axes.autoscale(axis="x")
     axes.set_xlim(*_decades(*axes.get_xlim()))
-    _label_decades(axes.xaxis)
+    _label_decades(axes.xaxis, *axes.get_xlim())
 
 
 def log_duration_y_axis(axes: Axes, low: float, high: float) -> None:
     """Make y logarithmic over the decades that hold low and high, both in seconds."""
     axes.set_yscale("log")
     axes.set_ylim(*_decades(low, high))
-    _label_decades(axes.yaxis)
+    _label_decades(axes.yaxis, *axes.get_ylim())
 
 
 def _decades(low: float, high: float) -> tuple[float, float]:
@@ -144,11 +145,21 @@ def _decades(low: float, high: float) -> tuple[float, float]:
     return 10.0**first, 10.0 ** max(math.ceil(math.log10(high) - _SLACK), first + 1)
 
 
-def _label_decades(axis: Axis) -> None:
+def _label_decades(axis: Axis, low: float, high: float) -> None:
     duration_axis(axis)
     axis.set_major_locator(LogLocator(numticks=20))
     axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=20))
     axis.set_minor_formatter(NullFormatter())
+    if high < low * 10 * (1 + _SLACK):  # two labels alone: what lies between could not be read
+        seconds = EngFormatter(unit="s")
+        axis.set_tick_params(which="minor", pad=_MINOR_PAD)
+        axis.set_minor_formatter(
+            FuncFormatter(lambda value, _at: seconds(value) if _leading(value) in {2, 5} else "")
+        )
+
+
+def _leading(value: float) -> int:
+    return round(value / 10.0 ** math.floor(math.log10(value) + _SLACK))
 
 
 def time_axis(axes: Axes, begin_ns: int, length_ns: int) -> None:
