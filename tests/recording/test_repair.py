@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.recording import samples
+from umtrace.cli.main import run
 from umtrace.recording import Recording, RecordingWriter, layout, repair
 from umtrace.recording import rebuild as rebuild_module
 from umtrace.recording.chunk_writer import Limits
@@ -178,3 +179,12 @@ def test_a_crash_while_swapping_shows_every_row_once(tmp_path, monkeypatch, surv
     assert samples.row_numbers(recording) == list(range(100))
     assert recording.problems == []
     assert not [entry for entry in path.iterdir() if entry.is_dir()]
+
+
+def test_rows_that_are_gone_are_counted_not_called_nothing(tmp_path, capsys):
+    path = samples.write(tmp_path / "r")
+    assert repair(path).missing == []
+    (path / "umounts-00001.parquet").unlink()
+    assert run(["repair", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "nothing that a repair could do; umounts: 100 rows are missing" in said

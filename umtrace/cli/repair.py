@@ -31,8 +31,9 @@ def command(recording: Path) -> None:
 
 def _summary(report: RepairReport) -> list[str]:
     if not report.changed:
-        return [f"{report.path}: nothing to repair"]
+        found = ["nothing that a repair could do", *report.missing]
+        return [f"{report.path}: {'; '.join(found) if report.missing else 'nothing to repair'}"]
     lines = [f"{report.path}: repaired, {report.rows_kept} rows saved from open chunks"]
     if report.rows_rebuilt is not None:
         lines.append(f"  {report.rows_rebuilt} umount rows worked out again from the events")
-    return lines + [f"  {note}" for note in report.notes]
+    return lines + [f"  {note}" for note in (*report.notes, *report.missing)]

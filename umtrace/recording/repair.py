@@ -35,6 +35,7 @@ class RepairReport:
     bytes_lost: int = 0  #: bytes in them that could not be read
     aside: list[str] = field(default_factory=list)  #: files kept as ``*.damaged``
     notes: list[str] = field(default_factory=list)  #: one line per thing lost or odd
+    missing: list[str] = field(default_factory=list)  #: rows that nobody can bring back
     rows_rebuilt: int | None = None  #: umount rows worked out again; None: left as they were
 
 
@@ -87,7 +88,15 @@ class _Repair:
             self._rebuild(recorrelate)
         if self.meta.is_open or self.report.notes:
             self._close()
+        self._count()
         return self.report
+
+    def _count(self) -> None:
+        """Say what is missing of a recording that knows how many rows it had."""
+        for kind in self._kinds:
+            lost = self.meta.rows.get(kind.name, 0) - _rows(self.path, kind)
+            if lost > 0:
+                self.report.missing.append(f"{kind.name}: {lost} rows are missing")
 
     def _clean(self) -> None:
         for path in layout.leftovers(self.path):
