@@ -322,3 +322,14 @@ def test_a_process_that_maps_many_files_has_one_line_of_them():
     assert "  swap: /m/swap" in lines
     assert "  overlay: lower layer /m/l of /o" in lines
     assert not any("--json lists all" in line for line in lines)
+
+
+def test_a_uprobe_event_holds_its_file(monkeypatch, tmp_path):
+    (tmp_path / "events").write_text(
+        "p:umt/x /m/sl:0x0000000000001000 arg1=%ax\nr:g/y /m/b:c:0x0000000000000010\n"
+    )
+    monkeypatch.setattr(kernelrefs, "_UPROBES", (tmp_path / "none", tmp_path / "events"))
+    found = [each for each in kernelrefs.kernel_files() if each[0] == "uprobe"]
+    assert found == [("uprobe", "/m/sl", "umt/x"), ("uprobe", "/m/b:c", "g/y")]
+    holder = Holder(kind="uprobe", comm="umt/x", detail="/m/sl")
+    assert remedy(holder) == "echo '-:umt/x' >> /sys/kernel/tracing/uprobe_events"

@@ -1,4 +1,4 @@
-"""Files that the kernel itself keeps open: swap, backing files of loop devices, NFS exports."""
+"""Files that the kernel itself keeps open: swap, loop devices, NFS exports, uprobe events."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ _BLOCK = Path("/sys/block")
 #: what the NFS server of this network namespace has in its export cache
 _EXPORTS = Path("/proc/net/rpc/nfsd.export/content")
 
+_UPROBES = (
+    Path("/sys/kernel/tracing/uprobe_events"),
+    Path("/sys/kernel/debug/tracing/uprobe_events"),
+)
+
 
 def kernel_files() -> Iterator[tuple[str, str, str]]:
     """Yield (kind, path, by whom)."""
@@ -26,6 +31,10 @@ def kernel_files() -> Iterator[tuple[str, str, str]]:
     with suppress(OSError):
         for path, client in exported(_text(_EXPORTS)):
             yield "nfs-export", path, client
+    for events in _UPROBES:
+        with suppress(OSError):
+            yield from (("uprobe", path, name) for path, name in probed(_text(events)))
+            return
 
 
 def exported(cache: str) -> Iterator[tuple[str, str]]:
@@ -39,6 +48,19 @@ def exported(cache: str) -> Iterator[tuple[str, str]]:
         if not line.startswith("#") and "\t" in line:
             path, _, rest = line.partition("\t")
             yield unescape(path), rest.partition("(")[0]
+
+
+def probed(events: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, event) of uprobe events, on or off; each holds its file's mount.
+
+    A line is ``p:GROUP/NAME PATH:0xOFFSET ARGUMENTS`` (trace_uprobe in kernel/trace). Uprobes
+    made by perf_event_open alone, as bpftrace does, are in no list.
+    """
+    for line in events.split("\n"):
+        name, _, place = line.partition(" ")
+        path, found, _ = place.partition(":0x")
+        if found:
+            yield path, name.partition(":")[2]
 
 
 def _text(path: Path) -> str:

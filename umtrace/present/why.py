@@ -160,6 +160,7 @@ def remedy(holder: Holder) -> str:
         "loop": f"umount what is on {holder.comm}, then losetup -d {holder.comm}",
         "device": f"remove {holder.comm}",
         "nfs-export": f"exportfs -u '{holder.comm}:{holder.detail}', then exportfs -f",
+        "uprobe": f"echo '-:{holder.comm}' >> /sys/kernel/tracing/uprobe_events",
         "cwd": f"have {holder.pid} change its directory, or end it",
         "root": f"end {holder.pid}: its root directory is there",
         "exe": f"end {holder.pid}: it runs a program from there",

@@ -14,7 +14,7 @@ from umtrace.records.arrow import fixed, text
 from umtrace.records.errors import DamagedInputError
 
 #: kinds of hold that are no process's
-KERNEL_KINDS = frozenset({"swap", "loop", "nfs-export", "overlay", "submount", "mount"})
+KERNEL_KINDS = frozenset({"swap", "loop", "nfs-export", "uprobe", "overlay", "submount", "mount"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Holder:
     ----------
     kind : str
         fd, cwd, root, exe, maps, socket (bound to a path): a process; swap, loop, overlay,
-        nfs-export: the kernel for that file; submount, mount: another mount, below it or of
+        nfs-export, uprobe: the kernel for that file; submount, mount: another mount, below it or of
         the same superblock.
     of : str
         mount: umount says EBUSY for it; copy: a propagated copy of it, which umount would
