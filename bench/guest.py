@@ -1,46 +1,53 @@
 """What `make bench-lab` runs inside a guest; one line of JSON for every sample.
 
-python -m bench.guest counts|grace|starts|calls
+python -m bench.guest counts|grace|starts|calls [WORD...]
+
+Words choose the tools whose names hold one of them; all without any.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench import calls, slowdown, startup
-from bench.tools import ALONE, FUNCTIONS, MOUNTSNOOP, ONE_FUNCTION, STARTS, umtrace
+from bench.tools import ALONE, FUNCTIONS, MOUNTSNOOP, ONE_FUNCTION, STARTS, Tool, umtrace
 
 TASKS, UMOUNTS = 64, 10
 
 
-def counts() -> None:
+def counts(words: Sequence[str]) -> None:
     """One CPU whose clock counts instructions: all loops."""
     loops = {"stat": 2100, "open": 2100, "switch": 1050, "umount": 100}
-    _say("counts", slowdown.samples(FUNCTIONS, loops, 1))
+    _say("counts", slowdown.samples(_chosen(FUNCTIONS, words), loops, 1))
 
 
-def grace() -> None:
+def grace(words: Sequence[str]) -> None:
     """Two such CPUs: an umount, for whose grace period the other one is interrupted."""
     left_out = ("light", "ftrace", "trace-cmd")  # one CPU says enough of these
     tools = [tool for tool in FUNCTIONS if not any(word in tool.name for word in left_out)]
-    _say("grace", slowdown.samples((ALONE, *tools), {"umount": 300}, 1))
+    _say("grace", slowdown.samples(_chosen((ALONE, *tools), words), {"umount": 300}, 1))
 
 
-def starts() -> None:
+def starts(words: Sequence[str]) -> None:
     """One such CPU: to probes attached."""
     startup.ready(umtrace("tracepoint"), 0)  # reads what there is to read
-    _say("starts", (startup.ready(tool, 1, umounts=100) for tool in STARTS))
+    _say("starts", (startup.ready(tool, 1, umounts=100) for tool in _chosen(STARTS, words)))
 
 
-def calls_seen() -> None:
+def calls_seen(words: Sequence[str]) -> None:
     """Two CPUs that run as they can: what is seen of 64 tasks at once, start-up, memory."""
     counted = [tool for tool in FUNCTIONS if tool.seen and "light" not in tool.name]
     counted.remove(MOUNTSNOOP)
     ours, *others = counted
-    _say("calls", calls.measure([ours, MOUNTSNOOP, *ONE_FUNCTION, *others], TASKS, UMOUNTS))
+    tools = _chosen([ours, MOUNTSNOOP, *ONE_FUNCTION, *others], words)
+    _say("calls", calls.measure(tools, TASKS, UMOUNTS))
+
+
+def _chosen(tools: Sequence[Tool], words: Sequence[str]) -> list[Tool]:
+    return [tool for tool in tools if not words or any(word in tool.name for word in words)]
 
 
 def _say(part: str, rows: Iterable[dict[str, Any]]) -> None:
@@ -51,4 +58,4 @@ def _say(part: str, rows: Iterable[dict[str, Any]]) -> None:
 PARTS = {"counts": counts, "grace": grace, "starts": starts, "calls": calls_seen}
 
 if __name__ == "__main__":
-    PARTS[sys.argv[1]]()
+    PARTS[sys.argv[1]](sys.argv[2:])

@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import shlex
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,13 @@ def main() -> None:
     parser.add_argument("--kernel", default="6.12")
     parser.add_argument("--limit", type=float, default=2400, help="seconds for each guest")
     parser.add_argument("--parts", nargs="+", default=list(_PARTS), choices=list(_PARTS))
+    parser.add_argument(
+        "--tools",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="only those whose names hold a word; the others' results stay",
+    )
     given = parser.parse_args()
     known = table.load()
     booted = ready.for_run(cache.folder(), known, known.kernel(given.kernel))
@@ -54,9 +63,9 @@ def main() -> None:
         loops.build(carried)
         _headers(booted.kernel, carried / "headers")
         for part in given.parts:
-            taken = _measure(booted, part, carried, given.limit)
+            taken = _measure(booted, (part, *given.tools), carried, given.limit)
             if taken:
-                _keep(out, part, taken, booted.kernel.release)
+                _keep(out, part, taken, booted.kernel.release, whole=not given.tools)
             else:
                 failed.append(part)
     page.write(_RESULTS, _PAGE)
@@ -64,13 +73,19 @@ def main() -> None:
         sys.exit(f"bench: not measured, what was known before stays: {', '.join(failed)}")
 
 
-def _keep(out: Path, part: str, taken: list[Row], release: str) -> None:
+def _keep(out: Path, part: str, taken: list[Row], release: str, *, whole: bool) -> None:
     """Put the results of a part in place of its last ones; another part may run meanwhile."""
     results: Row = json.loads(out.read_text()) if out.exists() else {}
     results["lab"] = {"kernel": release, "day": time.strftime("%Y-%m-%d")}
-    results[part] = taken
+    again = {_tool(row) for row in taken}
+    others = [] if whole else [row for row in results.get(part, []) if _tool(row) not in again]
+    results[part] = [*others, *taken]
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _tool(row: Row) -> str:
+    return str(row.get("tool") or row["what"])
 
 
 class _Samples(io.RawIOBase):
@@ -92,11 +107,12 @@ class _Samples(io.RawIOBase):
         return [json.loads(line) for line in self._text.splitlines() if line.startswith(b"{")]
 
 
-def _measure(booted: Ready, part: str, carried: Path, limit: float) -> list[Row]:
+def _measure(booted: Ready, words: Sequence[str], carried: Path, limit: float) -> list[Row]:
     """Run one part in a guest; nothing where it did not come to its end, and says why."""
+    part = words[0]
     print(f"bench: {part}", file=sys.stderr)
     for _ in range(2):
-        samples, outcome = _boot(booted, part, carried, limit)
+        samples, outcome = _boot(booted, words, carried, limit)
         if not outcome.emulator_failed:
             break
         print(f"bench: '{part}': the emulator met a stale breakpoint", file=sys.stderr)
@@ -108,10 +124,12 @@ def _measure(booted: Ready, part: str, carried: Path, limit: float) -> list[Row]
     return []
 
 
-def _boot(booted: Ready, part: str, carried: Path, limit: float) -> tuple[list[Row], boot.Outcome]:
+def _boot(
+    booted: Ready, words: Sequence[str], carried: Path, limit: float
+) -> tuple[list[Row], boot.Outcome]:
     job = Job(
-        command=(f"env {_ENVIRONMENT} python -m bench.guest {part}",),
-        timeout_seconds=limit, memory="3G", carried=carried, **_PARTS[part],
+        command=(f"env {_ENVIRONMENT} python -m bench.guest {shlex.join(words)}",),
+        timeout_seconds=limit, memory="3G", carried=carried, **_PARTS[words[0]],
     )  # fmt: skip
     samples = _Samples()
     # What is no sample goes to the same place, whole lines of it after the samples.

@@ -18,6 +18,7 @@ VARIABLE = "UMTRACE_CACHE"
 KEPT = ", programs kept"  #: in a name: takes the programs of an earlier start
 READY_S = float(os.environ.get("UMTRACE_BENCH_READY_S", "30"))  # minutes under emulation
 STOP_S = 2 * READY_S
+_SILENT_S = max(2.0, READY_S / 24)  # for what does not say when it is ready
 Seen = Callable[[Path], "int | None"]
 
 
@@ -170,7 +171,7 @@ _OURS = '/comm == "churn" || comm == "loops"/'
 _ENTER = f"tracepoint:syscalls:sys_enter_umount {_OURS} {{ @s[tid] = nsecs; }} "
 _FINISH = "END { clear(@s); } "
 _PERF = Tool(
-    "perf trace -e umount2", ("perf", "trace", "-a", "-e", "umount2"), 2.0,
+    "perf trace -e umount2", ("perf", "trace", "-a", "-e", "umount2"), _SILENT_S,
     _count(r"churn/\d+ umount2\("),
 )  # fmt: skip
 #: on a host that lets tracepoints be traced and no functions
@@ -256,7 +257,7 @@ ONE_FUNCTION = (
     ),
     Tool(
         "perf ftrace latency -T namespace_unlock",
-        ("perf", "ftrace", "latency", "-a", "-T", FOUR[0]), 3.0,
+        ("perf", "ftrace", "latency", "-a", "-T", FOUR[0]), _SILENT_S,
         _number(r"[um]?s \|\s+(\d+) \|"), 2, _BY_ITSELF,
     ),
 )  # fmt: skip
