@@ -26,7 +26,7 @@ def counts(words: Sequence[str]) -> None:
 
 def grace(words: Sequence[str]) -> None:
     """Two such CPUs: an umount, for whose grace period the other one is interrupted."""
-    left_out = ("light", "ftrace", "trace-cmd")  # one CPU says enough of these
+    left_out = ("light", "record, ftrace", "trace-cmd")  # one CPU says enough of these
     tools = [tool for tool in FUNCTIONS if not any(word in tool.name for word in left_out)]
     _say("grace", slowdown.samples(_chosen((ALONE, *tools), words), {"umount": 300}, 1))
 
