@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ def held(tmp_path):
 
 def test_who_stays_is_seen_every_time(held):
     (seen, of, missing_ns), other = look_again([held, None])
-    assert seen == of >= LOOKS - looks._MOST_FROZEN
+    assert seen == of >= looks._FEWEST_TELLING
     assert missing_ns is None
     assert other == (1, 1, None)
 
@@ -34,6 +35,16 @@ def test_a_task_that_never_ran_between_the_looks_is_not_known(held, monkeypatch)
     assert look_again([held]) == [(1, 2, None)]
     monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (True, None))
     assert look_again([held]) == [(LOOKS, LOOKS, None)]
+
+
+def test_a_task_that_runs_is_looked_at_more_often_by_who_has_patience(held, monkeypatch):
+    ran = itertools.count(1)
+    monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (True, next(ran)))
+    assert look_again([held]) == [(LOOKS, LOOKS, None)]
+    enough = looks._LOOKS_AT_THE_BUSY
+    assert look_again([held], patience_s=30.0) == [(enough, enough, None)]
+    monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (False, 5))
+    assert look_again([held], patience_s=30.0) == [(LOOKS, LOOKS, None)]
 
 
 def test_who_opens_and_closes_in_a_loop_is_missing_at_times(tmp_path):

@@ -21,6 +21,8 @@ from umtrace.holders.sweep import MOST_NAMED, Sweep, describe
 from umtrace.records.holders import Holder
 
 _BUDGET_S = 10.0
+#: for second looks at those who run: nobody waits for a mount meanwhile
+_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class Inquiry:
                 found.append((holder, opened))
         sweep.carried()
         sweep.lost += self._unclear
-        looked = look_again([opened for _, opened in found])
+        looked = look_again([opened for _, opened in found], patience_s=_PATIENCE_S)
         holders = [
             replace(holder, **each._asdict())
             for (holder, _), each in zip(found, looked, strict=True)

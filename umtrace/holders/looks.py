@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,8 +13,11 @@ from umtrace.holders.procfs import Open
 #: Somebody who opens and closes in a loop is missing at one of these; a holder never is.
 LOOKS = 24
 LOOKS_SPAN_S = 0.014
-#: of a task that waits for a CPU every look shows the same: so many must show something
-_MOST_FROZEN = LOOKS // 2
+#: Of a task that waits for a CPU every look shows the same: so many must show something.
+_FEWEST_TELLING = LOOKS // 2
+#: A tick that comes while the kernel opens a file takes the CPU away when it is open. So of a task
+#: that fights for a CPU most looks, not half of them, show the file: chance needs more looks.
+_LOOKS_AT_THE_BUSY = 4 * LOOKS
 
 
 class Looked(NamedTuple):
@@ -31,7 +34,7 @@ class _Watched:
     ran_ns: int | None
     seen: int = 1
     looks: int = 1
-    frozen: int = 0
+    ran: bool = False
     missing_ns: int | None = None
 
     def look(self, clock: Callable[[], int]) -> None:
@@ -41,22 +44,26 @@ class _Watched:
                 self.missing_ns = clock()
             return
         waiting, ran_ns = procfs.running(self.opened.pid, self.opened.tid)
+        self.ran = self.ran or waiting
         if waiting and ran_ns is not None and ran_ns == self.ran_ns:
-            self.frozen += 1
             return
         self.ran_ns = ran_ns
         self.seen, self.looks = self.seen + 1, self.looks + 1
 
+    def undecided(self) -> bool:
+        """Whether more looks at it may tell something."""
+        return self.ran and self.seen == self.looks < _LOOKS_AT_THE_BUSY
+
     def result(self) -> Looked:
-        if self.frozen > _MOST_FROZEN:
-            self.looks += 1  # not known: never called a holder
-        return Looked(self.seen, self.looks, self.missing_ns)
+        known = self.looks >= _FEWEST_TELLING or self.seen < self.looks
+        # What is not known is never called a holder.
+        return Looked(self.seen, self.looks if known else self.looks + 1, self.missing_ns)
 
 
 def look_again(
-    opened: Sequence[Open | None], clock: Callable[[], int] = time.time_ns
+    opened: Sequence[Open | None], clock: Callable[[], int] = time.time_ns, patience_s: float = 0.0
 ) -> list[Looked]:
-    """Look for LOOKS_SPAN_S at each of them.
+    """Look for LOOKS_SPAN_S at each of them, up to ``patience_s`` longer at those that run.
 
     What is None, or mapped, is seen once: it does not come and go.
     """
@@ -65,8 +72,16 @@ def look_again(
         for index, one in enumerate(opened)
         if one is not None and one.kind != "maps"
     }
+    pause_s = LOOKS_SPAN_S / (LOOKS - 1)
     for _ in range(LOOKS - 1 if watched else 0):
-        time.sleep(LOOKS_SPAN_S / (LOOKS - 1))
-        for one in watched.values():
-            one.look(clock)
+        _look_at(watched.values(), pause_s, clock)
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until and any(one.undecided() for one in watched.values()):
+        _look_at([one for one in watched.values() if one.undecided()], pause_s, clock)
     return [watched[i].result() if i in watched else Looked() for i in range(len(opened))]
+
+
+def _look_at(watched: Iterable[_Watched], pause_s: float, clock: Callable[[], int]) -> None:
+    time.sleep(pause_s)
+    for one in watched:
+        one.look(clock)
