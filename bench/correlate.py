@@ -33,8 +33,8 @@ from numbered group by tid, op
 
 def with_arrays(batches: Iterable[EventBatch]) -> int:
     correlator = UmountCorrelator(clock_offset_ns=0, tier="bench")
-    rows = sum(correlator.feed(batch).num_rows for batch in batches)
-    return rows + correlator.finish().num_rows
+    rows = sum(len(correlator.feed(batch)) for batch in batches)
+    return rows + len(correlator.finish())
 
 
 def one_by_one(batches: Iterable[EventBatch]) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -18,13 +19,13 @@ REPEAT = 400
 LINE = "  umount-100 [001] 100.{:06d}: funcgraph_entry: + 50.0 us |  synchronize_rcu_expedited();"
 
 
-def rate(what, count, work):
+def rate(what: str, count: int, work: Callable[[], object]) -> None:
     began = time.process_time()
     work()
     print(f"{what:<28} {count / (time.process_time() - began):>12,.0f} records/s")
 
 
-def main():
+def main() -> None:
     captured = capture(FIXTURES / "ftrace-7.zip")
     records = captured.records()
     many = len(records) * REPEAT

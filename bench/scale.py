@@ -138,13 +138,14 @@ def make(path: Path, rows: int, busy: float = BUSY) -> dict[str, Watch]:
 
     What it took to write, and to find the EBUSY windows, without making the rows up.
     """
-    known = ("ring_events", "ring_names", "task_map_full", "stacks_lost", "probe_misses")
     meta = Meta(
         tier="synthetic",
         clock=ClockPair(5, T0_NS),
         start_ns=T0_NS,
         kernel="synthetic",
-        losses=LossReport(**dict.fromkeys(known, 0)),
+        losses=LossReport(
+            ring_events=0, ring_names=0, task_map_full=0, stacks_lost=0, probe_misses=0
+        ),
     )
     rng = np.random.default_rng(7)
     meta = replace(meta, extra={WITHIN: SPURIOUS_WITHIN_NS})
@@ -190,7 +191,7 @@ def batch(
     numbers |= {
         "id": np.arange(first, first + n),
         "t_start": T0_NS + start,
-        "latency_ns": sum(numbers.values()),
+        "latency_ns": np.sum(list(numbers.values()), axis=0),
         "errno": np.where(busy, 16, 0),
         "pid": rng.integers(1000, 1064, n),
         "complete": np.ones(n, np.bool_),
