@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 from bench.loops import Loops, scratch
 from bench.memory import resident
 from bench.tools import SYSCALLS, NotHereError, Tool, running
+
+COMPILERS_OWN = re.compile(r"\b(note|warning): ")
 
 
 def measure(
@@ -51,6 +54,8 @@ def _said_of_losses(folder: Path) -> str:
         return ", ".join(f"{k} {v}" for k, v in lost.items()) or "losses: none"
     words = ("lost", "drop", "skip", "overrun", "missed")
     lines = (folder / "printed").read_text(errors="replace").splitlines()
+    # The compiler's notes, which bcc prints, skip expansions and drop qualifiers.
+    lines = [line for line in lines if not COMPILERS_OWN.search(line)]
     found = [line.strip() for line in lines if any(word in line.lower() for word in words)]
     return f"{len(found)} lines such as '{found[-1][:80]}'" if found else ""
 

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from bench import calls, child, correlate, drain, loops, page, programs, slowdown, startup, tools
+from bench import (
+    calls,
+    child,
+    correlate,
+    drain,
+    loops,
+    memory,
+    page,
+    programs,
+    slowdown,
+    startup,
+    tools,
+)
 
 OURS = tools.umtrace("tracepoint")
 
@@ -30,6 +43,21 @@ def die(answer):
 def test_a_measurement_that_hangs_or_dies_is_given_up():
     assert child.in_child(sleep, (), 0.2) == {"failed": "gave up after 0.2 s"}
     assert child.in_child(die, (), 60) == {"failed": "ended with 3"}
+
+
+def test_what_a_compiler_notes_is_no_loss(tmp_path):
+    note = "x.h:5:2: note: (skipping 1 expansions in backtrace; use -fmacro-backtrace-limit=0)"
+    (tmp_path / "printed").write_text(f"{note}\n")
+    assert calls._said_of_losses(tmp_path) == ""
+    (tmp_path / "printed").write_text(f"{note}\nPossibly lost 11 samples\n")
+    assert calls._said_of_losses(tmp_path) == "1 lines such as 'Possibly lost 11 samples'"
+
+
+def test_a_process_that_is_gone_has_no_memory_instead_of_none():
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    with pytest.raises(tools.NotHereError, match="ended before"):
+        memory.resident(gone.pid)
 
 
 @pytest.mark.kernel
