@@ -10,24 +10,30 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.system.umtrace_command import COMMAND, start_recording, umtrace
 from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError
 from umtrace.sources.ftrace.static_source import StaticSource
 
 pytestmark = pytest.mark.kernel
 
 TIER = "ftrace-static"
-PLACES = (Path("/sys/kernel/debug/tracing"), Path("/sys/kernel/tracing"))
-TOP = next((place for place in PLACES if place.is_dir()), PLACES[-1])
 ENTER = "events/syscalls/sys_enter_umount/enable"
 KNOBS = ("trace_clock", "tracing_on", "buffer_size_kb", "set_event", "current_tracer")
 GATED = ("sched/sched_switch", "raw_syscalls/sys_enter", "syscalls/sys_enter_umount",
          "syscalls/sys_exit_umount")  # fmt: skip
+
+
+@cache
+def top():
+    """The root of tracefs, which the host need not have mounted."""
+    return Path(f"/proc/{os.getpid()}/fd/{Tracefs().fd}")
 
 
 def exported(path):
@@ -115,7 +121,7 @@ def test_what_a_killed_run_left_is_gone_in_a_moment(tmp_path):
 
 def test_any_tier_removes_what_is_left_and_nothing_else(tmp_path):
     others = ("umtrace-theirs", "umtrace-1-0123456789ab-mine")
-    made = [TOP / "instances" / name for name in (*others, "umtrace-1-0123456789ab")]
+    made = [top() / "instances" / name for name in (*others, "umtrace-1-0123456789ab")]
     for path in made:
         path.mkdir()
     living = start_recording(tmp_path / "living.umt", "--tier", TIER)
@@ -190,12 +196,12 @@ def test_buffers_that_the_kernel_refuses_leave_no_instance():
     source = StaticSource(buffer_kb=1 << 50)
     with closing(source), pytest.raises(NoTierError, match="buffer_size_kb"):
         source.open()
-    assert list(TOP.joinpath("instances").glob(f"umtrace-{os.getpid()}-*")) == []
+    assert list(top().joinpath("instances").glob(f"umtrace-{os.getpid()}-*")) == []
 
 
 def instances_of(process):
     """Return a recorder's instances, the gated one last."""
-    return sorted(TOP.joinpath("instances").glob(f"umtrace-{process.pid}-*"))
+    return sorted(top().joinpath("instances").glob(f"umtrace-{process.pid}-*"))
 
 
 def knobs():
@@ -204,7 +210,7 @@ def knobs():
         *KNOBS,
         *(f"events/{e}/{file}" for e in GATED for file in ("enable", "filter", "trigger")),
     ]
-    return {name: TOP.joinpath(name).read_text() for name in names}
+    return {name: top().joinpath(name).read_text() for name in names}
 
 
 def test_the_selftest_is_exact():
