@@ -66,8 +66,8 @@ WITNESS = """
 
 `rcu_ns` against bpftrace (kprobe and kretprobe on `synchronize_rcu_expedited` within `namespace_unlock`),
 both at once on the same 300 umounts. The difference is some tens of microseconds under emulation however
-long the wait is, as if the run of umtrace's two programs lay inside bpftrace's measurement; so the ratio
-is worst where the wait is shortest.
+long the wait is: umtrace's fentry programs lie inside bpftrace's measurement, its kprobes (7 and RT, where a
+kernel preempts itself) around it; so the ratio is worst where the wait is shortest.
 """
 
 
