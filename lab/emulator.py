@@ -3,7 +3,7 @@
 QEMU before 10 does not survive what umtrace is for. A kernel that places a probe writes over code
 that its other processors run; with a thread for each processor the old emulator may go on with
 what it had translated. Guests die of "Oops: int3" or of a jump to address 0, or hang: with nothing
-but two kprobe events switched on and off over two tasks that walk paths, on 7.2 after 5 to 20
+but two kprobe events switched on and off over two tasks that walk paths, on 7.2 after 5 to 37
 times on 6.1, 6.1-rt, 6.12-rt and 7, on 10.0.2 never in 190 (`stat` and `open` as fast as they
 come). It was reported in July 2023 ("qemu-x86_64 booting with 8.0.0 stil see int3", LKML).
 """
