@@ -25,19 +25,20 @@ QUIET_SECONDS = 3.0
 LONGEST_SECONDS = 60.0
 
 
-def ask(folder: Path) -> bool:
-    """Have the guest write to its console what it does; return whether it could be asked."""
-    with suppress(OSError):
-        with _connected(folder / CONTROL) as control, _connected(folder / LINE) as line:
-            _command(control, "qmp_capabilities")
-            for key in KEYS:
-                _command(control, "chardev-send-break", id="line")
-                # The two come in one interrupt otherwise, and the kernel misses every other one.
-                _read(line, 0.5)
-                line.sendall(bytes([key]))
-                _read(line, QUIET_SECONDS)
-        return True
-    return False
+def ask(folder: Path) -> None:
+    """Have the guest write to its console what it does, if it still listens."""
+    with (
+        suppress(OSError),
+        _connected(folder / CONTROL) as control,
+        _connected(folder / LINE) as line,
+    ):
+        _command(control, "qmp_capabilities")
+        for key in KEYS:
+            _command(control, "chardev-send-break", id="line")
+            # The two come in one interrupt otherwise, and the kernel misses every other one.
+            _read(line, 0.5)
+            line.sendall(bytes([key]))
+            _read(line, QUIET_SECONDS)
 
 
 def _connected(path: Path) -> socket.socket:

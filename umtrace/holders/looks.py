@@ -76,8 +76,8 @@ def look_again(
     for _ in range(LOOKS - 1 if watched else 0):
         _look_at(watched.values(), pause_s, clock)
     until = time.monotonic() + patience_s
-    while time.monotonic() < until and any(one.undecided() for one in watched.values()):
-        _look_at([one for one in watched.values() if one.undecided()], pause_s, clock)
+    while (left := [w for w in watched.values() if w.undecided()]) and time.monotonic() < until:
+        _look_at(left, pause_s, clock)
     return [watched[i].result() if i in watched else Looked() for i in range(len(opened))]
 
 
