@@ -12,13 +12,14 @@ import pytest
 
 from umtrace.cli.why import EXIT_CODES
 from umtrace.holders import kernelrefs, procfs
-from umtrace.holders.inquiry import Answer, _state
-from umtrace.present.why import remedy, why_lines
+from umtrace.holders.answer import Answer, seen
+from umtrace.present.remedies import remedy
+from umtrace.present.why import why_lines
 from umtrace.records.holders import Holder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
-FREE = {"free", "likely-free"}  # the latter where a process of the host cannot be read
+FREE = {"nobody-seen"}
 HEAD = """
 import mmap, os, subprocess, sys, threading, time
 from pathlib import Path
@@ -58,7 +59,6 @@ def of(answer):
 def test_a_mount_that_nobody_holds(tmp_path):
     answer = why(tmp_path)
     assert answer["state"] in FREE
-    assert (answer["state"] == "free") == (answer["unread"] == [])
     assert not answer["holders"]
 
 
@@ -226,8 +226,8 @@ MANY = dict.fromkeys(range(9), "x")
 @pytest.mark.parametrize(
     ("holders", "unread", "lost", "state"),
     [
-        ([], {}, [], "free"),
-        ([], {1: "init"}, [], "likely-free"),
+        ([], {}, [], "nobody-seen"),
+        ([], {1: "init"}, [], "nobody-seen"),
         ([], dict.fromkeys(range(3), "x"), [], "unknown"),  # as many as could be read
         ([], MANY, [], "unknown"),
         ([], {}, ["files in flight in a socket of pid 4"], "unknown"),
@@ -238,7 +238,7 @@ MANY = dict.fromkeys(range(9), "x")
     ],
 )
 def test_what_is_not_seen_decides_with_what_is(holders, unread, lost, state):
-    assert _state(holders, unread, lost, n_read=3) == state
+    assert seen(holders, unread, lost, n_read=3) == state
 
 
 def test_kernel_threads_hold_nothing():
@@ -278,13 +278,7 @@ def test_how_to_end_an_export(monkeypatch, tmp_path):
     monkeypatch.setattr(kernelrefs, "_EXPORTS", tmp_path / "content")
     assert ("nfs-export", "/tmp/x", "*") in set(kernelrefs.kernel_files())
     holder = Holder(kind="nfs-export", comm="*", detail="/tmp/x")
-    assert remedy(holder) == "exportfs -u '*:/tmp/x', then exportfs -f"
-
-
-def test_who_could_not_be_read_is_named():
-    answer = Answer(path="/m", dev="0:9", state="likely-free", unread={1: "init"}, n_namespaces=1)
-    text = "\n".join(why_lines(answer))
-    assert "unless it is held by init (pid 1)." in text
+    assert remedy(holder).command == "exportfs -u '*:/tmp/x'; exportfs -f"
 
 
 def test_no_path_is_not_the_working_directory():
@@ -332,4 +326,4 @@ def test_a_uprobe_event_holds_its_file(monkeypatch, tmp_path):
     found = [each for each in kernelrefs.kernel_files() if each[0] == "uprobe"]
     assert found == [("uprobe", "/m/sl", "umt/x"), ("uprobe", "/m/b:c", "g/y")]
     holder = Holder(kind="uprobe", comm="umt/x", detail="/m/sl")
-    assert remedy(holder) == "echo '-:umt/x' >> /sys/kernel/tracing/uprobe_events"
+    assert remedy(holder).command == "echo -:umt/x >> /sys/kernel/tracing/uprobe_events"

@@ -14,7 +14,7 @@ EXIT_CODES = {
     "held": 11,
     "superblock": 12,
     "unknown": 13,
-    "likely-free": 14,
+    "nobody-seen": 14,
 }
 
 
@@ -40,12 +40,12 @@ def command(path: str, as_json: bool) -> int:
 
     \b
     Exit status:
-       0  free: umount would succeed
+       0  free: the kernel says so
       10  transient: somebody passed by; a retry would do
       11  held: umount says EBUSY until the holders named let go
       12  umount would succeed, but its superblock stays alive (its device busy)
       13  unknown: nobody seen, but too many could not be looked at: use root
-      14  free as far as can be seen: all but a few processes, named, could be read
+      14  nobody seen: but no program sees every kind of holder
     1 to 5 are errors, as for every command.
     """  # noqa: D301
     from umtrace.holders.inquiry import Inquiry

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from umtrace.holders import procfs
+from umtrace.holders.answer import UNSEEN_OF_A_MOUNT, Answer, seen
 from umtrace.holders.kernelrefs import kernel_files
 from umtrace.holders.looks import look_again
 from umtrace.holders.lookup import look_up
@@ -17,31 +18,12 @@ from umtrace.holders.mounts import Mount, layers
 from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.procfs import Open
 from umtrace.holders.statx import mount_and_dev
-from umtrace.holders.sweep import MOST_NAMED, Sweep, describe
+from umtrace.holders.sweep import Sweep, describe
 from umtrace.records.holders import Holder
 
 _BUDGET_S = 10.0
 #: for second looks at those who run: nobody waits for a mount meanwhile
 _PATIENCE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What was found out about one path.
-
-    ``state`` is free, likely-free (all were looked at but the few ``unread``), transient
-    (somebody passed by), held, superblock (umount works, its device stays busy), or unknown
-    (nobody seen, but too many could not be looked at: as many as could be, or more than 8).
-    """
-
-    path: str
-    dev: str
-    state: str
-    mount: Mount | None = None  #: None for a device
-    holders: tuple[Holder, ...] = ()
-    blind: tuple[str, ...] = ()
-    unread: Mapping[int, str] = field(default_factory=dict)  #: pid -> name
-    n_namespaces: int = 0
 
 
 class Inquiry:
@@ -84,12 +66,13 @@ class Inquiry:
         return Answer(
             path=self._found.path,
             dev=self._dev,
-            state=_state(holders, unread, sweep.lost, n_read=sweep.n_read),
+            state=seen(holders, unread, sweep.lost, n_read=sweep.n_read),
             mount=self._mount,
             holders=tuple(holders),
             blind=tuple(blind),
             unread=unread,
             n_namespaces=len(self._spaces.all),
+            unseen=UNSEEN_OF_A_MOUNT,
         )
 
     def _subject(self) -> tuple[Mount | None, str]:
@@ -193,18 +176,3 @@ class Inquiry:
 
     def _known(self, mnt_id: int) -> bool:
         return any(mnt_id in space.table.mounts for space in self._spaces.all.values())
-
-
-def _state(
-    holders: list[Holder], unread: Mapping[int, str], lost: list[str], *, n_read: int
-) -> str:
-    busy = [holder for holder in holders if holder.of in {"mount", "copy"}]
-    if any(holder.stays for holder in busy):
-        return "held"
-    if lost or len(unread) > MOST_NAMED or (unread and len(unread) >= n_read):
-        return "unknown"
-    if busy:
-        return "transient"
-    if any(holder.stays for holder in holders):
-        return "superblock"
-    return "likely-free" if unread else "free"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from umtrace.present.remedies import remedy
 from umtrace.present.terminal import clean
 from umtrace.present.units import plural
 from umtrace.records.holders import Holder
@@ -18,11 +19,11 @@ _OF = {
     "superblock": "The superblock is kept alive by",
 }
 _VERDICTS = {
-    "free": "Free: nothing keeps it; umount would succeed.",
+    "free": "Free: the kernel says so.",
     "transient": "Transient: only passers-by were seen; a retry would do.",
     "held": "Held: a retry will not do until these let go.",
     "superblock": "Umount would succeed; its file system stays alive, and its device busy.",
-    "likely-free": "Free as far as can be seen; umount would succeed, unless it is held by",
+    "nobody-seen": "Nobody was seen to hold it; what no program can see may.",
     "unknown": "Unknown: nobody was seen to hold it, but not everything could be looked at.",
 }
 
@@ -86,8 +87,7 @@ class AnswerLike(Protocol):
 def why_lines(answer: AnswerLike) -> Iterator[str]:
     """Yield the lines of the answer, the verdict first."""
     yield f"{_subject(answer)}"
-    unread = ", ".join(f"{comm} (pid {pid})" for pid, comm in answer.unread.items())
-    yield _VERDICTS[answer.state] + (f" {unread}." if answer.state == "likely-free" else "")
+    yield _VERDICTS[answer.state]
     shown = 0
     for of, title in _OF.items():
         holders = _folded([h for h in answer.holders if h.of == of])
@@ -140,33 +140,12 @@ def why_json(answer: AnswerLike, exit_code: int) -> str:
             "source": mount.source,
             "mnt_id": mount.mnt_id,
         },
-        "holders": [{**h.to_dict(), "remedy": remedy(h)} for h in answer.holders],
+        "holders": [{**h.to_dict(), "remedy": str(remedy(h))} for h in answer.holders],
         "blind": list(answer.blind),
         "unread": [{"pid": pid, "comm": comm} for pid, comm in answer.unread.items()],
         "namespaces": answer.n_namespaces,
     }
     return json.dumps(whole, indent=2) + "\n"
-
-
-def remedy(holder: Holder) -> str:
-    """Return what would make this holder let go."""
-    enter = f"nsenter -t {holder.pid} -m " if holder.pid else ""
-    if holder.kind in {"submount", "mount"}:
-        return f"{enter}umount {holder.detail}"
-    if holder.kind == "overlay":
-        return "umount the overlay"
-    by_kind = {
-        "swap": f"swapoff {holder.detail}",
-        "loop": f"umount what is on {holder.comm}, then losetup -d {holder.comm}",
-        "device": f"remove {holder.comm}",
-        "nfs-export": f"exportfs -u '{holder.comm}:{holder.detail}', then exportfs -f",
-        "uprobe": f"echo '-:{holder.comm}' >> /sys/kernel/tracing/uprobe_events",
-        "cwd": f"have {holder.pid} change its directory, or end it",
-        "root": f"end {holder.pid}: its root directory is there",
-        "exe": f"end {holder.pid}: it runs a program from there",
-        "maps": f"end {holder.pid}: it has a file from there mapped",
-    }
-    return by_kind.get(holder.kind, f"have {holder.pid} close it, or end it")
 
 
 def _subject(answer: AnswerLike) -> str:

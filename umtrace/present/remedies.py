@@ -1,0 +1,86 @@
+"""What ends each kind of hold: the one place for it. Every command here is tried by a test."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import NamedTuple
+
+from umtrace.records.holders import Holder
+
+
+class Remedy(NamedTuple):
+    """A command for a root shell, and what is to be said beside it; either may be empty."""
+
+    command: str = ""
+    text: str = ""
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        return f"{self.text}: {self.command}" if self.text and self.command else "".join(self)
+
+
+def remedy(holder: Holder) -> Remedy:
+    """Return what would end a hold; never empty."""
+    if (by_kind := _BY_KIND.get(holder.kind)) is not None:
+        return by_kind(holder)
+    return _task(holder, "have {who} close it, or end it")
+
+
+def quoted(path: str | None) -> str:
+    """Return a path as a shell reads it."""
+    return shlex.quote(path or "?")
+
+
+def entering(holder: Holder) -> str:
+    """Return what runs a command among the mounts of the process that a holder names."""
+    return f"nsenter -t {holder.pid} -m " if holder.pid else ""
+
+
+def _task(holder: Holder, text: str) -> Remedy:
+    who = holder.pid if holder.pid is not None else holder.comm or "its owner"
+    return Remedy(f"kill {holder.pid}" if holder.pid else "", text.format(who=who))
+
+
+def _umount(holder: Holder) -> Remedy:
+    return Remedy(f"{entering(holder)}umount {quoted(holder.detail)}")
+
+
+def _overlay(_holder: Holder) -> Remedy:
+    return Remedy(text="umount the overlay")
+
+
+def _swap(holder: Holder) -> Remedy:
+    return Remedy(f"swapoff {quoted(holder.detail)}")
+
+
+def _loop(holder: Holder) -> Remedy:
+    return Remedy(f"losetup -d {quoted(holder.comm)}", f"umount what is on {holder.comm}, then")
+
+
+def _device(holder: Holder) -> Remedy:
+    return Remedy(text=f"remove {holder.comm}")
+
+
+def _export(holder: Holder) -> Remedy:
+    return Remedy(f"exportfs -u {quoted(f'{holder.comm}:{holder.detail}')}; exportfs -f")
+
+
+def _uprobe(holder: Holder) -> Remedy:
+    return Remedy(f"echo {quoted(f'-:{holder.comm}')} >> /sys/kernel/tracing/uprobe_events")
+
+
+_BY_KIND: dict[str, Callable[[Holder], Remedy]] = {
+    "submount": _umount,
+    "mount": _umount,
+    "overlay": _overlay,
+    "swap": _swap,
+    "loop": _loop,
+    "device": _device,
+    "nfs-export": _export,
+    "uprobe": _uprobe,
+    "cwd": lambda h: _task(h, "have {who} change its directory, or end it"),
+    "root": lambda h: _task(h, "end {who}, which has its root directory there"),
+    "exe": lambda h: _task(h, "end {who}, which runs a program from there"),
+    "maps": lambda h: _task(h, "end {who}, which has a file from there mapped"),
+}
