@@ -14,8 +14,9 @@ from umtrace.holders.kernelrefs import kernel_files
 from umtrace.holders.looks import look_again
 from umtrace.holders.lookup import look_up
 from umtrace.holders.match import holder_of
-from umtrace.holders.mounts import Mount, layers
+from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespace, Namespaces
+from umtrace.holders.others import Others
 from umtrace.holders.procfs import Open
 from umtrace.holders.statx import mount_and_dev
 from umtrace.holders.sweep import Sweep, describe
@@ -33,21 +34,15 @@ class Inquiry:
         self._spaces = Namespaces.read()
         self._found = look_up(path, self._spaces.own_table)
         self._mount, self._dev = self._subject()
-        self._copies = self._find_copies()
-        self._of: dict[int, str] = {}
+        self._others = Others(self._spaces, self._mount, self._dev)
+        self._of = self._others.of
         self._unclear: list[str] = []
-        for _, mount in self._spaces.mounts():
-            if mount.dev == self._dev:
-                self._of[mount.mnt_id] = "superblock"
-        self._of.update(dict.fromkeys(self._copies, "copy"))
-        if self._mount is not None:
-            self._of[self._mount.mnt_id] = "mount"
 
     def answer(self) -> Answer:
         """Look through everything."""
         points = {m.point for _, m in self._spaces.mounts() if m.dev == self._dev}
         sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=points, devs=[self._dev])
-        found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._other_mounts()]
+        found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._others.holders()]
         found += [(h, None) for h in self._kernel()]
         for opened in sweep.everything():
             if opened.pid != os.getpid() and (holder := self._holder(opened)) is not None:
@@ -82,48 +77,6 @@ class Inquiry:
         if mount is None:
             raise FileNotFoundError(2, "no mount of this namespace holds it", self._found.path)
         return mount, mount.dev
-
-    def _find_copies(self) -> list[int]:
-        """Return the ids of the mounts that umount would take along."""
-        mount = self._mount
-        parent = self._spaces.own_table.parent(mount) if mount else None
-        if mount is None or parent is None or parent.peers is None:
-            return []
-        copies = []
-        for space, other in self._spaces.mounts():
-            above = space.table.parent(other)
-            same = other.dev == mount.dev and other.root == mount.root
-            if same and above is not None and parent.peers in {above.peers, above.master}:
-                copies.append(other.mnt_id)
-        return copies
-
-    def _other_mounts(self) -> Iterator[Holder]:
-        for space, mount in self._spaces.mounts():
-            of = self._of.get(mount.mnt_id)
-            if of == "superblock":
-                yield self._mount_holder("mount", "superblock", space.inode, space.pid, mount)
-            for role, path in layers(mount):
-                below = space.table.holding(path)
-                if below is not None and below.dev == self._dev:
-                    holder = self._mount_holder("overlay", "superblock", space.inode, 0, mount)
-                    yield replace(holder, detail=f"{role} layer {path} of {mount.point}")
-            if of in {"mount", "copy"}:
-                for child in space.table.children(mount):
-                    if child.mnt_id not in self._of or of == "mount":
-                        yield self._mount_holder("submount", of, space.inode, space.pid, child)
-
-    def _mount_holder(self, kind: str, of: str, inode: int, pid: int, mount: Mount) -> Holder:
-        inside = pid if pid and inode != self._spaces.own else None
-        return Holder(
-            kind=kind,
-            of=of,
-            pid=inside,
-            comm=procfs.comm(inside) if inside else None,
-            detail=mount.point,
-            mnt_id=mount.mnt_id,
-            mntns=inode,
-            match="mount-id",
-        )
 
     def _kernel(self) -> Iterator[Holder]:
         for kind, path, by in kernel_files():
