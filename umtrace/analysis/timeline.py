@@ -148,7 +148,8 @@ def _finish(axes: Axes, origin: int, length: int) -> None:
     time_axis(axes, origin, length)
     drawn = {artist.get_gid() for artist in (*axes.collections, *axes.patches)}
     keys = [_key(name, hatched=bool(axes.patches)) for name in PHASES if name in drawn]
-    axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
+    if keys:  # failed calls alone may have no phase
+        axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
 
 
 def _key(name: str, *, hatched: bool) -> Patch:

@@ -65,9 +65,14 @@ class WindowTotals:
 
 
 def longest(batches: Iterable[pa.RecordBatch], n: int) -> pa.RecordBatch | None:
-    """Return the n longest windows, the longest first; one without a known end comes last."""
+    """Return the n longest windows, the longest first; one without a known end comes last.
+
+    None without any window.
+    """
     kept: list[pa.RecordBatch] = []
     for batch in batches:
+        if not batch.num_rows:  # a filter leaves such; a table of them alone has no batch
+            continue
         kept.append(_longest(batch, n))
         if len(kept) > n:
             kept = [_longest(_joined(kept), n)]

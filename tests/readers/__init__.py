@@ -1,0 +1,1 @@
+"""What readers of recordings do with anything they are given."""
