@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 
-from umtrace.cli.live import StopSignals
 from umtrace.records.errors import UsageError
+from umtrace.records.stopping import StopSignals
 
-_PATIENCE = 3  # signals until we stop waiting for the command
+_PATIENCE = 2  # signals until we stop waiting for the command
+_POLL_S = 0.05
 
 
 class Child:
@@ -66,8 +68,17 @@ class Child:
                 self._process.send_signal(self._signals.last or signal.SIGTERM)
 
     def wait(self) -> int:
-        """Return its exit status as a shell would give it: 128 + n when killed by signal n."""
+        """Return its exit status as a shell would give it: 128 + n when killed by signal n.
+
+        Of a command that two signals did not end, 128 + the number of the last one.
+        """
         if self._process is None:
             return 0
-        status = self._process.wait()
+        status = None
+        while status is None:
+            with suppress(subprocess.TimeoutExpired):
+                status = self._process.wait(_POLL_S)
+            self._pass_on()
+            if status is None and self._signals.received >= _PATIENCE:
+                return 128 + (self._signals.last or signal.SIGINT)
         return status if status >= 0 else 128 - status

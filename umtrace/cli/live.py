@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
 
 import click
 
 from umtrace.cli.footprint import give_back_memory
 from umtrace.cli.number import Number
 from umtrace.records.errors import StoppedError
+from umtrace.records.stopping import StopSignals
 
 
 def import_pipeline() -> None:
@@ -44,43 +44,11 @@ duration_option = click.option(
     "-d", "--duration", metavar="SECONDS", type=Number(min=0), help="Stop after so long."
 )
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-
-class StopSignals:
-    """Counts SIGINT, SIGTERM and SIGHUP instead of dying of them.
-
-    The handlers are set also where a non-interactive shell started the process in
-    the background and had it ignore SIGINT.
-    """
-
-    def __init__(self) -> None:
-        self.received = 0
-        self._last: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignals:
-        for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        self.received += 1
-        self._last = number
-
-    def check_start(self) -> None:
-        """Give up a start that took so long that somebody stopped it; StoppedError."""
-        if self._last is not None:
-            raise StoppedError(self._last)
-
-    @property
-    def last(self) -> int | None:
-        """Return the number of the last signal."""
-        return self._last
+def check_start(signals: StopSignals) -> None:
+    """Give up a start that took so long that somebody stopped it; StoppedError."""
+    if signals.last is not None:
+        raise StoppedError(signals.last)
 
 
 @contextmanager
@@ -92,8 +60,8 @@ def unwinding() -> Iterator[None]:
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        for other in numbers:  # one is enough
-            signal.signal(other, signal.SIG_IGN)
+        for other in numbers:  # a second one ends the process at once
+            signal.signal(other, signal.SIG_DFL)
         with suppress(OSError):  # the terminal may be what went away
             click.echo(f"umtrace: stopped by {signal.Signals(number).name}", err=True)
         sys.exit(128 + number)

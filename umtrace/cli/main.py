@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from umtrace.cli.group import LazyGroup
+from umtrace.cli.unfailing import unfailing
 from umtrace.records.errors import UmtraceError
 from umtrace.version import __version__
 
@@ -35,6 +36,7 @@ def umtrace() -> None:
 def main() -> None:
     """Run the command line and exit with the code design gives to each failure."""
     _open_closed_streams()
+    sys.stderr = unfailing(sys.stderr)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -52,6 +54,8 @@ def run(args: list[str]) -> int:
         code: Any = umtrace.main(args, prog_name="umtrace", standalone_mode=False)
         sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
+        with contextlib.suppress(ValueError):  # a second Ctrl-C need not be polite
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         return _complain("interrupted", 128 + signal.SIGINT)
     except click.ClickException as error:
         return _complain(_click_message(error), error.exit_code)
@@ -74,7 +78,7 @@ def run(args: list[str]) -> int:
 
 def _complain(message: str, code: int) -> int:
     one_line = " ".join(message.split())
-    with contextlib.suppress(OSError):  # maybe nobody listens on stderr either
+    with contextlib.suppress(OSError):  # `run` alone has no stderr that never fails
         click.echo(f"umtrace: {one_line}", err=True)
     return code
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import click
@@ -13,12 +15,14 @@ from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options, spurious_option
 from umtrace.cli.live import (
     Deadline,
-    StopSignals,
+    check_start,
     duration_option,
     import_pipeline,
     probes_option,
     tier_option,
 )
+from umtrace.records.errors import StoppedError
+from umtrace.records.stopping import StopSignals
 from umtrace.records.writable import check_writable
 from umtrace.stats.filters import RowFilter
 
@@ -81,10 +85,13 @@ def command(
 
     path = output or Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
     check_writable(path)
-    with StopSignals() as signals, Child(command, signals) as child, ExitStack() as stack:
+    with ExitStack() as stack:
+        stack.enter_context(_said_when_cut_short(path))
+        signals = stack.enter_context(StopSignals())
+        child = stack.enter_context(Child(command, signals))
         child.check()
         source = stack.enter_context(closing(open_source(tier, probes, meanwhile=import_pipeline)))
-        signals.check_start()
+        check_start(signals)
         from umtrace import pipeline
         from umtrace.present.progress import Progress
 
@@ -110,6 +117,18 @@ def command(
         )
         progress.finish(path, totals)
         ctx.exit(child.wait() if command else 0)
+
+
+@contextmanager
+def _said_when_cut_short(path: Path) -> Iterator[None]:
+    """Say what to do with a recording that a second signal left unfinished."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not path.exists():
+            raise
+        how = f"before the recording was finished: umtrace repair {path}"
+        raise StoppedError(signal.SIGINT, how) from None
 
 
 def _tell(ready_fd: int | None) -> None:

@@ -14,7 +14,7 @@ import click
 from umtrace.cli.filters import filter_options, spurious_option
 from umtrace.cli.live import (
     Deadline,
-    StopSignals,
+    check_start,
     duration_option,
     import_pipeline,
     probes_option,
@@ -22,6 +22,7 @@ from umtrace.cli.live import (
     tier_option,
 )
 from umtrace.cli.status import read_status
+from umtrace.records.stopping import StopSignals
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def command(
         # Whether a retry succeeds is what tells a spurious EBUSY from a real one.
         click.echo("umtrace: --errno hides retries that succeed: windows stay unknown", err=True)
     with StopSignals() as signals, closing(_attached(tier, probes)) as source:
-        signals.check_start()
+        check_start(signals)
         from umtrace import pipeline
 
         deadline = Deadline(duration)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from umtrace.exercise import syscalls
-from umtrace.exercise.interrupt import SIGNALS
+from umtrace.records.stopping import SIGNALS
 
 _PATIENCE_S: Final = 30.0
 _WORD: Final = 8
@@ -29,6 +29,25 @@ class SharedWords:
         """Unmap; children keep their own mapping."""
         self.words.release()
         self._map.close()
+
+
+class Gate:
+    """Holds children, forked later, until the parent opens it or dies; costs no CPU time."""
+
+    def __init__(self) -> None:
+        self._inside, self._outside = os.pipe()
+
+    def wait(self) -> None:
+        """In a child: wait until the gate is open."""
+        os.close(self._outside)
+        os.read(self._inside, 1)
+
+    def open(self) -> None:
+        """Let the children go; may be called twice."""
+        if self._outside >= 0:
+            os.close(self._outside)
+            os.close(self._inside)
+            self._outside = -1
 
 
 def fork_child(comm: str, errors: Path, body: Callable[[], None]) -> int:
@@ -59,8 +78,12 @@ def fork_child(comm: str, errors: Path, body: Callable[[], None]) -> int:
 
 
 def reap(pids: Iterable[int]) -> list[int]:
-    """Wait for the children and return their exit codes, negative for a signal."""
-    return [_reap_one(pid, time.monotonic() + _PATIENCE_S) for pid in pids]
+    """Wait for the children and return their exit codes, negative for a signal.
+
+    Those that have not ended in half a minute are killed.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    return [_reap_one(pid, deadline) for pid in pids]
 
 
 def _reap_one(pid: int, deadline: float) -> int:

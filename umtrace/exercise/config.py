@@ -20,6 +20,10 @@ ORDER: Final = (
     "busy",
 )
 
+#: Processes at the same time; more only wait for a CPU and for each other.
+MOST_TASKS: Final = 1024
+MOST_WALKERS: Final = 256
+
 FSTYPES: Final = ("tmpfs", "ext4", "xfs")
 TASK_MODES: Final = ("mixed", "sync", "lazy")
 
@@ -49,6 +53,9 @@ class ExerciseConfig:
         for name in (*counts, "detach", "fd_close", "duration_s", "hold_ms"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative")
+        for name, most in (("tasks", MOST_TASKS), ("walkers", MOST_WALKERS)):
+            if getattr(self, name) > most:
+                raise UsageError(f"{name}: {most} at most")
         if self.fstype not in FSTYPES:
             raise UsageError(f"unknown file system {self.fstype!r}; one of {', '.join(FSTYPES)}")
         if self.task_mode not in TASK_MODES:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Final
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+from umtrace.records.stopping import StopSignals
+
 _SLICE_S: Final = 0.02
 
 
 class Stop:
     """Whether the run was asked to end early, and by which signal."""
 
-    def __init__(self) -> None:
-        self.signum: int | None = None
+    def __init__(self, signals: StopSignals) -> None:
+        self._signals = signals
+
+    @property
+    def signum(self) -> int | None:
+        """Return the number of the first signal."""
+        return self._signals.first
 
     def __bool__(self) -> bool:
         return self.signum is not None
@@ -32,19 +36,13 @@ class Stop:
 
 @contextmanager
 def catch_signals() -> Iterator[Stop]:
-    """Catch the signals while inside; off the main thread Python cannot, and they act as before."""
-    stop = Stop()
+    """Catch the signals while inside; off the main thread Python cannot, and they act as before.
 
-    def remember(signum: int, frame: FrameType | None) -> None:
-        del frame
-        stop.signum = stop.signum or signum
-
+    A second signal ends the run within a second, without a ledger.
+    """
+    signals = StopSignals()
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield Stop(signals)
         return
-    before = {signum: signal.signal(signum, remember) for signum in SIGNALS}
-    try:
-        yield stop
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    with signals:
+        yield Stop(signals)

@@ -16,7 +16,7 @@ from typing import Final
 
 from umtrace.exercise import syscalls
 from umtrace.exercise.calls import ROW
-from umtrace.exercise.children import SharedWords, fork_child, reap
+from umtrace.exercise.children import Gate, SharedWords, fork_child, reap
 from umtrace.exercise.sources import Source
 from umtrace.exercise.stage import Stage, fill, quiet_gc
 
@@ -24,6 +24,7 @@ from umtrace.exercise.stage import Stage, fill, quiet_gc
 MAX_CALLS: Final = 1_000_000
 _WAIT, _GO, _QUIT = 0, 1, 2
 _POLL_S: Final = 0.0002
+_START_S: Final = 5.0
 _PATIENCE: Final = 100
 
 
@@ -51,15 +52,20 @@ def tasks(stage: Stage) -> None:
     if not count or stage.stop:
         return
     crew = [_task(stage, number) for number in range(count)]
-    shared = SharedWords(1 + count)
+    shared, gate = SharedWords(1 + count), Gate()
     pids: list[int] = []
     try:
-        pids.extend(fork_child(t.comm, stage.errors, _body(stage, t, shared)) for t in crew)
-        _wait_ready(shared)
-        shared.words[0] = _GO
-        _wait_done(stage, shared)
+        pids.extend(
+            fork_child(task.comm, stage.errors, _body(stage, task, shared, gate))
+            for task in crew
+            if not stage.stop
+        )
+        _wait_ready(stage, shared, len(pids))
+        gate.open()
+        _wait_done(stage, shared, len(pids))
     finally:
         shared.words[0] = _QUIT
+        gate.open()
         codes = reap(pids)
         shared.close()
         for task, pid, code in zip(crew, pids, codes, strict=False):
@@ -83,27 +89,27 @@ def _task(stage: Stage, number: int) -> Task:
     )
 
 
-def _wait_ready(shared: SharedWords) -> None:
-    for _ in range(int(5 / _POLL_S)):
-        if 0 not in shared.words[1:].tolist():
+def _wait_ready(stage: Stage, shared: SharedWords, count: int) -> None:
+    deadline = time.monotonic() + _START_S
+    while not stage.stop and time.monotonic() < deadline:
+        if _WAIT not in shared.words[1 : 1 + count].tolist():
             return
         time.sleep(_POLL_S)
 
 
-def _wait_done(stage: Stage, shared: SharedWords) -> None:
+def _wait_done(stage: Stage, shared: SharedWords, count: int) -> None:
     deadline = time.monotonic() + stage.config.duration_s
     while not stage.stop and (left := deadline - time.monotonic()) > 0:
-        if set(shared.words[1:].tolist()) == {_QUIT}:
+        if set(shared.words[1 : 1 + count].tolist()) == {_QUIT}:
             return
         stage.stop.sleep(min(left, 0.1))
 
 
-def _body(stage: Stage, task: Task, shared: SharedWords) -> Callable[[], None]:
+def _body(stage: Stage, task: Task, shared: SharedWords, gate: Gate) -> Callable[[], None]:
     def body() -> None:
         words, index = shared.words, 1 + task.number
         words[index] = _GO
-        while words[0] == _WAIT:
-            time.sleep(_POLL_S)
+        gate.wait()
         try:
             with quiet_gc():
                 _work(stage, task, words)

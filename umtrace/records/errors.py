@@ -7,7 +7,7 @@
     ├── NotPermittedError   3  root or a capability is missing
     ├── NoTierError         4  nothing usable on this kernel
     ├── DamagedInputError   5  a recording that cannot be read
-    └── StoppedError    128+n  signal n came before the probes were attached
+    └── StoppedError    128+n  signal n ended the command before its work was done
 
 The message is one line that says what to do about it. The library raises; only
 ``umtrace.cli`` prints and exits.
@@ -49,8 +49,8 @@ class DamagedInputError(UmtraceError):
 
 
 class StoppedError(UmtraceError):
-    """A signal asked to stop before anything was recorded."""
+    """A signal ended a command before its work was done."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {Signals(number).name} before the probes were attached")
+    def __init__(self, number: int, when: str = "before the probes were attached") -> None:
+        super().__init__(f"stopped by {Signals(number).name} {when}")
         self.exit_code = 128 + number
