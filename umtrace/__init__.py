@@ -7,10 +7,10 @@ Importing the package is cheap: pandas, matplotlib and bcc load when first neede
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from umtrace.version import __version__
 
+# Not from typing: nothing is imported before search_path.py was asked where modules come from.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from umtrace.api import compare, load, record
 

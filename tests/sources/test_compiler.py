@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -11,6 +12,7 @@ import pytest
 
 from umtrace.records.errors import NoTierError
 from umtrace.sources import circumstances
+from umtrace.sources.bpf_files import bpf_directory
 from umtrace.sources.compiler import COMPILED, KEPT, Compiler
 from umtrace.sources.kept import Kept, file_state
 
@@ -41,7 +43,7 @@ def compiled(constant, *, another_process=False):
 
 def test_a_compiler_that_is_killed_in_its_answer(monkeypatch):
     script = "import os, sys; sys.stdin.readline(); os.write(1, b'{\"maps\": {'); os._exit(7)"
-    monkeypatch.setattr("umtrace.sources.compiler._CHILD", script)
+    monkeypatch.setattr(Compiler, "_command", lambda _self: [sys.executable, "-c", script])
     monkeypatch.setattr(Compiler, "_compiled", {})
     with closing(Compiler(Kept(None))) as compiler, pytest.raises(NoTierError, match="with 7"):
         compiler.compile({"UM_X": 1}, functions=False)
@@ -69,12 +71,25 @@ def test_another_kernel_or_umtrace_or_header_is_another_key(asked, monkeypatch):
     assert len(asked) == 3
 
 
-@pytest.mark.parametrize("name", ["BCC_KERNEL_SOURCE", "BCC_X", "CPATH"])
-def test_what_leads_elsewhere_is_not_kept(asked, monkeypatch, name, tmp_path):
-    monkeypatch.setenv(name, "/somewhere")
+def test_what_0_1_0_kept_is_never_asked_for(asked, monkeypatch):
+    """It took headers from the working directory, whoever they were from."""
     compiled(1)
-    assert compiled(1, another_process=True)[1] == COMPILED
-    assert not (tmp_path / "cache").exists()
+    (key,) = {json.loads(request)["flags"][0] for request in asked}
+    assert key == "-nostdinc"
+    now = circumstances.circumstances()
+    monkeypatch.setattr(circumstances, "_INCLUDED", "")
+    assert circumstances.circumstances() != now
+
+
+def test_a_header_that_is_included_is_in_the_key(monkeypatch, tmp_path):
+    copy = tmp_path / "bpf"
+    shutil.copytree(bpf_directory(), copy)
+    monkeypatch.setattr(circumstances, "bpf_directory", lambda: copy)
+    seen = {circumstances.circumstances()}
+    for header in [*copy.rglob("*.h")]:
+        header.write_text(header.read_text() + "/* changed */\n")
+        seen.add(circumstances.circumstances())
+    assert len(seen) == 1 + len([*copy.rglob("*.h")])
 
 
 def test_the_child_is_started_ahead_where_nothing_is_kept(asked):

@@ -106,7 +106,6 @@ def test_what_may_be_there_next_time_is_not_kept(kept, boot, monkeypatch, found)
 
 
 def test_a_boot_that_cannot_be_told_is_not_kept(reads, kept, boot):
-    tables.of_this_boot(None, kept)
     boot.unlink()
     assert same(tables.of_this_boot(AROUND, kept), FOUND)
     assert not kept.names()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 from umtrace import pipeline
 from umtrace.records.errors import UmtraceError
 from umtrace.records.losses import LossReport
+from umtrace.search_path import python_child
 from umtrace.sources.select import open_source
 
 Row = Mapping[str, Any]
@@ -95,7 +95,7 @@ class _Exercises:
     def start(self) -> None:
         """Start the next one."""
         self._started = True
-        command = [sys.executable, "-m", "umtrace", "exercise", "--json", *self._waiting.pop(0)]
+        command = python_child("umtrace.cli", "exercise", "--json", *self._waiting.pop(0))
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
 
     def finished(self) -> bool:

@@ -10,21 +10,28 @@ from umtrace.kernel.constants import possible_cpus
 from umtrace.sources.bpf_files import bpf_directory
 from umtrace.version import __version__
 
-#: bcc and clang look at these: what they lead to is no business of a key
-_STRANGE = ("CPATH", "C_INCLUDE_PATH", "ARCH")
+#: What else decides the answer. 0.1.0 took headers from the working directory as well: what it
+#: kept is never asked for.
+_INCLUDED = "own headers only"
 _NOTES = Path("/sys/kernel/notes")  # with the build id
 
 
-def circumstances() -> str | None:
-    """Return a hash of this kernel, this umtrace and its headers; None where that is not all.
+def circumstances() -> str:
+    """Return a hash of this kernel, this umtrace and its headers.
 
-    The compiler itself is looked at when an answer is used: umtrace/sources/kept.py.
+    The compiler itself is looked at when an answer is used: umtrace/sources/kept.py. It sees
+    no variable and no folder but these: umtrace/sources/compiler.py.
     """
-    if any(name in _STRANGE or name.startswith("BCC_") for name in os.environ):
-        return None
     host = os.uname()
     seen = hashlib.sha256()
-    for word in (__version__, host.release, host.version, host.machine, str(possible_cpus())):
+    for word in (
+        _INCLUDED,
+        __version__,
+        host.release,
+        host.version,
+        host.machine,
+        str(possible_cpus()),
+    ):
         seen.update(word.encode() + b"\0")
     seen.update(_NOTES.read_bytes() if _NOTES.exists() else b"")
     for path in sorted(bpf_directory().rglob("*.h")):

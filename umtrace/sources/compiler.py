@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any, ClassVar
 
 from umtrace.kernel.bpf import MapInfo
 from umtrace.records.errors import NoTierError
+from umtrace.search_path import python_child
 from umtrace.sources import bcc_child
 from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
 from umtrace.sources.circumstances import circumstances, key_of
@@ -26,11 +25,10 @@ from umtrace.sources.tables import Tables, of_this_boot
 COMPILED, KEPT = "compiled now", "kept"
 _PIPE_BYTES = 1 << 18  # a request fits before the child reads
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# The child finds the same modules as this process, wherever they came from.
-_CHILD = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    "from umtrace.sources.bcc_child import main; main()"
-)
+#: where this process's own libraries are; no other variable leads the compiler anywhere
+_INHERITED = ("LD_LIBRARY_PATH",)
+# bcc and clang look into the working directory, the host's folders and what CPATH and others name.
+_OWN_HEADERS_ONLY = "-nostdinc"
 _REMEDIES = {
     bcc_child.NO_BCC: "bcc cannot be imported ({}): install the distribution's python3-bpfcc and "
     "use a virtual environment made with --system-site-packages",
@@ -63,8 +61,8 @@ class Compiler:
 
     def __init__(self, kept: Kept | None = None) -> None:
         self._around = circumstances()
-        self._kept = (kept or Kept.of_this_user()) if self._around else Kept(None)
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        self._kept = kept or Kept.of_this_user()
+        self._stderr = os.fdopen(os.memfd_create("stderr"), "w+b")  # in no folder of others
         self._child: subprocess.Popen[str] | None = None
         self.how = KEPT  #: where the last answer came from
 
@@ -80,7 +78,7 @@ class Compiler:
 
     def expect(self) -> None:
         """Start the child where it will be needed: nothing is kept of this kernel."""
-        if not self._compiled and not self._kept.has(self._around or ""):
+        if not self._compiled and not self._kept.has(self._around):
             self.start()
 
     def start(self) -> subprocess.Popen[str]:
@@ -89,18 +87,23 @@ class Compiler:
             self._child = self._started()
         return self._child
 
+    def _command(self) -> list[str]:
+        return python_child("umtrace.sources.bcc_child")
+
     def _started(self) -> subprocess.Popen[str]:
-        environment = {"BCC_KERNEL_SOURCE": str(headers_directory()), **os.environ}
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environment["BCC_KERNEL_SOURCE"] = str(headers_directory())
         # A terminal and a service manager stop all processes there are: what becomes of this
         # one is for the recorder to say.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         try:
             return subprocess.Popen(
-                [sys.executable, "-I", "-c", _CHILD, json.dumps([p or "." for p in sys.path])],
+                self._command(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=None if os.environ.get(SHOW) else self._stderr,
                 env=environment,
+                cwd=bpf_directory(),  # bcc makes it an include path: whoever writes there is root
                 text=True,
                 pipesize=_PIPE_BYTES,
             )
@@ -124,14 +127,14 @@ class Compiler:
             bcc is missing, or cannot compile them; says what to do.
         """
         defines = [f"-D{name}={value}" for name, value in constants.items()]
-        flags = [f"-I{bpf_directory()}", "-w", *defines]
+        flags = [_OWN_HEADERS_ONLY, f"-I{bpf_directory()}", "-w", *defines]
         request = json.dumps({"text": program_text(functions=functions), "flags": flags})
         if request not in self._compiled:
             self._compiled[request] = _decoded(self._answer(request, meanwhile))
         return self._compiled[request]
 
     def _answer(self, request: str, meanwhile: Callable[[], object]) -> dict[str, Any]:
-        key = key_of(self._around or "", request)
+        key = key_of(self._around, request)
         answer = self._kept.get(key)
         if answer is None:
             answer = self._ask(request, meanwhile)

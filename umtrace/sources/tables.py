@@ -50,13 +50,13 @@ def read() -> Tables:
         return Tables(symbols, offer, layout_constants(None), {}, str(error))
 
 
-def of_this_boot(around: str | None, kept: Kept) -> Tables:
+def of_this_boot(around: str, kept: Kept) -> Tables:
     """Return what is kept of this boot; else read it, and keep it if it is whole.
 
     Parameters
     ----------
-    around : str or None
-        Hash of this kernel and this umtrace; None keeps nothing.
+    around : str
+        Hash of this kernel and this umtrace.
     kept : Kept
     """
     key = _key(around)
@@ -69,13 +69,11 @@ def of_this_boot(around: str | None, kept: Kept) -> Tables:
     return tables
 
 
-def _key(around: str | None) -> str:
+def _key(around: str) -> str:
     """Return the name to keep it by, empty where this boot cannot be told from another."""
     try:
         boot, types = _BOOT.read_text(), btf_module.VMLINUX.stat()
     except OSError:
-        return ""
-    if not around:
         return ""
     # In a mount namespace of its own something else may lie where BTF should.
     which = _hash([around, boot, str(types.st_dev), str(types.st_size)])

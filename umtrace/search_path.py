@@ -1,0 +1,53 @@
+"""Where modules are looked for, without the working directory: others may write there.
+
+umtrace runs as root. `python -m` puts the working directory first, and so does an empty
+entry of PYTHONPATH: a ``json.py`` there would run as root.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - light
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1));from {module} import main; main()"
+)
+
+
+def search_path() -> list[str]:
+    """Return ``sys.path`` without the working directory and what is relative to it.
+
+    Where this very package was found there, it is the last place, not the first.
+    """
+    proper = [path for path in sys.path if path.startswith("/") and not _is_added(path)]
+    return proper if _OURS in proper else [*proper, _OURS]
+
+
+def leave_working_directory() -> None:
+    """Import nothing from the working directory from here on."""
+    sys.path[:] = search_path()
+
+
+def python_child(module: str, *words: str) -> list[str]:
+    """Return a command that runs ``main`` of a module in another interpreter.
+
+    It finds the same modules as this process, wherever they came from, and no others:
+    -I leaves out the working directory and the PYTHON* variables.
+    """
+    # json takes longer to import than the rest of this module
+    import json  # noqa: PLC0415
+
+    paths = json.dumps(search_path())
+    return [sys.executable, "-I", "-c", _CHILD.format(module=module), paths, *words]
+
+
+def _is_added(path: str) -> bool:
+    """Whether a place is searched because it is the working directory, and for no other reason."""
+    try:
+        same = os.path.samestat(os.stat(path), os.stat("."))  # noqa: PTH116 - light
+    except OSError:
+        return False
+    # Who works in site-packages still finds what is installed there.
+    return same and path not in {os.path.dirname(os.__file__), *site.getsitepackages()}  # noqa: PTH120
