@@ -11,12 +11,9 @@
 enum um_kind {
 	/* umount(2) entered: ret = flags, a = cgroup id, b = mount namespace inum or 0 */
 	UM_ENTER = 1,
-	/* umount(2) left: ret = 0 or -errno, a = 1 when its entry was not seen (nothing follows),
-	 * 2 when only path_umount in it was seen to be entered */
+	/* umount(2) left: ret = 0 or -errno, a = enum um_exit */
 	UM_EXIT = 2,
-	/* the task is done with it for certain: a = 1 next syscall, 2 death, 3 seen in user mode,
-	 * 4 a kernel thread, 5 no mount is left in its list of work; with bits of enum um_unseen, of
-	 * a trace that somebody else took */
+	/* the task is done with it: a = enum um_returned (until 0.1.1 with bits of enum um_unseen) */
 	UM_RETURNED = 3,
 	/* off CPU: ret = task state, a = bits of enum um_on_stack, b = 1 if the stack is unknown */
 	UM_OFF_CPU = 4,
@@ -77,12 +74,37 @@ enum um_kind {
 	/* by the reader of the ring, before what it read: of the puts up to now, b were not seen,
 	 * none of them before a (CLOCK_MONOTONIC, ns) */
 	UM_SKIPPED = 25,
+	/* in an operation, by a source that does not see all of it: a = bits of enum um_unseen */
+	UM_UNSEEN = 26,
 };
 
-/* What a trace does not show: no event of it means nothing. */
+/* How much of umount(2) was seen. */
+enum um_exit {
+	UM_EXIT_WHOLE = 0,
+	UM_EXIT_ALONE = 1,     /* its entry was not seen: nothing follows */
+	UM_EXIT_FROM_PATH = 2, /* path_umount in it is the first thing that was seen */
+};
+
+/* What shows that a task is done with an operation. */
+enum um_returned {
+	UM_RETURNED_UNTOLD = 0,	 /* nothing: the trace ends */
+	UM_RETURNED_SYSCALL = 1, /* its next system call */
+	UM_RETURNED_DEATH = 2,
+	UM_RETURNED_USER = 3, /* it was seen in user mode */
+	UM_RETURNED_KTHREAD = 4,
+	UM_RETURNED_NO_WORK = 5, /* no mount is left in its list of work */
+	UM_RETURNED_CLEANED = 6, /* it cleaned up as many mounts as it dropped last references */
+};
+
+/* What a source does not see: that there is no event of it means nothing. */
 enum um_unseen {
 	UM_UNSEEN_RCU = 0x100,	   /* the RCU wait */
 	UM_UNSEEN_CLEANUP = 0x200, /* the file system's shutdown */
+	UM_UNSEEN_CHECK = 0x400,   /* the busy check */
+	UM_UNSEEN_TREE = 0x800,	   /* umount_tree */
+	UM_UNSEEN_FLAGS = 0x1000,  /* the flags of the call: ret of UM_ENTER says nothing */
+	UM_UNSEEN_RESULT = 0x2000, /* what the call returned and when: ret of UM_EXIT says nothing */
+	UM_UNSEEN_CALLER = 0x4000, /* who called umount_tree: ret of UM_TEARDOWN says nothing */
 };
 
 /* Whose grace period it was: what exp_funnel_lock returned, and which function waited. */

@@ -13,12 +13,15 @@ from umtrace.records.events import (
     EVENT_DTYPE,
     NAME_DTYPE,
     NAME_TEXT,
+    Exit,
+    Failed,
     GracePeriod,
     Kind,
     Loss,
     NameKind,
     OnStack,
     Origin,
+    Returned,
     Unseen,
 )
 from umtrace.sources.bpf_files import bpf_directory
@@ -33,6 +36,9 @@ ENUMS = {
     "um_loss": Loss,
     "um_unseen": Unseen,
     "um_grace_period": GracePeriod,
+    "um_exit": Exit,
+    "um_returned": Returned,
+    "um_failed": Failed,
 }
 PREFIX = {
     "um_origin": "UM_BY_",
@@ -42,6 +48,9 @@ PREFIX = {
     "um_loss": "UM_LOSS_",
     "um_unseen": "UM_UNSEEN_",
     "um_grace_period": "UM_GP_",
+    "um_exit": "UM_EXIT_",
+    "um_returned": "UM_RETURNED_",
+    "um_failed": "UM_FAILED_",
 }
 #: names of ``records.kinds``; in the header with UM_ before them
 CONSTANTS = (
@@ -109,6 +118,11 @@ def test_every_field_of_the_header_is_mirrored():
 def test_enum_values(compiled, enum):
     in_header = {name.removeprefix(PREFIX[enum]): int(compiled[name]) for name in enumerators(enum)}
     assert in_header == {member.name: member.value for member in ENUMS[enum]}
+
+
+def test_every_enum_is_compared():
+    defined = re.findall(r"^enum (um_\w+) {", HEADER.read_text(), re.MULTILINE)
+    assert sorted(defined) == sorted(ENUMS)
 
 
 @pytest.mark.parametrize("name", CONSTANTS)

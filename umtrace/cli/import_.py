@@ -27,7 +27,8 @@ def command(trace: Path, output: Path, force: bool) -> None:
     \b
     Understood are
       the tracer function_graph, of path_umount, umount_tree, namespace_unlock,
-        synchronize_rcu_expedited, propagate_mount_busy, cleanup_mnt;
+        synchronize_rcu_expedited, synchronize_rcu_normal, __wait_rcu_gp,
+        propagate_mount_busy, cleanup_mnt;
       the events syscalls:sys_enter_umount and sys_exit_umount;
       any later system call, or the death, of a task: they bound the latency.
 
@@ -38,8 +39,9 @@ def command(trace: Path, output: Path, force: bool) -> None:
         -l propagate_mount_busy -e syscalls:sys_enter_umount \\
         -e syscalls:sys_exit_umount umount /mnt/a
 
-    What was not traced is null in the rows. A trace names no mounts, and its times
-    count from the boot, so that dates are of 1970.
+    What was not traced is null in the rows (docs/ftrace.md says which column needs
+    which function). A trace names no mounts, and its times count from the boot, so
+    that dates are of 1970.
     """  # noqa: D301 - click's mark of a block that keeps its lines
     from umtrace.pipeline import import_trace
 

@@ -46,6 +46,11 @@ def total(old: Column, new: Column) -> Column:
     return old + new
 
 
+def either(old: Column, new: Column) -> Column:
+    """Return the bits of both."""
+    return old | new
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """The type of a field, whose 0 is "not seen", and how the parts of an operation give it."""
@@ -81,6 +86,7 @@ FIELDS: dict[str, Field] = {
         ("t_end", "i8", later),
         ("end", "u2", later),  # kind of the terminal event
         ("end_a", "u8", later),  # its word a
+        ("unseen", "u4", either),  # records.events.Unseen
         ("superseded", "?", later),  # a new operation of the task began before this one ended
         ("done_at", "i8", later),  # position in the batch of the event that completed it
         ("seq_first", "u4", earlier),

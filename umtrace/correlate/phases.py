@@ -15,7 +15,7 @@ from umtrace.correlate.fields import ENDED, WAIT_NS, WAITS
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools
-from umtrace.records.events import Kind, Unseen
+from umtrace.records.events import Kind, Returned, Unseen
 
 _RCU = [Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.RCU_PIGGYBACK, Wait.RCU_QUEUE]
 _I8 = npt.NDArray[np.int64]
@@ -58,8 +58,8 @@ def timing(ops: Ops) -> Timing:
     umount = ops["opener"] == Kind.ENTER
     bound = np.select(
         [
-            (ops["opener"] == Kind.NS_EXIT) | ops["from_path"] | _open_ended(ops),
-            (by_function & ~_unseen(ops, Unseen.CLEANUP)) | (ops["end"] == Kind.EXIT),
+            (ops["opener"] == Kind.NS_EXIT) | ops["from_path"] | _open_ended(ops) | no_result(ops),
+            (by_function & ~unseen(ops, Unseen.CLEANUP)) | (ops["end"] == Kind.EXIT),
             umount,
         ],
         [2, 0, 1],
@@ -89,15 +89,40 @@ def has_functions(ops: Ops) -> Bools:
     return seen
 
 
-def _unseen(ops: Ops, what: Unseen) -> Bools:
-    unseen: Bools = (ops["end"] == Kind.RETURNED) & ((ops["end_a"] & np.uint64(what)) != 0)
-    return unseen
+def unseen(ops: Ops, what: Unseen) -> Bools:
+    """Return where the source does not see any of ``what``."""
+    hidden: Bools = (ops["unseen"] & np.uint32(what)) != 0
+    return hidden
+
+
+def no_result(ops: Ops) -> Bools:
+    """Return where nobody saw what the call returned, nor exactly when."""
+    return unseen(ops, Unseen.RESULT)
 
 
 def _open_ended(ops: Ops) -> Bools:
     """Return where neither the shutdown nor what came after it was seen."""
-    told: Bools = (ops["end_a"] & np.uint64(0xFF)) != 0
-    return _unseen(ops, Unseen.CLEANUP) & ~told
+    open_ended: Bools = _cleanup_hidden(ops) & (ops["end_a"] == Returned.UNTOLD)
+    return open_ended
+
+
+def _cleanup_hidden(ops: Ops) -> Bools:
+    """Return where what came after the call has to stand for the end of the shutdown."""
+    hidden: Bools = unseen(ops, Unseen.CLEANUP) & (ops["end"] == Kind.RETURNED)
+    return hidden
+
+
+def _first_hidden(ops: Ops) -> Bools:
+    """Return where the first thing done under the lock was not traced.
+
+    That is umount_tree() in a lazy umount, the busy check in any other.
+    """
+    no_flags = unseen(ops, Unseen.FLAGS)
+    lazy = (ops["flags"] & MNT_DETACH) != 0
+    no_check = unseen(ops, Unseen.CHECK) & (no_flags | ~lazy)
+    no_tree = unseen(ops, Unseen.TREE) & (no_flags | lazy)
+    hidden: Bools = (ops["opener"] == Kind.ENTER) & (no_check | no_tree)
+    return hidden
 
 
 def _function_end(ops: Ops) -> _I8:
@@ -105,7 +130,7 @@ def _function_end(ops: Ops) -> _I8:
     call = np.where(ops["t_exit"] > 0, ops["t_exit"], ops["t_unlock_exit"])
     end = np.maximum(call, ops["t_cleanup_exit"])
     # A trace without cleanup_mnt: the next system call is a bound, as for stacks.
-    return np.where(_unseen(ops, Unseen.CLEANUP), ops["t_end"], end)
+    return np.where(_cleanup_hidden(ops), ops["t_end"], end)
 
 
 def _from_stacks(ops: Ops) -> dict[str, Known]:
@@ -127,20 +152,24 @@ def _from_functions(ops: Ops) -> dict[str, Known]:
     called = np.where(umount, ops["t_path_exit"], ops["t_unlock_exit"])
     began = np.where(ops["opener"] == Kind.ENTER, ops["t_locked"], ops["t_first"])
     cleaned = ops["n_cleanup_exit"] > 0
-    rcu_seen = ~_unseen(ops, Unseen.RCU)
-    ended = np.where(_unseen(ops, Unseen.CLEANUP), ops["t_end"], ops["t_cleanup_exit"])
-    cleaned |= _unseen(ops, Unseen.CLEANUP)
+    rcu_seen = ~unseen(ops, Unseen.RCU)
+    # What follows the call is measured from its return, which is that of path_umount().
+    call_seen = umount | (ops["opener"] != Kind.ENTER)
+    hidden, first_seen = _cleanup_hidden(ops), ~_first_hidden(ops)
+    ended = np.where(hidden, ops["t_end"], ops["t_cleanup_exit"])
+    cleaned |= hidden
+    shut_seen = call_seen & ~_open_ended(ops) & (hidden | ~unseen(ops, Unseen.CLEANUP))
     slept = _waited(ops, [Wait.NAMESPACE_LOCK])
     # Nothing checked and nothing taken down: the unlock is the first thing after the lock.
     first = np.where(ops["t_locked"] > 0, ops["t_locked"], ops["t_unlock"])
-    locked = umount & (first > 0)
+    locked = umount & (first > 0) & first_seen
     return {
         "lookup_ns": (ops["t_path"] - ops["t_first"], umount & ~ops["from_path"]),
         "lock_ns": _either(locked, (first - ops["t_path"], locked), slept),
-        "tree_ns": (ops["t_unlock"] - began, (ops["t_unlock"] > 0) & (began > 0)),
+        "tree_ns": (ops["t_unlock"] - began, (ops["t_unlock"] > 0) & (began > 0) & first_seen),
         "rcu_ns": (ops["rcu_ns"], rcu_seen),
-        "put_ns": (np.where(waited, called - ops["t_rcu_exit"], 0), rcu_seen),
-        "shutdown_ns": (np.where(cleaned, ended - called, 0), ~_open_ended(ops)),
+        "put_ns": (np.where(waited, called - ops["t_rcu_exit"], 0), rcu_seen & call_seen),
+        "shutdown_ns": (np.where(cleaned, ended - called, 0), shut_seen),
     }
 
 

@@ -8,9 +8,9 @@ from umtrace.correlate.cut import I8, Cut, Some, any_of
 from umtrace.correlate.fields import ENDED, OPENERS, WAIT_NS, WAITS, Column
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait, classify
-from umtrace.records.events import IS_TARGET, GracePeriod, Kind
+from umtrace.records.events import IS_TARGET, Exit, GracePeriod, Kind
 
-_ALONE, _FROM_PATH = 1, 2  # in EXIT
+_HOW = np.uint64(0xFF)  # of the word a of RETURNED: until 0.1.1 the rest was Unseen
 _UNKNOWN = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 #: what an RCU_EXIT told; whoever slept and could not tell in whose, reads as in its own
@@ -45,6 +45,7 @@ def reduced(cut: Cut) -> Ops:
     _add_beginning(ops, cut.at(cut.first))
     _add_end(ops, cut)
     _add_exit(ops, cut.of(Kind.EXIT))
+    _add_unseen(ops, cut)
     _add_waits(ops, cut)
     _add_numbers(ops, cut)
     if (cut.kind >= Kind.TEARDOWN).any():
@@ -69,7 +70,7 @@ def _add_end(ops: Ops, cut: Cut) -> None:
     tail = cut.at(cut.last[at])
     ops.put("t_end", at, tail.times)
     ops.put("end", at, tail["kind"])
-    ops.put("end_a", at, tail["a"])
+    ops.put("end_a", at, tail["a"] & _HOW)
     ops["done_at"] = cut.done_at
     superseded = ~cut.ended[: cut.n_complete]
     if superseded.any():
@@ -80,8 +81,17 @@ def _add_exit(ops: Ops, exits: Some) -> None:
     a = exits["a"]
     ops.put("t_exit", exits.op, exits.times)
     ops.put("ret", exits.op, exits["ret"])
-    ops.put("alone", exits.op, a == _ALONE)
-    ops.put("from_path", exits.op, a == _FROM_PATH)
+    ops.put("alone", exits.op, a == Exit.ALONE)
+    ops.put("from_path", exits.op, a == Exit.FROM_PATH)
+
+
+def _add_unseen(ops: Ops, cut: Cut) -> None:
+    for said in (cut.of(Kind.UNSEEN), cut.of(Kind.RETURNED)):
+        bits = said["a"] & ~_HOW
+        if bits.any():
+            found = np.zeros(len(ops), np.uint64)
+            np.bitwise_or.at(found, said.op, bits)
+            ops["unseen"] = found | ops["unseen"]
 
 
 def _add_waits(ops: Ops, cut: Cut) -> None:

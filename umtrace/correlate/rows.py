@@ -18,13 +18,15 @@ from umtrace.correlate.phases import (
     has_functions,
     missed_hits,
     missed_whole,
+    no_result,
     timing,
+    unseen,
 )
 from umtrace.correlate.table import Ops
 from umtrace.correlate.texts import Texts
 from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools, choice, distinct, fixed
-from umtrace.records.events import WALKERS_WATCHED, Kind, Origin
+from umtrace.records.events import WALKERS_WATCHED, Kind, Origin, Unseen
 from umtrace.records.umounts import SCHEMA
 
 #: tiers that probe every function, so that one which is not seen was missed
@@ -143,7 +145,7 @@ def _origin(ops: Ops) -> npt.NDArray[np.int64]:
     """Return an index of ORIGINS, -1 where the beginning was not seen."""
     opener = ops["opener"]
     return np.select(
-        [opener == 0, opener == Kind.ENTER, opener == Kind.NS_EXIT],
+        [(opener == 0) | unseen(ops, Unseen.CALLER), opener == Kind.ENTER, opener == Kind.NS_EXIT],
         [-1, Origin.UMOUNT, Origin.NS_EXIT],
         np.clip(ops["flags"], 0, len(ORIGINS) - 1),
     )
@@ -152,11 +154,12 @@ def _origin(ops: Ops) -> npt.NDArray[np.int64]:
 def _outcome(ops: Ops, complete: Bools) -> Columns:
     umount = ops["opener"] == Kind.ENTER
     lazy = (ops["flags"] & MNT_DETACH) != 0
-    known = complete | ops["alone"]
+    flags_seen = umount & ~unseen(ops, Unseen.FLAGS)
+    known = (complete | ops["alone"]) & ~no_result(ops)
     errno = np.where(ops["t_exit"] > 0, -ops["ret"], 0)
     return {
-        "mode": choice(np.where(umount, lazy, -1), ["sync", "lazy"]),
-        "flags": fixed(ops["flags"], pa.int32(), ~umount),
+        "mode": choice(np.where(flags_seen, lazy, -1), ["sync", "lazy"]),
+        "flags": fixed(ops["flags"], pa.int32(), ~flags_seen),
         "errno": fixed(errno, pa.int32(), ~known),
         "rcu_kind": choice(np.where(complete, _rcu_kind(ops), -1), RCU_KINDS),
         "refcount": fixed(ops["refcount"] - 1, pa.int32(), ops["refcount"] == 0),
@@ -226,14 +229,14 @@ def _n_mounts(ops: Ops) -> pa.Array:
 
 
 def _times(times: Timing, ops: Ops, complete: Bools) -> Columns:
-    umount = ops["opener"] == Kind.ENTER
+    called = complete & (ops["opener"] == Kind.ENTER) & ~ops["from_path"] & ~no_result(ops)
     columns = {
         name: fixed(ns, pa.int64(), ~(seen & complete)) for name, (ns, seen) in times.phases.items()
     }
     return columns | {
         "latency_ns": fixed(times.latency, pa.int64(), ~complete),
         "latency_bound": choice(np.where(complete, times.bound, -1), BOUNDS),
-        "syscall_ns": fixed(times.syscall, pa.int64(), ~(complete & umount)),
+        "syscall_ns": fixed(times.syscall, pa.int64(), ~called),
         "other_ns": fixed(times.other, pa.int64(), ~complete),
     }
 

@@ -21,12 +21,15 @@ from umtrace.records.kinds import (
     PUT_SETTLED,
     PUT_WALKED,
     WALKERS_WATCHED,
+    Exit,
+    Failed,
     GracePeriod,
     Kind,
     Loss,
     NameKind,
     OnStack,
     Origin,
+    Returned,
     Unseen,
 )
 
@@ -45,12 +48,15 @@ __all__ = [
     "WALKERS_WATCHED",
     "Array",
     "EventBatch",
+    "Exit",
+    "Failed",
     "GracePeriod",
     "Kind",
     "Loss",
     "NameKind",
     "OnStack",
     "Origin",
+    "Returned",
     "Unseen",
 ]
 

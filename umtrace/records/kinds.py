@@ -33,6 +33,7 @@ class Kind(IntEnum):
     SHARED = 23
     FAILED = 24
     SKIPPED = 25
+    UNSEEN = 26
 
 
 #: in ``cpu``: sent by a task that is in no operation; carries no sequence
@@ -64,11 +65,43 @@ class Origin(IntEnum):
     FAILED_MOUNT = 6
 
 
+class Exit(IntEnum):
+    """How much of umount(2) was seen, in word ``a`` of an EXIT event (``enum um_exit``)."""
+
+    WHOLE = 0
+    ALONE = 1
+    FROM_PATH = 2
+
+
+class Returned(IntEnum):
+    """What shows that a task is done, in word ``a`` of RETURNED (``enum um_returned``)."""
+
+    UNTOLD = 0
+    SYSCALL = 1
+    DEATH = 2
+    USER = 3
+    KTHREAD = 4
+    NO_WORK = 5
+    CLEANED = 6
+
+
+class Failed(IntEnum):
+    """Which call got EBUSY, in word ``a`` of a FAILED event (``enum um_failed``)."""
+
+    CLAIM = 1
+    MOUNT = 2
+
+
 class Unseen(IntFlag):
-    """What a trace does not show, in word ``a`` of a RETURNED event (``enum um_unseen``)."""
+    """What a source does not see, in word ``a`` of an UNSEEN event (``enum um_unseen``)."""
 
     RCU = 0x100
     CLEANUP = 0x200
+    CHECK = 0x400
+    TREE = 0x800
+    FLAGS = 0x1000
+    RESULT = 0x2000
+    CALLER = 0x4000
 
 
 class GracePeriod(IntEnum):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.sources.ftrace.builders import translator
 from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.records.events import Exit, Failed, GracePeriod, Kind, Returned, Unseen
 from umtrace.sources.ftrace.drain import LOST_GATED
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.records import LOST, STACK, Record
@@ -59,7 +60,22 @@ def streams(names):
     return st.lists(record, max_size=60).map(lambda found: sorted(found, key=lambda r: r.ts_ns))
 
 
+LISTED = {Kind.EXIT: set(Exit), Kind.RETURNED: set(Returned), Kind.FAILED: set(Failed)}
+
+
+def check_words(events):
+    """Every number of the words that are enums is one that the header lists."""
+    for kind, listed in LISTED.items():
+        assert set(events["a"][events["kind"] == kind].tolist()) <= listed
+    waits = events["ret"][events["kind"] == Kind.RCU_EXIT]
+    assert set(waits.tolist()) <= set(GracePeriod)
+    bits = events["a"][events["kind"] == Kind.UNSEEN]
+    assert all(word & ~int(~Unseen(0)) == 0 for word in bits.tolist())
+
+
 def check_rows(tier, *batches):
+    for batch in batches:
+        check_words(batch.events)
     correlator = UmountCorrelator(clock_offset_ns=0, tier=tier)
     found = [row for batch in batches for row in correlator.feed(batch).to_pylist()]
     for row in found + correlator.finish().to_pylist():

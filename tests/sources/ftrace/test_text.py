@@ -137,6 +137,133 @@ def test_a_function_that_was_not_traced_is_no_zero(tmp_path):
     assert (busy["latency_bound"], busy["complete"]) == ("exact", True)
 
 
+FUNCTIONS_ALONE = """\
+      umount-1234  [001] 100.000100: funcgraph_entry: | path_umount() {
+      umount-1234  [001] 100.000110: funcgraph_entry: | umount_tree() {
+      umount-1234  [001] 100.000120: funcgraph_exit: | }
+      umount-1234  [001] 100.000130: funcgraph_entry: | namespace_unlock() {
+      umount-1234  [001] 100.000131: funcgraph_entry: | synchronize_rcu_expedited() {
+      umount-1234  [001] 100.000231: funcgraph_exit: | }
+      umount-1234  [001] 100.000240: funcgraph_exit: | }
+      umount-1234  [001] 100.000250: funcgraph_exit: | }
+      umount-1234  [001] 100.000260: funcgraph_entry: | cleanup_mnt() {
+      umount-1234  [001] 100.000290: funcgraph_exit: | }
+"""
+
+
+def test_functions_alone_say_nothing_of_the_call_around_them(tmp_path):
+    (row,) = rows(tmp_path, FUNCTIONS_ALONE)
+    assert (row["complete"], row["rcu_ns"], row["shutdown_ns"]) == (True, 100_000, 40_000)
+    assert (row["latency_ns"], row["latency_bound"]) == (190_000, "approx")
+    known = {name for name, value in row.items() if value is not None}
+    assert known == {
+        "id", "t_start", "latency_ns", "latency_bound", "origin", "tid", "comm", "rcu_ns", "put_ns",
+        "shutdown_ns", "other_ns", "final_put", "complete", "tier",
+    }  # fmt: skip
+
+
+CALL = [
+    'sys_enter_umount: name: 0x7ffd "/mnt/a", flags: 0x00000000',
+    "path_umount() {",
+    "propagate_mount_busy();",
+    "umount_tree();",
+    "namespace_unlock() {",
+    "synchronize_rcu_expedited() {",
+    "synchronize_rcu_normal();",
+    "synchronize_rcu_expedited }",
+    "namespace_unlock }",
+    "path_umount }",
+    "sys_exit_umount: 0x0",
+    "cleanup_mnt() {",
+    "cleanup_mnt }",
+    "sys_enter_close: fd: 0x3",
+]
+LAZY = [
+    'sys_enter_umount: name: 0x7ffd "/mnt/a", flags: 0x00000002',
+    *(step for step in CALL[1:] if "propagate_mount_busy" not in step),
+]
+
+
+def steps_without(absent, steps):
+    """Return the text of a trace that lacks everything that ``absent`` matches."""
+    lines = []
+    for number, step in enumerate(steps):
+        if any(name in step for name in absent):
+            continue
+        at = f"100.{number * 10:06}"
+        if step.endswith(" }"):
+            what = "funcgraph_exit: | }"
+        elif step.endswith("();"):
+            what = f"funcgraph_entry: 2.000 us | {step}"
+        elif step.endswith("{"):
+            what = f"funcgraph_entry: | {step}"
+        else:
+            what = step
+        lines.append(f"  umount-7 (  5) [001] ..... {at}: {what}\n")
+    return "".join(lines)
+
+
+#: columns that need what is named, in a sync umount; and those that need it in a lazy one too
+NEEDS = {
+    ("sys_enter_umount", "sys_exit_umount"): (
+        "path", "flags", "mode", "errno", "lookup_ns", "syscall_ns",
+    ),
+    ("sys_enter_umount",): ("path", "flags", "mode", "lookup_ns", "syscall_ns"),
+    ("sys_exit_umount",): ("errno", "syscall_ns"),
+    ("path_umount",): ("lookup_ns", "lock_ns", "put_ns", "shutdown_ns"),
+    ("propagate_mount_busy",): ("lock_ns", "tree_ns"),
+    ("umount_tree",): (),
+    ("namespace_unlock",): ("tree_ns", "rcu_ns", "put_ns", "rcu_kind"),
+    ("synchronize_rcu_expedited",): ("rcu_ns", "put_ns", "rcu_kind"),
+    ("synchronize_rcu_normal",): ("rcu_kind",),
+    ("cleanup_mnt",): ("final_put",),
+}  # fmt: skip
+NEEDS_LAZY = {
+    **NEEDS,
+    ("propagate_mount_busy",): (),
+    ("umount_tree",): ("lock_ns", "tree_ns"),
+    # Whether the first thing under the lock was traced depends on the flags.
+    ("sys_enter_umount",): (*NEEDS[("sys_enter_umount",)], "lock_ns", "tree_ns"),
+    ("sys_enter_umount", "sys_exit_umount"): (
+        *NEEDS[("sys_enter_umount", "sys_exit_umount")], "lock_ns", "tree_ns",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["sync", "lazy"])
+@pytest.mark.parametrize("absent", NEEDS, ids="+".join)
+def test_a_column_is_null_where_what_it_needs_was_not_traced(tmp_path, absent, mode):
+    steps, needs = (CALL, NEEDS) if mode == "sync" else (LAZY, NEEDS_LAZY)
+    (whole,) = rows(tmp_path, steps_without((), steps))
+    (row,) = rows(tmp_path, steps_without(absent, steps))
+    assert whole["complete"]
+    assert row["complete"]
+    assert (whole["latency_bound"], whole["rcu_kind"], whole["pid"]) == ("exact", "normal", 5)
+    nulls = {name for name in row if row[name] is None and whole[name] is not None}
+    assert nulls == set(needs[absent])
+    # A start or an end that was seen late is no exact one.
+    blind = {"sys_enter_umount": "approx", "sys_exit_umount": "approx", "cleanup_mnt": "upper"}
+    assert row["latency_bound"] == next((blind[n] for n in absent if n in blind), "exact")
+
+
+def test_the_number_of_mounts_is_no_zero_where_umount_tree_was_not_traced(tmp_path):
+    for absent in ((), ("umount_tree",)):
+        (row,) = rows(tmp_path, steps_without(absent, CALL))
+        assert row["n_mounts"] is None
+
+
+def test_who_called_umount_tree_is_unknown(tmp_path):
+    (row,) = rows(tmp_path, steps_without(("path_umount", "sys_"), LAZY))
+    assert (row["complete"], row["origin"], row["mode"]) == (True, None, None)
+
+
+def test_a_process_is_unknown_where_the_trace_has_no_column_for_it(tmp_path):
+    text = steps_without((), CALL)
+    for column in ("", "(-----) "):
+        (row,) = rows(tmp_path, text.replace("(  5) ", column))
+        assert (row["complete"], row["tid"], row["pid"]) == (True, 7, None)
+
+
 def test_entries_alone_make_no_numbers(tmp_path):
     (row,) = rows(
         tmp_path, "  umount-100  [001] .....  100.000010: path_umount <-__x64_sys_umount\n"

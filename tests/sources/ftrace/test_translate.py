@@ -4,8 +4,10 @@ import pytest
 
 from tests.sources.ftrace.builders import record, translator
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.records.events import Kind
+from umtrace.records.events import Exit, Kind, Origin, Returned, Unseen
+from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.records import LOST
+from umtrace.sources.ftrace.translate import Translator
 
 
 def umount(ts=1000, tid=7, ret=0, **enter):
@@ -93,6 +95,56 @@ def test_a_normal_grace_period_is_named():
     ]
     (row,) = rows(translator(shift=0x20).feed([*records[:at], *nested, *records[at:]]))
     assert row["rcu_kind"] == "normal"
+
+
+def joined(records, ret):
+    """Add what exp_funnel_lock() returned."""
+    at = next(i for i, r in enumerate(records) if r.name == "um_rcu") + 1
+    return [*records[:at], record(records[at - 1].ts_ns + 1, "um_joined", ret=ret), *records[at:]]
+
+
+@pytest.mark.parametrize(("ret", "kind"), [(0, "expedited"), (1, "piggybacked")])
+def test_the_funnel_lock_says_whose_grace_period_it_was(ret, kind):
+    (row,) = rows(translator(shift=0x20).feed(joined(umount(), ret)))
+    assert row["rcu_kind"] == kind
+
+
+def test_whose_grace_period_it_was_is_unknown_where_no_function_says_it():
+    (row,) = rows(translator(shift=0x20).feed(umount()))
+    assert (row["complete"], row["rcu_ns"], row["rcu_kind"]) == (True, 10, None)
+
+
+@pytest.mark.parametrize("ret", [0, -16])
+def test_a_system_call_that_was_not_seen_has_no_lookup(ret):
+    records = [r for r in umount(ret=ret) if r.name not in {"um_enter", "um_exit"}]
+    batch = translator(shift=0x20).feed(records)
+    told = batch.events[batch.events["kind"] == Kind.EXIT]
+    assert told["a"].tolist() == [Exit.FROM_PATH]
+    (row,) = rows(batch)
+    assert (row["complete"], row["errno"], row["latency_bound"]) == (True, -ret, "approx")
+    assert (row["lookup_ns"], row["syscall_ns"], row["path"]) == (None, None, None)
+
+
+def test_the_exit_of_a_call_that_path_umount_ended_is_no_second_one():
+    records = [r for r in umount() if r.name != "um_enter"]
+    found = rows(translator(shift=0x20).feed(records))
+    assert [row["complete"] for row in found] == [True]
+
+
+def test_a_function_without_a_probe_is_unknown():
+    blind = Translator(
+        Lineage(), lambda _address: Origin.OTHER, shift=0x20, watching=False, unseen=Unseen.CHECK
+    )
+    records = [r for r in umount() if r.name not in {"um_check", "um_checked"}]
+    (row,) = rows(blind.feed(records))
+    assert (row["complete"], row["latency_bound"], row["rcu_ns"]) == (True, "exact", 10)
+    assert (row["lock_ns"], row["tree_ns"], row["refcount"]) == (None, None, None)
+
+
+def test_a_return_says_what_shows_it():
+    batch = translator(shift=0x20).feed(umount())
+    told = batch.events[batch.events["kind"] == Kind.RETURNED]
+    assert told["a"].tolist() == [Returned.CLEANED]
 
 
 def test_a_mount_that_the_umounter_did_not_put_last_is_awaited():

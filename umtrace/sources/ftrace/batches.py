@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind
+from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Exit, Kind
 from umtrace.sources.ftrace.names import Name
 from umtrace.sources.ftrace.operation import EventTuple, event_of
 from umtrace.sources.ftrace.records import Record
@@ -19,7 +19,7 @@ class Batches:
 
     def alone(self, r: Record, tgid: int, ret: int) -> None:
         """Add the exit of an umount that began before the trace."""
-        event = event_of(Kind.EXIT, r.ts_ns, r.cpu, (r.tid, tgid), mnt=0, ret=ret, a=1)
+        event = event_of(Kind.EXIT, r.ts_ns, r.cpu, (r.tid, tgid), mnt=0, ret=ret, a=Exit.ALONE)
         self.events.append(event)
 
     def take(self) -> EventBatch:

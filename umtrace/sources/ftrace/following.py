@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from umtrace.records.events import Kind, Unseen
+from umtrace.records.events import Kind, Returned, Unseen
 from umtrace.sources.ftrace.batches import Batches
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.operation import Operation, Phase
@@ -14,8 +14,10 @@ class Following:
 
     def __init__(self, lineage: Lineage, unseen: Unseen) -> None:
         self._lineage = lineage
-        self._unseen = int(unseen)
+        self._unseen = unseen
         self._ops: dict[int, Operation] = {}
+        #: by task, the return of a path_umount() that does not say what it returned
+        self._unanswered: dict[int, Record] = {}
         self._out = Batches()
         self._lost_lately = False
         self._losing_until = 0
@@ -35,7 +37,7 @@ class Following:
         if record.name == "sched_process_exit":
             op = self._ops.get(record.fields["pid"])
             if op is not None and op.phase == Phase.LEAVING:
-                self._end(op, record, a=2)
+                self._end(op, record, Returned.DEATH)
             elif op is not None and op.phase == Phase.INSIDE:
                 op.settle()
                 op.tell(Kind.DEAD, record.ts_ns, record.cpu)
@@ -56,15 +58,21 @@ class Following:
         if op is None:
             return
         if op.phase == Phase.LEAVING:
-            self._end(op, r, a=1)
+            self._end(op, r, Returned.SYSCALL)
         else:
             op.settle()
             del self._ops[r.tid]
 
-    def _end(self, op: Operation, r: Record, *, a: int) -> None:
+    def _end(self, op: Operation, r: Record, why: Returned) -> None:
         op.settle()
-        op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=a | self._unseen)
+        op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=why)
         del self._ops[op.tid]
+
+    def _say_unseen(self, op: Operation, r: Record, also: Unseen) -> None:
+        """Say what no record of this operation will show; second of its events."""
+        unseen = int(self._unseen | also)
+        if unseen:
+            op.tell(Kind.UNSEEN, r.ts_ns, r.cpu, a=unseen)
 
     def _busy(self, r: Record, *phases: Phase) -> Operation | None:
         op = self._ops.get(r.tid)

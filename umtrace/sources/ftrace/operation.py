@@ -58,9 +58,7 @@ class Operation:
     in_unlock: bool = False
     in_rcu: bool = False
     waited: bool = False  #: the grace period is over
-    normal: int = 0  #: depth of normal grace period functions
     grace_period: int = 0  #: records.events.GracePeriod
-    t_rcu: int = 0
     connected: bool = False
     roots: int = 0
     private: int = 0  #: mounts made private: all that are taken down, until 6.16

@@ -28,6 +28,7 @@ from umtrace.sources.ftrace.running import Running, page_bytes
 from umtrace.sources.ftrace.tally import Tally
 from umtrace.sources.ftrace.tasks import tasks, tasks_reason
 from umtrace.sources.ftrace.translate import Translator
+from umtrace.sources.ftrace.unseen import unseen_of
 
 _SETTLES_S = 0.01  # a hit is counted before its record is written
 _ORIGINS = {
@@ -93,6 +94,7 @@ class FtraceSource(Running):
             _origins(symbols),
             shift=layout.get("UM_OFF_MOUNT_MNT", 0),
             watching="um_walk" in made,
+            unseen=unseen_of(made),
         )
         size = page_bytes(tracefs)
         self._decoder = Decoder(formats, size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from umtrace.records.events import EventBatch, Kind, NameKind, OnStack
+from umtrace.records.events import EventBatch, Kind, NameKind, OnStack, Returned
 from umtrace.sources.ftrace.batches import Batches
 from umtrace.sources.ftrace.drain import LOST_GATED
 from umtrace.sources.ftrace.lineage import Lineage
@@ -91,7 +91,7 @@ class StaticTranslator:
         if op is None:
             return
         if op.phase == Phase.LEAVING:
-            op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=1)
+            op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=Returned.SYSCALL)
         self._drop(op)
 
     def _enter(self, r: Record) -> None:
@@ -176,7 +176,7 @@ class StaticTranslator:
         self._exiting[tid] = lineage.tgid(tid), lineage.cgroup(tid), lineage.comm(tid)
         op = self._ops.get(tid)
         if op is not None and op.phase == Phase.LEAVING:
-            op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=2)
+            op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=Returned.DEATH)
             self._drop(op)
         lineage.see(r)
 

@@ -18,11 +18,13 @@ import numpy as np
 
 from umtrace.records.clock import ClockPair
 from umtrace.records.errors import DamagedInputError, UsageError
-from umtrace.records.events import EventBatch, Origin, Unseen
+from umtrace.records.events import EventBatch, Origin
 from umtrace.records.losses import LossReport
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.records import LOST, Record
+from umtrace.sources.ftrace.tasks import Task
 from umtrace.sources.ftrace.translate import Translator
+from umtrace.sources.ftrace.unseen import unseen_of
 
 #: function -> its records: at entry, at return
 FUNCTIONS = {
@@ -40,7 +42,7 @@ _TELLING = {"um_enter", "um_exit", *(name for pair in FUNCTIONS.values() for nam
 # A number that no kernel prints makes a line none of a trace: it would not fit an event.
 _SECONDS, _CPU = r"(?P<s>\d{1,9})\.(?P<frac>\d{6,9})", r"(?P<cpu>\d{1,4})"
 _LINE = re.compile(
-    rf"^\s*(?P<comm>.{{1,16}})-(?P<tid>\d+)\s+(?:\([\s\d-]+\)\s+)?\[{_CPU}\]\s+"
+    rf"^\s*(?P<comm>.{{1,16}})-(?P<tid>\d+)\s+(?:\((?:\s*(?P<tgid>\d+)|[\s\d-]+)\)\s+)?\[{_CPU}\]\s+"
     rf"(?:[^\s:]{{4,6}}\s+)?{_SECONDS}:\s+(?P<what>.*)$"
 )
 _GRAPH = re.compile(
@@ -80,6 +82,7 @@ class TextSource:
         self._lost = 0
         self._over = False
         self._records: list[Record] = []
+        self._tasks: list[Task] = []
         # The file says when its host had booted nowhere: times start with the boot.
         self.clock = ClockPair(0, 0)
 
@@ -88,6 +91,7 @@ class TextSource:
         parser = _Parser()
         self._records = sorted(parser.records(_lines(self._path)), key=lambda r: r.ts_ns)
         self._lost = parser.lost
+        self._tasks = [Task(tid, tgid, 0, b"") for tid, tgid in parser.leaders.items()]
         if not any(record.name in _TELLING for record in self._records):
             raise DamagedInputError(
                 f"{self._path}: no umount in it: record function_graph of path_umount, "
@@ -101,8 +105,11 @@ class TextSource:
             return None
         self._over = True
         unknown: Callable[[int], Origin] = lambda _caller: Origin.OTHER  # noqa: E731
+        lineage = Lineage(lambda: self._tasks, clock=lambda: 0)
+        lineage.look()
+        unseen = unseen_of({record.name for record in self._records})
         translator = Translator(
-            Lineage(), unknown, shift=0, watching=False, counts=False, unseen=_unseen(self._records)
+            lineage, unknown, shift=0, watching=False, counts=False, unseen=unseen
         )
         parts = (translator.feed(self._records), translator.finish())
         return EventBatch(
@@ -143,22 +150,12 @@ def _lines(path: Path) -> Iterator[str]:
     yield from done.stdout.split("\n")
 
 
-def _unseen(records: Iterable[Record]) -> Unseen:
-    """Return what a trace that never names a function leaves open."""
-    names = {record.name for record in records}
-    unseen = Unseen(0)
-    if not {"um_rcu", "um_unlock"} <= names:
-        unseen |= Unseen.RCU
-    if "um_cleanup" not in names:
-        unseen |= Unseen.CLEANUP
-    return unseen
-
-
 class _Parser:
     """Keeps by task which functions are open: a return in function_graph has no name."""
 
     def __init__(self) -> None:
         self._open: dict[int, list[str]] = {}
+        self.leaders: dict[int, int] = {}  #: by task, where the trace has a column for it
         self.lost = 0
 
     def records(self, lines: Iterable[str]) -> Iterator[Record]:
@@ -171,14 +168,19 @@ class _Parser:
             found = _LINE.match(line) or _GRAPH.match(line)
             if found and int(found["tid"]) <= _LAST_TID:
                 last = int(found["s"]) * 10**9 + int(found["frac"].ljust(9, "0"))
+                self._belongs(int(found["tid"]), found.groupdict().get("tgid"))
                 yield from self._of_line(found, last)
+
+    def _belongs(self, tid: int, leader: str | None) -> None:
+        if leader and int(leader) <= _LAST_TID:
+            self.leaders[tid] = int(leader)
 
     def _of_line(self, found: re.Match[str], ts: int) -> Iterator[Record]:
         tid, cpu, what = int(found["tid"]), int(found["cpu"]), found["what"].strip()
         comm = found["comm"].strip().encode()
 
         def record(name: str, at: int = ts, **fields: object) -> Record:
-            return Record(at, tid, cpu, name, {"comm": comm, **_ABSENT, **fields})
+            return Record(at, tid, cpu, name, {"comm": comm, **fields})
 
         if enter := _ENTER.search(what):
             path = _QUOTED.search(enter["name"])
@@ -202,9 +204,6 @@ class _Parser:
             yield from (record(n) for n in (back,) if n)
         elif called := _ENTRY.search(what):
             yield from (record(n) for n in FUNCTIONS.get(called["name"], ("",))[:1] if n)
-
-
-_ABSENT = {"mnt": 0, "how": 0, "caller": 0, "flags": 0, "ret": 0}
 
 
 def _signed(word: str) -> int:

@@ -2,7 +2,8 @@
 
 Two things differ, as nothing here sees a return to user mode. An umount is over when its
 task has cleaned up as many mounts as it dropped last references. And what the kernel
-tells late goes into the event it belongs to: that one is held back until then.
+says late goes into the event it belongs to: that one is held back until then.
+What a record lacks, since another tool made the trace, is said by an UNSEEN event.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from umtrace.records.events import (
     IS_TARGET,
     WALKERS_WATCHED,
     EventBatch,
+    Exit,
+    Failed,
     GracePeriod,
     Kind,
     NameKind,
-    OnStack,
     Origin,
+    Returned,
     Unseen,
 )
 from umtrace.sources.ftrace.following import Following
@@ -27,12 +30,10 @@ from umtrace.sources.ftrace.names import parts
 from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase, event_of
 from umtrace.sources.ftrace.records import LOST, Record
 
-_CLAIM, _MOUNT = 1, 2  # UM_FAILED_CLAIM, UM_FAILED_MOUNT
 _EBUSY = 16
 _MOST_CLAIMS = 4096
 _TOP = UNKNOWN - 4096  # above are error pointers
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
-_NORMAL = int(OnStack.UNLOCK | OnStack.RCU | OnStack.RCU_NORMAL)
 
 
 class Translator(Following):
@@ -51,7 +52,7 @@ class Translator(Following):
         Whether the records tell who dropped last references; else an umount is over when its
         task does something else, or at the end.
     unseen : Unseen
-        What the records do not show, of a trace that somebody else took.
+        What no record shows: a function that has no probe, or that another tool did not trace.
     """
 
     def __init__(
@@ -81,6 +82,8 @@ class Translator(Following):
         for record in records:
             if record.ts_ns >= self._lineage.due_ns:
                 self._lineage.settle()
+            if self._unanswered and record.name != "um_exit":
+                self._give_up(record.tid)
             if record.name in _BIRTHS:
                 self._life(record)
             elif record.name == LOST:
@@ -92,8 +95,9 @@ class Translator(Following):
     def finish(self) -> EventBatch:
         """Let out what is held; nothing more will come."""
         for op in list(self._ops.values()):
+            self._give_up(op.tid)
             if op.last is not None and not self._counts:
-                self._end(op, op.last, a=0)
+                self._end(op, op.last, Returned.UNTOLD)
             op.settle()
         return self._out.take()
 
@@ -107,8 +111,9 @@ class Translator(Following):
     def _enter(self, op: Operation, r: Record) -> None:
         op.hold()
         cgroup = self._lineage.cgroup(r.tid)
-        comm = r.fields["comm"][:15]
-        op.tell(Kind.ENTER, r.ts_ns, r.cpu, ret=r.fields["flags"], a=cgroup, comm=comm, mnt=0)
+        comm, flags = r.fields["comm"][:15], r.fields.get("flags")
+        op.tell(Kind.ENTER, r.ts_ns, r.cpu, ret=flags or 0, a=cgroup, comm=comm, mnt=0)
+        self._say_unseen(op, r, Unseen(0) if flags is not None else Unseen.FLAGS)
         if r.ts_ns < self._losing_until:
             op.skip()
 
@@ -123,30 +128,44 @@ class Translator(Following):
         vfsmount = r.fields.get("vfsmount", 0)
         op.mnt = vfsmount - self._shift if vfsmount else 0
         op.mntns = _inum(r)
-        op.tell(Kind.PATH_UMOUNT, r.ts_ns, r.cpu, ret=r.fields["flags"])
+        op.tell(Kind.PATH_UMOUNT, r.ts_ns, r.cpu, ret=r.fields.get("flags", 0))
         self._describe(op, r)
 
     def _um_path_exit(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE)
         if op is None:
             return
-        op.tell(Kind.PATH_UMOUNT_EXIT, r.ts_ns, r.cpu, ret=r.fields["ret"])
-        if op.by_function:
-            self._exit(op, r)
+        ret = r.fields.get("ret")
+        op.tell(Kind.PATH_UMOUNT_EXIT, r.ts_ns, r.cpu, ret=ret or 0)
+        if ret is None:  # the system call's exit says it, if that was traced
+            self._unanswered[r.tid] = r
+        elif op.by_function:
+            self._exit(op, r, ret)
 
     def _um_exit(self, r: Record) -> None:
-        op = self._busy(r, Phase.INSIDE)
-        if op is not None:
-            self._exit(op, r)
-            return
-        self._out.alone(r, self._lineage.tgid(r.tid), int(r.fields["ret"]))
+        self._unanswered.pop(r.tid, None)
+        op = self._busy(r)
+        if op is None or op.phase == Phase.TEARDOWN:
+            self._out.alone(r, self._lineage.tgid(r.tid), int(r.fields["ret"]))
+        elif op.phase == Phase.INSIDE:
+            self._exit(op, r, r.fields["ret"])
+        elif not op.by_function:  # else path_umount() has begun and ended it
+            self._out.alone(r, self._lineage.tgid(r.tid), int(r.fields["ret"]))
 
-    def _exit(self, op: Operation, r: Record) -> None:
+    def _give_up(self, tid: int) -> None:
+        """Take the return of path_umount() for the end of the call: nothing else shows it."""
+        r, op = self._unanswered.pop(tid, None), self._ops.get(tid)
+        if r is not None and op is not None and op.phase == Phase.INSIDE:
+            op.tell(Kind.UNSEEN, r.ts_ns, r.cpu, a=int(Unseen.RESULT))
+            self._exit(op, r, 0)
+
+    def _exit(self, op: Operation, r: Record, ret: int) -> None:
         # Only now: the mount's namespace is the task's own once a check has passed.
         op.settle()
-        op.tell(Kind.EXIT, r.ts_ns, r.cpu, ret=r.fields["ret"])
+        how = Exit.FROM_PATH if op.by_function else Exit.WHOLE
+        op.tell(Kind.EXIT, r.ts_ns, r.cpu, ret=ret, a=how)
         op.phase = Phase.LEAVING
-        if r.fields["ret"] < 0:
+        if ret < 0:
             del self._ops[r.tid]
         else:
             self._end_if_clean(op, r)
@@ -154,7 +173,7 @@ class Translator(Following):
     def _end_if_clean(self, op: Operation, r: Record) -> None:
         op.last = r
         if self._counts and op.is_clean:
-            self._end(op, r, a=3)
+            self._end(op, r, Returned.CLEANED)
 
     def _um_next(self, r: Record) -> None:
         """Take a system call of an imported trace: whoever makes it is back in user mode."""
@@ -169,7 +188,7 @@ class Translator(Following):
             return
         op.settle(b=op.mntns)
         op.in_check, op.count, op.busy_ns = True, -1, 0
-        op.tell(Kind.CHECK, r.ts_ns, r.cpu, mnt=r.fields["mnt"])
+        op.tell(Kind.CHECK, r.ts_ns, r.cpu, mnt=r.fields.get("mnt", 0))
 
     def _um_checked(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE)
@@ -177,7 +196,7 @@ class Translator(Following):
             return
         op.in_check = False
         count = UNKNOWN if op.count < 0 else op.count
-        op.tell(Kind.CHECKED, r.ts_ns, r.cpu, ret=r.fields["ret"], a=count, b=op.busy_ns)
+        op.tell(Kind.CHECKED, r.ts_ns, r.cpu, ret=r.fields.get("ret", 0), a=count, b=op.busy_ns)
 
     def _um_count(self, r: Record) -> None:
         op = self._busy(r)
@@ -202,21 +221,23 @@ class Translator(Following):
     def _um_tree(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is None:
-            origin = self._origin_at(r.fields["caller"])
+            caller = r.fields.get("caller")
+            origin = Origin.OTHER if caller is None else self._origin_at(caller)
             if origin == Origin.UMOUNT:
                 return  # began before the trace, or its opener is lost
             op = self._teardown(r, origin)
         op.settle(b=op.mntns)
-        how = r.fields["how"]
+        how = r.fields.get("how", 0)
         op.connected = bool(how & 4)
         op.roots += 1
-        op.tell(Kind.TREE, r.ts_ns, r.cpu, ret=how, mnt=r.fields["mnt"])
+        op.tell(Kind.TREE, r.ts_ns, r.cpu, ret=how, mnt=r.fields.get("mnt", 0))
 
     def _teardown(self, r: Record, origin: Origin) -> Operation:
         op = self._open(r, Phase.TEARDOWN)
-        op.mnt, op.origin, op.mntns = r.fields["mnt"], int(origin), _inum(r)
+        op.mnt, op.origin, op.mntns = r.fields.get("mnt", 0), int(origin), _inum(r)
         cgroup, comm = self._lineage.cgroup(r.tid), r.fields["comm"][:15]
         op.tell(Kind.TEARDOWN, r.ts_ns, r.cpu, ret=op.origin, a=cgroup, b=op.mntns, comm=comm)
+        self._say_unseen(op, r, Unseen(0) if "caller" in r.fields else Unseen.CALLER)
         if r.ts_ns < self._losing_until:
             op.skip()
         self._describe(op, r)
@@ -248,14 +269,15 @@ class Translator(Following):
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is None or not op.in_unlock:
             return
-        op.settle(a=op.taken_down if op.roots else 0)
+        none = UNKNOWN if self._unseen & Unseen.TREE else 0
+        op.settle(a=op.taken_down if op.roots else none)
         op.in_unlock, op.roots, op.private = False, 0, 0
         op.tell(Kind.UNLOCK_EXIT, r.ts_ns, r.cpu)
         if op.phase != Phase.TEARDOWN:
             return
         op.phase = Phase.LEAVING
         if op.origin == Origin.EXPIRE:  # a kernel thread: no task work
-            self._end(op, r, a=4)
+            self._end(op, r, Returned.KTHREAD)
         else:
             self._end_if_clean(op, r)
 
@@ -264,8 +286,8 @@ class Translator(Following):
     def _um_rcu(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is not None and op.in_unlock:
-            op.in_rcu, op.t_rcu, op.normal = True, r.ts_ns, 0
-            op.grace_period = GracePeriod.OWN  # until another shows
+            op.in_rcu = True
+            op.grace_period = GracePeriod.UNTOLD  # until a function shows which
             op.tell(Kind.RCU, r.ts_ns, r.cpu)
 
     def _um_rcu_exit(self, r: Record) -> None:
@@ -276,25 +298,16 @@ class Translator(Following):
 
     def _um_joined(self, r: Record) -> None:
         op = self._busy(r)
-        if op is not None and op.in_rcu and r.fields["ret"]:
-            op.grace_period = GracePeriod.JOINED
+        if op is not None and op.in_rcu:
+            op.grace_period = GracePeriod.JOINED if r.fields["ret"] else GracePeriod.OWN
 
     def _um_normal(self, r: Record) -> None:
         op = self._busy(r)
-        if op is None or not op.in_rcu:
-            return
-        if not op.normal:
-            op.grace_period = GracePeriod.UNTOLD
-            op.tell(Kind.OFF_CPU, r.ts_ns, r.cpu, a=_NORMAL)
-        op.normal += 1
+        if op is not None and op.in_rcu:
+            op.grace_period = GracePeriod.NORMAL
 
     def _um_normal_exit(self, r: Record) -> None:
-        op = self._busy(r)
-        if op is None or not op.in_rcu or not op.normal:
-            return
-        op.normal -= 1
-        if not op.normal:
-            op.tell(Kind.ON_CPU, r.ts_ns, r.cpu)
+        """Ignore it: the entry has said which grace period it is."""
 
     _um_normal0 = _um_normal1 = _um_normal2 = _um_normal
     _um_normal0_exit = _um_normal1_exit = _um_normal2_exit = _um_normal_exit
@@ -308,7 +321,7 @@ class Translator(Following):
 
     def _um_cleanup(self, r: Record) -> None:
         op = self._ops.get(r.tid)
-        ret, mnt = r.fields.get("mflags", 0), r.fields["mnt"]
+        ret, mnt = r.fields.get("mflags", 0), r.fields.get("mnt", 0)
         if op is not None and mnt == op.mnt:
             ret |= IS_TARGET
         a, b = r.fields.get("active", 0), r.fields.get("dev", 0)
@@ -352,7 +365,7 @@ class Translator(Following):
 
     def _um_claimed(self, r: Record) -> None:
         dev, comm = self._claims.pop(r.tid, 0), r.fields["comm"][:15]
-        self._loose(r, Kind.FAILED, 0, r.fields["ret"], _CLAIM, dev, comm)
+        self._loose(r, Kind.FAILED, 0, r.fields["ret"], Failed.CLAIM, dev, comm)
 
     def _um_let_go(self, r: Record) -> None:
         if len(self._let_go) >= _MOST_CLAIMS:
@@ -362,7 +375,7 @@ class Translator(Following):
     def _um_refused(self, r: Record) -> None:
         dev, ret = self._let_go.pop(r.tid, None), r.fields["ret"]
         if dev is not None and ret == -_EBUSY:
-            self._loose(r, Kind.FAILED, 0, ret, _MOUNT, dev, r.fields["comm"][:15])
+            self._loose(r, Kind.FAILED, 0, ret, Failed.MOUNT, dev, r.fields["comm"][:15])
 
     # ---- path walkers ----
 

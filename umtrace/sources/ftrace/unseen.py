@@ -1,0 +1,24 @@
+"""What is unseen where functions were not traced, or could not be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from umtrace.records.events import Unseen
+
+#: what is unseen unless all of these records can be there
+_NEEDED = {
+    Unseen.RCU: {"um_rcu", "um_unlock"},
+    Unseen.CLEANUP: {"um_cleanup"},
+    Unseen.CHECK: {"um_check"},
+    Unseen.TREE: {"um_tree"},
+}
+
+
+def unseen_of(names: Collection[str]) -> Unseen:
+    """Return what records of these names leave open."""
+    unseen = Unseen(0)
+    for what, needed in _NEEDED.items():
+        if not needed <= set(names):
+            unseen |= what
+    return unseen
