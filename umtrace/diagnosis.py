@@ -8,9 +8,10 @@ from typing import Any
 from umtrace.kernel.features import Feature, features
 from umtrace.kernel.offer import WANTED, this_kernel
 from umtrace.kernel.plan import inlined
+from umtrace.kernel.refusals import missing_privilege
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import UmtraceError
+from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.sources.kept import VARIABLE, Kept
 from umtrace.sources.leftovers import remove_leftovers
 from umtrace.sources.select import LIVE_TIERS, declined, open_source
@@ -24,6 +25,7 @@ class TierResult:
     works: bool
     reason: str
     plan: tuple[dict[str, str], ...] = ()
+    exit_code: int = 0  #: of the error, where it did not attach
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,15 @@ class Diagnosis:
     def any_tier(self) -> bool:
         """Whether any live tier works."""
         return any(tier.works for tier in self.tiers)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 if a tier works, 3 where privileges are what every tier lacks, else 4."""
+        if self.any_tier:
+            return 0
+        refused = all(tier.exit_code == NotPermittedError.exit_code for tier in self.tiers)
+        error = NotPermittedError if refused or missing_privilege() else NoTierError
+        return error.exit_code
 
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
@@ -65,7 +76,7 @@ def _try(tier: str) -> TierResult:
     try:
         source = open_source(tier)
     except UmtraceError as error:
-        return TierResult(tier, False, str(error))
+        return TierResult(tier, False, str(error), exit_code=error.exit_code)
     try:
         instead = "" if source.tier == tier else f" as {source.tier}: {declined(source, tier)}"
         return TierResult(tier, True, f"attaches{instead}", tuple(source.plan()))

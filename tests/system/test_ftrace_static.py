@@ -18,7 +18,7 @@ import pytest
 from tests.system.umtrace_command import COMMAND, start_recording, umtrace
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import NoTierError
+from umtrace.records.errors import UmtraceError
 from umtrace.sources.ftrace.static_source import StaticSource
 
 pytestmark = pytest.mark.kernel
@@ -194,7 +194,7 @@ def test_a_signal_ends_a_selftest_that_leaves_nothing(number):
 
 def test_buffers_that_the_kernel_refuses_leave_no_instance():
     source = StaticSource(buffer_kb=1 << 50)
-    with closing(source), pytest.raises(NoTierError, match="buffer_size_kb"):
+    with closing(source), pytest.raises(UmtraceError, match="buffer_size_kb"):
         source.open()
     assert list(top().joinpath("instances").glob(f"umtrace-{os.getpid()}-*")) == []
 

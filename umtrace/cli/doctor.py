@@ -8,8 +8,6 @@ import click
 
 from umtrace.cli.live import unwinding
 
-_NOTHING_WORKS = 4
-
 
 @click.command("doctor", epilog="Example: umtrace doctor --json")
 @click.option(
@@ -23,7 +21,8 @@ _NOTHING_WORKS = 4
 def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
     """Say what this kernel offers, which probes are used, and what would mend the rest.
 
-    Each tier is attached for a moment and detached. Exit status 0 if any works.
+    Each tier is attached for a moment and detached. Exit status 0 if any works, 3 where a
+    privilege is missing, else 4.
     """
     from umtrace.diagnosis import clean_up, diagnose, forget_programs
     from umtrace.present.doctor import doctor_text
@@ -34,4 +33,4 @@ def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
     found = diagnose()
     findings = found.to_dict()
     click.echo(json.dumps(findings, indent=2) if as_json else doctor_text(findings), nl=as_json)
-    ctx.exit(0 if found.any_tier else _NOTHING_WORKS)
+    ctx.exit(found.exit_code)

@@ -20,6 +20,8 @@ from umtrace.version import __version__
 _OS_ERRORS = {
     errno.ENOSPC: "no space left on the device; free some or choose another directory",
     errno.EDQUOT: "disk quota exceeded; free some or choose another directory",
+    errno.EMFILE: "too many open files in this process; raise the limit with ulimit -n",
+    errno.ENFILE: "too many open files on this host; raise sysctl fs.file-max",
     errno.EROFS: "the file system is read-only; choose another directory",
 }
 

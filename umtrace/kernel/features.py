@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.offer import WANTED
 from umtrace.kernel.rcu import rcu_state
+from umtrace.kernel.refusals import hidden_addresses, lockdown, missing_capability
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import NotPermittedError, UmtraceError
+from umtrace.records.errors import NoTierError, UmtraceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +27,17 @@ class Feature:
 
 def features() -> list[Feature]:
     """Look at the host; reads only, attaches nothing."""
-    probes: tuple[Callable[[], Feature], ...] = (_root, _btf, _symbols, _tracefs, _rcu)
+    probes: tuple[Callable[[], Feature], ...] = (_root, _lockdown, _btf, _symbols, _tracefs, _rcu)
     return [probe() for probe in probes]
 
 
 def _root() -> Feature:
     uid = os.geteuid()
-    if uid == 0:
+    missing = missing_capability()
+    if not missing:
         return Feature("privileges", True, "root")
-    return Feature("privileges", False, f"user id {uid}", "run it with sudo")
+    who, _, remedy = missing.partition(": ")
+    return Feature("privileges", False, f"user id {uid}; {who}", remedy)
 
 
 def _btf() -> Feature:
@@ -50,19 +53,30 @@ def _btf() -> Feature:
 def _symbols() -> Feature:
     if Symbols.load(wanted=WANTED).known:
         return Feature("kernel symbols", True, "addresses readable")
-    lost = "addresses hidden; waits have no name"
-    return Feature("kernel symbols", False, lost, "sysctl kernel.kptr_restrict=1, as root")
+    why, remedy = hidden_addresses()
+    return Feature("kernel symbols", False, f"addresses hidden ({why}); waits have no name", remedy)
 
 
 def _tracefs() -> Feature:
     try:
         with Tracefs() as tracefs:
             tracefs.event_id("syscalls:sys_enter_umount")
-    except NotPermittedError as error:
-        return Feature("tracepoints", False, str(error))
-    except UmtraceError as error:
+    except NoTierError as error:
         return Feature("tracepoints", False, str(error), "CONFIG_FTRACE_SYSCALLS is needed")
+    except UmtraceError as error:
+        return Feature("tracepoints", False, str(error))
     return Feature("tracepoints", True, "syscalls:sys_enter_umount found")
+
+
+def _lockdown() -> Feature:
+    mode = lockdown()
+    if mode == "confidentiality":
+        lost = "it refuses BPF, kprobes and tracefs"
+        remedy = "boot with lockdown=integrity or none"
+        return Feature("lockdown", False, f"{mode}: {lost}", remedy)
+    if mode is None:
+        return Feature("lockdown", True, "not known: securityfs is not mounted")
+    return Feature("lockdown", True, mode)
 
 
 def _rcu() -> Feature:

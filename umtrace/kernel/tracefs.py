@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
 
+from umtrace.kernel.refusals import missing_privilege, refusal
 from umtrace.kernel.syscalls import FSCONFIG, FSMOUNT, FSOPEN, syscall
-from umtrace.records.errors import NoTierError, NotPermittedError
+from umtrace.records.errors import NotPermittedError, UmtraceError
 
 _PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 _FSCONFIG_CMD_CREATE = 6
@@ -27,7 +27,8 @@ def _mounted() -> Path | None:
             if (place / "events").is_dir():
                 return place
     except PermissionError:
-        raise NotPermittedError(f"{place} may not be read: run it with sudo") from None
+        why = missing_privilege() or "permission denied"
+        raise NotPermittedError(f"{place} may not be read: {why}") from None
     return None
 
 
@@ -40,6 +41,12 @@ def _mount_detached() -> int:
         os.close(context)
 
 
+def no_tracepoint(event: str, error: OSError) -> UmtraceError:
+    """Return the error to raise where a file of an event cannot be read."""
+    absent = f"this kernel has no tracepoint {event}"
+    return refusal(f"the tracepoint {event} cannot be read", error, absent=absent)
+
+
 class Tracefs:
     """A readable tracefs; a context manager that closes what it opened."""
 
@@ -50,15 +57,14 @@ class Tracefs:
     def _open() -> int:
         place = _mounted()
         if place:
-            return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError as error:
+                raise refusal(f"{place} cannot be opened", error) from None
         try:
             return _mount_detached()
-        except PermissionError:
-            raise NotPermittedError(
-                "tracefs is not mounted, and to mount it needs root: run it with sudo"
-            ) from None
         except OSError as error:
-            raise NoTierError(f"tracefs cannot be mounted: {error.strerror}") from None
+            raise refusal("tracefs is not mounted here, nor can be", error) from None
 
     def close(self) -> None:
         """Let go of tracefs; may be called twice."""
@@ -114,21 +120,24 @@ class Tracefs:
         ------
         NoTierError
             The kernel has no such event.
+        NotPermittedError, UmtraceError
+            It could not be read.
         """
-        with suppress(OSError):
+        try:
             return int(self.read(f"events/{event.replace(':', '/')}/id"))
-        raise NoTierError(f"this kernel has no tracepoint {event}")
+        except OSError as error:
+            raise no_tracepoint(event, error) from None
 
     def field_offsets(self, event: str) -> dict[str, int]:
         """Return the byte offset of every field of the record of ``category:name``.
 
         Raises
         ------
-        NoTierError
-            The kernel has no such event.
+        NoTierError, NotPermittedError, UmtraceError
+            As `event_id`.
         """
         try:
             text = self.read(f"events/{event.replace(':', '/')}/format")
-        except OSError:
-            raise NoTierError(f"this kernel has no tracepoint {event}") from None
+        except OSError as error:
+            raise no_tracepoint(event, error) from None
         return {m[1]: int(m[2]) for m in _FIELD.finditer(text)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -23,11 +22,12 @@ from umtrace.kernel.plan import (
     make_plan,
     not_ended_by_work,
 )
+from umtrace.kernel.refusals import require_root
 from umtrace.kernel.stacks import function_constants
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.clock import ClockPair
-from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError, UsageError
+from umtrace.records.errors import NoTierError, UmtraceError, UsageError
 from umtrace.records.kinds import Loss
 from umtrace.records.losses import LossReport
 from umtrace.records.pathcalls import words as path_call_words
@@ -120,7 +120,7 @@ class BpfSource:
         NotPermittedError
             The kernel refuses BPF, or function probes, to this user.
         """
-        _require_root()
+        require_root()
         try:
             with closing(Compiler()) as compiler:
                 if self.tier not in FUNCTION_TIERS:
@@ -352,11 +352,6 @@ def _kprobes_work() -> bool:
     except UmtraceError:
         return False
     return True
-
-
-def _require_root() -> None:
-    if os.geteuid() != 0:
-        raise NotPermittedError("tracing needs root: run it with sudo")
 
 
 def _program(probe: PlannedProbe, *, on_return: bool) -> str:

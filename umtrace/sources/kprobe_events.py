@@ -10,12 +10,22 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
+from umtrace.kernel.refusals import refusal
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import NoTierError, NotPermittedError
+from umtrace.records.errors import UmtraceError
 from umtrace.sources.leftovers import remove_event
 from umtrace.sources.owner import Owner
 
 MAXACTIVE = 4096  # KRETPROBE_MAXACTIVE_MAX
+
+
+def refused(tracefs: Tracefs, function: str, error: OSError) -> UmtraceError:
+    """Return the error to raise where tracefs makes no dynamic event on a function."""
+    absent = f"this kernel has no function {function}"
+    with suppress(OSError):
+        if "kprobe_events" not in tracefs.names("."):
+            absent = "this tracefs has no kprobe events to make"
+    return refusal(f"no kprobe on {function}", error, absent=absent)
 
 
 class KprobeEvents:
@@ -40,10 +50,8 @@ class KprobeEvents:
         kind = f"r{MAXACTIVE}" if on_return else "p"
         try:
             self._tracefs.append("kprobe_events", f"{kind}:{self._group}/{name} {function}\n")
-        except PermissionError:
-            raise NotPermittedError("kprobes are refused here (lockdown, or no root)") from None
         except OSError as error:
-            raise NoTierError(f"no kprobe on {function}: {error.strerror}") from None
+            raise refused(self._tracefs, function, error) from None
         self._events.append(f"{self._group}/{name}")
         return f"{self._group}:{name}"
 

@@ -26,6 +26,7 @@ from umtrace.kernel.bpf import (
     update,
 )
 from umtrace.kernel.constants import possible_cpus
+from umtrace.kernel.refusals import perf_refused, refusal
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.sources.compiler import Compiled
 from umtrace.sources.perf_event import attach_kprobe, attach_tracepoint
@@ -187,7 +188,8 @@ def refused(what: str, error: OSError) -> UmtraceError:
     log = error.log if isinstance(error, RefusedError) else ""
     if os.environ.get(SHOW):
         sys.stderr.write(log)
-    message = f"the kernel refuses {what}: {last_line(log) or error.strerror} ({SHOW}=1 shows all)"
-    if error.errno == errno.EPERM:  # EACCES is the verifier
-        return NotPermittedError(message)
-    return NoTierError(message)
+    if said := last_line(log).strip():  # by the verifier, whatever the errno is
+        return NoTierError(f"the kernel refuses {what}: {said} ({SHOW}=1 shows all)")
+    if error.errno in {errno.EPERM, errno.EACCES} and (why := perf_refused()):
+        return NotPermittedError(f"the kernel refuses {what}: {why}")
+    return refusal(f"the kernel refuses {what}", error)

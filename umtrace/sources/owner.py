@@ -14,8 +14,8 @@ import re
 import struct
 from fcntl import F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, fcntl
 
+from umtrace.kernel.refusals import refusal
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import NoTierError
 from umtrace.sources.watcher import Watcher
 
 _FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
@@ -46,7 +46,7 @@ class Owner:
             fcntl(self._fd, F_OFD_SETLK, _byte(F_RDLCK, self.number))
         except OSError as error:
             self.close()
-            raise NoTierError(f"tracefs takes no lock: {error.strerror}") from None
+            raise refusal("tracefs takes no lock", error) from None
 
     def watch(self) -> None:
         """Have all that is left removed should this process be killed."""

@@ -14,6 +14,7 @@ from umtrace.kernel.bpf import ProgramType
 from umtrace.kernel.meanings import SYSTEM_CALL
 from umtrace.kernel.offer import Offer
 from umtrace.kernel.plan import FUNCTION_TIERS, Plan, needs_switches, not_ended_by_work
+from umtrace.kernel.refusals import addresses_hidden
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.sources.base import UNSEEN_32
 from umtrace.sources.loaded import Loaded
@@ -61,7 +62,7 @@ class Tracepoints:
             As the kernel says.
         """
         functions = self.plan.tier in FUNCTION_TIERS
-        known = "ok" if self.offer.symbols_known else "kernel addresses hidden (kptr_restrict)"
+        known = "ok" if self.offer.symbols_known else addresses_hidden()
         why = needs_switches(self.offer, self.plan) if functions else known
         if why:
             self._attach_switches(why)

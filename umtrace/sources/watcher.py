@@ -12,9 +12,10 @@ from contextlib import suppress
 from umtrace.kernel.tracefs import Tracefs
 
 # Waits for the end of its input, that is of the tracer. What it left stays busy until the
-# kernel has let go of the tracer's other descriptors, hence the turns; the last finds nothing.
+# kernel has closed the tracer's other descriptors, hence the turns; the last finds nothing.
+# Where cat cannot be run, for want of descriptors or memory, the tracer may well be alive.
 _SCRIPT = """
-cat >/dev/null
+cat || exit 1
 for pause in 0.05 0.1 0.2 0.5 0.5 0.5 1 1 1 2 2; do
 	left=
 	for instance in instances/umtrace-*-"$1" instances/umtrace-*-"$1"-gated; do

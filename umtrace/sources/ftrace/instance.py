@@ -7,9 +7,11 @@ import re
 import time
 from contextlib import suppress
 
-from umtrace.kernel.tracefs import Tracefs
+from umtrace.kernel.refusals import refusal
+from umtrace.kernel.tracefs import Tracefs, no_tracepoint
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.sources.ftrace.events import Event
+from umtrace.sources.kprobe_events import refused
 from umtrace.sources.leftovers import remove_event
 from umtrace.sources.owner import Owner
 
@@ -58,10 +60,8 @@ class Instance:
     def _make(self, buffer_kb: int | None, total_kb: int) -> None:
         try:
             os.mkdir(self.path, dir_fd=self._tracefs.fd)
-        except PermissionError:
-            raise NotPermittedError("tracefs refuses a trace instance: needs root") from None
         except OSError as error:
-            raise NoTierError(f"no trace instance: {error.strerror}") from None
+            raise refusal("tracefs makes no trace instance", error) from None
         self._open = True
         self.cpus = sorted(int(n[3:]) for n in self._tracefs.names(f"{self.path}/per_cpu"))
         share = total_kb // max(1, len(self.cpus))
@@ -75,7 +75,7 @@ class Instance:
         try:
             self._tracefs.write(f"{self.path}/{name}", text)
         except OSError as error:
-            raise NoTierError(f"tracefs refuses {text!r} in {name}: {error.strerror}") from None
+            raise refusal(f"tracefs refuses {text!r} in {name}", error) from None
 
     def read(self, name: str) -> str:
         """Return the text of a file of the instance."""
@@ -96,22 +96,13 @@ class Instance:
         """
         try:
             self._tracefs.append("kprobe_events", event.definition(self.group))
-        except PermissionError:
-            raise NotPermittedError("dynamic events are refused here (lockdown?)") from None
-        except FileNotFoundError:
-            if not self._has_kprobes():
-                raise NoTierError("this tracefs has no kprobe events to make") from None
-            raise NoTierError(f"this kernel has no function {event.function}") from None
         except OSError as error:
-            raise NoTierError(f"no event on {event.function}: {error.strerror}") from None
+            raise refused(self._tracefs, event.function, error) from None
         self._made.append(event.name)
         if event.filter:
             self.write(f"events/{self.group}/{event.name}/filter", event.filter)
         self.write(f"events/{self.group}/{event.name}/enable", "1")
         self._switches[f"events/{self.group}/enable"] = "dynamic events"
-
-    def _has_kprobes(self) -> bool:
-        return "kprobe_events" in self._tracefs.names(".")
 
     def drop(self, name: str) -> None:
         """Remove a dynamic event that turned out useless."""
@@ -125,7 +116,7 @@ class Instance:
         switch = f"events/{event.replace(':', '/')}/enable"
         try:
             self.write(switch, "1")
-        except UmtraceError:
+        except (NoTierError, NotPermittedError):
             return False
         self._switches[switch] = event.partition(":")[2]
         return True
@@ -135,8 +126,10 @@ class Instance:
         category, name = event.split(":")
         try:
             return name in self._tracefs.names(f"{self.path}/events/{category}")
-        except OSError:
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            raise no_tracepoint(event, error) from None
 
     def keep(self, event: str, condition: str) -> None:
         """Have the kernel drop what does not meet a condition."""
@@ -147,7 +140,7 @@ class Instance:
         """Have the kernel do something at an event; False where it will not."""
         try:
             self.write(f"events/{event.replace(':', '/')}/trigger", action)
-        except UmtraceError:
+        except (NoTierError, NotPermittedError):
             return False
         return True
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import zip_longest
 
+from umtrace.kernel.refusals import require_root
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.clock import ClockPair
-from umtrace.records.errors import NotPermittedError
 from umtrace.records.losses import LossReport
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format, parse_format
@@ -52,8 +51,7 @@ class Running:
         NotPermittedError
             The kernel refuses its events, or to this user.
         """
-        if os.geteuid() != 0:
-            raise NotPermittedError("tracing needs root: run it with sudo")
+        require_root()
         try:
             self._tracefs = Tracefs()
             self._owner = Owner(self._tracefs)

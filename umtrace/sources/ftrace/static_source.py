@@ -9,6 +9,7 @@ from functools import partial
 
 from umtrace.kernel.frames import FrameTable
 from umtrace.kernel.offer import WANTED
+from umtrace.kernel.refusals import addresses_hidden
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError
@@ -90,7 +91,7 @@ class StaticSource(Running):
         """Have the kernel write a stack where a task goes to sleep, and say who dies."""
         probe, how = f"{SWITCH}, stacktrace trigger", "tracepoint"
         if not frames.known:
-            why = "lost: waits, ns-exit (kernel addresses hidden: kptr_restrict)"
+            why = f"lost: waits, ns-exit: {addresses_hidden()}"
             self._note("waits", probe, "-", why)
             return []
         if not first.has(SWITCH) or not first.trigger(SWITCH, _STACKS):
