@@ -12,7 +12,7 @@ import pytest
 
 from umtrace.cli.why import EXIT_CODES
 from umtrace.holders import kernelrefs, procfs
-from umtrace.holders.answer import Answer, seen
+from umtrace.holders.answer import Answer, verdict_of_a_mount
 from umtrace.present.remedies import remedy
 from umtrace.present.why import why_lines
 from umtrace.records.holders import Holder
@@ -238,7 +238,7 @@ MANY = dict.fromkeys(range(9), "x")
     ],
 )
 def test_what_is_not_seen_decides_with_what_is(holders, unread, lost, state):
-    assert seen(holders, unread, lost, n_read=3) == state
+    assert verdict_of_a_mount(holders, unread, lost, n_read=3) == state
 
 
 def test_kernel_threads_hold_nothing():
@@ -306,16 +306,32 @@ for path in ("/proc", "."):
     assert relative == "2 umtrace: .: the working directory was removed; change to another"
 
 
-def test_a_process_that_maps_many_files_has_one_line_of_them():
+def test_a_process_has_one_line_whatever_it_holds():
     maps = [Holder(kind="maps", pid=7, comm="sh", detail=f"/m/lib{n}") for n in range(60)]
+    files = [Holder(kind="fd", fd=n, pid=7, comm="sh", detail=f"/m/f{n}") for n in (9, 3)]
+    cwd = Holder(kind="cwd", pid=8, comm="top", detail="/m")
     swap = Holder(kind="swap", comm="swap", detail="/m/swap")
     layer = Holder(kind="overlay", of="superblock", detail="lower layer /m/l of /o")
-    answer = Answer(path="/m", dev="0:1", state="held", holders=(*maps, swap, layer))
+    answer = Answer(path="/m", dev="0:1", state="held", holders=(*maps, *files, cwd, swap, layer))
     lines = list(why_lines(answer))
-    assert "  sh (pid 7): maps /m/lib0 and 59 files more" in lines
+    assert "  pid 7 sh: fd 3 9, 60 mapped files /m/lib0 and others" in lines
+    assert "  pid 8 top: cwd /m" in lines
+    assert "    to end them: kill 7 8" in lines
     assert "  swap: /m/swap" in lines
     assert "  overlay: lower layer /m/l of /o" in lines
-    assert not any("--json lists all" in line for line in lines)
+
+
+def test_many_holders_have_a_short_answer_and_a_whole_one():
+    deep = "/m/" + "d/" * 60 + "end"
+    tasks = [Holder(kind="fd", fd=3, pid=n, comm="sh", detail=deep) for n in range(100, 800)]
+    answer = Answer(path="/m", dev="0:1", state="held", holders=tuple(tasks), blind=("x " * 90,))
+    short, whole = list(why_lines(answer)), list(why_lines(answer, whole=True))
+    assert len(short) <= 20
+    assert max(map(len, short)) <= 80
+    assert any(line.endswith("/end") for line in short)
+    assert "  and 694 more: --all" in short
+    assert sum(deep in line for line in whole) == 700
+    assert any("kill 100 " in line and " 799" in line for line in whole)
 
 
 def test_a_uprobe_event_holds_its_file(monkeypatch, tmp_path):

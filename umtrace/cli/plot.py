@@ -8,6 +8,7 @@ import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.status import read_status
+from umtrace.records.errors import UsageError
 from umtrace.stats.filters import RowFilter
 
 _KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy")
@@ -20,9 +21,7 @@ _EPILOG = "Example: umtrace plot rec.umt --kind phases -o phases.svg"
     "--kind", type=click.Choice(_KINDS), default="hist", show_default=True, help="What to draw."
 )
 @by_option("One series each, or none.")
-@click.option(
-    "-o", "--output", required=True, metavar="FILE", help="A .png, .svg or .pdf, mode 0600."
-)
+@click.option("-o", "--output", required=True, metavar="FILE", help="A .png, .svg or .pdf.")
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
 @filter_options
 def command(
@@ -45,14 +44,14 @@ def command(
     from umtrace.analysis.figures import check_suffix, figure_of, save
     from umtrace.present.terminal import clean, complain
     from umtrace.recording import Recording
-    from umtrace.records.whole_file import check_replaceable
     from umtrace.stats.selection import Selection
 
     check_suffix(output)
-    check_replaceable(Path(output), force=force)
+    if Path(output).exists() and not force:
+        raise UsageError(f"{output}: exists already; use --force to replace it")
     opened = Recording.open(recording)
     source = " ".join([clean(str(opened.path)), row_filter.describe()]).strip()
     figure = figure_of(kind, Selection(opened, row_filter), by=key_list(by), source=source)
     complain(opened.problems)
-    save(figure, output, force=force)
+    save(figure, output)
     return read_status(opened)

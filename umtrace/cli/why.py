@@ -12,6 +12,8 @@ EXIT_CODES = {
     "free": 0,
     "transient": 10,
     "held": 11,
+    "claimed": 11,
+    "open": 11,
     "superblock": 12,
     "unknown": 13,
     "nobody-seen": 14,
@@ -30,7 +32,9 @@ class _Untouched(click.Path):
 )
 @click.argument("path", type=_Untouched())
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-def command(path: str, as_json: bool) -> int:
+@click.option("--all", "whole", is_flag=True, help="Every holder, with its whole path.")
+@click.option("--ask-kernel", is_flag=True, help="Ask the kernel as well; see below.")
+def command(path: str, as_json: bool, whole: bool, ask_kernel: bool) -> int:
     """Say who keeps PATH busy: a mount point, a path in a mount, or a block device.
 
     Looks at open files, working directories, programs, mapped files and bound sockets of all
@@ -54,14 +58,14 @@ def command(path: str, as_json: bool) -> int:
     from umtrace.records.errors import UsageError
 
     try:
-        answer = Inquiry(path).answer()
+        answer = Inquiry(path, ask_kernel=ask_kernel).answer()
     except OSError as error:
         raise UsageError(f"{error.filename or path}: {error.strerror}") from error
     code = EXIT_CODES[answer.state]
     if as_json:
         write(why_json(answer, code), sys.stdout)
     else:
-        write("".join(line + "\n" for line in why_lines(answer)), sys.stdout)
+        write("".join(line + "\n" for line in why_lines(answer, whole=whole)), sys.stdout)
         if os.geteuid() != 0 and answer.blind:
             click.echo("umtrace: without root most processes cannot be looked at: sudo", err=True)
     return code

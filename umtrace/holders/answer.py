@@ -41,9 +41,11 @@ class Answer:
     free             the kernel said so, when asked
     nobody-seen      nobody was seen; the kernel was not asked, or could not answer
     transient        somebody passed by
-    held             somebody was seen holding it, or the kernel says busy
-    superblock       of a mount: nobody was seen holding it, but its file system stays alive
-    open             of a device: not claimed, but open
+    held             of a mount: somebody was seen holding it, or the kernel says busy
+    claimed          of a device: somebody claims it who is no mount of it, or the kernel says so
+    superblock       of a mount: nobody was seen holding it, but its file system is in use
+                     elsewhere; of a device: a file system on it
+    open             of a device: not seen claimed, but open
     unknown          nobody was seen, and too many could not be looked at
     ================ ============================================================================
 
@@ -62,27 +64,63 @@ class Answer:
     kernel: KernelWord | None = None  #: None: it was not asked
     unseen: tuple[str, ...] = ()
 
+    @property
+    def subject(self) -> str:
+        """What the path is: a mount (point), a device, or a path that is neither."""
+        if self.mount is None:
+            return "device"
+        return "mount" if self.mount.point == self.path else "path"
 
-def seen(
-    holders: Iterable[Holder], unread: Mapping[int, str], lost: Iterable[str], *, n_read: int
+
+def verdict_of_a_mount(
+    holders: Iterable[Holder],
+    unread: Mapping[int, str],
+    lost: Iterable[str],
+    *,
+    n_read: int,
+    word: KernelWord | None = None,
 ) -> str:
-    """Return the state of a mount by what was seen alone: never free."""
+    """Return the state of a mount: free on the kernel's word alone."""
     found = list(holders)
     busy = [holder for holder in found if holder.of in {"mount", "copy"}]
+    alive = any(holder.of == "superblock" and holder.stays for holder in found)
+    said = word.said if word is not None else ""
     if any(holder.stays for holder in busy):
         return "held"
-    if any(lost) or len(unread) > MOST_NAMED or (unread and len(unread) >= n_read):
+    if said == "free":
+        return "superblock" if alive else "free"
+    if said == "busy":
+        return "transient" if busy else "held"
+    if _too_little(unread, lost, n_read):
         return "unknown"
     if busy:
         return "transient"
-    return "superblock" if any(holder.stays for holder in found) else "nobody-seen"
+    return "superblock" if alive else "nobody-seen"
 
 
-def judged(state: str, word: KernelWord | None) -> str:
-    """Return the state of a mount once the kernel was asked as well."""
-    if word is None or word.said == "refused":
-        return state
-    if word.said == "busy":
-        return "transient" if state == "transient" else "held"
-    # The kernel counted the references of this one mount: a copy that is held is not among them.
-    return {"nobody-seen": "free", "unknown": "free", "transient": "free"}.get(state, state)
+def verdict_of_a_device(
+    holders: Iterable[Holder],
+    unread: Mapping[int, str],
+    lost: Iterable[str],
+    *,
+    n_read: int,
+    word: KernelWord | None = None,
+) -> str:
+    """Return the state of a block device: a claim is the kernel's to tell, an open is seen."""
+    found = [holder for holder in holders if holder.stays]
+    said = word.said if word is not None else ""
+    if any(holder.of == "claim" for holder in found):
+        return "claimed"
+    if any(holder.of == "superblock" for holder in found):
+        return "superblock"
+    if said == "busy":
+        return "claimed"
+    if any(holder.of == "open" for holder in found):
+        return "open"
+    if _too_little(unread, lost, n_read):
+        return "unknown"
+    return "free" if said == "free" else "nobody-seen"
+
+
+def _too_little(unread: Mapping[int, str], lost: Iterable[str], n_read: int) -> bool:
+    return any(lost) or len(unread) > MOST_NAMED or (bool(unread) and len(unread) >= n_read)

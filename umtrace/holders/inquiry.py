@@ -6,11 +6,21 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from umtrace.holders import procfs
-from umtrace.holders.answer import UNSEEN_OF_A_MOUNT, Answer, seen
+from umtrace.holders.answer import (
+    UNSEEN_OF_A_DEVICE,
+    UNSEEN_OF_A_MOUNT,
+    Answer,
+    KernelWord,
+    verdict_of_a_device,
+    verdict_of_a_mount,
+)
+from umtrace.holders.behind import LoopsBehind
+from umtrace.holders.below import Below
+from umtrace.holders.device import Device
 from umtrace.holders.kernelrefs import kernel_files
+from umtrace.holders.kernelword import EXPIRE, Question, ask_device, ask_mount, refusal
 from umtrace.holders.looks import look_again
 from umtrace.holders.lookup import look_up
 from umtrace.holders.match import holder_of
@@ -28,25 +38,37 @@ _PATIENCE_S = 1.0
 
 
 class Inquiry:
-    """One question about one path; ``answer`` takes a second or so on a large host."""
+    """One question about one path; ``answer`` takes a second or so on a large host.
 
-    def __init__(self, path: str) -> None:
+    ``ask_kernel`` lets the kernel be asked as well, which has a price (docs/why.md).
+    """
+
+    def __init__(self, path: str, *, ask_kernel: bool = False) -> None:
+        self._ask = ask_kernel
         self._spaces = Namespaces.read()
         self._found = look_up(path, self._spaces.own_table)
-        self._mount, self._dev = self._subject()
-        self._others = Others(self._spaces, self._mount, self._dev)
-        self._of = self._others.of
+        self._mount, self._device = self._subject()
+        self._below = self._if_no_mount_point()
+        self._devs = self._device.devs if self._device else [self._mount.dev] if self._mount else []
+        others = [Others(self._spaces, self._mount, dev) for dev in self._devs]
+        self._of = {number: of for each in others for number, of in each.of.items()}
+        self._loops = LoopsBehind(self._spaces, self._of) if self._mount else None
+        self._known = [holder for each in others for holder in each.holders()]
+        self._own: list[str] = []  # what we have there ourselves
         self._unclear: list[str] = []
 
     def answer(self) -> Answer:
-        """Look through everything."""
-        points = {m.point for _, m in self._spaces.mounts() if m.dev == self._dev}
-        sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=points, devs=[self._dev])
-        found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._others.holders()]
-        found += [(h, None) for h in self._kernel()]
+        """Look through everything, and ask the kernel at the end."""
+        points = {m.point for _, m in self._spaces.mounts() if m.dev in self._devs}
+        nodes = {self._found.path} if self._device else set()
+        sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=points | nodes, devs=list(self._devs))
+        found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._not_of_processes()]
         for opened in sweep.everything():
-            if opened.pid != os.getpid() and (holder := self._holder(opened)) is not None:
+            holder = self._holder(opened)
+            if holder is not None and opened.pid != os.getpid():
                 found.append((holder, opened))
+            elif holder is not None and holder.of in {"mount", "copy"} and opened.kind != "cwd":
+                self._own.append(f"{opened.kind} {opened.path}")
         sweep.carried()
         sweep.lost += self._unclear
         looked = look_again([opened for _, opened in found], patience_s=_PATIENCE_S)
@@ -54,50 +76,95 @@ class Inquiry:
             replace(holder, **each._asdict())
             for (holder, _), each in zip(found, looked, strict=True)
         ]
+        return self._answer(holders, sweep)
+
+    def _answer(self, holders: list[Holder], sweep: Sweep) -> Answer:
         more = self._spaces.denied - set(sweep.denied)
         unread = sweep.denied | {pid: procfs.comm(pid) or "?" for pid in more}
         blind = [describe(unread, "denied, their mount namespaces too")] if unread else []
-        blind += [*sweep.lost, *filter(None, [self._found.unasked])]
+        word = self._kernel_word()
+        judge = verdict_of_a_device if self._device else verdict_of_a_mount
         return Answer(
             path=self._found.path,
-            dev=self._dev,
-            state=seen(holders, unread, sweep.lost, n_read=sweep.n_read),
+            dev=self._device.dev if self._device else self._mount.dev if self._mount else "",
+            state=judge(holders, unread, sweep.lost, n_read=sweep.n_read, word=word),
             mount=self._mount,
             holders=tuple(holders),
-            blind=tuple(blind),
+            blind=(*blind, *sweep.lost, *filter(None, [self._found.unasked])),
             unread=unread,
             n_namespaces=len(self._spaces.all),
-            unseen=UNSEEN_OF_A_MOUNT,
+            kernel=word,
+            unseen=UNSEEN_OF_A_DEVICE if self._device else UNSEEN_OF_A_MOUNT,
         )
 
-    def _subject(self) -> tuple[Mount | None, str]:
+    def _subject(self) -> tuple[Mount | None, Device | None]:
         if self._found.dev is not None:
-            return None, self._found.dev
+            return None, Device(self._found.dev, self._spaces)
         mount = self._spaces.own_table.holding(self._found.path)
         if mount is None:
             raise FileNotFoundError(2, "no mount of this namespace holds it", self._found.path)
-        return mount, mount.dev
+        return mount, None
+
+    def _if_no_mount_point(self) -> Below | None:
+        if self._mount is None or self._mount.point == self._found.path:
+            return None
+        return Below(self._found.path, self._mount, self._spaces)
+
+    def _not_of_processes(self) -> Iterator[Holder]:
+        if self._below is not None:
+            yield from self._below.mounts()
+        else:
+            yield from self._known
+        if self._device is not None:
+            yield from self._device.claims()
+        for holder in self._kernel():
+            if self._below is None or self._below.covers(holder.detail or ""):
+                yield holder
 
     def _kernel(self) -> Iterator[Holder]:
+        if self._loops is not None:
+            yield from self._loops.holders()
+            self._unclear += self._loops.unclear
         for kind, path, by in kernel_files():
             mount = self._spaces.own_table.holding(procfs.undeleted(path))
-            if mount is not None and mount.mnt_id in self._of:
+            if kind != "loop" and mount is not None and mount.mnt_id in self._of:
                 of = self._of[mount.mnt_id]
                 yield Holder(kind=kind, of=of, comm=by, detail=path, match="path")
-        above = Path("/sys/dev/block", self._dev, "holders")
-        for device in sorted(above.iterdir()) if above.is_dir() else ():
-            yield Holder(
-                kind="device", of="superblock", comm=f"/dev/{device.name}", detail=self._dev
-            )
+
+    def _kernel_word(self) -> KernelWord | None:
+        if not self._ask:
+            return None
+        if self._device is not None:
+            return ask_device(self._found.path, self._device.dev)
+        mount = self._mount
+        if mount is None or self._below is not None:
+            return KernelWord("refused", EXPIRE, "not a mount point")
+        children = self._spaces.own_table.children(mount)
+        below = [f"mounts below it, {children[0].point} for one"] if children else []
+        if why := refusal(mount.fstype, mount.point, self._own) or "".join(below):
+            return KernelWord("refused", EXPIRE, why)
+        return ask_mount([Question("mount", mount.point, mount.mnt_id), *self._copies()])
+
+    def _copies(self) -> Iterator[Question]:
+        """Yield the copies that umount looks at as well: not those with mounts on them."""
+        for space, mount in self._spaces.mounts():
+            if self._of.get(mount.mnt_id) == "copy" and not space.table.children(mount):
+                pid = None if space.inode == self._spaces.own else space.pid
+                yield Question("mount", mount.point, mount.mnt_id, pid)
 
     def _holder(self, opened: Open) -> Holder | None:
+        opener = self._device or self._loops
+        if opener is not None and (holder := opener.opener(opened)) is not None:
+            return replace(holder, comm=procfs.comm(opened.pid, opened.tid))
         if not opened.path.startswith("/") and opened.kind != "socket":
+            return None
+        if self._below is not None and not self._below.covers(opened.path):
             return None
         mnt_id, dev = self._behind(opened)
         of = self._of.get(mnt_id or 0)
-        if of is None and dev == self._dev:
+        if of is None and dev in self._devs:
             of = "superblock"  # through a mount that is in no namespace any more
-        if of is None:
+        if of is None or (self._below is not None and of != "mount"):
             return None
         match = "mount-id" if mnt_id in self._of else "dev"
         mntns = procfs.mntns(opened.pid)
@@ -112,7 +179,7 @@ class Inquiry:
                 return self._only_mount(opened, space), opened.dev
             return (mount.mnt_id, mount.dev) if mount else (None, None)
         mnt_id = procfs.mount_id(opened) if opened.kind == "fd" else None
-        if mnt_id is not None and self._known(mnt_id):
+        if mnt_id is not None and self._listed(mnt_id):
             return mnt_id, None
         try:
             return mount_and_dev(opened.link)
@@ -127,5 +194,5 @@ class Inquiry:
             self._unclear.append(f"through which mount pid {opened.pid} bound {opened.path}")
         return same[0] if len(same) == 1 else None
 
-    def _known(self, mnt_id: int) -> bool:
+    def _listed(self, mnt_id: int) -> bool:
         return any(mnt_id in space.table.mounts for space in self._spaces.all.values())

@@ -22,9 +22,7 @@ _UPROBES = (
 
 def kernel_files() -> Iterator[tuple[str, str, str]]:
     """Yield (kind, path, by whom)."""
-    with suppress(OSError):
-        for line in _text(_SWAPS).split("\n")[1:-1]:
-            yield "swap", unescape(line.partition(" ")[0]), "swap"
+    yield from (("swap", path, "swap") for path in swaps())
     for backing in _BLOCK.glob("loop*/loop/backing_file"):
         with suppress(OSError):
             yield "loop", _text(backing).removesuffix("\n"), f"/dev/{backing.parts[3]}"
@@ -35,6 +33,13 @@ def kernel_files() -> Iterator[tuple[str, str, str]]:
         with suppress(OSError):
             yield from (("uprobe", path, name) for path, name in probed(_text(events)))
             return
+
+
+def swaps() -> Iterator[str]:
+    """Yield the files and devices in use as swap."""
+    with suppress(OSError):
+        for line in _text(_SWAPS).split("\n")[1:-1]:
+            yield unescape(line.partition(" ")[0])
 
 
 def exported(cache: str) -> Iterator[tuple[str, str]]:

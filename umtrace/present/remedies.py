@@ -55,11 +55,26 @@ def _swap(holder: Holder) -> Remedy:
 
 
 def _loop(holder: Holder) -> Remedy:
+    if holder.note:  # detached already
+        return Remedy(text=f"end who uses {holder.comm}")
     return Remedy(f"losetup -d {quoted(holder.comm)}", f"umount what is on {holder.comm}, then")
 
 
 def _device(holder: Holder) -> Remedy:
-    return Remedy(text=f"remove {holder.comm}")
+    path = holder.detail or "?"
+    if path.startswith("/dev/mapper/"):
+        return Remedy(f"dmsetup remove {quoted(path)}")
+    if path.startswith("/dev/md"):
+        return Remedy(f"mdadm --stop {quoted(path)}")
+    return Remedy(text=f"remove {path}")
+
+
+def _btrfs(_holder: Holder) -> Remedy:
+    return Remedy(text="it is mounted nowhere; end who has files of it open, as listed")
+
+
+def _journal(_holder: Holder) -> Remedy:
+    return Remedy(text="umount the ext4 file system that has its journal there")
 
 
 def _export(holder: Holder) -> Remedy:
@@ -77,6 +92,8 @@ _BY_KIND: dict[str, Callable[[Holder], Remedy]] = {
     "swap": _swap,
     "loop": _loop,
     "device": _device,
+    "btrfs": _btrfs,
+    "journal": _journal,
     "nfs-export": _export,
     "uprobe": _uprobe,
     "cwd": lambda h: _task(h, "have {who} change its directory, or end it"),

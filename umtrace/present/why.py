@@ -3,134 +3,59 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+import shlex
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from umtrace.present.remedies import remedy
-from umtrace.present.terminal import clean
+from umtrace.present.tasks import by_process, line_of
+from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import plural
-from umtrace.records.holders import Holder
+from umtrace.present.verdicts import verdict
+from umtrace.records.holders import KERNEL_KINDS, Holder
 
-_MOST = 50
-_OF = {
-    "mount": "Held: umount says EBUSY because of",
-    "copy": "A copy that umount would take along is held by",
-    "superblock": "The superblock is kept alive by",
+if TYPE_CHECKING:
+    from umtrace.holders.answer import Answer
+
+_MOST = 6
+_TITLES = {
+    "mount": "",
+    "copy": "A copy, which umount would take along, is held by",
+    "claim": "Claimed by",
+    "open": "Open by",
+    "superblock": "Its file system is in use by",
 }
-_VERDICTS = {
-    "free": "Free: the kernel says so.",
-    "transient": "Transient: only passers-by were seen; a retry would do.",
-    "held": "Held: a retry will not do until these let go.",
-    "superblock": "Umount would succeed; its file system stays alive, and its device busy.",
-    "nobody-seen": "Nobody was seen to hold it; what no program can see may.",
-    "unknown": "Unknown: nobody was seen to hold it, but not everything could be looked at.",
-}
+#: by what was seen; null where nobody was
+_RETRY = {"transient": True, "free": True, "superblock": True, "held": False}
 
 
-class MountLike(Protocol):
-    """A mount, as `holders.mounts` has it."""
-
-    @property
-    def point(self) -> str:
-        """Where it is mounted."""
-
-    @property
-    def fstype(self) -> str:
-        """File system type."""
-
-    @property
-    def source(self) -> str:
-        """Device or source."""
-
-    @property
-    def mnt_id(self) -> int:
-        """Id in mountinfo."""
-
-
-class AnswerLike(Protocol):
-    """What `holders.inquiry` answers."""
-
-    @property
-    def path(self) -> str:
-        """The path asked about, resolved."""
-
-    @property
-    def dev(self) -> str:
-        """major:minor."""
-
-    @property
-    def state(self) -> str:
-        """One of the verdicts."""
-
-    @property
-    def mount(self) -> MountLike | None:
-        """The mount; None for a device."""
-
-    @property
-    def holders(self) -> tuple[Holder, ...]:
-        """Who holds it."""
-
-    @property
-    def blind(self) -> tuple[str, ...]:
-        """What could not be seen."""
-
-    @property
-    def unread(self) -> Mapping[int, str]:
-        """The processes that could not be read, with their names."""
-
-    @property
-    def n_namespaces(self) -> int:
-        """How many namespaces were looked into."""
-
-
-def why_lines(answer: AnswerLike) -> Iterator[str]:
-    """Yield the lines of the answer, the verdict first."""
-    yield f"{_subject(answer)}"
-    yield _VERDICTS[answer.state]
-    shown = 0
-    for of, title in _OF.items():
-        holders = _folded([h for h in answer.holders if h.of == of])
-        if not holders:
-            continue
+def why_lines(answer: Answer, *, whole: bool = False) -> Iterator[str]:
+    """Yield the lines of the answer, the verdict first; ``whole`` leaves nobody out."""
+    yield clean(_subject(answer))
+    yield from verdict(answer)
+    for of, title in _TITLES.items():
+        holders = [holder for holder in answer.holders if holder.of == of]
+        if holders:
+            yield ""
+            yield from [f"{title}:"] if title else []
+            yield from _group(answer, holders, whole=whole)
+    if answer.blind or answer.kernel or answer.state in {"nobody-seen", "unknown"}:
         yield ""
-        yield f"{title}:"
-        for holder, more in holders[: max(_MOST - shown, 1)]:
-            also = f" and {plural(more, 'file')} more" if more else ""
-            yield f"  {_who(holder)}{also}"
-            yield f"    to free it: {remedy(holder)}"
-        rest = len(holders) - max(_MOST - shown, 1)
-        if rest > 0:
-            yield f"  and {rest} more; --json lists all"
-        shown += len(holders)
-    if answer.blind:
-        yield ""
-        yield from (f"Not seen: {what}" for what in answer.blind)
-    yield ""
-    yield f"{plural(answer.n_namespaces, 'mount namespace')} looked into, each for a moment."
+    for what in answer.blind:
+        yield from _wrapped(f"Not seen: {what}.")
+    yield from _next(answer)
 
 
-def _folded(holders: list[Holder]) -> list[tuple[Holder, int]]:
-    """Return the holders, each with how many more files of the mount the same process maps."""
-    first: dict[object, Holder] = {}
-    more: Counter[object] = Counter()
-    for number, holder in enumerate(holders):
-        key = (holder.pid, holder.kind) if holder.kind == "maps" else number
-        more[key] += key in first
-        first.setdefault(key, holder)
-    return [(holder, more[key]) for key, holder in first.items()]
-
-
-def why_json(answer: AnswerLike, exit_code: int) -> str:
+def why_json(answer: Answer, exit_code: int) -> str:
     """Return the answer as one JSON object."""
-    mount = answer.mount
+    mount, word = answer.mount, answer.kernel
     whole: dict[str, Any] = {
         "path": answer.path,
+        "subject": answer.subject,
         "state": answer.state,
         "exit_code": exit_code,
-        "retry_would_do": {"transient": True, "free": True, "superblock": True, "held": False}.get(
-            answer.state
-        ),
+        "retry_would_do": _retry_would_do(answer),
         "dev": answer.dev,
         "mount": None
         if mount is None
@@ -140,34 +65,122 @@ def why_json(answer: AnswerLike, exit_code: int) -> str:
             "source": mount.source,
             "mnt_id": mount.mnt_id,
         },
-        "holders": [{**h.to_dict(), "remedy": str(remedy(h))} for h in answer.holders],
+        "kernel": None if word is None else {"said": word.said, "how": word.how, "why": word.why},
+        "holders": [_holder(holder) for holder in answer.holders],
         "blind": list(answer.blind),
         "unread": [{"pid": pid, "comm": comm} for pid, comm in answer.unread.items()],
+        "unseen": list(answer.unseen),
         "namespaces": answer.n_namespaces,
     }
     return json.dumps(whole, indent=2) + "\n"
 
 
-def _subject(answer: AnswerLike) -> str:
-    if answer.mount is None:
-        return clean(f"{answer.path}: block device {answer.dev}")
+def _retry_would_do(answer: Answer) -> bool | None:
+    if answer.subject != "mount":
+        return None
+    return _RETRY.get(answer.state)
+
+
+def _holder(holder: Holder) -> dict[str, Any]:
+    found = remedy(holder)
+    return {**holder.to_dict(), "remedy": str(found), "command": found.command or None}
+
+
+def _subject(answer: Answer) -> str:
     mount = answer.mount
-    about = f"{mount.fstype} {mount.source}, superblock {answer.dev}, mount id {mount.mnt_id}"
-    if mount.point == answer.path:
-        return clean(f"{answer.path}: {about}")
-    return clean(f"{answer.path}: no mount point; it lies in {mount.point} ({about})")
+    if mount is None:
+        return f"{answer.path}: block device {answer.dev}"
+    if answer.subject == "path":
+        return f"{answer.path}: no mount point; it lies in {mount.point} ({mount.fstype})"
+    part = "" if mount.root == "/" else f"[{mount.root}]"
+    about = f"{mount.fstype} {mount.source}{part}, device {answer.dev}, id {mount.mnt_id}"
+    return f"{answer.path}: {about}"
 
 
-def _who(holder: Holder) -> str:
-    passing = "" if holder.stays else f" (seen at {holder.seen} of {holder.looks} looks)"
-    where = f", in mount namespace {holder.mntns}" if holder.of != "mount" and holder.mntns else ""
+def _group(answer: Answer, holders: list[Holder], *, whole: bool) -> Iterator[str]:
+    tasks = [h for h in holders if h.pid is not None and h.kind not in KERNEL_KINDS]
+    others = [h for h in holders if h.pid is None or h.kind in KERNEL_KINDS]
+    if holders[0].of == "superblock" and not whole:
+        yield from _through_mounts([h for h in tasks if h.match == "mount-id"])
+        tasks = [h for h in tasks if h.match != "mount-id"]
+        if answer.subject == "mount":  # umount works: that they are there is all that matters
+            yield from _other_mounts(others)
+            others = [h for h in others if h.kind != "mount"]
+    yield from _tasks(tasks, whole=whole)
+    for holder in others if whole else others[:_MOST]:
+        yield "  " + clean(_what(holder))
+        yield "    " + clean(f"to end it: {remedy(holder)}")
+    yield from _rest(len(others) - _MOST, whole=whole)
+
+
+def _tasks(tasks: list[Holder], *, whole: bool) -> Iterator[str]:
+    groups = by_process(tasks)
+    for holds in groups if whole else groups[:_MOST]:
+        yield f"  {line_of(holds, whole=whole)}"
+    yield from _rest(len(groups) - _MOST, whole=whole)
+    ends = dict.fromkeys(remedy(h) for h in tasks)
+    pids = list(dict.fromkeys(e.command[5:] for e in ends if e.command.startswith("kill ")))
+    if pids:
+        them = "it" if len(pids) == 1 else "them"
+        shown = pids if whole else pids[:_MOST]
+        more = " ..." if len(shown) < len(pids) else ""
+        yield f"    to end {them}: kill {' '.join(shown)}{more}"
+    others = dict.fromkeys(str(e) for e in ends if not e.command.startswith("kill "))
+    yield from (clean(f"    to end it: {each}") for each in others)
+
+
+def _through_mounts(tasks: list[Holder]) -> Iterator[str]:
+    if tasks:
+        number = len({h.pid for h in tasks})
+        yield f"  {plural(number, 'process', 'processes')} through the other mounts of it"
+
+
+def _other_mounts(holders: Iterable[Holder]) -> Iterator[str]:
+    mounts = [h for h in holders if h.kind == "mount"]
+    if mounts:
+        spaces = {h.mntns for h in mounts}
+        where = f" in {plural(len(spaces), 'mount namespace')}" if len(spaces) > 1 else ""
+        more = f" and {plural(len(mounts) - 1, 'place')} more" if len(mounts) > 1 else ""
+        yield "  " + clean(f"mount {mounts[0].detail}{more}{where}")
+
+
+def _rest(number: int, *, whole: bool) -> Iterator[str]:
+    if number > 0 and not whole:
+        yield f"  and {number} more: --all"
+
+
+def _what(holder: Holder) -> str:
+    note = f", {holder.note}" if holder.note else ""
     if holder.kind in {"submount", "mount"}:
-        return clean(f"mount {holder.detail}{where}")
-    if holder.pid is None:
-        by = "" if holder.comm in {None, holder.kind} else f" {holder.comm}"
-        return clean(f"{holder.kind}{by}: {holder.detail}")
-    task = f"{holder.comm or '?'} (pid {holder.pid})"
-    if holder.tid not in {None, holder.pid}:
-        task = f"{holder.comm or '?'} (pid {holder.pid}, thread {holder.tid})"
-    what = f"fd {holder.fd}" if holder.kind == "fd" else holder.kind
-    return clean(f"{task}: {what} {holder.detail}{where}{passing}")
+        where = f" in the namespace of pid {holder.pid} {holder.comm or '?'}" if holder.pid else ""
+        return f"{holder.kind.replace('sub', '')} {holder.detail}{where}{note}"
+    by = "" if holder.comm in {None, holder.kind} else f" {holder.comm}"
+    return f"{holder.kind}{by}: {holder.detail}{note}"
+
+
+def _next(answer: Answer) -> Iterator[str]:
+    """Yield what the kernel said, or how to ask it."""
+    word, path = answer.kernel, shlex.quote(answer.path)
+    if word is not None:
+        why = f": {word.why}" if word.why else ""
+        said = {"busy": "says busy", "free": "says free", "refused": "was not asked"}[word.said]
+        yield from _wrapped(f"The kernel {said} ({word.how}){why}.")
+    if answer.state in {"nobody-seen", "unknown"} or (
+        answer.state == "held" and not answer.holders
+    ):
+        yield from _wrapped(f"No program sees: {', '.join(answer.unseen)}.")
+    if answer.subject == "path" and answer.mount is not None:
+        yield clean(f"Next: umtrace why {shlex.quote(answer.mount.point)}, the mount it lies in.")
+    elif answer.state in {"nobody-seen", "unknown"} and word is None:
+        yield clean(f"Next: umtrace why --ask-kernel {path}")
+    elif answer.subject == "mount" and answer.state in {"held", "nobody-seen"} - {_held(answer)}:
+        yield clean(f"Next: umtrace record -o F -- umount {path}; umtrace ebusy F")
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(clean(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _held(answer: Answer) -> str:
+    """Return the state held if it is known by whom."""
+    return "held" if any(h.of in {"mount", "copy"} for h in answer.holders) else ""

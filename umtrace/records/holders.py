@@ -14,7 +14,20 @@ from umtrace.records.arrow import fixed, text
 from umtrace.records.errors import DamagedInputError
 
 #: kinds of hold that are no process's
-KERNEL_KINDS = frozenset({"swap", "loop", "nfs-export", "uprobe", "overlay", "submount", "mount"})
+KERNEL_KINDS = frozenset(
+    {
+        "swap",
+        "loop",
+        "nfs-export",
+        "uprobe",
+        "overlay",
+        "submount",
+        "mount",
+        "device",
+        "btrfs",
+        "journal",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +42,8 @@ class Holder:
         the same superblock.
     of : str
         mount: umount says EBUSY for it; copy: a propagated copy of it, which umount would
-        take along; superblock: umount works, the file system stays alive.
+        take along; superblock: umount works, the file system stays alive. Of a block device
+        besides: claim: nobody else may claim it; open: it is open, which no claim excludes.
     detail : str
         What is held: a path, a device.
     match : str
@@ -38,6 +52,8 @@ class Holder:
         In how many looks, some ms apart, it was there.
     missing_ns : int or None
         When a look did not find it for the first time, wall clock.
+    note : str or None
+        What a reader must know beside ``detail``.
     """
 
     kind: str
@@ -53,6 +69,7 @@ class Holder:
     seen: int = 1
     looks: int = 1
     missing_ns: int | None = None
+    note: str | None = None
 
     @property
     def stays(self) -> bool:

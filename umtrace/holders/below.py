@@ -1,0 +1,44 @@
+"""A path that is no mount point: what is used below it, and what is still mounted there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from umtrace.holders.mounts import Mount
+from umtrace.holders.namespaces import Namespaces
+from umtrace.holders.procfs import undeleted
+from umtrace.records.holders import Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """A directory or file, and the mount of our namespace that it lies in."""
+
+    path: str
+    mount: Mount
+    spaces: Namespaces
+
+    def covers(self, path: str) -> bool:
+        """Whether a path is this one or lies below it."""
+        plain, top = undeleted(path), self.path.rstrip("/")
+        return plain.startswith(top) and plain[len(top) :][:1] in {"", "/"}
+
+    def mounts(self) -> Iterator[Holder]:
+        """Yield what is mounted there: below it in our namespace, on it or below it in others."""
+        for space, mount in self.spaces.mounts():
+            if not self.covers(mount.point):
+                continue
+            here = space.inode == self.spaces.own
+            if here and self.spaces.own_table.at(mount.point) is not mount:
+                continue  # hidden by another mount
+            yield Holder(
+                kind="submount" if here else "mount",
+                of="mount" if here else "superblock",
+                pid=None if here else space.pid,
+                detail=mount.point,
+                mnt_id=mount.mnt_id,
+                mntns=space.inode,
+                match="mount-id",
+                note=None if here else f"{mount.fstype} {mount.source}, device {mount.dev}",
+            )

@@ -1,0 +1,114 @@
+"""Block devices as sysfs lists them: names, partitions, what is stacked on what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_DEV = Path("/sys/dev/block")
+_CLASS = Path("/sys/class/block")
+_BTRFS = Path("/sys/fs/btrfs")
+_JBD2 = Path("/proc/fs/jbd2")
+
+
+@dataclass(frozen=True, slots=True)
+class Btrfs:
+    """One btrfs that is alive, mounted or not, and its devices."""
+
+    uuid: str
+    devs: frozenset[str]
+
+    @property
+    def fsid(self) -> int:
+        """The half of statfs(2)'s f_fsid that is the same in all its subvolumes."""
+        raw = bytes.fromhex(self.uuid.replace("-", ""))
+        return int.from_bytes(raw[:4], "big") ^ int.from_bytes(raw[8:12], "big")
+
+
+def name_of(dev: str) -> str | None:
+    """Return the kernel's name of ``major:minor``, None where sysfs has no such device."""
+    with suppress(OSError):
+        return os.path.basename(os.readlink(_DEV / dev)).replace("!", "/")  # noqa: PTH115, PTH119
+    return None
+
+
+def dev_of(name: str) -> str | None:
+    """Return the ``major:minor`` of a device by its kernel's name."""
+    return _text(_CLASS / name.replace("/", "!") / "dev")
+
+
+def node(dev: str) -> str:
+    """Return the path by which people know a device."""
+    mapped = _text(_DEV / dev / "dm" / "name")
+    if mapped is not None:
+        return f"/dev/mapper/{mapped}"
+    name = name_of(dev)
+    return f"/dev/{name}" if name else dev
+
+
+def partitions(dev: str) -> list[str]:
+    """Return the partitions of a disk."""
+    return [found for entry in _entries(_DEV / dev) if (found := _partition(entry)) is not None]
+
+
+def whole(dev: str) -> str | None:
+    """Return the disk of a partition, None of a disk."""
+    if not (_DEV / dev / "partition").exists():
+        return None
+    return _text(Path(os.path.realpath(_DEV / dev)).parent / "dev")
+
+
+def stacked(dev: str) -> list[str]:
+    """Return the devices (dm, md, bcache) that are made of this one."""
+    found = (_text(entry / "dev") for entry in _entries(_DEV / dev / "holders"))
+    return [above for above in found if above is not None]
+
+
+def family(dev: str) -> dict[str, str]:
+    """Return the device, its partitions and all that is stacked on them, each with the one below.
+
+    A claim or an open of any of these is one of the device.
+    """
+    found, left = {dev: ""}, [dev]
+    while left:
+        below = left.pop()
+        for above in [*partitions(below), *stacked(below)]:
+            if above not in found:
+                found[above] = below
+                left.append(above)
+    return found
+
+
+def btrfs() -> list[Btrfs]:
+    """Return every btrfs that is alive."""
+    found = []
+    for entry in _entries(_BTRFS):
+        devs = {_text(device / "dev") for device in _entries(entry / "devices")}
+        if known := frozenset(dev for dev in devs if dev is not None):
+            found.append(Btrfs(entry.name, known))
+    return found
+
+
+def journals() -> set[str]:
+    """Return the devices that are the external journal of an ext4 somewhere."""
+    # The directory of a journal inside its file system is NAME-INODE.
+    found = (dev_of(entry.name.replace("!", "/")) for entry in _entries(_JBD2))
+    return {dev for dev in found if dev is not None}
+
+
+def _partition(entry: Path) -> str | None:
+    return _text(entry / "dev") if (entry / "partition").exists() else None
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from sorted(folder.iterdir())
+
+
+def _text(path: Path) -> str | None:
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text().strip()
+    return None

@@ -1,0 +1,122 @@
+"""Asks the kernel whether a mount is busy, or a device claimed: once, in a child with a deadline.
+
+What it asks and what each question costs is in docs/why.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from umtrace.holders.answer import KernelWord
+
+#: the lock, and what was asked when: root's alone
+FOLDER = Path("/run/umtrace")
+EXPIRE, CLAIM = "umount2(MNT_EXPIRE)", "open(O_EXCL)"
+#: the kernel's own expiry of their submounts uses the same mark
+_EXPIRED_BY_THE_KERNEL = frozenset({"nfs", "nfs4", "cifs", "smb3", "afs"})
+_PATIENCE_S = 5.0
+_PROGRAM = Path(__file__).with_name("kernelword_child.py")
+_EINVAL = "EINVAL: a mount that is locked here, of another namespace, or the root directory"
+_MARKED = "; it stays marked as expired until somebody uses it"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One mount, in the mount namespace of a process (None: ours), or one device."""
+
+    kind: str
+    path: str
+    mnt_id: int | None = None
+    pid: int | None = None
+    dev: str | None = None
+
+
+def refusal(fstype: str, point: str, own: Sequence[str]) -> str:
+    """Return why a mount is not asked about; empty where it is. ``own`` is what we have there."""
+    if os.geteuid() != 0:
+        return "only root may ask"
+    if point == "/":
+        return "the root directory of umtrace itself"
+    if fstype in _EXPIRED_BY_THE_KERNEL:
+        return f"{fstype}: the kernel would take the mark of the question for its own"
+    return f"umtrace itself has {own[0]} there" if own else ""
+
+
+def ask_mount(questions: Sequence[Question]) -> KernelWord:
+    """Ask about a mount and the copies that umount would take along; the mount is the first."""
+    for number, answer in enumerate(_asked(questions)):
+        copy = f", of its copy {questions[number].path}" if number else ""
+        said = answer.get("errno")
+        marked = "" if answer.get("cleared", True) else _MARKED
+        if said == 0:
+            why = "umounted by this question: another program had marked it at the same moment"
+            return KernelWord("refused", EXPIRE, why)
+        if said == errno.EBUSY:
+            return KernelWord("busy", EXPIRE + copy, marked.removeprefix("; "))
+        if said != errno.EAGAIN:
+            return KernelWord("refused", EXPIRE + copy, _reason(answer) + marked)
+        if marked:
+            return KernelWord("free", EXPIRE, marked.removeprefix("; "))
+    return KernelWord("free", EXPIRE)
+
+
+def ask_device(path: str, dev: str) -> KernelWord:
+    """Ask whether somebody claims a block device: free is not claimed, which is not unused."""
+    answer = _asked([Question("device", path, dev=dev)])[0]
+    said = answer.get("errno")
+    if said == errno.EAGAIN:
+        return KernelWord("free", CLAIM)
+    return (
+        KernelWord("busy", CLAIM)
+        if said == errno.EBUSY
+        else KernelWord("refused", CLAIM, _reason(answer))
+    )
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    number = answer.get("errno")
+    if number == errno.EINVAL:
+        return _EINVAL
+    return str(answer.get("refused") or os.strerror(number or 0))
+
+
+def _asked(questions: Sequence[Question]) -> list[dict[str, Any]]:
+    """Return an answer for each question, or for those up to the first that decides."""
+    order = json.dumps({"folder": str(FOLDER), "questions": [asdict(q) for q in questions]})
+    os.chdir("/")  # the answer would be about our own working directory
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_PROGRAM), order],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        out, _ = child.communicate(timeout=_PATIENCE_S)
+        late = "" if child.returncode == 0 else f"the child that asks ended with {child.returncode}"
+    except subprocess.TimeoutExpired as expired:
+        child.send_signal(signal.SIGKILL)  # and is not waited for: it may never end
+        out, late = _decoded(expired.stdout), f"no answer in {_PATIENCE_S:g} s"
+    answers = []
+    for line in out.splitlines():
+        with suppress(ValueError):
+            answers.append(json.loads(line))
+    complete = len(answers) == len(questions) or (
+        answers and answers[-1].get("errno") != errno.EAGAIN
+    )
+    return answers if complete else [*answers, {"refused": late or "no answer"}]
+
+
+def _decoded(out: object) -> str:
+    return out.decode(errors="replace") if isinstance(out, bytes) else str(out or "")

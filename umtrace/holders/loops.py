@@ -1,0 +1,66 @@
+"""Loop devices and the files behind them, those attached in other namespaces too."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_BLOCK = Path("/sys/block")
+_GET_STATUS64: Final = 0x4C05
+_INFO_BYTES: Final = 232
+_LO_DEVICE: Final = struct.Struct("=Q")
+#: of a loop device that `losetup -d` was told of, or that was attached for one user
+AUTOCLEAR = "it goes with its last user"
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One that is attached.
+
+    ``file`` is as seen from our root; what has been unmounted or deleted has another name now, and
+    another namespace the same name for another file. ``backing`` is the ``major:minor`` of the
+    file system that it is on, None where the device could not be asked.
+    """
+
+    node: str
+    dev: str
+    file: str
+    backing: str | None
+    autoclear: bool
+
+
+def attached() -> Iterator[Loop]:
+    """Yield the loop devices that have a file."""
+    for entry in sorted(_BLOCK.glob("loop*")):
+        with suppress(OSError):
+            file = os.fsdecode((entry / "loop" / "backing_file").read_bytes()).removesuffix("\n")
+            dev = (entry / "dev").read_text().strip()
+            clear = (entry / "loop" / "autoclear").read_text().strip() == "1"
+            node = f"/dev/{entry.name}"
+            yield Loop(node, dev, file, _backing(node, dev), clear)
+
+
+def _backing(node: str, dev: str) -> str | None:
+    """Ask the device; where it is the last to close it, this detaches one with autoclear."""
+    info = bytearray(_INFO_BYTES)
+    try:
+        fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(fd)
+        if f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}" != dev:
+            return None
+        fcntl.ioctl(fd, _GET_STATUS64, info)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    number = _LO_DEVICE.unpack_from(info)[0]
+    return f"{os.major(number)}:{os.minor(number)}"
