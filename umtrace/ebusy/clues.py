@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from umtrace.ebusy.attempts import Attempt
@@ -28,10 +28,12 @@ class ClueStore:
         self._checks: dict[int, deque[Check]] = {}
         self._walks: dict[int, deque[Walk]] = {}
         self._n_walks = 0
+        self._dropped: dict[int, int] = {}  # by address: when the latest walk was that is gone
+        self._any_dropped = 0  # of those addresses that are not in it any more
         self._superblocks: dict[int, deque[Superblock]] = {}
         self._final_puts: dict[int, deque[Walk]] = {}
         self._lazies: dict[int, deque[Walk]] = {}
-        self._skips: deque[Skip] = deque(maxlen=_MOST_SKIPS)
+        self._skips: deque[Skip] = deque()
 
     def add(self, clues: Clues) -> None:
         """Take in what came with a batch."""
@@ -47,13 +49,26 @@ class ClueStore:
             joins = self._skips and skip.begin_ns <= self._skips[-1].end_ns
             begin = self._skips.pop().begin_ns if joins else skip.begin_ns
             self._skips.append(Skip(begin, skip.end_ns))
+            if len(self._skips) > _MOST_SKIPS:
+                self._any_dropped = max(self._any_dropped, self._skips.popleft().end_ns)
 
     def _keep_walk(self, walk: Walk) -> None:
-        walks = self._walks.setdefault(walk.mnt, deque(maxlen=_MOST_WALKS))
-        self._n_walks += len(walks) < _MOST_WALKS
+        walks = self._walks.setdefault(walk.mnt, deque())
         walks.append(walk)
+        self._n_walks += 1
+        if len(walks) > _MOST_WALKS:
+            self._drop(walk.mnt, [walks.popleft()])
         while self._n_walks > _MOST_IN_ALL:  # the address that was busy first
-            self._n_walks -= len(self._walks.pop(next(iter(self._walks))))
+            first = next(iter(self._walks))
+            self._drop(first, self._walks.pop(first))
+
+    def _drop(self, mnt: int, walks: Sequence[Walk]) -> None:
+        """Note what is gone: a run that lacks a put must not be judged by the others."""
+        self._n_walks -= len(walks)
+        self._dropped[mnt] = max(self._dropped.get(mnt, 0), *(walk.ts_ns for walk in walks))
+        if len(self._dropped) > _MOST_KEYS:
+            oldest = self._dropped.pop(next(iter(self._dropped)))
+            self._any_dropped = max(self._any_dropped, oldest)
 
     def add_superblock(self, superblock: Superblock) -> None:
         """Keep what an umount leaves alive; a death counts only after that."""
@@ -83,7 +98,10 @@ class ClueStore:
         end = (run.over.end_ns if run.over else run.end_ns + _LATER_NS) - self._offset
         walks = () if run.mnt is None else self._walks.get(run.mnt, ())
         run.walks = [walk for walk in walks if begin <= walk.ts_ns <= end]
-        run.skipped = any(s.begin_ns <= end and s.end_ns >= begin for s in self._skips)
+        dropped = max(self._any_dropped, self._dropped.get(run.mnt or 0, 0))
+        run.skipped = dropped >= begin or any(
+            s.begin_ns <= end and s.end_ns >= begin for s in self._skips
+        )
 
     def forget_walks(self, run: Run) -> None:
         """Let go of the walks of a run that is over."""

@@ -102,16 +102,18 @@ def of_slow_walks(gone: Departure, walks: Sequence[Walk]) -> list[str]:
 
 def of_unseen(gone: Departure) -> str:
     """Say why references whose puts were not seen were no holder's."""
-    which = "one more" if gone.unseen == 1 else f"{gone.unseen} more"
-    return f"{which} had been on the way out, or on the way in, when the mount was checked"
+    which = "the put of one more" if gone.unseen == 1 else f"the puts of {gone.unseen} more"
+    return f"{which} had begun before the check; the mount was watched until it was free"
 
 
 def of_doubt(gone: Departure) -> str:
     """Say why references that were seen to go prove nothing."""
     if gone.skipped:
-        return "the kernel skipped hits of the probe on puts meanwhile: it proves nothing"
+        return "not every put was seen meanwhile (hits skipped, or records lost): it proves nothing"
     if gone.accounted:
         return "others came meanwhile, and a put was not that of a path walk: it proves nothing"
+    if gone.all_seen:
+        return "the mount was not watched without a break from the check on: it proves nothing"
     return (
         f"{len(gone.earlier)} puts were seen of {gone.extra} such references while others came: "
         "that does not add up, and proves nothing"

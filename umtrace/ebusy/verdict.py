@@ -175,8 +175,7 @@ def _walked(
     verdict.evidence.append(facts.of_departure(gone, left_ns))
     slow = gone.later_than(within)
     walks = tuple(put for put in slow if put.syscall in PATH_CALLS)
-    # That others came is told from counts alone, which a probe the kernel skipped would upset:
-    # then the puts must add up too.
+    # What a count says, a probe that the kernel skipped would upset: the puts must agree.
     freed = free_ns is not None and free_ns - run.first.end_ns <= within
     if freed or (gone.accounted and walks == slow):
         verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
@@ -184,10 +183,11 @@ def _walked(
         if not freed and gone.unseen:
             verdict.evidence.append(facts.of_unseen(gone))
         return
-    known = tuple(put for put in slow if put not in walks and put.syscall is not None)
+    doubtful = (*walks, *gone.maybe_opened_late(within))
+    known = tuple(put for put in slow if put not in doubtful and put.syscall is not None)
     holders = known if gone.all_seen else tuple(put for put in known if put in gone.kept)
-    if gone.stayed and gone.last is not None and gone.last.syscall not in PATH_CALLS:
-        holders = (gone.last,)
+    if gone.stayed and gone.last is not None and gone.last not in doubtful:
+        holders = (gone.last,) if gone.last.syscall not in PATH_CALLS else holders
     if holders:
         verdict.klass, verdict.spurious, verdict.site = "held", False, "refcount"
         verdict.holders = tuple(_seen_to_put(put) for put in holders)

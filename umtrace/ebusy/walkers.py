@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from umtrace.ebusy.runs import Run
@@ -14,6 +14,7 @@ from umtrace.records.windows import Walker
 
 _PLAIN_COUNT = 2
 _MOST_WALKERS = 16
+_WATCH_NS = 1_000_000_000
 _MOST_SEEN = 20  # near the most that is sent of those who come and go, one may be missing
 _TAKES = frozenset({"legitimized", "must-put"})
 
@@ -31,6 +32,8 @@ class Departure:
     last: Walk | None = None  #: the put that freed the mount, where it was seen
     stayed: bool = False  #: nobody took another reference meanwhile: it was the same one
     watched: bool = False  #: without a break, and no hit of the probes was skipped
+    free: bool = False  #: by a count of one, or an umount that succeeded; else told from counts
+    unnumbered: bool = False  #: of a recording made before watches had numbers, within its time
     #: the puts of those whose process opened nothing since, as it walked in nowhere
     kept: tuple[Walk, ...] = ()
     skipped: bool = False  #: some were
@@ -44,10 +47,13 @@ class Departure:
     def accounted(self) -> bool:
         """Whether it is known how every reference that was there at the check was put.
 
-        Where the mount was watched without a break, a put that was not seen had begun before the
-        check: that reference was on its way out.
+        Two accounts must agree, in one watch without a break: that none of those at the check is
+        left, and as many puts. Where the mount was free, the puts that were seen are enough: a
+        holder's own is one of them, and one that was not seen had begun before the check.
         """
-        return self.watched or self.all_seen
+        return (self.watched and (self.free or self.all_seen)) or (
+            self.unnumbered and self.all_seen
+        )
 
     @property
     def unseen(self) -> int:
@@ -55,44 +61,65 @@ class Departure:
         return max(self.extra - len(self.earlier), 0)
 
     def later_than(self, within_ns: int) -> tuple[Walk, ...]:
-        """Return the puts of those references that came later than this after the EBUSY.
+        """Return the puts of those references that came later than this after the EBUSY."""
+        return tuple(put for put in self.earlier if put.ts_ns - self.asked_ns > within_ns)
 
-        But for files let go within that time after the open call that was held up: it cannot
-        have held them any longer.
+    def maybe_opened_late(self, within_ns: int) -> tuple[Walk, ...]:
+        """Return the late puts of files within that time after an open call that was held up.
+
+        That call may have opened the file, which then was not held for long; or have failed.
         """
-        slow = [put for put in self.earlier if put.ts_ns - self.asked_ns > within_ns]
+        slow = self.later_than(within_ns)
         opened = {put.tid: put.ts_ns for put in slow if put.syscall in OPEN_CALLS}
-        for put in list(slow):
-            if put.syscall not in PATH_CALLS and put.ts_ns - opened.pop(put.tid, 0) <= within_ns:
-                slow.remove(put)
-        return tuple(slow)
+        return tuple(
+            put
+            for put in slow
+            if put.syscall not in PATH_CALLS and put.ts_ns - opened.pop(put.tid, 0) <= within_ns
+        )
 
 
 def departure(run: Run, offset_ns: int) -> Departure | None:
-    """Return when the extra references had gone; None where that was not seen."""
+    """Return when the extra references had gone; None where that was not seen.
+
+    A count that says so and lacks puts decides nothing: then the mount was free later, if ever.
+    """
     if run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
         return None
-    success_ns = None if run.success is None else run.success.t_start - offset_ns
+    after = _walks_from_the_check(run, offset_ns)
+    doubtful = None
+    for number, walk in enumerate(after, 1):
+        free = walk.left == 1 or _succeeds(run, walk, offset_ns)
+        if not (free or walk.settled):
+            continue
+        gone = _departed(run, after[:number], offset_ns, free=free)
+        if free or gone.accounted:
+            return gone
+        doubtful = doubtful or gone
+    return doubtful
 
-    def over(walk: Walk) -> bool:
-        succeeds = success_ns is not None and walk.what == "returned" and walk.ts_ns > success_ns
-        return walk.settled or walk.left == 1 or succeeds
 
-    seen = _seen_until(run, over)
-    if not seen:
-        return None
+def _succeeds(run: Run, walk: Walk, offset_ns: int) -> bool:
+    """Whether it is the return of the plain umount that succeeded, and of no other task's."""
+    if run.success is None or walk.what != "returned" or walk.tid != run.success.tid:
+        return False
+    return run.success.t_start <= walk.ts_ns + offset_ns <= run.success.end_ns
+
+
+def _departed(run: Run, seen: Sequence[Walk], offset_ns: int, *, free: bool) -> Departure:
     puts = [w for w in seen if w.what == "put"]
     earlier = tuple(w for w in puts if w.earlier)
     others = [w for w in seen if w.what in _TAKES and w.tid != run.first.tid]
     return Departure(
         at_ns=_last_put(seen).ts_ns + offset_ns,
-        extra=run.first.refcount - _PLAIN_COUNT,
+        extra=(run.first.refcount or 0) - _PLAIN_COUNT,
         asked_ns=run.first.end_ns - offset_ns,
         putters=tuple(dict.fromkeys((w.tid, w.comm) for w in earlier or puts)),
         earlier=earlier,
         last=puts[-1] if puts else None,
         stayed=seen[-1].left == 1 and not others and len(seen) < _MOST_SEEN,
         watched=_watched(run, seen[-1], offset_ns),
+        free=free,
+        unnumbered=_unnumbered(seen),
         kept=tuple(w for w in earlier if not w.walked and _watched(run, w, offset_ns)),
         skipped=run.skipped,
     )
@@ -110,20 +137,25 @@ def _watched(run: Run, last: Walk, offset_ns: int) -> bool:
     return (last.arming - begin) & ARMING_MASK <= checked - begin
 
 
+def _unnumbered(seen: Sequence[Walk]) -> bool:
+    """Whether no watch had a number then; one lasts for that time after a busy check, at least."""
+    soon = seen[-1].ts_ns - seen[0].ts_ns <= _WATCH_NS
+    return soon and all(walk.arming is None for walk in seen)
+
+
 def freed_at(run: Run, offset_ns: int) -> int | None:
     """Return when the mount was seen to be free for the first time, wall clock."""
-    seen = _seen_until(run, lambda walk: walk.left == 1)
-    return _last_put(seen).ts_ns + offset_ns if seen else None
+    after = _walks_from_the_check(run, offset_ns)
+    end = next((number for number, walk in enumerate(after, 1) if walk.left == 1), None)
+    return None if end is None else _last_put(after[:end]).ts_ns + offset_ns
 
 
-def _seen_until(run: Run, over: Callable[[Walk], bool]) -> list[Walk]:
-    """Return the walks from the first busy check to the first that is so; empty if none is."""
-    if not run.checks:
+def _walks_from_the_check(run: Run, offset_ns: int) -> list[Walk]:
+    """Return what was seen from the first umount's own busy check on; nothing without it."""
+    if not run.checks or run.checks[0].ts_ns > run.first.end_ns - offset_ns:
         return []
     checked = run.checks[0].ts_ns
-    after = sorted((w for w in run.walks if w.ts_ns >= checked), key=lambda w: w.ts_ns)
-    end = next((i for i, w in enumerate(after) if over(w)), None)
-    return [] if end is None else after[: end + 1]
+    return sorted((w for w in run.walks if w.ts_ns >= checked), key=lambda w: w.ts_ns)
 
 
 def _last_put(seen: Sequence[Walk]) -> Walk:

@@ -31,14 +31,14 @@ class SkipWatch:
 
         Before, so that whoever goes by the batch's events knows already.
         """
-        lost, now = self._count(), time.monotonic_ns()
+        before, lost, now = time.monotonic_ns(), self._count(), time.monotonic_ns()
         if lost != self._lost:
             event = np.zeros(1, EVENT_DTYPE)
             event["kind"], event["cpu"] = Kind.SKIPPED, FOREIGN
             event["ts_ns"], event["a"] = now, self._at_ns
             event["b"] = min(max(lost - self._lost, 0), _MOST)
             drained = np.concatenate([event, drained])
-        self._lost, self._at_ns = lost, now
+        self._lost, self._at_ns = lost, before  # what is lost as they are counted may be missed
         return drained
 
     def _count(self) -> int:
