@@ -11,17 +11,12 @@ import errno
 import os
 import posixpath
 import stat
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import TypeVar
 
+from umtrace.holders.asker import asker
 from umtrace.holders.mounts import MountTable
 from umtrace.records.errors import UsageError
-
-T = TypeVar("T")
 
 _PATIENCE_S = 2.0
 _MOST_LINKS = 40  # MAXSYMLINKS
@@ -43,16 +38,18 @@ class Found:
     unasked: str = ""
 
 
-def look_up(path: str, table: MountTable) -> Found:
+def look_up(path: str, table: MountTable, patience_s: float = _PATIENCE_S) -> Found:
     """Return where a path leads; OSError, with the path as given, when it leads nowhere."""
     try:
-        return _look_up(path, table)
+        found = follow(_absolute(path), table, patience_s)
+        return found if found.unasked else _device(found.path, table)
     except OSError as error:
         raise OSError(error.errno, os.strerror(error.errno or 0), path) from error
 
 
-def _look_up(path: str, table: MountTable) -> Found:
-    found, left, links = "/", _names(_absolute(path)), 0
+def follow(path: str, table: MountTable, patience_s: float = _PATIENCE_S) -> Found:
+    """Return where the links of an absolute path lead; OSError when that is nowhere."""
+    found, left, links = "/", _names(path), 0
     while left:
         name = left.pop()
         step = posixpath.normpath(posixpath.join(found, name))
@@ -60,7 +57,7 @@ def _look_up(path: str, table: MountTable) -> Found:
             found = step
             continue
         try:
-            target = _link(step)
+            target = _link(step, patience_s)
         except OSError as error:
             return Found(posixpath.join(step, *reversed(left)), unasked=_silence(step, error))
         links += target is not None
@@ -71,7 +68,7 @@ def _look_up(path: str, table: MountTable) -> Found:
         else:
             found = "/" if target.startswith("/") else found
             left += _names(target)
-    return _device(found, table)
+    return Found(found)
 
 
 def _absolute(path: str) -> str:
@@ -90,21 +87,21 @@ def _device(path: str, table: MountTable) -> Found:
     if mount is not None and mount.fstype not in _WITH_NODES:
         return Found(path)
     try:
-        status = _patiently(os.lstat, path)
+        mode, number = asker().ask("kind", os.fsencode(path), patience_s=_PATIENCE_S)
     except OSError as error:
         return Found(path, unasked=_silence(path, error))
-    if not stat.S_ISBLK(status.st_mode):
+    if not stat.S_ISBLK(mode):
         return Found(path)
-    return Found(path, f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}")
+    return Found(path, f"{os.major(number)}:{os.minor(number)}")
 
 
 def _names(path: str) -> list[str]:
     return [name for name in reversed(path.split("/")) if name not in {"", "."}]
 
 
-def _link(path: str) -> str | None:
+def _link(path: str, patience_s: float) -> str | None:
     try:
-        return _patiently(os.readlink, path)
+        return os.fsdecode(asker().ask("link", os.fsencode(path), patience_s=patience_s))
     except OSError as error:
         if error.errno == errno.EINVAL:  # no link
             return None
@@ -117,23 +114,3 @@ def _silence(path: str, error: OSError) -> str:
     if error.errno in _ANSWERS or refused:
         raise error
     return f"what {path} is ({error.strerror}): taken as no link and no device"
-
-
-def _patiently(call: Callable[[str], T], path: str) -> T:
-    """Call in a thread that is left behind if it does not return; it ends with the process."""
-    answers: SimpleQueue[T | OSError] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put(call(path))
-        except OSError as error:
-            answers.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        answer = answers.get(timeout=_PATIENCE_S)
-    except Empty:
-        raise OSError(errno.ETIMEDOUT, f"no answer in {_PATIENCE_S:g} s", path) from None
-    if isinstance(answer, OSError):
-        raise answer
-    return answer

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from dataclasses import dataclass
 
 from umtrace.holders import procfs
+from umtrace.holders.lookup import follow
 from umtrace.holders.mounts import MountTable
 from umtrace.records.holders import ScanRequest
 
+_PATIENCE_S = 0.2
 _NO_ROOT = "the root directory that the path begins at"
 _NO_CWD = "the directory that the path is relative to"
 
@@ -26,12 +27,18 @@ class Place:
     root: str | None
     unknown: str = ""
 
-    def resolved(self) -> Place:
+    def resolved(self, table: MountTable) -> Place:
         """Follow the links above the last component, which is the mount itself."""
         directory, name = posixpath.split(self.path)
-        if not directory:
+        if not directory.startswith("/"):
             return self
-        found = posixpath.join(os.path.realpath(directory), name)
+        try:
+            above = follow(directory, table, _PATIENCE_S)
+        except OSError:  # it is not there
+            return self
+        if above.unasked:
+            return Place(self.path, self.root, self.unknown or above.unasked)
+        found = posixpath.join(above.path, name)
         if self.root in {None, "/"} or _within(found, self.root or "/"):
             return Place(found, self.root, self.unknown)
         # An absolute link begins at that root again, where we do not follow it.

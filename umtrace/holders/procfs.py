@@ -8,16 +8,20 @@ and mountstats, which pin a whole namespace for as long as they are open.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+
+from umtrace.holders.asker import asker
 
 _PROC = "/proc"
 LINKS = ("exe", "cwd", "root")
 _DELETED = " (deleted)"
 _FLAGS = 6  # of what follows the name in /proc/PID/stat
 _PF_KTHREAD = 0x00200000
+_silent: set[int] = set()  # processes that did not say what they map
 INIT_PID_NS = 0xEFFFFFFC  # PROC_PID_INIT_INO
 
 
@@ -26,7 +30,8 @@ class Open:
     """Something a task keeps open, and where: ``fd`` is None for cwd, root, exe, maps.
 
     A bound socket's ``path`` is the name given to bind(2), which may be relative; its ``dev`` is
-    ``major:minor`` of that file, and its ``reads`` what the link in /proc says.
+    ``major:minor`` of that file, and its ``reads`` what the link in /proc says. ``writes`` is known
+    of mappings.
     """
 
     pid: int
@@ -36,6 +41,7 @@ class Open:
     fd: int | None = None
     dev: str | None = None
     reads: str | None = None
+    writes: bool | None = None
 
     @property
     def link(self) -> str:
@@ -48,7 +54,7 @@ class Open:
     def still(self) -> bool:
         """Whether the task has it open now."""
         if self.kind == "maps":
-            return any(path == self.path for path in mapped(self.pid, self.path))
+            return True  # a mapping does not come and go
         return _readlink(self.link) == (self.reads or self.path)
 
 
@@ -94,20 +100,38 @@ def threads(pid: int) -> list[int]:
         return []
 
 
-def mapped(pid: int, prefix: str) -> set[str]:
-    """Return the mapped files whose path begins so."""
-    wanted = os.fsencode(prefix).replace(b"\n", b"\\012")  # all that the kernel escapes here
-    try:
-        with open(f"{_PROC}/{pid}/maps", "rb") as maps:  # noqa: PTH123
-            data = maps.read()
-    except (FileNotFoundError, ProcessLookupError):
-        return set()
-    if wanted not in data:
-        return set()
-    lines = (line.split(maxsplit=5) for line in data.split(b"\n"))
-    names = {fields[5] for fields in lines if len(fields) > 5}  # noqa: PLR2004
-    below = (name[len(wanted) :] for name in names if name.startswith(wanted))
-    return {prefix + os.fsdecode(rest) for rest in below}
+def mapped(
+    pids: Sequence[int], prefixes: Iterable[str], until: float = math.inf
+) -> Iterator[tuple[int, list[tuple[str, bool]] | OSError]]:
+    """Yield each process with its mapped files that begin so, and whether they are written through.
+
+    Asked of a child: while a task's memory is locked, only another process may wait for it.
+    """
+    # A line feed is all that the kernel escapes here.
+    prefixes = list(prefixes)
+    wanted = [os.fsencode(prefix).replace(b"\n", b"\\012") for prefix in prefixes]
+    restored = {found: os.fsencode(p) for found, p in zip(wanted, prefixes, strict=True)}
+    # Who did not answer the last time is asked last: a look of 50 ms ends with it.
+    pids = sorted(pids, key=_silent.__contains__)
+    answers = asker().each("mapped", [(pid, wanted) for pid in pids], until=until)
+    answered = 0
+    for pid, answer in zip(pids, answers, strict=False):
+        answered += 1
+        _silent.discard(pid)
+        if isinstance(answer, TimeoutError):
+            _silent.add(pid)
+        if isinstance(answer, OSError):
+            yield pid, answer
+        else:
+            yield pid, [(_restored(name, restored), writes) for name, writes in answer]
+    _silent.update(pids[answered : answered + 1])
+
+
+def _restored(name: bytes, prefixes: dict[bytes, bytes]) -> str:
+    for found, prefix in prefixes.items():
+        if name.startswith(found):
+            return os.fsdecode(prefix + name[len(found) :])
+    return os.fsdecode(name)
 
 
 def mount_id(opened: Open) -> int | None:

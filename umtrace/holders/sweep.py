@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from umtrace.holders import procfs
+from umtrace.holders.asker import asker
 from umtrace.holders.procfs import Open
 from umtrace.holders.sockets import bound_sockets
 
@@ -33,7 +34,8 @@ class Sweep:
         self.denied: dict[int, str] = {}
         self.n_read = 0
         self._hidden: list[Open] = []  # sockets and rings, which may carry files of their own
-        self.pids = procfs.pids()
+        ours = asker().start().process.pid
+        self.pids = [pid for pid in procfs.pids() if pid != ours]
         self.lost: list[str] = []
 
     @property
@@ -47,11 +49,11 @@ class Sweep:
         steps: tuple[tuple[str, Callable[[int], Iterable[Open]]], ...] = (
             ("working directories", self._links),
             ("open files", self._files),
-            ("mapped files", self._mapped),
-            ("threads", self._threads),
         )
         for what, step in steps:
             yield from self._each(what, step)
+        yield from self._mapped()
+        yield from self._each("threads", self._threads)
         yield from self._bound()
         if unseen := procfs.unseen_processes():
             self.lost.append(unseen)
@@ -72,16 +74,22 @@ class Sweep:
     def _each(self, what: str, step: Callable[[int], Iterable[Open]]) -> Iterator[Open]:
         for number, pid in enumerate(self.pids):
             if time.monotonic() > self._deadline:
-                left = len(self.pids) - number
-                self.lost.append(f"{what} of {left} processes (out of time)")
+                self._out_of_time(what, len(self.pids) - number)
                 return
             try:
                 yield from step(pid)
             except PermissionError:
-                if pid not in self.denied and not procfs.is_kernel_thread(pid):
-                    self.denied[pid] = procfs.comm(pid) or "?"
+                self._deny(pid)
             except OSError:  # gone meanwhile
                 continue
+
+    def _out_of_time(self, what: str, n_left: int) -> None:
+        if n_left:
+            self.lost.append(f"{what} of {n_left} processes (out of time)")
+
+    def _deny(self, pid: int) -> None:
+        if pid not in self.denied and not procfs.is_kernel_thread(pid):
+            self.denied[pid] = procfs.comm(pid) or "?"
 
     def _links(self, pid: int) -> Iterator[Open]:
         for opened in procfs.links(pid):
@@ -107,10 +115,19 @@ class Sweep:
                 held = replace(opened, kind="socket", path=file.path, dev=file.dev)
                 yield replace(held, reads=opened.path)
 
-    def _mapped(self, pid: int) -> Iterator[Open]:
-        for prefix in self._prefixes:
-            for path in procfs.mapped(pid, prefix):
-                yield Open(pid, pid, "maps", path)
+    def _mapped(self) -> Iterator[Open]:
+        n_answers = 0
+        for pid, answer in procfs.mapped(self.pids, self._prefixes, self._deadline):
+            n_answers += 1
+            if isinstance(answer, TimeoutError):
+                self.lost.append(f"mapped files of {who(pid)}: {answer.strerror}")
+            elif isinstance(answer, PermissionError):
+                self._deny(pid)
+            elif not isinstance(answer, OSError):  # gone meanwhile
+                yield from (
+                    Open(pid, pid, "maps", path, writes=writes or None) for path, writes in answer
+                )
+        self._out_of_time("mapped files", len(self.pids) - n_answers)
 
     def _threads(self, pid: int) -> Iterator[Open]:
         tids = procfs.threads(pid)
@@ -125,6 +142,11 @@ class Sweep:
                 return
             yield from (o for o in procfs.links(pid, tid) if (o.kind, o.path) not in seen)
             yield from (o for o in self._files(pid, tid) if (o.fd, o.path) not in common)
+
+
+def who(pid: int) -> str:
+    """Return a process as a sentence names it."""
+    return f"pid {pid} ({procfs.comm(pid) or '?'})"
 
 
 def describe(processes: Mapping[int, str], why: str) -> str:

@@ -73,7 +73,8 @@ def _find(request: ScanRequest, place: Place, table: MountTable) -> tuple[Mount 
 
 
 def _at(place: Place, table: MountTable) -> tuple[Mount | None, str]:
-    for tried in (place, place.resolved()):
+    for resolve in (False, True):
+        tried = place.resolved(table) if resolve else place
         if unknown := tried.in_doubt(table):
             return None, unknown
         if mount := table.at(tried.path):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from umtrace.holders.asker import asker
 from umtrace.holders.scan import scan
 from umtrace.records.holders import HolderScan, ScanRequest
 
@@ -17,6 +18,8 @@ MOST_AT_ONCE = 64
 #: an EBUSY of a mount looked at less than this ago gets no look of its own
 AGAIN_NS = 100_000_000
 _MOST_PATHS = 4096
+#: for the scans under way when the recording ends, each of which takes a tenth of a second
+_TO_END_S = 10.0
 
 
 class ScanWorker:
@@ -61,9 +64,12 @@ class ScanWorker:
         return found
 
     def close(self) -> None:
-        """Finish the scans asked for and end the thread; may be called twice."""
+        """Finish the scans asked for and end the thread; may be called twice.
+
+        A scan that does not end is left behind, and what it was to answer counts as refused.
+        """
         self._requests.put(None)
-        self._thread.join()
+        self._thread.join(_TO_END_S)
 
     def _is_due(self, request: ScanRequest, now: int) -> bool:
         key = (request.mntns, request.mount_id, request.path)
@@ -77,6 +83,13 @@ class ScanWorker:
         return True
 
     def _run(self) -> None:
+        asker().start()
+        try:
+            self._work()
+        finally:
+            asker().close()
+
+    def _work(self) -> None:
         while (requests := self._requests.get()) is not None:
             for answer in self._answer(requests):
                 self._answers.put(answer)

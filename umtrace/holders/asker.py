@@ -1,0 +1,184 @@
+"""Asks what may never be answered: in a child that can be left behind, under a deadline.
+
+A dead server (FUSE, NFS) or another task's locked memory keeps whoever asks in the kernel, where no
+signal ends it. A thread in there would keep its process from ending. A child does not, and it has
+nothing of ours: no probes, no recording.
+"""
+
+from __future__ import annotations
+
+import errno
+import marshal
+import math
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from umtrace.holders import answering
+
+PATIENCE_S = 1.0
+#: once one question was not answered
+_PATIENCE_THEN_S = 0.2
+_TO_DIE_S = 0.05
+#: questions sent ahead of their answers
+_AT_ONCE = 32
+_here = threading.local()
+
+
+class _Child:
+    """A process, and the pipes to it and from it."""
+
+    def __init__(self) -> None:
+        questions, self.ask = os.pipe()
+        self.answer, answers = os.pipe()
+        self.unread = b""
+        self.pending = 0  #: answers that are still to come
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", answering.__file__],
+                stdin=questions,
+                stdout=answers,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,  # a Ctrl-C is for us
+            )
+        finally:
+            os.close(questions)
+            os.close(answers)
+
+    def put(self, what: str, questions: Sequence[tuple[object, ...]]) -> None:
+        """Ask; the child reads it before it does anything that may take long."""
+        self.pending += len(questions)
+        data = marshal.dumps((what, list(questions)))
+        data = len(data).to_bytes(4, "little") + data
+        while data:
+            data = data[os.write(self.ask, data) :]
+
+    def get(self, deadline: float) -> Any:
+        """Return an answer; TimeoutError, or EOFError if the child has gone."""
+        size = int.from_bytes(self._read(4, deadline), "little")
+        answer = marshal.loads(self._read(size, deadline))  # noqa: S302 - from our own child
+        self.pending -= 1
+        return answer
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        while len(self.unread) < size:
+            left = max(deadline - time.monotonic(), 0)
+            if not select.select([self.answer], [], [], left)[0]:
+                raise TimeoutError
+            data = os.read(self.answer, 1 << 16)
+            if not data:
+                raise EOFError
+            self.unread += data
+        found, self.unread = self.unread[:size], self.unread[size:]
+        return found
+
+    def end(self) -> bool:
+        """Kill it; False if it is in the kernel, where it stays until it is answered."""
+        self.process.kill()
+        os.close(self.ask)
+        os.close(self.answer)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_TO_DIE_S)
+        return self.process.returncode is not None
+
+
+class Asker:
+    """Asks one child after another; a child that does not answer is killed and left.
+
+    Used by one thread. ``pids`` are its children, those left behind too, which may still be in the
+    kernel and then hold what they were asked about.
+    """
+
+    def __init__(self) -> None:
+        self._child: _Child | None = None
+        self._left: list[_Child] = []
+
+    @property
+    def pids(self) -> set[int]:
+        """The children that have not ended."""
+        self._left = [child for child in self._left if child.process.poll() is None]
+        return {child.process.pid for child in [*self._left, *filter(None, [self._child])]}
+
+    def start(self) -> _Child:
+        """Start the child, which may be done ahead of the first question; waits for nothing."""
+        if self._child is None:
+            self._child = _Child()
+        return self._child
+
+    def ask(self, what: str, *args: object, patience_s: float = PATIENCE_S) -> Any:
+        """Return the answer to one question; OSError, ETIMEDOUT if there is none."""
+        (answer,) = self.each(what, [args], patience_s=patience_s)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def each(
+        self,
+        what: str,
+        questions: Sequence[tuple[object, ...]],
+        *,
+        patience_s: float = PATIENCE_S,
+        until: float = math.inf,
+    ) -> Iterator[Any]:
+        """Yield the answer to each question, in order; an OSError where there is none.
+
+        Ends early at ``until`` (monotonic); what is answered later is thrown away.
+        """
+        number = 0
+        while number < len(questions) and time.monotonic() < until:
+            some = questions[number : number + _AT_ONCE]
+            for answer in self._answers(what, some, patience_s, until):
+                number += 1
+                if isinstance(answer, TimeoutError):
+                    patience_s = min(patience_s, _PATIENCE_THEN_S)
+                yield answer
+
+    def close(self) -> None:
+        """End the child; waits for it no longer than for one that does not answer."""
+        child, self._child = self._child, None
+        if child is not None and not child.end():
+            self._left.append(child)
+
+    def _idle(self, deadline: float) -> _Child:
+        """Return a child that has answered what it was asked before; a new one if it does not."""
+        try:
+            child = self.start()
+            while child.pending:
+                child.get(deadline)
+        except (TimeoutError, EOFError):
+            self.close()
+        return self.start()
+
+    def _answers(
+        self, what: str, questions: Sequence[tuple[object, ...]], patience_s: float, until: float
+    ) -> Iterator[Any]:
+        """Yield answers, the last of them the error of a child that gave none."""
+        try:
+            child = self._idle(min(time.monotonic() + patience_s, until))
+            child.put(what, questions)
+            for _ in questions:
+                code, value = child.get(min(time.monotonic() + patience_s, until))
+                yield value if code == 0 else OSError(code, os.strerror(code))
+        except TimeoutError:
+            if time.monotonic() < until:
+                self.close()
+                yield TimeoutError(errno.ETIMEDOUT, f"no answer in {patience_s:g} s")
+        except (EOFError, BrokenPipeError):
+            self.close()
+            yield OSError(errno.EIO, "the process that asked was killed")
+
+
+def asker() -> Asker:
+    """Return the one of this thread."""
+    if not hasattr(_here, "asker"):
+        _here.asker = Asker()
+    found: Asker = _here.asker
+    return found
