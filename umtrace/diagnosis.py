@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -74,14 +75,14 @@ def _kept_programs() -> Feature:
 
 def _try(tier: str) -> TierResult:
     try:
-        source = open_source(tier)
+        with closing(open_source(tier)) as source:
+            source.read(0)
+            instead = "" if source.tier == tier else f" as {source.tier}: {declined(source, tier)}"
+            return TierResult(tier, True, f"attaches{instead}", tuple(source.plan()))
     except UmtraceError as error:
         return TierResult(tier, False, str(error), exit_code=error.exit_code)
-    try:
-        instead = "" if source.tier == tier else f" as {source.tier}: {declined(source, tier)}"
-        return TierResult(tier, True, f"attaches{instead}", tuple(source.plan()))
-    finally:
-        source.close()
+    except Exception as error:
+        return TierResult(tier, False, f"fails: {type(error).__name__}: {error}")
 
 
 def clean_up() -> list[str]:

@@ -16,42 +16,18 @@ from typing import Any
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.constants import KNOWN_MEMBERS
+from umtrace.kernel.meanings import MEANINGS, SUBSTITUTES
 from umtrace.kernel.preemption import preemptible
 from umtrace.kernel.stacks import FUNCTIONS
 from umtrace.kernel.symbols import Symbols
 
 #: functions a plan may name, beside those looked for on stacks
-PROBED = (
-    "path_umount",
-    "umount_tree",
-    "namespace_unlock",
-    "synchronize_rcu_expedited",
-    "propagate_mount_busy",
-    "mnt_get_count",
-    "cleanup_mnt",
-    "deactivate_super",
-    "bd_prepare_to_claim",
-    "vfs_get_tree",
-    "deactivate_locked_super",
-    "mntput",
-    "mntput_no_expire",
-    "mntput_no_expire_slowpath",
-    "__legitimize_mnt",
-    "legitimize_mnt",
-    "do_umount",
-    "ksys_umount",
-    "namespace_lock",
-    "exp_funnel_lock",
-    "synchronize_rcu_normal",
-    "__wait_rcu_gp",
-    "__x64_sys_umount",
-    "__arm64_sys_umount",
-    "__ia32_sys_umount",
+PROBED = frozenset(
+    [candidate.function for meaning in MEANINGS for candidate in meaning.candidates]
+    + [function for function, _stands_for in SUBSTITUTES]
 )
 _SUFFIX = re.compile(r"(?:\.(?:isra|constprop|part)\.\d+)+")
-KNOWN = frozenset(PROBED) | {
-    symbol.partition(".")[0] for symbols in FUNCTIONS.values() for symbol in symbols
-}
+KNOWN = PROBED | {symbol.partition(".")[0] for symbols in FUNCTIONS.values() for symbol in symbols}
 #: what to read of kallsyms
 WANTED = frozenset(name.encode() for name in KNOWN)
 

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from umtrace.selftest.observe import Row, Seen, observe, rows_of
-from umtrace.selftest.result import Agreement, Check, unlike
+from umtrace.selftest.result import Agreement, Check, failed, unlike
 from umtrace.sources.select import STAND_INS
 
 WORKLOAD = ("--sync", "25", "--lazy", "25", "--busy", "5", "--ns-exit", "5")
@@ -40,19 +40,24 @@ _SAME = (
 def run_together(tiers: Sequence[str]) -> list[Agreement]:
     """Trace one run of the exercise under all tiers at once; compare each with the one before.
 
-    Those that do not know paths are left out; nothing is done for less than two.
-
-    Raises
-    ------
-    UmtraceError
-        A tier cannot be attached beside the others, or the exercise failed.
+    Those that do not know paths are left out; nothing is done for less than two. One that
+    fails beside the others is paired with itself in a check that says so.
     """
     tiers = [tier for tier in tiers if tier not in STAND_INS.values()]
     if len(tiers) < _TWO:
         return []
-    (ledger,), seen = observe(tiers, WORKLOAD)
+    try:
+        (ledger,), seen = observe(tiers, WORKLOAD)
+    except Exception as error:
+        return [_failed((tiers[0], tiers[-1]), error)]
     named = list(zip(tiers, seen, strict=True))
-    return [_compared(ledger, first, second) for first, second in pairwise(named)]
+    whole = [(tier, one) for tier, one in named if one.failure is None]
+    broken = [_failed((tier, tier), one.failure) for tier, one in named if one.failure]
+    return [_compared(ledger, first, second) for first, second in pairwise(whole)] + broken
+
+
+def _failed(tiers: tuple[str, str], error: Exception) -> Agreement:
+    return Agreement(tiers, (failed(error),), 0, None, None, (False, False))
 
 
 def _compared(

@@ -9,10 +9,11 @@ from contextlib import closing
 from statistics import median
 from typing import Any
 
+from umtrace.records.errors import NoTierError, NotPermittedError
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import COLUMNS, PHASES
 from umtrace.selftest.observe import Row, observe, rows_of
-from umtrace.selftest.result import Check, Result, unlike
+from umtrace.selftest.result import Check, Result, failed, unlike
 from umtrace.sources.select import STAND_INS, open_source
 
 #: What a run does: every kind of umount that every tier sees, and those that only
@@ -29,12 +30,24 @@ _FUNCTION_TIERS = ("fentry", "kprobe", "ftrace")
 def run(tier: str) -> Result:
     """Trace runs of the exercise under a tier and compare.
 
+    A tier that attaches and then fails has a result that says so.
+
     Raises
     ------
-    UmtraceError
-        The tier cannot be attached, or the exercise failed.
+    NoTierError, NotPermittedError
+        The tier cannot be attached.
     """
     began = time.monotonic()
+    try:
+        return _compared(tier, began)
+    except (NoTierError, NotPermittedError):
+        raise
+    except Exception as error:
+        checks = (failed(error),)
+    return Result(tier, checks, None, (), {}, round(time.monotonic() - began, 1))
+
+
+def _compared(tier: str, began: float) -> Result:
     tier = _actual(tier)
     functions = tier in _FUNCTION_TIERS
     workloads = (FUNCTION_WORKLOAD, HELD_WORKLOAD) if functions else (WORKLOAD,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ class Seen:
 
     rows: list[Row] = field(default_factory=list)
     losses: LossReport = field(default_factory=LossReport)
+    failure: Exception | None = None  #: what ended this tier early
 
     def add(self, tick: pipeline.Tick) -> None:
         """Take in one step of the pipeline."""
@@ -36,36 +37,52 @@ def observe(
 ) -> tuple[list[dict[str, Any]], list[Seen]]:
     """Trace a run of the exercise per workload, one after the other, attached once.
 
-    Returns the ledger of each run, and what each tier saw of all.
+    Returns the ledger of each run, and what each tier saw of all. A tier that fails has its
+    ``failure``; the others go on.
 
     Raises
     ------
-    UmtraceError
-        A tier cannot be attached, or the exercise failed.
+    Exception
+        What the first tier failed with, if all did; UmtraceError if the exercise failed.
     """
     with _Exercises(workloads) as exercises, ExitStack() as stack:
-        running: list[tuple[Seen, Iterator[pipeline.Tick]]] = []
-        for tier in tiers:
+        running = [_Running(tier, exercises.finished, stack) for tier in tiers]
+        if any(one.going for one in running):
+            exercises.start()
+        going = True
+        while going:
+            going = max([one.step() for one in running])  # a step of each
+        failures = [one.seen.failure for one in running]
+        if failures[0] is not None and None not in failures:
+            raise failures[0]
+        return exercises.ledgers, [one.seen for one in running]
+
+
+class _Running:
+    """One tier that is attached, until it ends or fails."""
+
+    def __init__(self, tier: str, stop: Callable[[], bool], stack: ExitStack) -> None:
+        self.seen = Seen()
+        self._ticks: Iterator[pipeline.Tick] = iter(())
+        try:
             source = stack.enter_context(closing(open_source(tier)))
-            ticks = stack.enter_context(closing(pipeline.live(source, stop=exercises.finished)))
-            seen = Seen()
-            seen.add(next(ticks))  # runs
-            running.append((seen, ticks))
-        exercises.start()
-        while _step(running):
-            pass
-        return exercises.ledgers, [seen for seen, _ticks in running]
+            self._ticks = stack.enter_context(closing(pipeline.live(source, stop=stop)))
+        except Exception as error:
+            self.seen.failure = error
+        self.going = self.step()
 
-
-def _step(running: Iterable[tuple[Seen, Iterator[pipeline.Tick]]]) -> bool:
-    """Advance each tier by one step; False when all have ended."""
-    going = False
-    for seen, ticks in running:
-        tick = next(ticks, None)
+    def step(self) -> bool:
+        """Advance by one step; False once it has ended."""
+        if self.seen.failure is not None:
+            return False
+        try:
+            tick = next(self._ticks, None)
+        except Exception as error:
+            self.seen.failure = error
+            return False
         if tick is not None:
-            seen.add(tick)
-            going = True
-    return going
+            self.seen.add(tick)
+        return tick is not None
 
 
 def rows_of(ledger: Mapping[str, Any], rows: Iterable[Row]) -> list[Row]:

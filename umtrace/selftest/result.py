@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from umtrace.records.errors import UmtraceError
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -19,6 +21,15 @@ class Check:
     def ok(self) -> bool:
         """Whether the two agree."""
         return self.expected == self.seen
+
+
+RUNS = "runs to its end"
+
+
+def failed(error: Exception) -> Check:
+    """Return the check that a tier failed instead of being compared."""
+    said = str(error) if isinstance(error, UmtraceError) else f"{type(error).__name__}: {error}"
+    return Check(RUNS, "yes", f"no: {said}")
 
 
 def unlike(expected: Counter[tuple[object, ...]], seen: Counter[tuple[object, ...]]) -> str:

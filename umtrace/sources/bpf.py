@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from umtrace.kernel.bpf import ProgramType
 from umtrace.kernel.constants import TASK_DEAD, host_mntns, possible_cpus, switch_constants
+from umtrace.kernel.event_fields import objection
 from umtrace.kernel.meanings import SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.kernel.offer import Offer
 from umtrace.kernel.plan import (
@@ -161,7 +162,10 @@ class BpfSource:
         }
         if not self._raw_switches:
             with Tracefs() as tracefs:
-                self._constants |= switch_constants(tracefs.field_offsets(SWITCH))
+                offsets = tracefs.field_offsets(SWITCH)
+            if unusable := objection(SWITCH, offsets):
+                raise NoTierError(unusable)
+            self._constants |= switch_constants(offsets)
         if self.tier == "fentry" and self._offer.preemptible and not _kprobes_work():
             self._offer = replace(self._offer, preemptible=False)  # skipped hits mark their rows
         self._chosen = make_plan(self._offer, self.tier, self._probe_set)

@@ -24,7 +24,7 @@ def refused(tracefs: Tracefs, function: str, error: OSError) -> UmtraceError:
     absent = f"this kernel has no function {function}"
     with suppress(OSError):
         if "kprobe_events" not in tracefs.names("."):
-            absent = "this tracefs has no kprobe events to make"
+            absent = "this tracefs has no kprobe events to make: CONFIG_KPROBE_EVENTS is not set"
     return refusal(f"no kprobe on {function}", error, absent=absent)
 
 

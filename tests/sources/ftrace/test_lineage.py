@@ -50,6 +50,52 @@ def test_a_birth_tells_process_and_name():
     assert who(blank(), born(10), thread, *umount(100, tid=501)) == [(500, "worker", None)]
 
 
+def renamed(ts, new, old=b"bash", tid=500, **fields):
+    return record(ts, "task_rename", tid, oldcomm=old, newcomm=new, **fields)
+
+
+@pytest.mark.parametrize("fields", [{"pid": 500}, {}], ids=["with pid", "6.18.0 to 6.18.15"])
+def test_an_exec_changes_the_name(fields):
+    found = who(blank(), born(10), renamed(20, b"umount", **fields), *umount(100))
+    assert found == [(500, "umount", None)]
+
+
+def test_a_rename_without_pid_of_a_task_that_is_not_known():
+    assert who(blank(), renamed(20, b"umount"), *umount(100)) == [(None, "umount", None)]
+
+
+def test_a_rename_without_pid_of_another_thread_is_not_taken_for_its_own():
+    thread = born(20, tid=501, parent=500, flags=THREAD, comm=b"worker")
+    other = renamed(30, b"renamed", old=b"worker", tid=500)
+    records = (born(10), thread, other)
+    assert who(blank(), *records, *umount(100)) == [(500, "bash", None)]
+    # Which of its threads got the name is not said: no name is better than the old one.
+    assert who(blank(), *records, *umount(100, tid=501)) == [(500, None, None)]
+
+
+def test_a_death_without_pid_is_that_of_the_task_that_runs():
+    death = record(50, "sched_process_exit", 500, comm=b"bash")
+    assert who(blank(), born(10), death, *umount(100)) == [(None, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("without", "expected"),
+    [
+        ({"cgroup_attach_task"}, (500, "bash", None)),
+        ({"task_rename"}, (500, None, 9)),
+        ({"sched_process_exit"}, (500, "bash", 9)),
+        ({"task_newtask"}, (500, "bash", 9)),
+        ({"task_newtask", "sched_process_exit"}, (None, None, None)),
+    ],
+    ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else "",
+)
+def test_what_only_an_absent_event_shows_is_unknown(without, expected):
+    tasks = [Task(500, 500, 9, b"bash")]
+    lineage = Lineage(lambda: tasks, clock=lambda: 50, without=without)
+    lineage.look()
+    assert who(lineage, *umount(100)) == [expected]
+
+
 def test_after_a_gap_a_task_is_nobody_that_is_known():
     # Its exec, or its death and another's birth, may be in the gap.
     assert who(blank(), born(10), gap(50, 60), *umount(100)) == [(None, None, None)]

@@ -110,6 +110,7 @@ def test_the_system_call_alone_tells_no_end(tmp_path):
         "umount-101 [000] ..... 100.000500: sys_enter: NR 3 (3, 1, 1, 6, 0, 5)",
         "umount-101 [000] 100.000500: sys_enter_close:       fd: 0x00000003",
         "umount-101 [000] 100.000500: sched_process_exit:   comm=umount pid=101 prio=120",
+        "umount-101 [000] 100.000500: sched_process_exit:   comm=umount prio=120",
     ],
 )
 def test_the_next_system_call_is_an_upper_bound(tmp_path, line):

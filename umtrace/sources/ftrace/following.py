@@ -35,7 +35,7 @@ class Following:
 
     def _life(self, record: Record) -> None:
         if record.name == "sched_process_exit":
-            op = self._ops.get(record.fields["pid"])
+            op = self._ops.get(record.fields.get("pid", record.tid))
             if op is not None and op.phase == Phase.LEAVING:
                 self._end(op, record, Returned.DEATH)
             elif op is not None and op.phase == Phase.INSIDE:

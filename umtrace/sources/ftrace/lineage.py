@@ -16,6 +16,14 @@ from umtrace.sources.ftrace.tasks import Task
 
 EVENTS = ("task:task_newtask", "sched:sched_process_exit", "cgroup:cgroup_attach_task")
 NAMING = "task:task_rename"  #: traced too where no other event says the name of a task
+#: what is unknown where an event cannot be had
+LOST_WITHOUT = {
+    "task:task_newtask": "pid, cgroup_id, container of tasks that begin while tracing",
+    "sched:sched_process_exit": "ns-exit",
+    "cgroup:cgroup_attach_task": "cgroup_id, container",
+    NAMING: "comm",
+}
+_LIVES = frozenset({"task_newtask", "sched_process_exit"})
 _CLONE_THREAD = 0x10000
 _CLONE_INTO_CGROUP = 0x200000000
 _NEVER = 1 << 64
@@ -33,6 +41,8 @@ class Lineage:
         as a process of its own (a trace that somebody else took).
     clock : callable
         The clock of the records, ns.
+    without : collection of str
+        Events that are not traced: what only they show changing is unknown.
 
     Attributes
     ----------
@@ -45,9 +55,13 @@ class Lineage:
         look: Callable[[], Collection[Task]] | None = None,
         *,
         clock: Callable[[], int] = time.monotonic_ns,
+        without: Collection[str] = (),
     ) -> None:
-        self._look = look
+        # A number is used again: with neither births nor deaths it may be anybody's.
+        self._look = (lambda: ()) if set(without) >= _LIVES else look
         self._clock = clock
+        self._moves_seen = "cgroup_attach_task" not in without
+        self._names_seen = "task_rename" not in without
         self._leader: dict[int, int] = {}
         self._cgroup: dict[int, int] = {}
         self._comm: dict[int, bytes] = {}
@@ -101,28 +115,47 @@ class Lineage:
 
     def cgroup(self, tid: int) -> int:
         """Return the cgroup v2 id of a task, 0 if it is not known."""
-        return self._cgroup.get(tid, 0)
+        return self._cgroup.get(tid, 0) if self._moves_seen else 0
 
     def comm(self, tid: int) -> bytes:
         """Return the name of a task; empty if it is not known."""
-        return self._comm.get(tid, b"")
+        return self._comm.get(tid, b"") if self._names_seen else b""
 
     def see(self, record: Record) -> None:
         """Take in a birth, a death, a move, or another name."""
-        tid = record.fields["pid"]
+        tid = record.fields.get("pid", record.tid)
         if record.ts_ns < self._blind_until:
             return  # what came after it may be lost
         if record.name == "task_newtask":
             self._born(tid, record.tid, record.fields["clone_flags"])
             self._comm[tid] = _name(record.fields.get("comm", b""))
         elif record.name == "task_rename":
-            self._comm[tid] = _name(record.fields["newcomm"])
+            self._rename(record)
         elif record.name == "sched_process_exit":
             for known in (self._leader, self._cgroup, self._comm):
                 known.pop(tid, None)
         elif record.fields["dst_root"] == 0:
             moved = [tid, *(t for t, leader in self._leader.items() if leader == tid)]
             self._cgroup.update(dict.fromkeys(moved, record.fields["dst_id"]))
+
+    def _rename(self, record: Record) -> None:
+        """Take in a name. From 6.18.0 to 6.18.15 the event does not say which task has it.
+
+        It is the one that runs, unless its name was another than the one that is replaced:
+        then a thread of the same process got it, and which one is unknown.
+        """
+        tid, name = record.fields.get("pid"), _name(record.fields["newcomm"])
+        if tid is not None:
+            self._comm[tid] = name
+            return
+        tid, old = record.tid, _name(record.fields.get("oldcomm", b""))
+        if not old or self._comm.get(tid, old) == old:
+            self._comm[tid] = name
+            return
+        process = self._leader.get(tid)
+        for thread in [t for t, comm in self._comm.items() if comm == old]:
+            if self._leader.get(thread) in (process, None):
+                del self._comm[thread]
 
     def _born(self, tid: int, parent: int, flags: int) -> None:
         leader = self.tgid(parent) if flags & _CLONE_THREAD else tid

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import zip_longest
 
+from umtrace.kernel.event_fields import objection
 from umtrace.kernel.refusals import require_root
-from umtrace.kernel.tracefs import Tracefs
+from umtrace.kernel.tracefs import Tracefs, no_tracepoint
 from umtrace.records.clock import ClockPair
+from umtrace.records.errors import NoTierError
 from umtrace.records.losses import LossReport
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format, parse_format
 from umtrace.sources.ftrace.instance import Instance
+from umtrace.sources.ftrace.lineage import LOST_WITHOUT
 from umtrace.sources.owner import Owner
 
 _COUNT_S = 0.25  # how often the kernel's loss counters are read
@@ -37,6 +40,7 @@ class Running:
         self._instances: list[Instance] = []
         self._drain: Drain | None = None
         self._lost: list[int] = []
+        self._untraced: set[str] = set()  # events of tasks' lives that cannot be had
         self._misses: dict[str, int] | None = None  # by event, or by another name
         self._switched_off: Counter[str] = Counter()
         self._counted = 0.0
@@ -76,14 +80,48 @@ class Running:
         self._note("buffer", instance.path, f"trace instance, {buffer}, clock mono")
         return instance
 
-    def _enabled(self, instance: Instance, events: Sequence[str]) -> list[Format]:
-        """Switch tracepoints on and return the formats of those there are."""
-        return [self._format(instance, event) for event in events if instance.enable(event)]
+    def _lives(self, instance: Instance, events: Sequence[str], reason: str) -> list[Format]:
+        """Switch on what says which tasks there are; what cannot be had goes into the plan."""
+        formats = []
+        for event in events:
+            why = self._unusable(instance, event)
+            if not why and not instance.enable(event):
+                why = f"tracefs refuses to switch {event} on"
+            if why:
+                self._untraced.add(event.partition(":")[2])
+                self._note("tasks", event, "-", f"lost: {LOST_WITHOUT[event]} ({why})")
+            else:
+                formats.append(self._format(instance, event))
+        self._note("tasks", ", ".join(events), "tracepoint", reason)
+        return formats
 
     @staticmethod
     def _format(instance: Instance, event: str) -> Format:
+        """Return the layout of an event's records.
+
+        Raises
+        ------
+        NoTierError
+            There is none, or it lacks a field that is needed.
+        """
         group, name = event.split(":")
-        return parse_format(name, instance.read(f"events/{group}/{name}/format"))
+        try:
+            form = parse_format(name, instance.read(f"events/{group}/{name}/format"))
+        except OSError as error:
+            raise no_tracepoint(event, error) from None
+        except ValueError as error:
+            raise NoTierError(str(error)) from None
+        if why := objection(event, form.dtype.names or ()):
+            raise NoTierError(why)
+        return form
+
+    def _unusable(self, instance: Instance, event: str) -> str:
+        """Return why an event says nothing here; empty where it does."""
+        try:
+            self._format(instance, event)
+        except NoTierError as error:
+            return str(error)
+        return ""
 
     def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
         self._plan.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})

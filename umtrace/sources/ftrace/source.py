@@ -86,9 +86,8 @@ class FtraceSource(Running):
         made = self._make(instance, place(wanted, plan, symbols))
         self._unseen(plan, {event.function for event in wanted})
         formats = [self._format(instance, f"{instance.group}:{name}") for name in made]
-        formats += self._enabled(instance, BIRTHS)
-        self._note("tasks", ", ".join(BIRTHS), "tracepoint", tasks_reason())
-        self._lineage = lineage = Lineage(partial(tasks, names=False))
+        formats += self._lives(instance, BIRTHS, tasks_reason())
+        self._lineage = lineage = Lineage(partial(tasks, names=False), without=self._untraced)
         self._translator = Translator(
             lineage,
             _origins(symbols),

@@ -171,7 +171,7 @@ class StaticTranslator:
     # ---- tasks that end ----
 
     def _exits(self, r: Record) -> None:
-        tid = r.fields["pid"]
+        tid = r.fields.get("pid", r.tid)
         lineage = self._lineage
         self._exiting[tid] = lineage.tgid(tid), lineage.cgroup(tid), lineage.comm(tid)
         op = self._ops.get(tid)

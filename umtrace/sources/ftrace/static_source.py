@@ -58,17 +58,20 @@ class StaticSource(Running):
         size, frames = page_bytes(tracefs), FrameTable(Symbols.load(wanted=WANTED))
         formats = self._umounts(first)
         formats += self._sleeps(first, frames)
-        formats += self._enabled(first, (*BIRTHS, NAMING))
-        self._note("tasks", ", ".join((*BIRTHS, NAMING)), "tracepoint", tasks_reason())
+        formats += self._lives(first, (*BIRTHS, NAMING), tasks_reason())
         # What the recorder itself calls would fill the buffer that it reads.
         if numbers_are_ours():
             gated.keep(NEXT, f"common_pid != {os.getpid()}")
         self._gate = self._make_gate(gated)
-        let_in = [self._format(gated, event) for event in (SWITCH, NEXT) if gated.has(event)]
+        let_in = [
+            self._format(gated, event)
+            for event in (SWITCH, NEXT)
+            if not self._unusable(gated, event)
+        ]
         self._drain = Drain(
             first, Decoder(formats, size, frames), size, gated=(gated, Decoder(let_in, size))
         )
-        self._lineage = lineage = Lineage(partial(tasks, names=True))
+        self._lineage = lineage = Lineage(partial(tasks, names=True), without=self._untraced)
         self._translator = StaticTranslator(lineage)
         gated.start()
         first.start()
@@ -94,7 +97,11 @@ class StaticSource(Running):
             why = f"lost: waits, ns-exit: {addresses_hidden()}"
             self._note("waits", probe, "-", why)
             return []
-        if not first.has(SWITCH) or not first.trigger(SWITCH, _STACKS):
+        why = self._unusable(first, SWITCH) or self._unusable(first, f"ftrace:{STACK}")
+        if why:
+            self._note("waits", probe, "-", f"lost: waits, ns-exit ({why})")
+            return []
+        if not first.trigger(SWITCH, _STACKS):
             self._note("waits", probe, "-", "lost: waits, ns-exit (no stacktrace trigger here)")
             return []
         first.keep(SWITCH, _DEATHS)
@@ -104,13 +111,15 @@ class StaticSource(Running):
 
     def _make_gate(self, gated: Instance) -> Gate:
         gate = Gate(gated)
-        lost = "lost: {} (this kernel cannot switch an event on at an event)"
         opens = "tracepoint, while somebody is in umount"
         for ok, meaning, event, what in (
             (gate.waits, "end of waits", SWITCH, "rcu_ns, lock_ns"),
             (gate.ends, "return to user mode", NEXT, "latency_ns"),
         ):
-            self._note(meaning, event, opens if ok else "-", "ok" if ok else lost.format(what))
+            why = self._unusable(gated, event)
+            why = why or ("" if ok else "this kernel cannot switch an event on at an event")
+            reason = f"lost: {what} ({why})" if why else "ok"
+            self._note(meaning, event, "-" if why else opens, reason)
         lost = "lost: fstype, dev, mntns, n_mounts (no event can read memory here)"
         self._note("mount", "-", "-", lost)
         return gate

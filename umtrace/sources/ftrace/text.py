@@ -58,7 +58,7 @@ _ENTER = re.compile(
 )
 _EXIT = re.compile(r"(?:^|/\* )sys_(?:exit_umount:|umount ->)\s*(?P<ret>-?(?:0x[0-9a-f]+|\d+))\b")
 _NEXT = re.compile(r"(?:^|/\* )sys_(?:enter(?:_\w+)?:|(?!exit)\w+\()")
-_GONE = re.compile(r"^sched_process_exit:\s+comm=.* pid=(?P<pid>\d+) prio=")
+_GONE = re.compile(r"^sched_process_exit:\s+(?:comm=.* pid=(?P<pid>\d+) prio=)?")
 _MISSED = re.compile(r"\[?LOST (?P<n>\d{1,18}) EVENTS\]?", re.IGNORECASE)
 _LAST_TID = 2**31 - 1
 _QUOTED = re.compile(r'"(?P<path>.*)"')
@@ -191,7 +191,7 @@ class _Parser:
         elif _NEXT.search(what):
             yield record("um_next")
         elif gone := _GONE.search(what):
-            yield record("sched_process_exit", pid=int(gone["pid"]))
+            yield record("sched_process_exit", pid=int(gone["pid"] or tid))
         elif call := _CALL.search(what):
             entry, back = FUNCTIONS.get(call["name"], ("", ""))
             until = ts + round(float(call["us"]) * 1000)
