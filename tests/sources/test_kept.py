@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -166,8 +167,13 @@ def test_where_it_is(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert Kept.of_this_user().folder == _OF_ROOT
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert Kept.of_this_user().folder == tmp_path / "umtrace"
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid or 1000)
+    mine = tmp_path.stat().st_uid != 0
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path if mine else tmp_path / "to-be-made"))
+    assert Kept.of_this_user().folder == Path(os.environ["XDG_CACHE_HOME"], "umtrace")
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert Kept.of_this_user().folder is None  # sudo -u left another's
     monkeypatch.setenv(VARIABLE, "0")
     assert Kept.of_this_user().folder is None
     monkeypatch.setenv(VARIABLE, str(tmp_path / "chosen"))

@@ -133,7 +133,7 @@ def test_a_ready_fd_that_is_not_open():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become nobody")
-@pytest.mark.parametrize(("arguments", "code"), [((), 4), (("--clean",), 3)])
+@pytest.mark.parametrize(("arguments", "code"), [((), 3), (("--clean",), 3)])
 def test_doctor_without_root_says_what_to_do(arguments, code):
     command = [sys.executable, "-m", "umtrace", "doctor", *arguments]
     environment = {"PATH": os.environ["PATH"], "UMTRACE_CACHE": "0"}
@@ -155,7 +155,7 @@ def test_doctor_of_a_user_without_a_home():
         check=False,
         user=54321,
     )
-    assert (done.returncode, done.stderr) == (4, "")
+    assert (done.returncode, done.stderr) == (3, "")
     assert "no home directory" in done.stdout
 
 
@@ -202,3 +202,17 @@ def test_a_pipe_that_closes_is_no_error(words):
     with os.fdopen(write, "wb") as out:
         done = subprocess.run(command, check=False, stdout=out, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_command_at_all_prints_the_help():
+    done = umtrace()
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: umtrace")
+    assert len(done.stdout.splitlines()) > 20
+
+
+def test_debug_shows_where_an_error_came_from():
+    done = umtrace("report", "/no/such/recording", env={**os.environ, "UMTRACE_DEBUG": "1"})
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1] == "umtrace: /no/such/recording: no such recording"

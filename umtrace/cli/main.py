@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from umtrace.cli.group import LazyGroup
 from umtrace.cli.unfailing import unfailing
 from umtrace.records.errors import UmtraceError
 from umtrace.version import __version__
+
+#: environment variable that shows what an error message leaves out
+DEBUG = "UMTRACE_DEBUG"
 
 _OS_ERRORS = {
     errno.ENOSPC: "no space left on the device; free some or choose another directory",
@@ -59,10 +63,6 @@ def run(args: list[str]) -> int:
         with contextlib.suppress(ValueError):  # a second Ctrl-C need not be polite
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         return _complain("interrupted", 128 + signal.SIGINT)
-    except click.ClickException as error:
-        return _complain(_click_message(error), error.exit_code)
-    except UmtraceError as error:
-        return _complain(str(error), error.exit_code)
     except BrokenPipeError:
         _silence_stdout()
         return 0
@@ -73,16 +73,32 @@ def run(args: list[str]) -> int:
             _silence_stdout()
             return 0
         return stop.code if isinstance(stop.code, int) else 0
-    except OSError as error:
-        return _complain(_os_message(error), 1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help())
+        return 0
+    except Exception as error:
+        return _complain(*_explained(error))
     return code if isinstance(code, int) else 0
 
 
 def _complain(message: str, code: int) -> int:
     one_line = " ".join(message.split())
+    if os.environ.get(DEBUG) and sys.exc_info()[0] is not None:
+        traceback.print_exc()
     with contextlib.suppress(OSError):  # `run` alone has no stderr that never fails
         click.echo(f"umtrace: {one_line}", err=True)
     return code
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Return the line to print for an error, and the exit status."""
+    if isinstance(error, click.ClickException):
+        return _click_message(error), error.exit_code
+    if isinstance(error, UmtraceError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError):
+        return _os_message(error), 1
+    return _unexpected(error), 1
 
 
 def _click_message(error: click.ClickException) -> str:
@@ -91,6 +107,11 @@ def _click_message(error: click.ClickException) -> str:
     if isinstance(error, click.UsageError) and context is not None:
         message += f" (see '{context.command_path} --help')"
     return message
+
+
+def _unexpected(error: Exception) -> str:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"internal error, please report it: {what} ({DEBUG}=1 shows where)"
 
 
 def _os_message(error: OSError) -> str:

@@ -56,7 +56,8 @@ class Kept:
             return cls(_OF_ROOT)
         caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
         folder = Path(caches, "umtrace")
-        return cls(folder if folder.is_absolute() else None)  # some users have no home
+        usable = folder.is_absolute() and not _is_of_another(folder.parent)
+        return cls(folder if usable else None)  # some users have no home, or sudo left another's
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return what is kept under a key, None if nothing is that may be used."""
@@ -137,6 +138,15 @@ def _check_ours(found: os.stat_result) -> None:
         raise _UselessError(f"belongs to user id {found.st_uid}")
     if found.st_mode & 0o077:
         raise _UselessError(f"others may use it (mode {stat.S_IMODE(found.st_mode):o})")
+
+
+def _is_of_another(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid != os.geteuid()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _answer(folder: int, key: str, suffix: str) -> dict[str, Any]:
