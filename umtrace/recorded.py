@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.correlate.umounts import UmountCorrelator
@@ -21,7 +22,7 @@ from umtrace.recording import repair as recording_repair
 from umtrace.recording.rebuild import rebuild_locked
 from umtrace.recording.tables import EBUSY, HOLDERS
 from umtrace.records.errors import DamagedInputError
-from umtrace.records.events import EVENT_DTYPE, Array, EventBatch
+from umtrace.records.events import EVENT_DTYPE, Array, EventBatch, Kind
 from umtrace.records.holders import HolderScan, scans_from_arrow
 from umtrace.records.windows import EbusyWindow, windows_to_arrow
 from umtrace.sources.replay import ReplaySource
@@ -135,14 +136,28 @@ def _rows_with_events(recording: Recording) -> Iterator[tuple[pa.RecordBatch, Ar
     for whole in recording.batches("umounts"):
         for rows in (whole.slice(at, at_once) for at in range(0, len(whole), at_once)):
             until = latest_end(rows) - recording.meta.clock.offset_ns
-            while not (ahead.size and int(ahead["ts_ns"].max()) > until):
+            while not _reaches(ahead, until):
                 batch = next(batches, None)
                 if batch is None:
                     break
                 ahead = np.concatenate([ahead, batch.events])
-            later = ahead["ts_ns"].astype(np.int64) > until
+            later = _moments(ahead) > until
             yield rows, ahead[~later]
             ahead = ahead[later]
+
+
+def _reaches(events: Array, until: int) -> bool:
+    """Whether one of the probes' own events is later; a loss is noted ahead of older ones."""
+    return bool((_moments(events[events["kind"] != Kind.SKIPPED]) > until).any())
+
+
+def _moments(events: Array) -> npt.NDArray[np.int64]:
+    """Return when each happened; of what was lost, the earliest it can have been.
+
+    That event has the time of reading, which may be minutes later than those it is about.
+    """
+    lost = events["kind"] == Kind.SKIPPED
+    return np.where(lost, events["a"], events["ts_ns"]).astype(np.int64)
 
 
 def _scans(recording: Recording) -> Iterator[HolderScan]:

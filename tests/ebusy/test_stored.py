@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.stats.rows import T0_NS, batch_of, row
-from umtrace import reported
+from umtrace import recorded, reported
 from umtrace.ebusy.attempts import attempts, interesting
 from umtrace.ebusy.live import EbusyStage
 from umtrace.pipeline import WITHIN
 from umtrace.recording import Meta, Recording, RecordingWriter
 from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
+from umtrace.records.events import (
+    ARMING_MASK,
+    ARMING_NS_SHIFT,
+    ARMING_SHIFT,
+    EVENT_DTYPE,
+    EventBatch,
+    Kind,
+)
 from umtrace.records.windows import EbusyWindow, windows_to_arrow
 from umtrace.stats.begun import Begun
 from umtrace.stats.filters import RowFilter
@@ -110,3 +118,71 @@ def test_windows_are_begun_by_rows_in_any_order_and_number():
     begun.add(batch_of([row(id=3)]))
     assert begun.keep(windows)["umount_id"].to_pylist() == [3, 9]
     assert not Begun([]).keep(windows.slice(0, 0)).num_rows
+
+
+_MS, _TID, _MNT, _PASSES = 1_000_000, 7, 0xFFFF888000001000, 5
+
+
+def _event(at_ns, kind, **given):
+    event = np.zeros(1, EVENT_DTYPE)
+    values = {"ts_ns": at_ns, "kind": kind, "tid": _TID, "mnt": _MNT, **given}
+    for name, value in values.items():
+        event[name] = value
+    return event
+
+
+def _busy_and_walked(begin_ns):
+    """An umount among path walks, and one that succeeds 50 ms later: what probes see of both."""
+    number = ((begin_ns + 1000 >> ARMING_NS_SHIFT) & ARMING_MASK) << ARMING_SHIFT
+    yield _event(begin_ns + 2000, Kind.CHECKED, ret=1, a=3)
+    yield _event(begin_ns + 30 * _MS, Kind.PUT, tid=9, ret=5, a=number | 1 << 32, b=3)
+    yield _event(begin_ns + 50 * _MS + 500, Kind.PATH_UMOUNT_EXIT, a=number)
+
+
+@pytest.fixture
+def with_events(tmp_path):
+    """Record five such mounts, a second apart; ``lost`` is (begin, read) of a loss."""
+
+    def write(lost):
+        meta = Meta(tier="synthetic", clock=ClockPair(0, 0), extra={WITHIN: 10 * _MS})
+        begins = [T0_NS + n * 1000 * _MS for n in range(_PASSES)]
+        rows, events = [], []
+        for number, begin in enumerate(begins):
+            same = {"tid": _TID, "path": f"/{number}", "latency_ns": 10_000, "tier": "fentry"}
+            rows += [row(t_start=begin, id=2 * number, errno=16, refcount=3, **same)]
+            rows += [row(t_start=begin + 50 * _MS, id=2 * number + 1, errno=0, **same)]
+            events += _busy_and_walked(begin)
+        begin, read = lost
+        events.insert(0, _event(T0_NS + read, Kind.SKIPPED, a=T0_NS + begin, b=1, tid=0, mnt=0))
+        with RecordingWriter(tmp_path / "r.umt", meta) as writer:
+            writer.write(EventBatch(np.concatenate(events)), batch_of(rows))
+        return tmp_path / "r.umt"
+
+    return write
+
+
+@pytest.fixture
+def few_at_once(monkeypatch):
+    """Have events be read four at a time; a chunk has thousands."""
+    whole = Recording.event_batches
+
+    def cut(opened):
+        for batch in whole(opened):
+            for at in range(0, len(batch.events), 4):
+                yield EventBatch(batch.events[at : at + 4])
+
+    monkeypatch.setattr(Recording, "event_batches", cut)
+
+
+@pytest.mark.usefixtures("few_at_once")
+@pytest.mark.parametrize("at_once", [1, 3, 128])
+@pytest.mark.parametrize(
+    ("lost_ms", "unknown"), [((239_990, 240_000), 0), ((-2000, 240_000), 5), ((4020, 240_000), 1)]
+)
+def test_what_was_lost_is_heeded_however_late_it_was_read(
+    with_events, monkeypatch, at_once, lost_ms, unknown
+):
+    monkeypatch.setattr(recorded, "_ROWS_WITH_CLUES", at_once)
+    path = with_events([ms * _MS for ms in lost_ms])
+    said = [window.klass for window in recorded.ebusy_windows(path)]
+    assert said == ["transient-ref"] * (_PASSES - unknown) + ["unknown"] * unknown
