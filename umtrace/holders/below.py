@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from umtrace.holders.entrance import Entrances
 from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespaces
 from umtrace.holders.procfs import undeleted
@@ -26,19 +27,13 @@ class Below:
 
     def mounts(self) -> Iterator[Holder]:
         """Yield what is mounted there: below it in our namespace, on it or below it in others."""
+        entrances = Entrances(self.spaces)
         for space, mount in self.spaces.mounts():
             if not self.covers(mount.point):
                 continue
             here = space.inode == self.spaces.own
             if here and self.spaces.own_table.at(mount.point) is not mount:
                 continue  # hidden by another mount
-            yield Holder(
-                kind="submount" if here else "mount",
-                of="mount" if here else "superblock",
-                pid=None if here else space.pid,
-                detail=mount.point,
-                mnt_id=mount.mnt_id,
-                mntns=space.inode,
-                match="mount-id",
-                note=None if here else f"{mount.fstype} {mount.source}, device {mount.dev}",
-            )
+            kind, of = ("submount", "mount") if here else ("mount", "superblock")
+            note = None if here else f"{mount.fstype} {mount.source}, device {mount.dev}"
+            yield replace(entrances.holder(kind, of, space, mount), note=note)

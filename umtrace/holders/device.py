@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from umtrace.holders import blocks
+from umtrace.holders.entrance import Entrances
 from umtrace.holders.kernelrefs import swaps
 from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespaces
@@ -100,17 +101,8 @@ class Device:
                         and mount.mnt_id not in seen
                     ):
                         seen.add(mount.mnt_id)
-                        inside = space.pid if space.inode != self.spaces.own else None
-                        yield Holder(
-                            kind="mount",
-                            of="claim",
-                            pid=inside,
-                            detail=mount.point,
-                            mnt_id=mount.mnt_id,
-                            mntns=space.inode,
-                            note=f"{option} is part of it",
-                            match="dev",
-                        )
+                        holder = Entrances(self.spaces).holder("mount", "claim", space, mount)
+                        yield replace(holder, note=f"{option} is part of it", match="dev")
 
     def _claim(self, kind: str, what: str, dev: str | None) -> Holder:
         on = blocks.node(dev) if dev and dev != self.dev else None

@@ -52,6 +52,8 @@ class Inquiry:
         self._devs = self._device.devs if self._device else [self._mount.dev] if self._mount else []
         others = [Others(self._spaces, self._mount, dev) for dev in self._devs]
         self._of = {number: of for each in others for number, of in each.of.items()}
+        self._points = {point for each in others for point in each.points}
+        self._all_devs = {dev for each in others for dev in each.devs}
         self._loops = LoopsBehind(self._spaces, self._of) if self._mount else None
         self._known = [holder for each in others for holder in each.holders()]
         self._own: list[str] = []  # what we have there ourselves
@@ -59,9 +61,8 @@ class Inquiry:
 
     def answer(self) -> Answer:
         """Look through everything, and ask the kernel at the end."""
-        points = {m.point for _, m in self._spaces.mounts() if m.dev in self._devs}
-        nodes = {self._found.path} if self._device else set()
-        sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=points | nodes, devs=list(self._devs))
+        prefixes = self._points | ({self._found.path} if self._device else set())
+        sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=prefixes, devs=self._all_devs)
         found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._not_of_processes()]
         for opened in sweep.everything():
             holder = self._holder(opened)
@@ -70,7 +71,7 @@ class Inquiry:
             elif holder is not None and holder.of in {"mount", "copy"} and opened.kind != "cwd":
                 self._own.append(f"{opened.kind} {opened.path}")
         sweep.carried()
-        sweep.lost += self._unclear
+        sweep.lost += [*self._spaces.lost, *self._unclear]
         looked = look_again([opened for _, opened in found], patience_s=_PATIENCE_S)
         holders = [
             replace(holder, **each._asdict())
@@ -146,11 +147,11 @@ class Inquiry:
         return ask_mount([Question("mount", mount.point, mount.mnt_id), *self._copies()])
 
     def _copies(self) -> Iterator[Question]:
-        """Yield the copies that umount looks at as well: not those with mounts on them."""
+        """Yield the copies that umount looks at as well."""
         for space, mount in self._spaces.mounts():
-            if self._of.get(mount.mnt_id) == "copy" and not space.table.children(mount):
-                pid = None if space.inode == self._spaces.own else space.pid
-                yield Question("mount", mount.point, mount.mnt_id, pid)
+            if self._of.get(mount.mnt_id) == "copy":
+                door = None if space.inode == self._spaces.own else space.door
+                yield Question("mount", mount.point, mount.mnt_id, door)
 
     def _holder(self, opened: Open) -> Holder | None:
         opener = self._device or self._loops

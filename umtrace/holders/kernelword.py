@@ -32,12 +32,12 @@ _MARKED = "; it stays marked as expired until somebody uses it"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One mount, in the mount namespace of a process (None: ours), or one device."""
+    """One mount, in the namespace of a namespace file (None: ours), or one device."""
 
     kind: str
     path: str
     mnt_id: int | None = None
-    pid: int | None = None
+    door: str | None = None
     dev: str | None = None
 
 

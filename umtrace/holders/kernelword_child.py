@@ -61,8 +61,8 @@ def _answer(question: dict[str, Any], log: int) -> dict[str, Any]:
 
 
 def _mount(question: dict[str, Any], log: int) -> dict[str, Any]:
-    if question["pid"] is not None:
-        _enter(question["pid"])
+    if question["door"] is not None:
+        _enter(question["door"])
     # From the directory above: who may rename something on the way cannot lead this elsewhere.
     above, name = os.path.split(question["path"])
     os.chdir(above)
@@ -142,8 +142,10 @@ def _locked(folder: int) -> int:
     raise RefusedError("another umtrace asks the kernel just now")
 
 
-def _enter(pid: int) -> None:
-    fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+def _enter(door: str) -> None:
+    if not door:
+        raise RefusedError("no way leads into its mount namespace")
+    fd = os.open(os.fsencode(door), os.O_RDONLY | os.O_CLOEXEC)
     try:
         if _libc.setns(fd, _CLONE_NEWNS) != 0:
             number = ctypes.get_errno()

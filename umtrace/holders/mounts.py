@@ -38,7 +38,10 @@ class MountTable:
     def __init__(self, mounts: Iterable[Mount]) -> None:
         self.mounts = {mount.mnt_id: mount for mount in mounts}
         self._on: dict[tuple[int | None, str], Mount] = {}
+        self._children: dict[int, list[Mount]] = {}
         for mount in self.mounts.values():
+            if mount.parent != mount.mnt_id:
+                self._children.setdefault(mount.parent, []).append(mount)
             below = self.parent(mount)
             number = None if below is None or below is mount else below.mnt_id
             self._on[number, mount.point] = mount
@@ -79,7 +82,7 @@ class MountTable:
 
     def children(self, mount: Mount) -> list[Mount]:
         """Return the mounts on top of directories of this one."""
-        return [m for m in self.mounts.values() if m.parent == mount.mnt_id and m is not mount]
+        return self._children.get(mount.mnt_id, [])
 
     def parent(self, mount: Mount) -> Mount | None:
         """Return the mount it is mounted on."""

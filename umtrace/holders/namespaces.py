@@ -1,53 +1,70 @@
-"""The mounts of every mount namespace that a visible process lives in.
+"""The mounts of every mount namespace: of those that a process lives in, and of all others.
 
 Opens other processes' mountinfo, each for one read: not for use while tracing.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from umtrace.holders import procfs
+from umtrace.holders import nsreader, procfs
+from umtrace.holders.members import Members, namespace_files
 from umtrace.holders.mounts import Mount, MountTable
+from umtrace.holders.nschild import Unread, read_by_child
+
+_BUDGET_S = 5.0
+#: NS_MNT_GET_NEXT is not there: before Linux 6.12
+_NO_LIST = frozenset({errno.ENOTTY, errno.EINVAL})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Namespace:
-    """One namespace, a process in it, and its mounts."""
+    """One namespace, its mounts, and what keeps it.
+
+    ``files`` are the mounts of namespace files of it, each with the namespace that it is in.
+    ``owner`` is the user namespace that owns it, null where nobody asked. ``door`` is a file that
+    setns(2) takes, from where we are; empty if there is none.
+    """
 
     inode: int
-    pid: int
     table: MountTable
+    pids: list[int] = field(default_factory=list)
+    threads: list[tuple[int, int]] = field(default_factory=list)
+    fds: list[tuple[int, int]] = field(default_factory=list)
+    files: list[tuple[int, Mount]] = field(default_factory=list)
+    owner: int | None = None
+    door: str = ""
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether no task lives in it."""
+        return not self.pids and not self.threads
 
 
 @dataclass(slots=True)
 class Namespaces:
-    """All that could be read; ``denied`` are the processes whose mounts could not be."""
+    """All that could be read.
+
+    ``denied`` are the processes that do not show where they are, ``lost`` what else is not known.
+    ``tables`` are mount tables that processes have open, which keep a namespace: pid, fd, file.
+    """
 
     own: int | None
     all: dict[int, Namespace] = field(default_factory=dict)
     denied: set[int] = field(default_factory=set)
+    lost: list[str] = field(default_factory=list)
+    tables: list[tuple[int, int, str]] = field(default_factory=list)
 
     @classmethod
     def read(cls) -> Namespaces:
         """Read one table per namespace."""
         found = cls(procfs.mntns("self"))
-        for pid in [os.getpid(), *procfs.pids()]:
-            inode = procfs.mntns(pid)
-            if inode is None:
-                found._deny(pid)
-            elif inode not in found.all:
-                try:
-                    found.all[inode] = Namespace(inode, pid, MountTable.of(pid))
-                except OSError:
-                    found._deny(pid)
+        _Reading(found, time.monotonic() + _BUDGET_S).read()
         return found
-
-    def _deny(self, pid: int) -> None:
-        if os.path.isdir(f"/proc/{pid}") and not procfs.is_kernel_thread(pid):  # noqa: PTH112
-            self.denied.add(pid)
 
     def mounts(self) -> Iterator[tuple[Namespace, Mount]]:
         """Yield every mount with its namespace."""
@@ -60,3 +77,111 @@ class Namespaces:
         """The mounts that we see ourselves."""
         space = self.all.get(self.own or 0)
         return space.table if space else MountTable.of()
+
+
+class _Reading:
+    def __init__(self, spaces: Namespaces, deadline: float) -> None:
+        self._spaces = spaces
+        self._deadline = deadline
+        self._members = Members()
+
+    def read(self) -> None:
+        spaces, members = self._spaces, self._members
+        listed = self._list()  # first: what comes later is found by its processes
+        members.find(self._deadline)
+        members.pids[spaces.own or 0].insert(0, os.getpid())
+        partial = [inode for inode in {**members.pids, **members.threads} if not self._at(inode)]
+        wanted = None if listed is None else listed - set(spaces.all)
+        if wanted is None or wanted:
+            members.find_descriptors(self._deadline)
+        self._by_child(partial, wanted)
+        self._attach()
+        spaces.denied |= members.denied
+        spaces.lost += members.lost
+        spaces.tables += members.tables
+        if listed is None:
+            spaces.lost += [
+                f"mounts of the namespace that fd {fd} of pid {pid} keeps ({path})"
+                for pid, fd, path in members.tables
+                if not procfs.exists(path.split("/")[2])
+            ]
+
+    def _at(self, inode: int) -> bool:
+        """Read the table of a task; whether it is whole: a chroot sees a part of it."""
+        tasks = [f"{pid}" for pid in self._members.pids.get(inode, ())]
+        tasks += [f"{pid}/task/{tid}" for pid, tid in self._members.threads.get(inode, ())]
+        tasks.sort(key=lambda task: not procfs.at_the_root(task))
+        for task in tasks:
+            try:
+                table = MountTable.of("self" if task == str(os.getpid()) else task)
+            except OSError:
+                continue
+            self._spaces.all[inode] = Namespace(inode, table)
+            return inode == self._spaces.own or procfs.at_the_root(task)
+        return False
+
+    def _list(self) -> set[int] | None:
+        """Return the namespaces that the kernel lists but our own; None if it lists none."""
+        found = set()
+        try:
+            for namespace in nsreader.namespaces():
+                found.add(os.fstat(namespace).st_ino)
+        except OSError as error:
+            if error.errno not in _NO_LIST:
+                name = errno.errorcode.get(error.errno or 0, error.strerror)
+                self._spaces.lost.append(f"mount namespaces without a process: not listed ({name})")
+            return None
+        return found
+
+    def _by_child(self, partial: list[int], wanted: set[int] | None) -> None:
+        """Have a child enter what has no task whose table would show it whole."""
+        members, spaces = self._members, self._spaces
+        known = set(spaces.all) - set(partial)
+        files = [f"/proc/{pid}/ns/mnt" for inode in partial for pid in members.pids[inode][:1]]
+        tasks = [members.threads[inode][0] for inode in partial if members.threads[inode]]
+        files += [f"/proc/{pid}/task/{tid}/ns/mnt" for pid, tid in tasks]
+        if wanted is None:
+            files += self._files(known)
+        if not files and not wanted:
+            return
+        follow = wanted is None
+        asked = {
+            "known": sorted(known),
+            "wanted": sorted(wanted or ()),
+            "files": files,
+            "follow": follow,
+        }
+        for each in read_by_child(asked, self._deadline):
+            if isinstance(each, Unread):
+                spaces.lost.append(each.what)
+            else:
+                spaces.all[each.inode] = Namespace(each.inode, each.table, owner=each.owner)
+
+    def _files(self, known: set[int]) -> list[str]:
+        """Return the paths of files of namespaces that are not known, as we see them."""
+        found = [
+            f"/proc/{pid}/fd/{fd}"
+            for inode, fds in self._members.fds.items()
+            for pid, fd in fds[:1]
+            if inode not in known
+        ]
+        tables = {inode: space.table for inode, space in self._spaces.all.items()}
+        for inode, places in namespace_files(tables).items():
+            for where, mount in places if inode not in known else ():
+                if pids := self._members.pids.get(where):
+                    found.append(f"/proc/{pids[0]}/root{mount.point}")
+        return found
+
+    def _attach(self) -> None:
+        tables = {inode: space.table for inode, space in self._spaces.all.items()}
+        files, members = namespace_files(tables), self._members
+        for inode, space in self._spaces.all.items():
+            space.pids = sorted(members.pids.get(inode, ()))
+            space.threads = members.threads.get(inode, [])
+            space.fds = members.fds.get(inode, [])
+            space.files = files.get(inode, [])
+            doors = [f"/proc/{pid}/ns/mnt" for pid in space.pids[:1]]
+            doors += [f"/proc/{pid}/task/{tid}/ns/mnt" for pid, tid in space.threads[:1]]
+            doors += [f"/proc/{pid}/fd/{fd}" for pid, fd in space.fds[:1]]
+            doors += [m.point for where, m in space.files if where == self._spaces.own]
+            space.door = next(iter(doors), "")

@@ -180,9 +180,23 @@ def mntns(pid: int | str) -> int | None:
 
 def namespace(pid: int | str, kind: str) -> int | None:
     """Return the inode number of a process's namespace of a kind; None when not told."""
-    name = _readlink(f"{_PROC}/{pid}/ns/{kind}")
-    number = name[name.find("[") + 1 : -1] if name else ""
+    return inode_of(_readlink(f"{_PROC}/{pid}/ns/{kind}") or "")
+
+
+def inode_of(name: str) -> int | None:
+    """Return the number in a link such as ``mnt:[4026531840]``."""
+    number = name[name.find("[") + 1 : -1]
     return int(number) if number.isdigit() else None
+
+
+def exists(pid: int | str) -> bool:
+    """Whether there is such a process."""
+    return os.path.isdir(f"{_PROC}/{pid}")  # noqa: PTH112
+
+
+def at_the_root(task: int | str) -> bool:
+    """Whether the root directory of a task is that of its mount namespace, or ours."""
+    return _readlink(f"{_PROC}/{task}/root") == "/"
 
 
 def is_kernel_thread(pid: int) -> bool:

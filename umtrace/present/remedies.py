@@ -43,11 +43,28 @@ def _task(holder: Holder, text: str) -> Remedy:
 
 
 def _umount(holder: Holder) -> Remedy:
+    if holder.unmount:
+        words = [*_nsenter(holder), "umount", *map(quoted, holder.unmount)]
+        return Remedy(" ".join(words))
+    if holder.keeper is not None:
+        return _keeper(holder)
+    if holder.unmount is not None:
+        return Remedy(text=f"no path leads to {holder.detail}: unmount what hides it")
     return Remedy(f"{entering(holder)}umount {quoted(holder.detail)}")
 
 
-def _overlay(_holder: Holder) -> Remedy:
-    return Remedy(text="umount the overlay")
+def _nsenter(holder: Holder) -> list[str]:
+    return ["nsenter", *map(quoted, holder.enter)] if holder.enter else []
+
+
+def _keeper(holder: Holder) -> Remedy:
+    """End what keeps the namespace: a mount in it cannot be unmounted there."""
+    if holder.pid is None:
+        return Remedy(text=f"end mount namespace {holder.mntns}, kept by {holder.keeper}")
+    return Remedy(
+        f"kill {holder.pid}",
+        f"end {holder.keeper}; mounts may be locked in namespace {holder.mntns}",
+    )
 
 
 def _swap(holder: Holder) -> Remedy:
@@ -88,7 +105,7 @@ def _uprobe(holder: Holder) -> Remedy:
 _BY_KIND: dict[str, Callable[[Holder], Remedy]] = {
     "submount": _umount,
     "mount": _umount,
-    "overlay": _overlay,
+    "overlay": _umount,
     "swap": _swap,
     "loop": _loop,
     "device": _device,

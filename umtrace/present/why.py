@@ -103,7 +103,8 @@ def _group(answer: Answer, holders: list[Holder], *, whole: bool) -> Iterator[st
     if holders[0].of == "superblock" and not whole:
         yield from _through_mounts([h for h in tasks if h.match == "mount-id"])
         tasks = [h for h in tasks if h.match != "mount-id"]
-        if answer.subject == "mount":  # umount works: that they are there is all that matters
+        if any(h.kind == "mount" and not h.keeper for h in others) and answer.subject == "mount":
+            # One of our own mounts: that they are there is all that matters.
             yield from _other_mounts(others)
             others = [h for h in others if h.kind != "mount"]
     yield from _tasks(tasks, whole=whole)
@@ -152,10 +153,15 @@ def _rest(number: int, *, whole: bool) -> Iterator[str]:
 def _what(holder: Holder) -> str:
     note = f", {holder.note}" if holder.note else ""
     if holder.kind in {"submount", "mount"}:
-        where = f" in the namespace of pid {holder.pid} {holder.comm or '?'}" if holder.pid else ""
-        return f"{holder.kind.replace('sub', '')} {holder.detail}{where}{note}"
-    by = "" if holder.comm in {None, holder.kind} else f" {holder.comm}"
-    return f"{holder.kind}{by}: {holder.detail}{note}"
+        return f"{holder.kind.replace('sub', '')} {holder.detail}{_where(holder)}{note}"
+    by = "" if holder.comm in {None, holder.kind} or holder.keeper else f" {holder.comm}"
+    return f"{holder.kind}{by}: {holder.detail}{_where(holder)}{note}"
+
+
+def _where(holder: Holder) -> str:
+    if not holder.keeper:
+        return ""
+    return f" in mount namespace {holder.mntns}, kept by {holder.keeper}"
 
 
 def _next(answer: Answer) -> Iterator[str]:

@@ -54,6 +54,14 @@ class Holder:
         When a look did not find it for the first time, wall clock.
     note : str or None
         What a reader must know beside ``detail``.
+    keeper : str or None
+        Of a mount in another namespace: what keeps that namespace, in words.
+    enter : tuple of str or None
+        The arguments of nsenter(1) that lead to it; None: it is in our own namespace, or there is
+        no way in.
+    unmount : tuple of str or None
+        What umount(8) has to be given there, in this order; empty: no path leads to it; None: not
+        known, or not possible.
     """
 
     kind: str
@@ -70,6 +78,9 @@ class Holder:
     looks: int = 1
     missing_ns: int | None = None
     note: str | None = None
+    keeper: str | None = None
+    enter: tuple[str, ...] | None = None
+    unmount: tuple[str, ...] | None = None
 
     @property
     def stays(self) -> bool:
@@ -83,7 +94,9 @@ class Holder:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Holder:
         """Build one from ``to_dict``; keys of a later version are left out."""
-        return cls(**{k: v for k, v in values.items() if k in cls.__dataclass_fields__})
+        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
+        lists = {k: tuple(v) for k, v in known.items() if isinstance(v, list)}
+        return cls(**{**known, **lists})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

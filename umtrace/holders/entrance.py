@@ -1,0 +1,137 @@
+"""How to get among the mounts of a namespace, and what would end it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+
+from umtrace.holders import nsreader, procfs
+from umtrace.holders.mounts import Mount
+from umtrace.holders.namespaces import Namespace, Namespaces
+from umtrace.holders.undoing import steps
+from umtrace.records.holders import Holder
+
+
+class Entrances:
+    """Adds to the holders in other namespaces who keeps those, and how to get in."""
+
+    def __init__(self, spaces: Namespaces) -> None:
+        self._spaces = spaces
+
+    def holder(self, kind: str, of: str, space: Namespace, mount: Mount) -> Holder:
+        """Return a mount as a holder, with what has to be unmounted so that it goes."""
+        holder = Holder(
+            kind=kind,
+            of=of,
+            detail=mount.point,
+            mnt_id=mount.mnt_id,
+            mntns=space.inode,
+            match="mount-id",
+            unmount=steps(space.table, mount),
+        )
+        return self.through(holder, space)
+
+    def through(self, holder: Holder, space: Namespace) -> Holder:
+        """Return a holder with what is known of the namespace that it is in."""
+        if space.inode == self._spaces.own:
+            return holder
+        if space.orphaned and space.files and not space.fds:
+            return self._by_file(holder, space)
+        holder = self._by_task(holder, space)
+        return replace(holder, unmount=None) if self._locked(space) else holder
+
+    def _by_task(self, holder: Holder, space: Namespace) -> Holder:
+        if space.pids:
+            pid = space.pids[0]
+            more = len(space.pids) - 1
+            who = f"{_name(pid)} and {more} more" if more else _name(pid)
+            found = replace(holder, keeper=who, enter=("-t", f"{pid}", "-m"))
+            return replace(found, pid=pid, comm=procfs.comm(pid))
+        if space.threads:
+            pid, tid = space.threads[0]
+            who = f"thread {tid} of {_name(pid)}"
+            found = replace(holder, keeper=who, enter=("-t", f"{tid}", "-m"))
+            return replace(found, pid=pid, tid=tid, comm=procfs.comm(pid, tid))
+        if space.fds:
+            pid, fd = space.fds[0]
+            names = [f"fd {fd} of {_name(pid)}" for pid, fd in space.fds]
+            who = " and ".join([*names, *(self._file(*each) for each in space.files)])
+            found = replace(holder, keeper=who, enter=(f"--mount=/proc/{pid}/fd/{fd}",))
+            return replace(found, pid=pid, fd=fd, comm=procfs.comm(pid))
+        return self._by_table(holder)
+
+    def _by_table(self, holder: Holder) -> Holder:
+        """Name the mount tables that may keep a namespace which nothing else is seen to keep."""
+        gone = [
+            (pid, fd)
+            for pid, fd, path in self._spaces.tables
+            if procfs.mntns(path.split("/")[2]) is None
+        ]
+        names = [f"fd {fd} of {_name(pid)}, a mount table" for pid, fd in gone]
+        found = replace(holder, keeper=" or ".join(names) or "nothing that can be seen")
+        if len(gone) != 1:
+            return replace(found, unmount=None)
+        pid, fd = gone[0]
+        return replace(found, pid=pid, fd=fd, comm=procfs.comm(pid), unmount=None)
+
+    def _by_file(self, holder: Holder, space: Namespace) -> Holder:
+        """Name the files; to unmount them ends the namespace if they are in one place."""
+        found = replace(holder, keeper=" and ".join(self._file(*each) for each in space.files))
+        homes = {where for where, _ in space.files}
+        home = self._spaces.all.get(homes.pop())
+        if homes or home is None:
+            return replace(found, enter=self._into(space, set()))
+        gone = [step for _, file in space.files for step in steps(home.table, file)]
+        return replace(found, enter=self._into(home, {space.inode}), unmount=tuple(gone))
+
+    def _file(self, inode: int, file: Mount) -> str:
+        where = "" if inode == self._spaces.own else f" in mount namespace {inode}"
+        return f"file {file.point}{where}"
+
+    def _into(self, space: Namespace, tried: set[int]) -> tuple[str, ...] | None:
+        """Return the arguments of nsenter; None for our own namespace."""
+        if space.inode == self._spaces.own:
+            return None
+        if space.pids:
+            return ("-t", f"{space.pids[0]}", "-m")
+        if space.threads:
+            return ("-t", f"{space.threads[0][1]}", "-m")
+        if space.fds:
+            pid, fd = space.fds[0]
+            return (f"--mount=/proc/{pid}/fd/{fd}",)
+        for where, file in space.files:
+            home = self._spaces.all.get(where)
+            if home is None or where in tried:
+                continue
+            outer = self._into(home, tried | {space.inode})
+            nested = ("nsenter", f"--mount={file.point}")
+            return (f"--mount={file.point}",) if outer is None else (*outer, *nested)
+        return None
+
+    def _locked(self, space: Namespace) -> bool:
+        """Whether the mounts that it began with are locked: its user namespace is not ours."""
+        own = self._spaces.all.get(self._spaces.own or 0)
+        ours = self._owner_of(own) if own else None
+        theirs = self._owner_of(space)
+        return None not in {ours, theirs} and ours != theirs
+
+    def _owner_of(self, space: Namespace) -> int | None:
+        if space.owner is None:
+            tasks = [f"{pid}" for pid in space.pids[:1]]
+            tasks += [f"{pid}/task/{tid}" for pid, tid in space.threads[:1]]
+            space.owner = next((self._owner(task) for task in tasks), None)
+        return space.owner
+
+    def _owner(self, task: str) -> int | None:
+        with suppress(OSError):
+            number = os.open(f"/proc/{task}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return nsreader.owner(number)
+            finally:
+                os.close(number)
+        return None
+
+
+def _name(pid: int) -> str:
+    return f"{procfs.comm(pid) or '?'} (pid {pid})"
