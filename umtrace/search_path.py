@@ -11,18 +11,19 @@ import site
 import sys
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - light
+# This package first, as it may have been found in the working directory; then the rest, not there.
 _CHILD = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1));from {module} import main; main()"
+    "import json, sys; sys.path.insert(0, sys.argv.pop(1)); import umtrace;"
+    "sys.path[:] = json.loads(sys.argv.pop(1)); from {module} import main; main()"
 )
 
 
 def search_path() -> list[str]:
     """Return ``sys.path`` without the working directory and what is relative to it.
 
-    Where this very package was found there, it is the last place, not the first.
+    What is imported already, as this package, goes on finding its own modules.
     """
-    proper = [path for path in sys.path if path.startswith("/") and not _is_added(path)]
-    return proper if _OURS in proper else [*proper, _OURS]
+    return [path for path in sys.path if path.startswith("/") and not _is_added(path)]
 
 
 def leave_working_directory() -> None:
@@ -39,8 +40,8 @@ def python_child(module: str, *words: str) -> list[str]:
     # json takes longer to import than the rest of this module
     import json  # noqa: PLC0415
 
-    paths = json.dumps(search_path())
-    return [sys.executable, "-I", "-c", _CHILD.format(module=module), paths, *words]
+    code, paths = _CHILD.format(module=module), json.dumps(search_path())
+    return [sys.executable, "-I", "-c", code, _OURS, paths, *words]
 
 
 def _is_added(path: str) -> bool:

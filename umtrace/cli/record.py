@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 import click
@@ -46,7 +47,7 @@ def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -
     "--output",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Where to.  [default: umtrace-DATE-TIME.umt]",
+    help="Where to, mode 0700.  [default: umtrace-DATE-TIME.umt]",
 )
 @duration_option
 @tier_option
@@ -83,7 +84,7 @@ def command(
     """
     from umtrace.sources.select import declined, open_source, remark
 
-    path = output or Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
+    path = output or _free_name(time.strftime("umtrace-%Y%m%d-%H%M%S"))
     check_writable(path)
     with ExitStack() as stack:
         stack.enter_context(_said_when_cut_short(path))
@@ -117,6 +118,12 @@ def command(
         )
         progress.finish(path, totals)
         ctx.exit(child.wait() if command else 0)
+
+
+def _free_name(stem: str) -> Path:
+    """Return a name that nobody has taken: that of a second is easily guessed."""
+    names = (Path(f"{stem}{f'-{n}' if n > 1 else ''}.umt") for n in count(1))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 @contextmanager

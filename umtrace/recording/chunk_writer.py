@@ -95,6 +95,11 @@ class TableWriter:
             path = parquet_path(self._directory, self.kind.name, self._index)
             write_parquet(path, self.kind, chunk_schema(self.kind, 0), ())
 
+    @property
+    def removed(self) -> str:
+        """Return the name of the open chunk if somebody deleted it, else nothing."""
+        return self._stream.path.name if self._stream and self._stream.removed else ""
+
     def abandon(self) -> None:
         """Let go of the open chunk as it is."""
         if self._stream:

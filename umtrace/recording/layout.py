@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from umtrace.recording.place import PlaceLostError
+
 META = "meta.json"
 LOCK = ".lock"
 
@@ -121,9 +123,11 @@ def leftovers(directory: Path) -> list[Path]:
 
 
 def create_private(path: Path, *, replace: bool = False) -> int:
-    """Create a 0600 file and return its descriptor; never follows a symlink."""
-    how = os.O_TRUNC if replace else os.O_EXCL
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | how
+    """Create a 0600 file and return its descriptor; never opens what is there already."""
+    if replace:  # it may be a link to another file, or a FIFO
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(path, flags, 0o600)
 
 
@@ -199,6 +203,8 @@ def naming(directory: Path) -> Iterator[None]:
     """Give an OSError from deep inside the directory's name and a clean errno."""
     try:
         yield
+    except PlaceLostError:
+        raise
     except OSError as error:
         code = error.errno or 5
         raise OSError(code, os.strerror(code), str(directory)) from error

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -31,10 +32,12 @@ def write_parquet(
     Raises OSError, and leaves nothing behind then.
     """
     temporary = path.with_name(path.name + ".tmp")
-    os.close(create_private(temporary, replace=True))  # Arrow keeps the mode
+    fd = create_private(temporary, replace=True)
     try:
-        rows = _write(temporary, kind, schema, batches)
-        _sync(temporary)
+        with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor: its name may be another's by now
+            rows = _write(file, kind, schema, batches)
+            file.flush()
+            os.fsync(fd)
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -45,24 +48,21 @@ def write_parquet(
 
 
 def _write(
-    path: Path, kind: TableKind, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    file: BinaryIO, kind: TableKind, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 ) -> int:
     import pyarrow.parquet as pq  # noqa: PLC0415 - no start should wait for it
 
     delta = [name for name in kind.delta if name in schema.names]
     rows = 0
     times = TimeSpan(kind.time)
-    with (
-        open_file(path, "wb") as file,
-        pq.ParquetWriter(
-            file,
-            schema,
-            compression="zstd",
-            use_dictionary=[name for name in schema.names if name not in delta],
-            column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED") or None,
-            write_page_checksum=True,
-        ) as writer,
-    ):
+    with pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        use_dictionary=[name for name in schema.names if name not in delta],
+        column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED") or None,
+        write_page_checksum=True,
+    ) as writer:
         for table in _groups(schema, batches):
             writer.write_table(table, row_group_size=GROUP_ROWS)
             rows += table.num_rows
@@ -106,14 +106,6 @@ def _groups(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa
             pending, rows = [], 0
     if pending:
         yield pa.Table.from_batches(pending, schema)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 class ParquetReader:

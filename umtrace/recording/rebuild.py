@@ -18,6 +18,7 @@ import pyarrow as pa
 from umtrace.recording import layout
 from umtrace.recording.chunk_writer import Limits, TableWriter
 from umtrace.recording.meta import encode
+from umtrace.recording.place import Place
 from umtrace.recording.reader import read_meta
 from umtrace.recording.tables import TableKind
 
@@ -48,18 +49,23 @@ def rebuild(
     return written
 
 
-def rebuild_locked(directory: Path, kind: TableKind, rows: Iterable[pa.RecordBatch]) -> None:
+def rebuild_locked(path: Path, kind: TableKind, rows: Iterable[pa.RecordBatch]) -> None:
     """Replace all chunks of a table of a closed recording, unless somebody else works on it."""
-    lock = layout.acquire_lock(directory)
-    if lock is None:
-        return
-    try:
-        _count(directory, kind, None)  # first: after a crash the old number would be wrong
-        written = rebuild(directory, kind, rows, at_least=0)
-        finish_swaps(directory, kind.name)
-        _count(directory, kind, written)
-    finally:
-        os.close(lock)
+    with Place(path, follow=True) as place:
+        lock = layout.acquire_lock(place.inside)
+        if lock is None:
+            return
+        try:
+            _rebuild_counted(place.inside, kind, rows)
+        finally:
+            os.close(lock)
+
+
+def _rebuild_counted(directory: Path, kind: TableKind, rows: Iterable[pa.RecordBatch]) -> None:
+    _count(directory, kind, None)  # first: after a crash the old number would be wrong
+    written = rebuild(directory, kind, rows, at_least=0)
+    finish_swaps(directory, kind.name)
+    _count(directory, kind, written)
 
 
 def _count(directory: Path, kind: TableKind, rows: int | None) -> None:

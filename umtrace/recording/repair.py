@@ -14,6 +14,7 @@ import pyarrow as pa
 from umtrace.recording import layout
 from umtrace.recording.meta import encode
 from umtrace.recording.parquet import ParquetReader, write_parquet
+from umtrace.recording.place import Place
 from umtrace.recording.reader import Recording
 from umtrace.recording.rebuild import finish_swaps, rebuild
 from umtrace.recording.stream import READ_ERRORS, StreamReader, one_line
@@ -55,8 +56,8 @@ def repair(
     """
     recording = Recording.open(path, tables=tables)
     directory = recording.path
-    with layout.naming(directory):
-        lock = layout.acquire_lock(directory)
+    with layout.naming(directory), Place(directory, follow=True) as place:
+        lock = layout.acquire_lock(place.inside)
         if lock is None:
             raise UsageError(
                 f"{directory}: is being written by process {recording.meta.writer_pid}; "
@@ -64,16 +65,17 @@ def repair(
             )
         try:
             # Read again: the writer may have closed it between the look and the lock.
-            return _Repair(Recording.open(path, tables=tables), tables).run(recorrelate)
+            recording = Recording.open(place.inside, tables=tables)
+            return _Repair(recording, tables, directory).run(recorrelate)
         finally:
             os.close(lock)
 
 
 class _Repair:
-    def __init__(self, recording: Recording, tables: Sequence[TableKind]) -> None:
+    def __init__(self, recording: Recording, tables: Sequence[TableKind], directory: Path) -> None:
         self.path = recording.path
         self.meta = recording.meta
-        self.report = RepairReport(path=recording.path)
+        self.report = RepairReport(path=directory)
         self._tables = tables
         known = {kind.name: kind for kind in tables}
         self._kinds = [known.get(name) or _stranger(name) for name in recording.tables]

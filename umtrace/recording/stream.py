@@ -56,6 +56,11 @@ class StreamWriter:
         """Whether nothing more can be appended."""
         return self._fd < 0
 
+    @property
+    def removed(self) -> bool:
+        """Whether somebody deleted the file: what is written then goes nowhere."""
+        return self._fd >= 0 and not os.fstat(self._fd).st_nlink
+
     def abandon(self) -> None:
         """Close without an end mark, as a killed writer would; may be called twice."""
         fd, self._fd = self._fd, -1

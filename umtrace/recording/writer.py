@@ -18,11 +18,13 @@ from umtrace.recording import layout
 from umtrace.recording.chunk_writer import Limits, TableWriter
 from umtrace.recording.columns import events_to_arrow, names_to_arrow
 from umtrace.recording.meta import Meta, encode
+from umtrace.recording.place import Place, PlaceLostError
 from umtrace.recording.tables import EVENTS, NAMES, TABLES, UMOUNTS, TableKind
 from umtrace.records.clock import ClockPair
 from umtrace.records.errors import UsageError
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
+from umtrace.records.writable import check_writable
 
 _SLICE_ROWS = 16384  # converted at once: fits a CPU cache
 _META_S = 1.0  # meta.json is rewritten at most this often while open
@@ -49,8 +51,8 @@ class RecordingWriter:
         self.failed = False  #: whether the disk refused and later rows were dropped
         self._closed = False
         limits = limits or Limits()
-        self._lock = _claim(self.path, force=force)
-        self._tables = _in_order(self.path, tables, limits)
+        self._place, self._lock = _claim(self.path, force=force)
+        self._tables = _in_order(self._place.inside, tables, limits)
         self.meta = replace(
             meta,
             tables=tuple(self._tables),
@@ -91,10 +93,14 @@ class RecordingWriter:
                 self._tables[kind].append(rows)
 
     def flush(self) -> None:
-        """Hand everything to the operating system: it survives ``kill -9`` from here on."""
+        """Hand everything to the operating system: it survives ``kill -9`` from here on.
+
+        Raises PlaceLostError where the directory is no longer what its name leads to.
+        """
         with self._failing_once():
             for table in self._live_tables():
                 table.flush()
+            self._check_place()
 
     def update(self, *, losses: LossReport) -> None:
         """Note the losses so far; ``meta.json`` follows within a second or so.
@@ -123,7 +129,8 @@ class RecordingWriter:
         try:
             if not self.failed:
                 with self._failing_once():
-                    self._finish()
+                    self._check_place()
+                    self._finish(self._live_tables())
         finally:
             self._let_go()
 
@@ -138,10 +145,10 @@ class RecordingWriter:
     ) -> None:
         self.close()
 
-    def _finish(self) -> None:
-        for table in self._live_tables():
+    def _finish(self, tables: Sequence[TableWriter]) -> None:
+        for table in tables:
             table.flush()  # all of it safe before the slow part
-        for table in self._live_tables():
+        for table in tables:
             table.close()
         rows = {name: table.rows for name, table in self._tables.items()}
         self.meta = replace(self.meta, state="closed", end_ns=time.time_ns(), rows=rows)
@@ -154,6 +161,18 @@ class RecordingWriter:
             with contextlib.suppress(OSError):
                 self._save_meta(durable=False)  # the losses at least, and that it stopped
         os.close(self._lock)
+        self._place.close()
+
+    def _check_place(self) -> None:
+        if self.failed:
+            return
+        lost = self._place.lost()
+        removed = [name for table in self._tables.values() if (name := table.removed)]
+        if lost is None and removed:
+            what = f"{removed[0]} was removed while it was written to; its rows are lost"
+            lost = PlaceLostError(self.path, what, gone=True)
+        if lost:
+            raise lost
 
     def _append(self, kind: TableKind, rows: pa.RecordBatch) -> None:
         if not self.failed:
@@ -163,7 +182,7 @@ class RecordingWriter:
         return [] if self.failed else list(self._tables.values())
 
     def _save_meta(self, *, durable: bool) -> None:
-        layout.replace_file(self.path / layout.META, encode(self.meta), durable=durable)
+        layout.replace_file(self._place.inside / layout.META, encode(self.meta), durable=durable)
         self._meta_written, self._meta_saved = time.monotonic(), self.meta
 
     @contextlib.contextmanager
@@ -172,11 +191,23 @@ class RecordingWriter:
             with layout.naming(self.path):
                 yield
         except OSError as error:
-            self.failed = True
-            when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-            note = f"writing stopped at {when} UTC ({error.strerror}); nothing later is in it"
-            self.meta = replace(self.meta, notes=(*self.meta.notes, note))
+            self._fail(error)
             raise
+
+    def _fail(self, error: OSError) -> None:
+        """Note what happened; raises what is behind it where the directory was removed or moved."""
+        self.failed = True
+        lost = error if isinstance(error, PlaceLostError) else self._place.lost()
+        when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        why = (lost or error).strerror
+        note = f"writing stopped at {when} UTC ({why}); nothing later is in it"
+        self.meta = replace(self.meta, notes=(*self.meta.notes, note))
+        if lost is None:
+            return
+        if not lost.gone:  # it can still be finished, wherever it is
+            with contextlib.suppress(OSError):
+                self._finish(list(self._tables.values()))
+        raise lost from None
 
 
 def _in_order(path: Path, kinds: Sequence[TableKind], limits: Limits) -> dict[str, TableWriter]:
@@ -193,39 +224,49 @@ def _in_order(path: Path, kinds: Sequence[TableKind], limits: Limits) -> dict[st
     return tables
 
 
-def _claim(path: Path, *, force: bool) -> int:
-    """Make the directory ours and return the lock; UsageError when it must not be."""
+def _claim(path: Path, *, force: bool) -> tuple[Place, int]:
+    """Make the directory ours and return it with its lock; an error when it must not be."""
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such directory; create it first")
+    check_writable(path)
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        _check_reusable(path, force=force)
+        if not path.is_dir():
+            raise UsageError(f"{path}: is a file; choose another name for the recording") from None
     with layout.naming(path):
-        lock = layout.acquire_lock(path)
-        if lock is None:
-            raise UsageError(f"{path}: another umtrace is writing this recording")
+        place = Place(path)
         try:
-            _remove_old(path)
+            place.claim()
+            _check_reusable(place, force=force)
+            return place, _locked(place)
         except BaseException:
-            os.close(lock)
+            place.close()
             raise
+
+
+def _locked(place: Place) -> int:
+    lock = layout.acquire_lock(place.inside)
+    if lock is None:
+        raise UsageError(f"{place.path}: another umtrace is writing this recording")
+    try:
+        _remove_old(place.inside)
+    except BaseException:
+        os.close(lock)
+        raise
     return lock
 
 
-def _check_reusable(path: Path, *, force: bool) -> None:
-    if not path.is_dir():
-        raise UsageError(f"{path}: is a file; choose another name for the recording")
-    with layout.naming(path):
-        inside = {entry.name for entry in path.iterdir()}
+def _check_reusable(place: Place, *, force: bool) -> None:
+    path, inside = place.path, {entry.name for entry in place.inside.iterdir()}
     if layout.META in inside and not force:
         raise UsageError(f"{path}: holds a recording already; use --force to replace it")
     if layout.META not in inside and inside - {layout.LOCK, layout.META + ".tmp"}:
         raise UsageError(f"{path}: holds other files and no recording; choose another directory")
 
 
-def _remove_old(path: Path) -> None:
-    for old in reversed(layout.own_files(path)):  # meta.json last: it marks the directory as ours
+def _remove_old(inside: Path) -> None:
+    for old in reversed(layout.own_files(inside)):  # meta.json last: it marks the directory as ours
         if old.is_dir():
             shutil.rmtree(old)
         elif old.name != layout.LOCK:

@@ -3,11 +3,49 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+
+from umtrace.records.errors import NotPermittedError
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_writable(path: Path) -> None:
-    """Raise PermissionError where the directory of a new recording may not be written to."""
+    """Raise where the directory of a new recording may not be written to, or others may write.
+
+    Raises
+    ------
+    PermissionError
+        The directory above is not writable.
+    NotPermittedError
+        Others could put something else in its place, or write into it.
+    """
     parent = path.parent
-    if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
+    if not parent.is_dir():
+        return
+    if not os.access(parent, os.W_OK | os.X_OK):
         raise PermissionError(13, "directory is not writable; choose another with -o", str(parent))
+    mode = parent.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise NotPermittedError(
+            f"{parent}: everybody may rename what is in it; set its sticky bit (chmod +t) or "
+            "choose another directory"
+        )
+    if path.is_symlink():
+        raise NotPermittedError(
+            f"{path}: is a symbolic link, which may be changed meanwhile; name its target"
+        )
+    if path.is_dir():
+        check_ours(path, path.lstat())
+
+
+def check_ours(path: Path, found: os.stat_result) -> None:
+    """Raise NotPermittedError where a directory is another user's, or others may write to it."""
+    if found.st_uid != os.geteuid():
+        why = f"belongs to user id {found.st_uid}, who could change the recording"
+    elif found.st_mode & _OTHERS_WRITE:
+        why = f"others may write to it (mode {stat.S_IMODE(found.st_mode):o})"
+    else:
+        return
+    raise NotPermittedError(f"{path}: {why}; choose a directory that is not there yet")
