@@ -60,6 +60,27 @@ def texts(folder: bytes) -> list[tuple[bytes, bytes]]:
     return [(name, _beginning(os.path.join(folder, name))) for name in os.listdir(folder)]  # noqa: PTH118, PTH208
 
 
+def fsid(path: bytes) -> int:
+    """Return f_fsid of the file system behind a link of /proc."""
+    return os.statvfs(path).f_fsid
+
+
+def loop(path: bytes) -> tuple[int, bytes]:
+    """Return a loop device's own number and its struct loop_info64.
+
+    Where this is the last to close it, a device with autoclear is detached, as it had to be.
+    """
+    import fcntl  # noqa: PLC0415 - for loop devices alone
+
+    info = bytearray(232)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, 0x4C05, info)  # LOOP_GET_STATUS64
+        return os.fstat(fd).st_rdev, bytes(info)
+    finally:
+        os.close(fd)
+
+
 def _beginning(path: bytes) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
@@ -74,6 +95,8 @@ _QUESTIONS: dict[str, Callable[..., object]] = {
     "link": link,
     "memory": memory,
     "texts": texts,
+    "fsid": fsid,
+    "loop": loop,
 }
 
 

@@ -12,6 +12,7 @@ _DEV = Path("/sys/dev/block")
 _CLASS = Path("/sys/class/block")
 _BTRFS = Path("/sys/fs/btrfs")
 _JBD2 = Path("/proc/fs/jbd2")
+_EXT4 = Path("/sys/fs/ext4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,19 @@ def btrfs() -> list[Btrfs]:
     return found
 
 
-def journals() -> set[str]:
-    """Return the devices that are the external journal of an ext4 somewhere."""
-    # The directory of a journal inside its file system is NAME-INODE.
-    found = (dev_of(entry.name.replace("!", "/")) for entry in _entries(_JBD2))
-    return {dev for dev in found if dev is not None}
+def journals() -> dict[str, str | None]:
+    """Return the devices that are an ext4's external journal, each with that ext4's own device."""
+    # The directory of a journal inside its file system is NAME-INODE, and jbd2's thread is
+    # called after the journal (jbd2_journal_init_dev).
+    own = (dev_of(entry.name.replace("!", "/")) for entry in _entries(_JBD2))
+    found: dict[str, str | None] = {dev: None for dev in own if dev is not None}
+    for entry in _entries(_EXT4):
+        thread = _text(entry / "journal_task")
+        name = _text(Path("/proc") / thread / "comm") if thread else None
+        journal = dev_of(name.removeprefix("jbd2/").replace("!", "/")) if name else None
+        if journal in found:
+            found[journal] = dev_of(entry.name)
+    return found
 
 
 def _partition(entry: Path) -> str | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from umtrace.holders import blocks
+from umtrace.holders.asker import asker
 from umtrace.holders.entrance import Entrances
 from umtrace.holders.kernelrefs import swaps
 from umtrace.holders.mounts import Mount
-from umtrace.holders.namespaces import Namespaces
+from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.procfs import Open
 from umtrace.holders.statx import block_device
 from umtrace.records.holders import Holder
@@ -59,8 +61,9 @@ class Device:
         for dev, below in self.family.items():
             if below and blocks.whole(dev) != below:
                 yield self._claim("device", blocks.node(dev), below)
-        for dev in blocks.journals() & self.claimed:
-            yield self._claim("journal", blocks.node(dev), dev)
+        for dev, disk in blocks.journals().items():
+            if dev in self.claimed:
+                yield from self._journal(dev, disk)
         for each in self.dead:
             yield self._claim("btrfs", each.uuid, min(each.devs & self.claimed))
         yield from self._beside()
@@ -87,6 +90,28 @@ class Device:
             note=note or None,
         )
 
+    def on_btrfs(self, opened: Open) -> bool:
+        """Whether something open is on a btrfs that is mounted nowhere any more."""
+        if not self.dead or not opened.path.startswith("/") or opened.kind == "maps":
+            return False
+        try:
+            found = asker().ask("fsid", os.fsencode(opened.link))
+        except OSError:
+            return False
+        return found & 0xFFFFFFFF in {each.fsid for each in self.dead}
+
+    def _journal(self, dev: str, disk: str | None) -> Iterator[Holder]:
+        """Yield the mounts whose journal it is, or that there is one."""
+        here = [(s, m) for s, m in self.spaces.mounts() if disk is not None and m.dev == disk]
+        for space, mount in here:
+            yield self._mount(space, mount, f"its journal is {blocks.node(dev)}")
+        if not here:
+            yield self._claim("journal", blocks.node(disk) if disk else blocks.node(dev), dev)
+
+    def _mount(self, space: Namespace, mount: Mount, note: str) -> Holder:
+        holder = Entrances(self.spaces).holder("mount", "claim", space, mount)
+        return replace(holder, note=note, match="dev")
+
     def _beside(self) -> Iterator[Holder]:
         """Yield the mounts that have their log, journal or another part on it."""
         seen = set()
@@ -101,8 +126,7 @@ class Device:
                         and mount.mnt_id not in seen
                     ):
                         seen.add(mount.mnt_id)
-                        holder = Entrances(self.spaces).holder("mount", "claim", space, mount)
-                        yield replace(holder, note=f"{option} is part of it", match="dev")
+                        yield self._mount(space, mount, f"{option} is part of it")
 
     def _claim(self, kind: str, what: str, dev: str | None) -> Holder:
         on = blocks.node(dev) if dev and dev != self.dev else None

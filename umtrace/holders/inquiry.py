@@ -165,6 +165,13 @@ class Inquiry:
         of = self._of.get(mnt_id or 0)
         if of is None and dev in self._devs:
             of = "superblock"  # through a mount that is in no namespace any more
+        if (
+            of is None
+            and self._device
+            and not self._listed(mnt_id)
+            and self._device.on_btrfs(opened)
+        ):
+            of = "superblock"
         if of is None or (self._below is not None and of != "mount"):
             return None
         match = "mount-id" if mnt_id in self._of else "dev"
@@ -195,5 +202,5 @@ class Inquiry:
             self._unclear.append(f"through which mount pid {opened.pid} bound {opened.path}")
         return same[0] if len(same) == 1 else None
 
-    def _listed(self, mnt_id: int) -> bool:
+    def _listed(self, mnt_id: int | None) -> bool:
         return any(mnt_id in space.table.mounts for space in self._spaces.all.values())

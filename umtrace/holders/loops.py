@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from umtrace.holders.asker import asker
+
 _BLOCK = Path("/sys/block")
-_GET_STATUS64: Final = 0x4C05
-_INFO_BYTES: Final = 232
 _LO_DEVICE: Final = struct.Struct("=Q")
 #: of a loop device that `losetup -d` was told of, or that was attached for one user
 AUTOCLEAR = "it goes with its last user"
@@ -47,20 +46,11 @@ def attached() -> Iterator[Loop]:
 
 
 def _backing(node: str, dev: str) -> str | None:
-    """Ask the device; where it is the last to close it, this detaches one with autoclear."""
-    info = bytearray(_INFO_BYTES)
+    """Ask the device; the kernel then asks the file's server, which may be dead."""
     try:
-        fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        rdev, info = asker().ask("loop", os.fsencode(node))
     except OSError:
         return None
-    try:
-        status = os.fstat(fd)
-        if f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}" != dev:
-            return None
-        fcntl.ioctl(fd, _GET_STATUS64, info)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
     number = _LO_DEVICE.unpack_from(info)[0]
-    return f"{os.major(number)}:{os.minor(number)}"
+    found = f"{os.major(rdev)}:{os.minor(rdev)}"
+    return f"{os.major(number)}:{os.minor(number)}" if found == dev else None

@@ -90,8 +90,8 @@ def _btrfs(_holder: Holder) -> Remedy:
     return Remedy(text="it is mounted nowhere; end who has files of it open, as listed")
 
 
-def _journal(_holder: Holder) -> Remedy:
-    return Remedy(text="umount the ext4 file system that has its journal there")
+def _journal(holder: Holder) -> Remedy:
+    return Remedy(text=f"end the ext4 file system on {holder.detail}")
 
 
 def _export(holder: Holder) -> Remedy:

@@ -1,0 +1,370 @@
+"""Holders of every kind, made for real: each row of the `why` matrix (scripts/why-matrix).
+
+A kind is Python that runs in a child with a mount namespace of its own, after HEAD: it may set
+``mnt`` (what `why` is asked about) and ``truth`` (whether it is busy: an errno, 0 if it was not).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HEAD = """
+import ctypes, errno, json, os, shutil, socket, struct, subprocess, sys, threading, time
+from pathlib import Path
+from umtrace.exercise import syscalls
+syscalls.unshare_mounts(); syscalls.make_private()
+work = Path(sys.argv[1]); mnt = work / "mnt"; mnt.mkdir()
+run_dir = work / "run"; run_dir.mkdir()
+syscalls.mount("none", str(mnt), "tmpfs"); (mnt / "x").write_text("x" * 4096)
+undo = []
+def truth():
+    "What umount(2) of the mount says, once."
+    return syscalls.timed_umount(os.fsencode(mnt), 0)[2]
+def claim(node=None):
+    "What open(O_EXCL) of the device says."
+    try: os.close(os.open(node or mnt, os.O_RDONLY | os.O_EXCL))
+    except OSError as error: return error.errno
+    return 0
+def begin(code, *prefix, arg=None):
+    "Run Python that holds something, until it is ended; return when it does."
+    code += "; print(1, flush=True); sys.stdin.read()"
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    command = [*prefix, sys.executable, "-c", "import os, sys;" + code, str(arg or mnt)]
+    child = subprocess.Popen(command, cwd="/", **pipes)
+    undo.append(child.kill)
+    child.said = child.stdout.readline().decode().strip(); assert child.said, code
+    return child
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+def sparse(name, mib, folder=work):
+    with (folder / name).open("wb") as file: file.truncate(mib << 20)
+    return folder / name
+def loop(name="image", mib=64, folder=work, *options):
+    node = run("losetup", "-f", "--show", *options, str(sparse(name, mib, folder)))
+    undo.append(lambda: subprocess.run(["losetup", "-d", node], capture_output=True))
+    return node
+def onto(node, point=None):
+    "Mount a new ext4 of a device."
+    run("mkfs.ext4", "-q", "-F", node); point = point or work / "fs"; point.mkdir(exist_ok=True)
+    syscalls.mount(node, str(point), "ext4"); return point
+"""
+
+#: asks with and without the kernel, compares with the truth, and applies the remedies
+TAIL = """
+def ask(*options):
+    command = [sys.executable, "-m", "umtrace", "why", "--json", *options, str(mnt)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout, done.stderr
+    answer = json.loads(done.stdout); assert answer["exit_code"] == done.returncode
+    return answer
+def gone():
+    until = time.monotonic() + 20
+    while (number := truth()) and time.monotonic() < until: time.sleep(0.1)
+    return number
+answers = [ask(), ask("--ask-kernel")]
+before, tried = truth(), []
+for holder in answers[1]["holders"] if before else ():
+    command = holder["command"]
+    relevant = holder["of"] in {"mount", "copy", "claim", "open"}
+    if (relevant or answers[1]["subject"] == "device") and command:
+        if command not in [each[0] for each in tried]:
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+            tried.append([command, done.returncode, done.stderr[-200:]])
+after = gone() if before else 0
+print(json.dumps({"answers": answers, "before": before, "tried": tried, "after": after}))
+"""
+
+#: whatever happens
+END = """
+for each in reversed(undo):
+    try: each()
+    except Exception as error: print(error, file=sys.stderr)
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of holder: how it is made, and what `why` must say of it.
+
+    ``holder`` is (kind, of), None where nobody is to be seen; ``needs`` is a program or a file that
+    a host may lack.
+    """
+
+    name: str
+    script: str
+    holder: tuple[str, str] | None
+    states: tuple[str, ...] = ("held",)
+    needs: tuple[str, ...] = ()
+
+
+MOUNTS = (
+    Kind("nobody", "", None, ("nobody-seen", "unknown")),
+    Kind("working directory", "begin('os.chdir(sys.argv[1])')", ("cwd", "mount")),
+    Kind("root directory", "begin('os.chroot(sys.argv[1])')", ("root", "mount")),
+    Kind("open file", "begin('f = open(sys.argv[1] + \"/x\")')", ("fd", "mount")),
+    Kind(
+        "O_PATH descriptor of a deleted file",
+        "begin('p = sys.argv[1] + \"/x\"; f = os.open(p, os.O_PATH); os.unlink(p)')",
+        ("fd", "mount"),
+    ),
+    Kind(
+        "program",
+        """
+shutil.copy(shutil.which("sleep"), mnt / "sleep")
+child = subprocess.Popen([str(mnt / "sleep"), "1000"], cwd="/"); undo.append(child.kill)
+while not os.readlink(f"/proc/{child.pid}/exe").endswith("/mnt/sleep"): time.sleep(0.01)
+""",
+        ("exe", "mount"),
+    ),
+    Kind(
+        "mapped file",
+        'begin(\'import mmap; f = os.open(sys.argv[1] + "/x", 2); m = mmap.mmap(f, 0);'
+        " os.close(f)')",
+        ("maps", "mount"),
+    ),
+    Kind(
+        "bound socket, its file deleted",
+        'begin(\'import socket; s = socket.socket(socket.AF_UNIX); p = sys.argv[1] + "/s";'
+        " s.bind(p); os.unlink(p)')",
+        ("socket", "mount"),
+    ),
+    Kind(
+        "thread with a directory of its own",
+        "begin('import threading, ctypes; e = threading.Event();"
+        " t = threading.Thread(target=lambda: (ctypes.CDLL(None).unshare(0x200),"
+        ' os.chdir(sys.argv[1]), e.set(), __import__("time").sleep(1000)), daemon=True);'
+        " t.start(); e.wait()')",
+        ("cwd", "mount"),
+    ),
+    Kind(
+        "mount below it",
+        '(mnt / "s").mkdir(); syscalls.mount("none", str(mnt / "s"), "tmpfs")',
+        ("submount", "mount"),
+    ),
+    Kind(
+        "loop device",
+        'loop("image", 4, mnt)',
+        ("loop", "mount"),
+    ),
+    Kind(
+        "loop device detached, but open",
+        """
+node = loop("image", 4, mnt); begin("f = os.open(sys.argv[1], 0)", arg=node)
+run("losetup", "-d", node)
+""",
+        ("fd", "open"),
+    ),
+    Kind(
+        "loop device with a file system mounted",
+        'onto(loop("image", 64, mnt))',
+        ("mount", "claim"),
+    ),
+    Kind(
+        "loop device of another namespace, on a copy",
+        """
+top = loop("disk", 64); mnt = onto(top); (mnt / "img").touch(); os.truncate(mnt / "img", 1 << 20)
+other = begin("import subprocess; print(subprocess.run(['losetup', '-f', '--show', sys.argv[1] +"
+              " '/img'], capture_output=True, text=True).stdout.strip(), flush=True)", "unshare",
+              "-m", "--propagation", "private")
+undo.insert(0, lambda: subprocess.run(["losetup", "-d", other.said], capture_output=True))
+""",
+        ("loop", "superblock"),
+        ("unknown",),
+    ),
+    Kind(
+        "swap file",
+        """
+disk = loop("disk", 64); mnt = onto(disk); file = mnt / "swap"
+file.write_bytes(bytes(8 << 20)); os.chmod(file, 0o600); run("mkswap", str(file))
+run("swapon", str(file)); undo.append(lambda: subprocess.run(["swapoff", str(file)]))
+""",
+        ("swap", "mount"),
+    ),
+    Kind(
+        "uprobe event",
+        """
+shutil.copy(shutil.which("sleep"), mnt / "sleep")
+events, name = Path("/sys/kernel/tracing/uprobe_events"), f"umt{os.getpid()}/x"
+with events.open("a") as file: file.write(f"p:{name} {mnt}/sleep:0x1000\\n")
+def end():
+    with events.open("a") as file: file.write(f"-:{name}\\n")
+undo.append(end)
+""",
+        ("uprobe", "mount"),
+        needs=("/sys/kernel/tracing/uprobe_events",),
+    ),
+    Kind(
+        "copy in another namespace",
+        """
+top = work / "top"; top.mkdir(); syscalls.mount("none", str(top), "tmpfs")
+syscalls.mount("none", str(top), flags=syscalls.MS_SHARED); (top / "mnt").mkdir()
+mnt = top / "mnt"; syscalls.mount("none", str(mnt), "tmpfs")
+begin("from umtrace.exercise import syscalls; syscalls.unshare_mounts(); os.chdir(sys.argv[1])")
+""",
+        ("cwd", "copy"),
+    ),
+    Kind(
+        "overlay on it",
+        """
+up = work / "up"; up.mkdir(); syscalls.mount("none", str(up), "tmpfs")
+for name in ("u", "w", "m"): (up / name).mkdir()
+options = f"lowerdir={mnt},upperdir={up}/u,workdir={up}/w"
+syscalls.mount("overlay", str(up / "m"), "overlay", data=options)
+""",
+        ("overlay", "superblock"),
+        ("superblock",),
+    ),
+    Kind(
+        "another namespace has it too",
+        "begin('from umtrace.exercise import syscalls; syscalls.unshare_mounts()')",
+        ("mount", "superblock"),
+        ("superblock",),
+    ),
+)
+
+DEVICES = (
+    Kind("device: nobody", "mnt = loop(); truth = claim", None, ("nobody-seen", "unknown")),
+    Kind(
+        "device: open, not claimed",
+        """
+mnt = loop(); begin("f = os.open(sys.argv[1], 0)")
+def truth():  # losetup -d says 0, and detaches when the last user closes it
+    subprocess.run(["losetup", "-d", mnt])
+    return errno.EBUSY if Path("/sys/block", Path(mnt).name, "loop/backing_file").exists() else 0
+""",
+        ("fd", "open"),
+        ("open",),
+    ),
+    Kind(
+        "device: open with O_EXCL",
+        'mnt = loop(); truth = claim; begin("f = os.open(sys.argv[1], os.O_EXCL)")',
+        ("fd", "open"),
+        ("open", "claimed"),
+    ),
+    Kind(
+        "device: open by another name",
+        """
+mnt = loop(); truth = claim; status = os.stat(mnt); other = work / "node"
+os.mknod(other, 0o600 | 0o060000, status.st_rdev)
+begin("f = os.open(sys.argv[1], os.O_EXCL); os.unlink(sys.argv[1])", arg=other)
+""",
+        ("fd", "open"),
+        ("open", "claimed"),
+    ),
+    Kind(
+        "device: swap",
+        """
+mnt = loop(); truth = claim; run("mkswap", mnt); run("swapon", mnt)
+undo.append(lambda: subprocess.run(["swapoff", mnt], capture_output=True))
+""",
+        ("swap", "claim"),
+        ("claimed",),
+    ),
+    Kind(
+        "device: mounted",
+        "mnt = loop(); truth = claim; onto(mnt)",
+        ("mount", "superblock"),
+        ("superblock",),
+    ),
+    Kind(
+        "device: a partition of it mounted",
+        """
+disk = sparse("image", 64)
+with disk.open("r+b") as file:
+    entry = struct.pack("<8B2I", 0, 0, 0, 0, 0x83, 0, 0, 0, 2048, 100000)
+    file.seek(446); file.write(entry + bytes(48) + b"\\x55\\xaa")
+mnt = run("losetup", "-P", "-f", "--show", str(disk)); truth = claim
+undo.append(lambda: subprocess.run(["losetup", "-d", mnt]))
+part = Path(mnt + "p1")
+if not Path("/sys/class/block", part.name).exists():  # no partition tables in this kernel
+    run("addpart", mnt, "1", "2048", "100000")
+if not part.exists():  # no devtmpfs in this container
+    number = Path("/sys/class/block", part.name, "dev").read_text().split(":")
+    part = work / part.name; os.mknod(part, 0o600 | 0o060000, os.makedev(*map(int, number)))
+onto(str(part))
+""",
+        ("mount", "superblock"),
+        ("superblock",),
+    ),
+    Kind(
+        "device: unmounted with MNT_DETACH, a file open",
+        """
+mnt = loop(); truth = claim; point = onto(mnt); (point / "x").touch()
+begin("f = open(sys.argv[1] + '/x')", arg=point); syscalls.timed_umount(os.fsencode(point), 2)
+""",
+        ("fd", "superblock"),
+        ("superblock",),
+    ),
+    Kind(
+        "device: second device of a btrfs",
+        """
+one, mnt = loop("1", 200), loop("2", 200); truth = claim; point = work / "fs"; point.mkdir()
+run("mkfs.btrfs", "-q", "-f", "-d", "raid1", "-m", "raid1", one, mnt)
+syscalls.mount(one, str(point), "btrfs")
+""",
+        ("mount", "superblock"),
+        ("superblock",),
+        ("mkfs.btrfs",),
+    ),
+    Kind(
+        "device: of a btrfs, MNT_DETACH, a subvolume's file open",
+        """
+one, mnt = loop("1", 200), loop("2", 200); truth = claim; point = work / "fs"; point.mkdir()
+run("mkfs.btrfs", "-q", "-f", "-d", "raid1", "-m", "raid1", one, mnt)
+syscalls.mount(one, str(point), "btrfs")
+run("btrfs", "-q", "subvolume", "create", str(point / "sub")); (point / "sub" / "x").touch()
+begin("f = open(sys.argv[1] + '/sub/x')", arg=point)
+syscalls.timed_umount(os.fsencode(point), 2)
+""",
+        ("fd", "superblock"),
+        ("superblock", "claimed"),
+        ("mkfs.btrfs",),
+    ),
+    Kind(
+        "device: external journal of an ext4",
+        """
+mnt, disk = loop("journal"), loop("disk"); truth = claim; point = work / "fs"; point.mkdir()
+run("mkfs.ext4", "-q", "-F", "-O", "journal_dev", "-b", "4096", mnt)
+run("mkfs.ext4", "-q", "-F", "-b", "4096", "-J", f"device={mnt}", disk)
+syscalls.mount(disk, str(point), "ext4")
+""",
+        ("mount", "claim"),
+        ("claimed",),
+    ),
+    Kind(
+        "device: log of an xfs",
+        """
+mnt, disk = loop("log", 100), loop("disk", 400); truth = claim
+run("mkfs.xfs", "-q", "-f", "-l", f"logdev={mnt}", disk)
+point = work / "fs"; point.mkdir(); syscalls.mount(disk, str(point), "xfs", data=f"logdev={mnt}")
+""",
+        ("mount", "claim"),
+        ("claimed",),
+        ("mkfs.xfs",),
+    ),
+    Kind(
+        "device: device mapper",
+        """
+mnt = loop(); truth = claim; name = f"umt{os.getpid()}"; size = 64 << 11
+run("dmsetup", "create", name, "--table", f"0 {size} linear {mnt} 0")
+undo.append(lambda: subprocess.run(["dmsetup", "remove", name], capture_output=True))
+""",
+        ("device", "claim"),
+        ("claimed",),
+        ("dmsetup", "/sys/class/misc/device-mapper"),
+    ),
+    Kind(
+        "device: device mapper, mounted",
+        """
+mnt = loop(); truth = claim; name = f"umt{os.getpid()}"; size = 64 << 11
+run("dmsetup", "create", name, "--table", f"0 {size} linear {mnt} 0")
+undo.append(lambda: subprocess.run(["dmsetup", "remove", name], capture_output=True))
+onto(f"/dev/mapper/{name}")
+""",
+        ("mount", "superblock"),
+        ("claimed",),
+        ("dmsetup", "/sys/class/misc/device-mapper"),
+    ),
+)
+
+KINDS = (*MOUNTS, *DEVICES)
