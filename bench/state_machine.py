@@ -170,7 +170,10 @@ def _function_event(
 
 def _finished(row: Row, ts: int) -> Row:
     row["rcu_kind"] = _rcu_kind(row)
-    if row["functions"]:
+    if "exit" not in row:
+        row["complete"], row["incomplete_why"] = False, "lost-events"
+        _forget_times(row)
+    elif row["functions"]:
         row["latency_bound"] = "exact"
         _from_functions(row)
     else:
@@ -180,12 +183,21 @@ def _finished(row: Row, ts: int) -> Row:
         row["tree_ns"] = row["put_ns"] = None
         row.update(dict.fromkeys(filter(None, row.get("torn", ()))))
         row["final_put"] = "self" if "shut" in row else None
-    row["other_ns"] = row["latency_ns"] - sum(row[name] or 0 for name in _PHASES)
-    if not row["complete"]:
-        _forget_times(row)
+    if "exit" in row:
+        _account(row)
     for name in _WORKING:
         row.pop(name, None)
     return row
+
+
+def _account(row: Row) -> None:
+    """Add what no phase accounts for; a part that is negative or too long undoes all of them."""
+    parts = [row[name] or 0 for name in _PHASES]
+    row["other_ns"] = row["latency_ns"] - sum(parts)
+    if min(*parts, row["other_ns"], row["syscall_ns"]) < 0 or row["syscall_ns"] > row["latency_ns"]:
+        row["complete"], row["incomplete_why"] = False, "lost-events"
+    if not row["complete"]:
+        _forget_times(row)
 
 
 def _rcu_kind(row: Row) -> str | None:

@@ -71,8 +71,9 @@ UMOUNT = st.tuples(
     st.lists(UMOUNT, max_size=12),
     st.lists(st.integers(0, 120), max_size=4),
     st.sets(st.integers(0, 60), max_size=6),
+    st.sampled_from([1, 1, 1, -1]),
 )
-def test_random_streams(umounts, cuts, lost):
+def test_random_streams(umounts, cuts, lost, direction):
     made, clock = Stream(), dict.fromkeys(range(1, 5), 0)
     for task, slept, flags, ret, path in umounts:
         t0 = clock[task] = clock[task] + 5000
@@ -87,9 +88,29 @@ def test_random_streams(umounts, cuts, lost):
     # A lost wait only leaves a gap; what a lost end leaves is for the tests of the array code.
     waits = np.flatnonzero(np.isin(events["kind"], (Kind.OFF_CPU, Kind.ON_CPU)))
     events = np.delete(events, waits[[number for number in lost if number < len(waits)]])
+    if direction < 0:  # a clock that runs backwards, or a file that was damaged
+        events = _reversed_times(events)
     edges = [0, *sorted(min(cut, len(events)) for cut in cuts), len(events)]
     names = [whole.names, *[whole.names[:0]] * (len(edges) - 2)]  # all of them, once
     batches = [
         EventBatch(events[a:b], some) for (a, b), some in zip(pairwise(edges), names, strict=True)
     ]
     assert in_order(by_arrays(batches)) == in_order(by_hand(batches))
+
+
+def _reversed_times(events):
+    """The same events; all but the first of an operation, which its name is found by, go back."""
+    events = events.copy()
+    later = events["kind"] != Kind.ENTER
+    events["ts_ns"][later] = 1_000_000 - events["ts_ns"][later]
+    return events
+
+
+def test_an_umount_that_returned_without_an_exit():
+    made = Stream().umount(7, 100)
+    whole = made.batch()
+    events = np.delete(whole.events, np.flatnonzero(whole.events["kind"] == Kind.EXIT))
+    events["seq"][-1] -= 1
+    batches = [EventBatch(events, whole.names)]
+    assert in_order(by_arrays(batches)) == in_order(by_hand(batches))
+    assert [row["complete"] for row in by_arrays(batches)] == [False]

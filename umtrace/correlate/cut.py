@@ -40,8 +40,8 @@ class Some:
 
     @property
     def times(self) -> I8:
-        """Their times, ns."""
-        return self["ts_ns"].view(np.int64)
+        """Their times, ns: from 1 on, as 0 is "not seen"; damaged ones are 1, too."""
+        return times_of(self["ts_ns"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,12 @@ def cut(events: Array, order: I8) -> Cut:
         done_at=done_at[turn],
         n_complete=int(np.count_nonzero(closed)),
     )
+
+
+def times_of(ts_ns: Column) -> I8:
+    """Return times as positive int64; what no clock can have said comes first."""
+    times: I8 = np.maximum(ts_ns.view(np.int64), 1)
+    return times
 
 
 def by_task(events: Array, foreign: I8) -> I8:

@@ -13,6 +13,8 @@ from umtrace.records.events import Kind
 #: these go with the later part's exit, or its check, if it has one
 _WITH_EXIT = ("ret", "alone", "from_path")
 _WITH_CHECK = ("refcount",)
+#: and these stay with the first mount that was described
+_WITH_MOUNT = ("mnt", "mount_id", "dev", "fstype", "mount_flags")
 
 
 def join_carried(ops: Ops, carried: Ops, cut: Cut) -> Bools:
@@ -53,8 +55,10 @@ def _fold(ops: Ops, index: I8, old: Ops, head: Some) -> None:
     _shift_numbers(new, old)
     _keep(new, old, _WITH_EXIT, new["t_exit"] == 0)
     _keep(new, old, _WITH_CHECK, new["n_checked"] == 0)
+    described = old["t_mount"] > 0
     for name in new.names | old.names:
         new[name] = FIELDS[name].join(old[name], new[name])
+    _keep(new, old, _WITH_MOUNT, described)
     _wake(new, old, head)
     for name in new.names:
         ops.put(name, index, new[name])

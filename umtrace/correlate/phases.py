@@ -37,12 +37,17 @@ BOUNDS = ("exact", "upper", "approx")
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Latency, syscall time and phases of n operations; ``bound`` indexes BOUNDS."""
+    """Latency, syscall time and phases of n operations; ``bound`` indexes BOUNDS.
+
+    Where they are not ``sound``, an end was not seen, or times contradict each other: a part
+    would be negative, or longer than the whole.
+    """
 
     latency: _I8
     bound: _I8
     syscall: _I8
     phases: dict[str, Known]
+    sound: Bools
 
     @property
     def other(self) -> _I8:
@@ -65,12 +70,28 @@ def timing(ops: Ops) -> Timing:
         [2, 0, 1],
         2,
     )
-    return Timing(
-        latency=end - begin,
-        bound=bound,
-        syscall=ops["t_exit"] - begin,
-        phases=_phases(ops, by_function),
-    )
+    latency, syscall = end - begin, ops["t_exit"] - begin
+    phases = _phases(ops, by_function)
+    sound = _end_seen(ops, by_function) & _adds_up(latency, phases)
+    sound &= ~umount | ((syscall >= 0) & (syscall <= latency))
+    return Timing(latency=latency, bound=bound, syscall=syscall, phases=phases, sound=sound)
+
+
+def _end_seen(ops: Ops, by_function: Bools) -> Bools:
+    """Return where the end that the latency is measured to was seen."""
+    unlocked = ops["t_unlock_exit"] > 0
+    by_stacks = ~by_function & (ops["t_end"] > 0)
+    seen: Bools = np.where(ops["opener"] == Kind.ENTER, ops["t_exit"] > 0, unlocked | by_stacks)
+    return seen
+
+
+def _adds_up(latency: _I8, phases: dict[str, Known]) -> Bools:
+    """Return where no phase is negative, and all of them fit in; a sum may pass 63 bits."""
+    left, fits = latency.copy(), latency >= 0
+    for ns, seen in phases.values():
+        fits &= ~seen | ((ns >= 0) & (ns <= left))
+        left -= np.where(seen & fits, ns, 0)
+    return fits
 
 
 def _phases(ops: Ops, by_function: Bools) -> dict[str, Known]:

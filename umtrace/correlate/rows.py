@@ -81,7 +81,7 @@ def build_rows(
     """
     n = len(ops)
     times = timing(ops)
-    why = _incomplete_why(ops, why_open, whole=tier in WHOLE_TIERS)
+    why = _incomplete_why(ops, why_open, whole=tier in WHOLE_TIERS, sound=times.sound)
     complete = why < 0
     columns: Columns = {
         "id": fixed(np.arange(first_id, first_id + n), pa.int64()),
@@ -104,10 +104,10 @@ def _reasons(why_open: str) -> tuple[str, ...]:
     return ("lost-events", "no-enter", "died", why_open)
 
 
-def _incomplete_why(ops: Ops, why_open: str, *, whole: bool) -> npt.NDArray[np.int32]:
+def _incomplete_why(ops: Ops, why_open: str, *, whole: bool, sound: Bools) -> npt.NDArray[np.int32]:
     """Return an index of ``_reasons`` for each operation, the last that applies; -1 if complete."""
     applies = {
-        "lost-events": _lost(ops) | (missed_whole(ops) if whole else False),
+        "lost-events": _lost(ops) | ~sound | (missed_whole(ops) if whole else False),
         "no-enter": ops["opener"] == 0,
         "died": (ops["end"] == Kind.DEAD) & (ops["opener"] == Kind.ENTER),
         why_open: (ops["end"] == 0) & ~ops["superseded"],

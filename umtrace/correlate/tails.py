@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from umtrace.correlate.cut import I8, Bools
+from umtrace.correlate.cut import I8, Bools, times_of
 from umtrace.correlate.operations import lost_events
 from umtrace.correlate.table import Ops
 from umtrace.records.events import Array, Kind
 
 HOLD_NS = 5_000_000_000
+_LATEST = 2**63 - 1
 _MAX_EARLY = 4096
+_SEEN, _HELD, _LATE = range(3)  # what comes first at one position
 _DYING = 0x0B000000  # MNT_DOOMED | MNT_SYNC_UMOUNT | MNT_UMOUNT, 5.10 to 7.3
 
 
@@ -55,24 +57,48 @@ class TailKeeper:
 
     def _advance(self, events: Array) -> None:
         if events.size:
-            self._now = max(self._now, int(events["ts_ns"].max()))
+            self._now = max(self._now, int(times_of(events["ts_ns"]).max()))
 
     def _merge(self, complete: Ops, events: Array, foreign: I8) -> Ops:
         ready = self._hold(complete)
         self._find(events, foreign)
-        taken = 0
-        for position in foreign.tolist():
+        taken, times = 0, times_of(events["ts_ns"])
+        for position, step, index in self._agenda(times, foreign):
             until = int(np.searchsorted(ready["done_at"], position))
             self._take_walks(ready, range(taken, until))
             taken = until
-            self._foreign(events[position], position)
+            if step == _SEEN:
+                self._foreign(events[position], int(times[position]), position)
+            elif step == _HELD:
+                self._already_put(index)
+            elif not self._settled[index]:
+                self._held.put("done_at", index, position)
+                self._release(np.array([index]))
         self._take_walks(ready, range(taken, len(ready)))
-        self._already_put()
-        self._expire(events)
         self._advance(events)
         settled = self._held.take(self._settled)
         self._held = self._held.take(~self._settled)
         return Ops.joined([ready, settled]).ordered("done_at")
+
+    def _agenda(self, times: I8, foreign: I8) -> list[tuple[int, int, int]]:
+        """Return what is to be done: position in the batch, what, and of which of the held.
+
+        In the order in which the events came, so that no border of a batch makes a difference.
+        """
+        if not times.size:
+            return []
+        reached = np.maximum.accumulate(np.maximum(times, self._now))
+        deadline = np.minimum(self._held["t_end"], _LATEST - HOLD_NS) + HOLD_NS
+        late = np.flatnonzero(deadline <= reached[-1])
+        begun = self._held["done_at"]
+        # Not before it was held: a clock that ran ahead had passed the deadline by then.
+        expiry = np.maximum(np.searchsorted(reached, deadline[late]), begun[late])
+        fresh = np.flatnonzero(begun >= 0)
+        position = np.concatenate([foreign, begun[fresh], expiry])
+        step = np.repeat([_SEEN, _HELD, _LATE], [foreign.size, fresh.size, late.size])
+        index = np.concatenate([foreign, fresh, late])
+        order = np.lexsort((step, position))
+        return list(zip(*(some[order].tolist() for some in (position, step, index)), strict=True))
 
     def _hold(self, complete: Ops) -> Ops:
         """Hold those that need the events of others, and return the rest."""
@@ -91,51 +117,37 @@ class TailKeeper:
         for index, mnt in zip(at.tolist(), mounts[at].tolist(), strict=True):
             self._of.setdefault(mnt, []).append(index)
 
-    def _foreign(self, event: np.void, position: int) -> None:
+    def _foreign(self, event: np.void, when: int, position: int) -> None:
         mnt = int(event["mnt"])
         if event["kind"] == Kind.CLEANUP_EXIT:
-            self._put(mnt, event, position)
+            self._put(mnt, when, bytes(event["comm"]), position)
         # Else the walk met a mount that was busy, not one that dies.
         elif event["kind"] == Kind.WALK and int(event["a"]) & _DYING and event["ret"]:
             counts = self._walks.setdefault(mnt, [0, 0])
             counts[0 if event["ret"] < 0 else 1] += 1
             _bound(self._walks)
 
-    def _put(self, mnt: int, event: np.void, position: int) -> None:
+    def _put(self, mnt: int, when: int, comm: bytes, position: int) -> None:
         held = self._held
         mine = np.array(self._of.get(mnt, ()), np.int64)
         mine = mine[(held["done_at"][mine] < position) & ~self._settled[mine]]
         if not mine.size:
-            self._early[mnt] = (int(event["ts_ns"]), bytes(event["comm"]))
+            self._early[mnt] = (when, comm)
             _bound(self._early)
             return
-        held.put("put_ts", mine, event["ts_ns"])
-        held.put("put_comm", mine, event["comm"])
+        held.put("put_ts", mine, when)
+        held.put("put_comm", mine, comm)
         held.put("done_at", mine, position)
         self._release(mine)
 
-    def _already_put(self) -> None:
-        """Settle those whose mount was cleaned up by another before they returned."""
-        held = self._held
-        for index in np.flatnonzero(
-            np.isin(held["mnt"], list(self._early)) & ~self._settled
-        ).tolist():
-            # The address may be that of a later mount too.
-            when, comm = self._early.pop(int(held["mnt"][index]), (0, b""))
-            if when >= int(held["t_first"][index]):
-                held.put("put_ts", index, when)
-                held.put("put_comm", index, comm)
-                self._release(np.array([index]))
-
-    def _expire(self, events: Array) -> None:
-        if not events.size:
-            return
-        times = events["ts_ns"].astype(np.int64)
-        reached = np.maximum.accumulate(np.maximum(times, self._now))
-        deadline = self._held["t_end"] + HOLD_NS
-        late = np.flatnonzero((deadline <= reached[-1]) & ~self._settled)
-        self._held.put("done_at", late, np.searchsorted(reached, deadline[late]))
-        self._release(late)
+    def _already_put(self, index: int) -> None:
+        """Settle one whose mount was cleaned up by another before it returned."""
+        found = self._early.pop(int(self._held["mnt"][index]), None)
+        # The address may be that of a later mount too.
+        if found is not None and found[0] >= int(self._held["t_first"][index]):
+            self._held.put("put_ts", index, found[0])
+            self._held.put("put_comm", index, found[1])
+            self._release(np.array([index]))
 
     def _release(self, index: I8) -> None:
         self._settled[index] = True
