@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.ebusy.streams import MS, busy, one, umount, windows_of
+from tests.ebusy.streams import MS, busy, one, scan, umount, windows_of
 from tests.stats.rows import T0_NS
 from umtrace.records.clues import Check, Clues, Skip, Walk
 from umtrace.records.events import ARMING_MASK, ARMING_NS_SHIFT
@@ -295,3 +297,62 @@ def test_two_umounts_of_one_task_in_one_batch_each_have_their_check():
     ]
     found = windows_of(rows, clues=Clues(checks=tuple(checks)))
     assert [(w.path, w.errno_site) for w in found] == [("/mnt", None), ("/other", "submount")]
+
+
+RETRY = 70
+
+
+def held_by(comm, *, blind=()):
+    """Return the window of a mount that a task of this name let go late; the retry is another's."""
+    rows = [busy(0, tier="fentry", tid=UMOUNTER, refcount=3)]
+    rows += [busy(20, tier="fentry", tid=RETRY, refcount=3)]
+    rows += [umount(400, tier="fentry", tid=RETRY)]
+    check = Check(T0_NS + 50_000, UMOUNTER, MNT, "refcount", 3)
+    walks = (
+        walk(20.01, RETRY, "legitimized"),
+        walk(20.03, RETRY, "put", 3, syscall=UMOUNT),
+        walk(20.09, RETRY, "returned", 2),
+        replace(put(100, KEEPER, 1, syscall=-1, **WATCH), comm=comm),
+        walk(399.9, RETRY, "legitimized"),
+    )
+    looks = [scan(rows[0], 3, blind=blind)] if blind else []
+    return one(rows, scans=looks, clues=Clues(checks=(check,), walks=walks))
+
+
+UMOUNT = 166
+
+
+def test_no_umount_is_among_those_who_held_what_it_was_to_unmount():
+    window = held_by("cat")
+    assert [(w.tid, w.comm) for w in window.walkers] == [(KEEPER, "cat")]
+    assert [(h.pid, h.comm) for h in window.holders] == [(KEEPER, "cat")]
+    assert not [fact for fact in window.evidence if str(RETRY) in fact]
+
+
+def test_nor_does_an_umount_hold_it_whose_walk_was_held_up():
+    window = seen(put(80, RETRY, 2, syscall=UMOUNT), put(81, WALKER, 1, syscall=STAT), refcount=4)
+    assert (window.klass, window.spurious) == ("transient-ref", True)
+
+
+def test_a_kernel_worker_is_no_holder_it_puts_what_an_io_uring_had():
+    window = held_by("kworker/1:2")
+    assert (window.klass, window.spurious) == ("held", False)
+    (holder,) = window.holders
+    assert (holder.pid, holder.tid, holder.detail) == (None, None, "an io_uring (kernel worker)")
+    assert [(w.tid, w.comm) for w in window.walkers] == [(0, "an io_uring (kernel worker)")]
+    assert "kworker" not in " ".join(window.evidence)
+
+
+@pytest.mark.parametrize("pids", [(812,), (812, 812), (812, 813)])
+def test_the_ring_that_a_look_saw_is_named(pids):
+    blind = tuple(f"files registered in an io_uring of pid {pid}" for pid in pids)
+    (holder,) = held_by("kworker/1:2", blind=blind).holders
+    assert holder.pid == (812 if len(set(pids)) == 1 else None)
+
+
+@pytest.mark.parametrize(("later", "said"), [(None, "unknown"), (2, "submount")])
+def test_the_first_check_without_a_count_is_a_submount_where_later_ones_counted(later, said):
+    rows = [busy(0, tier="fentry", tid=UMOUNTER), umount(400, tier="fentry", tid=UMOUNTER)]
+    check = Check(T0_NS + 50_000, UMOUNTER, MNT, "unknown")
+    window = one(rows, clues=Clues(checks=(check,), counts=later is not None))
+    assert window.klass == said

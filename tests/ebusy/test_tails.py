@@ -135,6 +135,8 @@ def test_a_later_failure_is_tied_to_its_cause():
     assert classes(found) == [("stolen-put", True), ("downstream", True)]
     assert "mkfs (9) got EBUSY" in found[1].evidence[0]
     assert found[1].umount_id == found[0].umount_id
+    assert "mkfs" not in [walker.comm for walker in found[1].walkers], "the victim"
+    assert found[1].walkers == found[0].walkers
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from umtrace.ebusy.attempts import Attempt
@@ -28,6 +29,7 @@ class ClueStore:
         self._checks: dict[int, deque[Check]] = {}
         self._walks: dict[int, deque[Walk]] = {}
         self._n_walks = 0
+        self._counts = False  # some busy check has
         self._dropped: dict[int, int] = {}  # by address: when the latest walk was that is gone
         self._any_dropped = 0  # of those addresses that are not in it any more
         self._superblocks: dict[int, deque[Superblock]] = {}
@@ -37,6 +39,7 @@ class ClueStore:
 
     def add(self, clues: Clues) -> None:
         """Take in what came with a batch."""
+        self._counts |= clues.counts
         for check in clues.checks:
             _keep(self._checks, check.tid, check)
         for walk in clues.walks:
@@ -90,6 +93,14 @@ class ClueStore:
         run.checks += mine[: _MOST_EACH - len(run.checks)]
         if run.mnt is None and mine:
             run.mnt = next((c.mnt for c in mine if c.site != "copy"), None)
+
+    def decide_checks(self, run: Run) -> None:
+        """Have the first check of a recording mean what later ones that counted say of it."""
+        if self._counts and any(check.site == "unknown" for check in run.checks):
+            run.checks = [
+                replace(check, site="submount") if check.site == "unknown" else check
+                for check in run.checks
+            ]
 
     def give_walks(self, run: Run) -> None:
         """Give a run the walks of its mount: its address was another mount's before."""

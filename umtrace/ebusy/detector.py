@@ -211,5 +211,6 @@ class EbusyDetector:
         return found
 
     def _judge(self, run: Run) -> EbusyWindow:
+        self._clues.decide_checks(run)
         self._clues.give_walks(run)
         return judge(run, spurious_within_ns=self._within, offset_ns=self._offset)

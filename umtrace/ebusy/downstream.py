@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from umtrace.records.clues import Failure
-from umtrace.records.windows import EbusyWindow, Walker
+from umtrace.records.windows import EbusyWindow
 
 _EBUSY = 16
 _MOST = 1024
@@ -65,7 +65,7 @@ def _window(failure: Failure, cause: EbusyWindow, offset_ns: int) -> EbusyWindow
         dev=failure.dev or cause.dev,
         umount_id=cause.umount_id,
         holders=cause.holders,
-        walkers=(Walker(tid=failure.tid, comm=failure.comm, what="failed"),),
+        walkers=cause.walkers,
         evidence=(
             f"{failure.syscall} of {what} by {failure.comm} ({failure.tid}) got EBUSY",
             f"inside a {cause.klass} window of umount {cause.umount_id} of {cause.path}",

@@ -82,7 +82,8 @@ def of_holders(run: Run, holders: Sequence[Holder]) -> list[str]:
 
 def of_departure(gone: Departure, left_ns: int) -> str:
     """Say that the extra references were seen to go."""
-    names = ", ".join(f"{comm} ({tid})" for tid, comm in gone.putters[:4]) or "somebody unseen"
+    names = ", ".join(f"{comm} ({tid})" if tid else comm for tid, comm in gone.putters[:4])
+    names = names or "somebody unseen"
     when = "before it returned" if left_ns < 0 else f"{ms(left_ns)} after the first EBUSY"
     what = "the extra reference" if gone.extra == 1 else f"all {gone.extra} extra references"
     return f"{what} had gone {when}; put by {names}"

@@ -10,6 +10,7 @@ from umtrace.records.holders import HolderScan
 
 _MOST_SCANS = 32
 _MOST_BELOW = 8
+_MOST_TASKS = 4096
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Run:
     mnt: int | None = None
     skipped: bool = False  #: not every put was seen meanwhile
     awaited: int = 0  #: scans that are still to come
+    tids: set[int] = field(default_factory=set)  #: of the tasks that called umount(2)
 
     @classmethod
     def begun_by(cls, attempt: Attempt) -> Run:
@@ -49,6 +51,8 @@ class Run:
         self.attempts += 1
         self.cost_ns += attempt.latency_ns or 0
         self.expiring += attempt.expiring
+        if len(self.tids) < _MOST_TASKS:
+            self.tids.add(attempt.tid)
         if attempt.busy:
             self.busy += 1
             self.last = attempt
@@ -72,6 +76,12 @@ class Run:
     def success(self) -> Attempt | None:
         """The plain umount that succeeded."""
         return self.over if self.over is not None and self.over.proves_free else None
+
+    @property
+    def umounters(self) -> set[int]:
+        """The tasks that unmounted it, or tried to: their own references hold nothing."""
+        back = {walk.tid for walk in self.walks if walk.what == "returned"}
+        return self.tids | back | {check.tid for check in self.checks}
 
     @property
     def end_ns(self) -> int:

@@ -51,8 +51,10 @@ class ClueReader:
             return NO_CLUES
         walked = (kinds == Kind.WALK) | (kinds == Kind.PUT) | _returned(events)
         put = (kinds == Kind.CLEANUP_EXIT) & ((events["cpu"] & FOREIGN) != 0)
+        checks = self._checks(events[kinds == Kind.CHECKED])
         return Clues(
-            checks=self._checks(events[kinds == Kind.CHECKED]),
+            checks=checks,
+            counts=self._counts,
             walks=tuple(_walk(event) for event in events[walked]),
             lazies=tuple(_walk(event) for event in events[_detaching(events)]),
             final_puts=tuple(_walk(event) for event in events[put]),

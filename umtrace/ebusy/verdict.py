@@ -7,12 +7,20 @@ with a holder named, or with the kernel's own reason; else it is null.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from umtrace.ebusy import facts
 from umtrace.ebusy.runs import Run
-from umtrace.ebusy.walkers import Departure, departure, freed_at, run_walkers
+from umtrace.ebusy.walkers import (
+    RING,
+    Departure,
+    departure,
+    for_a_ring,
+    freed_at,
+    run_walkers,
+)
 from umtrace.records.clues import Walk
 from umtrace.records.holders import Holder
 from umtrace.records.pathcalls import PATH_CALLS
@@ -22,6 +30,7 @@ _PLAIN_COUNT = 2  # one for being mounted, one for umount's own path walk
 #: tiers that see the count at every busy check that makes one
 COUNTING_TIERS = frozenset({"fentry", "kprobe"})
 _MOST_FACTS = 16
+_RING_OF = re.compile(r"io_uring of pid (\d+)")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -190,15 +199,27 @@ def _walked(
         holders = (gone.last,) if gone.last.syscall not in PATH_CALLS else holders
     if holders:
         verdict.klass, verdict.spurious, verdict.site = "held", False, "refcount"
-        verdict.holders = tuple(_seen_to_put(put) for put in holders)
+        verdict.holders = tuple(dict.fromkeys(_seen_to_put(run, put) for put in holders))
     else:
         verdict.evidence.append(facts.of_doubt(gone))
 
 
-def _seen_to_put(put: Walk) -> Holder:
+def _seen_to_put(run: Run, put: Walk) -> Holder:
+    if for_a_ring(put):
+        return _ring(run)
     return Holder(
         kind="reference", pid=put.pid, tid=put.tid, comm=put.comm, detail="put by it", match="probe"
     )
+
+
+def _ring(run: Run) -> Holder:
+    """Return who has the ring that had it; the worker that puts it is nobody's."""
+    seen = (note for scan in run.scans for note in scan.blind)
+    owners = {int(found[1]) for found in map(_RING_OF.search, seen) if found}
+    if len(owners) != 1:
+        return Holder(kind="reference", detail=RING, match="probe")
+    detail = "put by a kernel worker; its io_uring has such files"
+    return Holder(kind="io_uring", pid=owners.pop(), detail=detail, match="probe")
 
 
 def _note_free(run: Run, verdict: Verdict, free_ns: int | None) -> None:

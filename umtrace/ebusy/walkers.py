@@ -16,6 +16,8 @@ _PLAIN_COUNT = 2
 _MOST_WALKERS = 16
 _WATCH_NS = 1_000_000_000
 _MOST_SEEN = 20  # near the most that is sent of those who come and go, one may be missing
+#: who has it that a worker of the kernel puts
+RING = "an io_uring (kernel worker)"
 _TAKES = frozenset({"legitimized", "must-put"})
 
 
@@ -108,12 +110,14 @@ def _succeeds(run: Run, walk: Walk, offset_ns: int) -> bool:
 def _departed(run: Run, seen: Sequence[Walk], offset_ns: int, *, free: bool) -> Departure:
     puts = [w for w in seen if w.what == "put"]
     earlier = tuple(w for w in puts if w.earlier)
-    others = [w for w in seen if w.what in _TAKES and w.tid != run.first.tid]
+    umounters = run.umounters
+    others = [w for w in seen if w.what in _TAKES and w.tid not in umounters]
+    strangers = [w for w in earlier or puts if w.tid not in umounters]
     return Departure(
         at_ns=_last_put(seen).ts_ns + offset_ns,
         extra=(run.first.refcount or 0) - _PLAIN_COUNT,
         asked_ns=run.first.end_ns - offset_ns,
-        putters=tuple(dict.fromkeys((w.tid, w.comm) for w in earlier or puts)),
+        putters=tuple(dict.fromkeys(who(w) for w in strangers)),
         earlier=earlier,
         last=puts[-1] if puts else None,
         stayed=seen[-1].left == 1 and not others and len(seen) < _MOST_SEEN,
@@ -164,16 +168,25 @@ def _last_put(seen: Sequence[Walk]) -> Walk:
     return puts[-1] if puts else seen[-1]
 
 
+def for_a_ring(walk: Walk) -> bool:
+    """Whether the kernel put it for somebody else, as it does what an io_uring had."""
+    return walk.comm.startswith("kworker/")
+
+
+def who(walk: Walk) -> tuple[int, str]:
+    """Return task id and name to show; of a kernel's worker, what it works for."""
+    return (0, RING) if for_a_ring(walk) else (walk.tid, walk.comm)
+
+
 def run_walkers(run: Run) -> tuple[Walker, ...]:
     """Return who held it for a moment, the most frequent first."""
-    walks = [w for w in run.walks if w.what != "returned" and w.tid != run.first.tid]
+    umounters = run.umounters
+    walks = [w for w in run.walks if w.what != "returned" and w.tid not in umounters]
     takers = {w.tid for w in walks if w.what != "put"}
-    counts = Counter(
-        (w.tid, w.comm, w.what) for w in walks if w.what != "put" or w.tid not in takers
-    )
+    counts = Counter((who(w), w.what) for w in walks if w.what != "put" or w.tid not in takers)
     probed = [
         Walker(tid=tid, comm=comm, what=what, count=count)
-        for (tid, comm, what), count in counts.most_common()
+        for ((tid, comm), what), count in counts.most_common()
     ]
     seen = {
         (h.tid or h.pid or 0): Walker(

@@ -102,6 +102,7 @@ class Clues:
     superblocks: tuple[Superblock, ...] = ()
     failures: tuple[Failure, ...] = ()
     skips: tuple[Skip, ...] = ()
+    counts: bool = False  #: a busy check was seen to count, so one that does not says something
 
 
 NO_CLUES = Clues()

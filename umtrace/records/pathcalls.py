@@ -30,6 +30,7 @@ PATH_CALLS: Final = {
     132: "utime",
     133: "mknod",
     137: "statfs",
+    166: "umount",
     188: "setxattr",
     189: "lsetxattr",
     191: "getxattr",
