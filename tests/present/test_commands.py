@@ -79,7 +79,7 @@ def test_a_recording_of_nothing(out, recording, command):
         (["--by", "path"], 2, "cannot group by 'path'"),
         (["--by", ""], 2, "cannot group by ''"),
         (["--errno", "EFOO"], 2, "'EFOO' is no errno"),
-        (["--min-latency", "5"], 2, "'5' is no duration"),
+        (["--min-latency", "5x"], 2, "'5x' is no duration"),
         (["--pid", "x"], 2, "'x' is not a valid integer"),
         (["--cgroup", "no/such/group"], 2, "is no cgroup id"),
         (["--mode", "fast"], 2, "'fast' is not"),

@@ -92,13 +92,23 @@ def test_describes_itself_as_options():
 
 @pytest.mark.parametrize(
     ("text", "ns"),
-    [("1ms", 10**6), ("250us", 250_000), ("250µs", 250_000), ("1.5 s", 1_500_000_000), ("7ns", 7)],
+    [
+        ("1ms", 10**6),
+        ("250us", 250_000),
+        ("250µs", 250_000),
+        ("1.5 s", 1_500_000_000),
+        ("7ns", 7),
+        ("2", 2 * 10**9),  # seconds, as with -d
+        (".5", 5 * 10**8),
+        ("1m", 60 * 10**9),
+        ("2h", 7200 * 10**9),
+    ],
 )
 def test_durations(text, ns):
     assert parse_duration(text) == ns
 
 
-@pytest.mark.parametrize("text", ["", "1", "ms", "-1ms", "1m", "1e3ms", "1ms2", "1.ms", "nan s"])
+@pytest.mark.parametrize("text", ["", "ms", "-1ms", "1e3ms", "1ms2", "1.ms", "nan s", "nan"])
 def test_what_is_no_duration(text):
     with pytest.raises(UsageError, match="is no duration"):
         parse_duration(text)

@@ -13,6 +13,8 @@ import pytest
 
 from tests.system.umtrace_command import umtrace
 
+LAB = "recordings/lab-ebusy.umt"
+
 
 def check(done, code, *words):
     assert done.returncode == code, done.stderr
@@ -216,3 +218,30 @@ def test_debug_shows_where_an_error_came_from():
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1] == "umtrace: /no/such/recording: no such recording"
+
+
+@pytest.mark.parametrize("arguments", [("help", "report"), ("report", "--help")])
+def test_help_of_a_command_in_both_orders(arguments):
+    assert umtrace(*arguments).stdout.startswith("Usage: umtrace report")
+
+
+def test_a_typo_gets_a_suggestion():
+    check(umtrace("reprot", "x"), 2, "No such command 'reprot'", "did you mean report")
+
+
+def test_options_that_contradict_each_other():
+    check(umtrace("report", LAB, "--json", "--format", "csv"), 2, "--json and --format csv")
+
+
+def test_markdown_has_the_windows_too():
+    done = umtrace("report", LAB, "--format", "markdown")
+    assert "| held | real | 25 |" in done.stdout
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "UTC"])
+def test_every_clock_is_utc_and_says_so(zone):
+    environment = {**os.environ, "TZ": zone}
+    for command in (("trace", "--replay", LAB), ("ebusy", LAB)):
+        done = umtrace(*command, env=environment)
+        assert "(UTC)" in done.stdout
+        assert "16:06:40.322" in done.stdout

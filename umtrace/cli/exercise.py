@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli.number import Number
+from umtrace.cli.number import Number, Seconds
 from umtrace.records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ Examples:
 )
 @click.option(
     "--duration",
-    type=Number(min=0),
-    metavar="SECONDS",
-    help="How long the tasks do that; 1 unless given.",
+    type=Seconds(),
+    metavar="TIME",
+    help="How long the tasks do that: 10, 10s, 1m; 1s unless given.",
 )
 @click.option(
     "--task-mode",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from keyword import iskeyword
 
@@ -44,6 +45,20 @@ class LazyGroup(click.Group):
         module = import_module(f"umtrace.cli.{cmd_name}{suffix}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; `help COMMAND` is `COMMAND --help`, a typo gets a suggestion."""
+        if args and args[0] == "help":
+            args = [*args[1:2], "--help"]
+        if len(args) == 1 and args[0] == "--help":
+            click.echo(ctx.get_help())
+            ctx.exit()
+        name = args[0] if args else ""
+        if name not in COMMANDS and (close := get_close_matches(name, COMMANDS)):
+            ctx.fail(f"No such command '{name}'; did you mean {' or '.join(close)}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command table from the names alone."""

@@ -13,7 +13,7 @@ from types import FrameType
 import click
 
 from umtrace.cli.footprint import give_back_memory
-from umtrace.cli.number import Number
+from umtrace.cli.number import Seconds
 from umtrace.records.errors import StoppedError
 from umtrace.records.stopping import StopSignals
 
@@ -41,7 +41,7 @@ probes_option = click.option(
 )
 
 duration_option = click.option(
-    "-d", "--duration", metavar="SECONDS", type=Number(min=0), help="Stop after so long."
+    "-d", "--duration", metavar="TIME", type=Seconds(), help="Stop after so long: 10, 10s, 1m."
 )
 
 

@@ -31,7 +31,7 @@ _OS_ERRORS = {
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="umtrace")
+@click.version_option(__version__, "-V", "--version", prog_name="umtrace")
 def umtrace() -> None:
     """Show what umount costs: RCU waits, locks, file system shutdown, EBUSY.
 

@@ -21,13 +21,13 @@ _EPILOG = "Example: umtrace report rec.umt --by fstype,mode --min-latency 1ms"
     "--format",
     "style",
     type=click.Choice(_FORMATS),
-    default="table",
-    show_default=True,
-    help="What to write.",
+    help="What to write; csv has the groups alone.  [default: table]",
 )
-@click.option("--json", "style", flag_value="json", help="The same as --format json.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @filter_options
-def command(recording: str, by: str, style: str, row_filter: RowFilter) -> int:
+def command(
+    recording: str, by: str, style: str | None, as_json: bool, row_filter: RowFilter
+) -> int:
     """Summarise the recording DIR: outcomes, latency and phase quantiles, the share of RCU.
 
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
@@ -42,6 +42,9 @@ def command(recording: str, by: str, style: str, row_filter: RowFilter) -> int:
     from umtrace.reported import report_of
     from umtrace.stats.selection import Selection
 
+    if as_json and style not in {None, "json"}:
+        raise click.UsageError(f"--json and --format {style} contradict each other: give one")
+    style = "json" if as_json else style or "table"
     opened = Recording.open(recording)
     found = report_of(Selection(opened, row_filter), key_list(by))
     summary, heading = found.summary, heading_of(opened, row_filter.describe())
@@ -52,7 +55,7 @@ def command(recording: str, by: str, style: str, row_filter: RowFilter) -> int:
         complain(heading.problems)
         text = structured.report_csv(summary)
     elif style == "markdown":
-        text = structured.report_markdown(summary, heading)
+        text = structured.report_markdown(summary, heading, found.windows.rows())
     else:
         more = section_lines(found.windows, found.longest, found.counters)
         text = report_text(

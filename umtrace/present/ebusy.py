@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from functools import partial
 from textwrap import wrap
 from typing import Any, Protocol
 
 from umtrace.present.terminal import WIDTH, clean
-from umtrace.present.units import NS_PER_S, NULL, count, duration, plural
+from umtrace.present.units import NULL, clock, count, duration, plural
 from umtrace.records.holders import Holder
 from umtrace.records.windows import EbusyWindow, Walker, window_dict
 from umtrace.stats.windows import WindowTotals
 
 #: windows that are listed
 MOST = 40
-_HEADER = "time          class            verdict   calls    lasted  path, by whom"
+_HEADER = "time (UTC)    class            verdict   calls    lasted  path, by whom"
 _RULE = "─"
 _BELOW = " " * 14
 _wrapped = partial(wrap, break_on_hyphens=False, break_long_words=False)
-_VERDICTS = {True: "spurious", False: "real", None: "unknown"}
+VERDICTS = {True: "spurious", False: "real", None: "unknown"}
 
 
 class Counters(Protocol):
@@ -70,7 +69,7 @@ def window_line(window: EbusyWindow, *, over: bool = True) -> str:
     who = holder_names(window) or walker_names(window)
     lasted = duration(window.duration_ns) if over else "so far"
     attempts = plural(window.attempts, "call")
-    verdict = "" if window.klass == "unknown" else f" ({_VERDICTS[window.spurious]})"
+    verdict = "" if window.klass == "unknown" else f" ({VERDICTS[window.spurious]})"
     text = f"EBUSY {window.klass}{verdict}, {attempts}, {lasted}"
     return f"  {text}: {clean(window.path or NULL)}" + (f": {who}" if who else "")
 
@@ -153,7 +152,7 @@ def _row(window: EbusyWindow, width: int) -> Iterator[str]:
     who = holder_names(window) or walker_names(window)
     path = clean(window.path or window.dev or NULL)
     line = (
-        f"{_clock(window.begin_ns)}  {window.klass:<15}  {_VERDICTS[window.spurious]:<8}"
+        f"{clock(window.begin_ns)}  {window.klass:<15}  {VERDICTS[window.spurious]:<8}"
         f"  {count(window.attempts):>5}  {duration(window.duration_ns):>8}  "
     )
     fits = len(line) + len(path) <= width
@@ -170,7 +169,7 @@ def _summed(totals: WindowTotals) -> str:
     verdicts: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     for row in totals.rows():
-        verdicts[_VERDICTS[row["spurious"]]] += row["windows"]
+        verdicts[VERDICTS[row["spurious"]]] += row["windows"]
         classes[row["class"]] += row["windows"]
     return (
         f"{plural(len(totals), 'window')}: "
@@ -192,12 +191,6 @@ def _name(holder: Holder) -> str:
 
 def _walker(walker: Walker) -> str:
     return clean(f"{walker.comm or '?'} {walker.tid or ''}".strip() + f" ({walker.what})")
-
-
-def _clock(ns: int) -> str:
-    seconds, rest = divmod(ns, NS_PER_S)
-    when = datetime.fromtimestamp(seconds, timezone.utc)
-    return f"{when:%H:%M:%S}.{rest // 1_000_000:03}"
 
 
 def jsonl(window: EbusyWindow, extra: Mapping[str, Any] | None = None) -> str:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
 from umtrace.present.terminal import clean
-from umtrace.present.units import NS_PER_S, NULL, padded
+from umtrace.present.units import NULL, clock, padded
 
 HEADER = (
-    f"{'TIME':<12} {'PID':>7} {'COMM':<12} {'MODE':<5} {'RESULT':<7} "
+    f"{'TIME (UTC)':<12} {'PID':>7} {'COMM':<12} {'MODE':<5} {'RESULT':<7} "
     f"{'LATENCY':>8} {'RCU WAIT':>8} PATH"
 )
 _PATH_AT = HEADER.index("PATH")
@@ -30,19 +29,12 @@ def line(row: Mapping[str, Any], width: int | None = None) -> str:
         Columns of the terminal; a longer path loses its beginning. None: all of it.
     """
     text = (
-        f"{_clock(row['t_start']):<12} {row['pid'] or NULL:>7} "
+        f"{clock(row['t_start']):<12} {row['pid'] or NULL:>7} "
         f"{clean(row['comm'] or NULL)[:12]:<12} "
         f"{row['mode'] or _origin(row):<5} {_result(row):<7} "
         f"{padded(row['latency_ns'])} {padded(row['rcu_ns'])} "
     )
     return text + _fit(_where(row), None if width is None else width - _PATH_AT)
-
-
-def _clock(start_ns: int | None) -> str:
-    if start_ns is None:
-        return NULL
-    seconds, rest = divmod(start_ns, NS_PER_S)
-    return f"{datetime.fromtimestamp(seconds).astimezone():%H:%M:%S}.{rest // 1_000_000:03}"
 
 
 def line_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,7 +13,7 @@ from markupsafe import Markup
 from umtrace.present.heading import Heading, heading_lines, loss_text
 from umtrace.present.names import key_label, phase_name
 from umtrace.present.terminal import clean
-from umtrace.present.units import NS_PER_S, NULL, count, duration, percent, plural
+from umtrace.present.units import NULL, clock, count, duration, percent, plural
 from umtrace.present.verdict import caveats, verdict
 from umtrace.records.umounts import PHASES
 from umtrace.stats.histogram import Histogram
@@ -149,7 +148,7 @@ def _worst(row: Row) -> dict[str, Any]:
     parts = [(phase_name(name), name, row.get(name) or 0) for name in PHASES]
     return {
         "latency": duration(row["latency_ns"]),
-        "when": _clock(row["t_start"]),
+        "when": clock(row["t_start"]),
         "what": _result(row),
         "path": _where(row),
         "who": clean(f"{row.get('comm') or NULL} {row.get('pid') or ''}").strip(),
@@ -183,7 +182,7 @@ def _window(row: Row) -> dict[str, Any]:
         "class": clean(str(row.get("class") or "unknown")),
         "spurious": words.get(spurious, "not known") if spurious is not None else "not known",
         "path": clean(str(row.get("path") or NULL)),
-        "when": _clock(row.get("begin")),
+        "when": clock(row.get("begin")),
         "duration": duration(row.get("duration_ns")),
         "attempts": row.get("attempts"),
         "who": clean(f"{row.get('comm') or ''} {row.get('pid') or ''}").strip(),
@@ -225,13 +224,6 @@ def _walker(walker: Row) -> str:
     times = walker.get("count") or 1
     who = f"{walker.get('comm') or '?'} ({walker.get('tid') or '?'})"
     return f"{who}: {walker.get('what') or 'seen'}" + (f", {times:,} times" if times > 1 else "")
-
-
-def _clock(ns: int | None) -> str:
-    if ns is None:
-        return NULL
-    moment = datetime.fromtimestamp(ns // NS_PER_S, timezone.utc)
-    return f"{moment:%H:%M:%S}.{ns % NS_PER_S // 1_000_000:03}"
 
 
 def _counter(value: object) -> str:

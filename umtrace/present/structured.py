@@ -21,11 +21,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
+from umtrace.present.ebusy import VERDICTS
 from umtrace.present.heading import Heading, loss_text
 from umtrace.present.names import key_label, phase_name
 from umtrace.present.terminal import clean
@@ -96,8 +97,16 @@ def report_csv(summary: Summary) -> str:
     return out.getvalue()
 
 
-def report_markdown(summary: Summary, heading: Heading) -> str:
-    """Return a table of the groups and one of all phases, for an issue or a mail."""
+def report_markdown(
+    summary: Summary, heading: Heading, windows: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """Return tables of the groups, all phases and the EBUSY windows, for an issue or a mail.
+
+    Parameters
+    ----------
+    windows : sequence of mappings
+        ``WindowTotals.rows()``; a table where there is any.
+    """
     lines = [f"`{clean(heading.source)}`, losses: {loss_text(heading.losses)}", ""]
     lines += [part for problem in heading.problems for part in (f"DAMAGED: {clean(problem)}", "")]
     names = ["group", "umounts", "failed", "time", "p50", "p90", "p99", "max", "share"]
@@ -109,6 +118,10 @@ def report_markdown(summary: Summary, heading: Heading) -> str:
         for name in PHASES
     ]
     lines += ["", *_markdown_table(["phase", "p50", "p90", "p99", "max", "share"], phases)]
+    if windows:
+        names = ["EBUSY class", "verdict", "windows", "calls", "time in them"]
+        rows = [_markdown_windows(row) for row in windows]
+        lines += ["", *_markdown_table(names, rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -170,6 +183,11 @@ def _markdown_rows(by: Sequence[str], group: GroupSummary) -> list[list[str]]:
         [label, count(group.count), failed or "0", "latency", *_human(latency), ""],
         ["", seen, "", "RCU wait", *_human(rcu), percent(rcu.share)],
     ]
+
+
+def _markdown_windows(row: Mapping[str, Any]) -> list[str]:
+    numbers = (count(row["windows"]), count(row["attempts"]), duration(row["duration_ns"]))
+    return [row["class"], VERDICTS[row["spurious"]], *numbers]
 
 
 def _markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

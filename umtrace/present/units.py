@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 NULL = "-"
 
 #: every duration below a year fits: `999 µs`, `1.23 ms`, `16.7 min`, `-`
@@ -44,6 +46,15 @@ def bin_edge(ns: int) -> str:
     if "." in number:
         number = number.rstrip("0").rstrip(".")
     return f"{number} {unit}"
+
+
+def clock(ns: int | None) -> str:
+    """Return the time of day of a wall clock value, always in UTC: `16:06:40.322`, `-` for None."""
+    if ns is None:
+        return NULL
+    seconds, rest = divmod(ns, NS_PER_S)
+    when = datetime.fromtimestamp(seconds, timezone.utc)
+    return f"{when:%H:%M:%S}.{rest // 1_000_000:03}"
 
 
 def percent(part: float | None) -> str:

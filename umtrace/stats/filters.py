@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 MODES = ("sync", "lazy")
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_LARGER = {"": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}  # alone: seconds
 _LONGEST = 2**63 - 1  # ns, 292 years
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµμ]+)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([a-zµμ]*)")
 _COLUMNS = {
     "pid": "pid",
     "comm": "comm",
@@ -131,17 +132,20 @@ def parse_errno(text: str) -> int:
 
 
 def parse_duration(text: str) -> int:
-    """Return a duration in ns from a number with its unit: ``250us``, ``1.5 ms``, ``2s``.
+    """Return a duration in ns: ``250us``, ``1.5 ms``, ``2s``, ``1m``; a number alone is seconds.
 
     Raises
     ------
     UsageError
-        It is not a duration, has no unit, or is not within 63 bits of ns.
+        It is not a duration, or is not within 63 bits of ns.
     """
     match = _DURATION.fullmatch(text.strip())
-    if match is None or match[2] not in _UNITS:
-        raise UsageError(f"'{text}' is no duration; give a number and ns, us, ms or s, as 250us")
-    ns = float(match[1]) * _UNITS[match[2]]
+    size = (_UNITS | _LARGER).get(match[2]) if match else None
+    if match is None or size is None:
+        raise UsageError(
+            f"'{text}' is no duration; give seconds, or a number with its unit, as 250us, 10s or 1m"
+        )
+    ns = float(match[1]) * size
     if ns > _LONGEST:
         raise UsageError(f"'{text}' is longer than umtrace can count, 292 years")
     return round(ns)
