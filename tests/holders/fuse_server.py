@@ -1,6 +1,6 @@
 """A raw FUSE server of one file, which leaves some questions without an answer.
 
-``fuse_server.py POINT OPERATION...``: those named (LOOKUP, READ) are taken and never answered. The
+``fuse_server.py POINT OPERATION...``: those named (LOOKUP, READ, FLUSH) are never answered. The
 first open of the file is cached, every other is FOPEN_DIRECT_IO. Prints a line once it serves.
 """
 
@@ -13,7 +13,7 @@ import sys
 from umtrace.exercise import syscalls
 
 LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE = 1, 2, 3, 14, 15, 17, 18
-INIT, OPENDIR, INTERRUPT, BATCH_FORGET = 26, 27, 36, 42
+FLUSH, INIT, OPENDIR, INTERRUPT, BATCH_FORGET = 25, 26, 27, 36, 42
 ENOSYS = -38
 SIZE = 1 << 20
 HEADER = struct.Struct("=IIQQ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from umtrace.holders.device import Device
@@ -14,16 +14,18 @@ from umtrace.records.holders import Holder
 
 
 class LoopsBehind:
-    """Loop devices of the mounts that ``of`` names, as `Holder.of` does.
+    """Loop devices of the mounts that ``of`` names, as `Holder.of` does, and of ``devs``.
+
+    A file system may have files behind loop devices and no mount in any namespace any more.
 
     The kernel says of which file system the file is, not through which mount it was opened: where
     more than one has that name, in other namespaces say, ``unclear`` grows.
     """
 
-    def __init__(self, spaces: Namespaces, of: Mapping[int, str]) -> None:
+    def __init__(self, spaces: Namespaces, of: Mapping[int, str], devs: Iterable[str]) -> None:
         self._spaces = spaces
         self._of = of
-        self._devs = {m.dev for _, m in spaces.mounts() if m.mnt_id in of}
+        self._devs = {*devs, *(m.dev for _, m in spaces.mounts() if m.mnt_id in of)}
         self.unclear: list[str] = []
         self._ours = [(loop, found) for loop in attached() if (found := self._role(loop))]
         self._devices = [(loop, Device(loop.dev, spaces)) for loop, _ in self._ours]

@@ -19,6 +19,7 @@ from umtrace.holders.answer import (
 from umtrace.holders.behind import LoopsBehind
 from umtrace.holders.below import Below
 from umtrace.holders.device import Device
+from umtrace.holders.exiting import exiting_tasks, still_exiting
 from umtrace.holders.kernelrefs import kernel_files
 from umtrace.holders.kernelword import EXPIRE, Question, ask_device, ask_mount, refusal
 from umtrace.holders.looks import look_again
@@ -54,13 +55,14 @@ class Inquiry:
         self._of = {number: of for each in others for number, of in each.of.items()}
         self._points = {point for each in others for point in each.points}
         self._all_devs = {dev for each in others for dev in each.devs}
-        self._loops = LoopsBehind(self._spaces, self._of) if self._mount else None
+        self._loops = LoopsBehind(self._spaces, self._of, self._devs)
         self._known = [holder for each in others for holder in each.holders()]
         self._own: list[str] = []  # what we have there ourselves
         self._unclear: list[str] = []
 
     def answer(self) -> Answer:
         """Look through everything, and ask the kernel at the end."""
+        exiting = exiting_tasks()
         prefixes = self._points | ({self._found.path} if self._device else set())
         sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=prefixes, devs=self._all_devs)
         found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._not_of_processes()]
@@ -71,8 +73,8 @@ class Inquiry:
             elif holder is not None and holder.of in {"mount", "copy"} and opened.kind != "cwd":
                 self._own.append(f"{opened.kind} {opened.path}")
         sweep.carried()
-        sweep.lost += [*self._spaces.lost, *self._unclear]
         looked = look_again([opened for _, opened in found], patience_s=_PATIENCE_S)
+        sweep.lost += [*self._spaces.lost, *self._unclear, *still_exiting(exiting)]
         holders = [
             replace(holder, **each._asdict())
             for (holder, _), each in zip(found, looked, strict=True)
@@ -123,9 +125,10 @@ class Inquiry:
                 yield holder
 
     def _kernel(self) -> Iterator[Holder]:
-        if self._loops is not None:
-            yield from self._loops.holders()
-            self._unclear += self._loops.unclear
+        for loop in self._loops.holders():
+            if self._device is None or loop.of == "superblock":
+                yield loop  # what keeps a loop device attached is a question about that one
+        self._unclear += self._loops.unclear
         for kind, path, by in kernel_files():
             mount = self._spaces.own_table.holding(procfs.undeleted(path))
             if kind != "loop" and mount is not None and mount.mnt_id in self._of:
@@ -155,7 +158,7 @@ class Inquiry:
 
     def _holder(self, opened: Open) -> Holder | None:
         opener = self._device or self._loops
-        if opener is not None and (holder := opener.opener(opened)) is not None:
+        if (holder := opener.opener(opened)) is not None:
             return replace(holder, comm=procfs.comm(opened.pid, opened.tid))
         if not opened.path.startswith("/") and opened.kind != "socket":
             return None
