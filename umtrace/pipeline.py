@@ -31,6 +31,7 @@ from umtrace.records.windows import windows_to_arrow
 from umtrace.records.writable import check_writable
 from umtrace.sources.base import Source
 from umtrace.sources.ftrace.text import TextSource
+from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter
 
 TICK_S = 0.05
@@ -38,6 +39,8 @@ READER_NICE = -15  # it sleeps nearly always; what it needs, it needs at once
 FLUSH_S = 0.25  # what a kill -9 may take
 #: key in meta.json: the threshold that the recorded EBUSY windows were judged by
 WITHIN = "spurious_within_ns"
+#: key in meta.json: how many calls of `umtrace why --ask-kernel` were left out
+QUESTIONS = "questions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Totals:
     seconds: float = 0.0
     windows: int = 0
     spurious: int = 0
+    questions: int = 0  #: calls of `umtrace why --ask-kernel` that were left out
     losses: LossReport = field(default_factory=LossReport)
 
     def add(self, tick: Tick) -> None:
@@ -83,11 +87,12 @@ def stream(
     stop: Callable[[], bool] = lambda: False,
     tick_s: float = TICK_S,
     ebusy: EbusyStage | None = None,
+    questions: Questions | None = None,
 ) -> Iterator[Tick]:
     """Drive an open source until it ends or ``stop()``; the last tick holds what was open.
 
     ``stop`` is asked before each read, so that what happened before it became true
-    is drained.
+    is drained. ``questions`` leaves out what `umtrace why` asks the kernel meanwhile.
     """
     correlator = UmountCorrelator(
         clock_offset_ns=source.clock.offset_ns, tier=source.tier, container_of=container_of
@@ -100,6 +105,8 @@ def stream(
         batch = source.read(0 if stopping else tick_s)
         if batch is None:
             break
+        if questions is not None:
+            batch = questions.leave_out(batch)
         rows = row_filter.apply(correlator.feed(batch))
         yield Tick(
             batch, rows, source.losses() + correlator.losses(), ebusy.feed(rows, batch.events)
@@ -124,7 +131,12 @@ def live(
         ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
         on_ready()
         yield from stream(
-            source, row_filter=row_filter, container_of=containers, stop=stop, ebusy=ebusy
+            source,
+            row_filter=row_filter,
+            container_of=containers,
+            stop=stop,
+            ebusy=ebusy,
+            questions=Questions(),
         )
 
 
@@ -174,10 +186,17 @@ def record(
         ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
         on_ready()  # starts the command, which keeps the priority it was given
         stack.enter_context(_ahead_of_the_load())
+        questions = Questions()
         ticks = stream(
-            source, row_filter=row_filter, container_of=containers, stop=stop, ebusy=ebusy
+            source,
+            row_filter=row_filter,
+            container_of=containers,
+            stop=stop,
+            ebusy=ebusy,
+            questions=questions,
         )
         totals = _write_all(ticks, writer, containers, on_tick)
+        _note_questions(writer, totals, questions)
         # Once more: a probe may have had a substitute, or not have been attached all the time.
         writer.meta = replace(writer.meta, plan=tuple(source.plan()))
         detach.close()
@@ -238,6 +257,13 @@ def _write_all(
             flushed = now
         on_tick(totals)
     return totals
+
+
+def _note_questions(writer: RecordingWriter, totals: Totals, questions: Questions) -> None:
+    totals.questions = questions.left_out
+    if totals.questions:
+        extra = {**writer.meta.extra, QUESTIONS: totals.questions}
+        writer.meta = replace(writer.meta, extra=extra)
 
 
 def _note_containers(writer: RecordingWriter, containers: Containers) -> None:

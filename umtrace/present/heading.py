@@ -36,6 +36,7 @@ class Heading:
     ``recorded_only`` those that `umtrace record` was given.
     ``rcu`` says why grace periods were not expedited, where they were not.
     ``duration_ns`` is None for a recording that was cut short or is being written.
+    ``questions`` says how many calls of umtrace itself were left out.
     ``imported`` is the trace that a recording was made of, which has no date.
     """
 
@@ -51,6 +52,7 @@ class Heading:
     recorded_only: str = ""
     rcu: str = ""
     imported: str = ""
+    questions: str = ""
 
 
 def heading_of(recording: Recording, filtered: str = "") -> Heading:
@@ -70,6 +72,7 @@ def heading_of(recording: Recording, filtered: str = "") -> Heading:
         recorded_only=_recorded_only(meta.filters),
         rcu=rcu_text(meta.extra.get("rcu")),
         imported=str(meta.extra.get("imported", "")),
+        questions=questions_text(meta.extra.get("questions")),
     )
 
 
@@ -128,6 +131,13 @@ def rcu_text(state: object) -> str:
     return f"RCU grace periods normal, not expedited: {why}"
 
 
+def questions_text(number: object) -> str:
+    """Return what was left out because umtrace itself did it; empty if nothing was."""
+    if not isinstance(number, int) or number < 1:
+        return ""
+    return f"left out: {plural(number, 'question')} that umtrace why asked the kernel"
+
+
 def kernel_text(kernel: str) -> str:
     """Return the release of an uname text, and the kind of preemption if it says so."""
     words = kernel.split()
@@ -141,6 +151,8 @@ def _about(heading: Heading) -> Iterator[str]:
     yield f"tier {heading.tier or NULL} · {_when(heading)}"
     if heading.rcu:
         yield heading.rcu
+    if heading.questions:
+        yield heading.questions
     if heading.recorded_only:
         yield f"recorded only: {heading.recorded_only}"
     if heading.filtered:

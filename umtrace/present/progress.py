@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from umtrace.present.heading import loss_text
+from umtrace.present.heading import loss_text, questions_text
 from umtrace.present.units import count, plural
 from umtrace.records.losses import LossReport
 
@@ -24,6 +24,7 @@ class RunTotals(Protocol):
     seconds: float
     windows: int
     spurious: int
+    questions: int
     losses: LossReport
 
 
@@ -57,6 +58,8 @@ class Progress:
             sys.stderr.write("\r\033[K")
         self._line(f"umtrace: {_counts(totals)}: {path}")
         self._line(f"umtrace: losses: {loss_text(totals.losses)}")
+        if totals.questions:
+            self._line(f"umtrace: {questions_text(totals.questions)}")
 
     def _line(self, text: str) -> None:
         if not self._quiet:
