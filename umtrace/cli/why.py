@@ -28,28 +28,34 @@ class _Untouched(click.Path):
 
 
 @click.command(
-    "why", epilog="Example: umtrace why /mnt/data; case $? in 0|10|12|14) umount /mnt/data;; esac"
+    "why",
+    epilog="Example: umtrace why --ask-kernel /mnt; case $? in 0|10|12) umount /mnt;; esac",
 )
 @click.argument("path", type=_Untouched())
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 @click.option("--all", "whole", is_flag=True, help="Every holder, with its whole path.")
-@click.option("--ask-kernel", is_flag=True, help="Ask the kernel as well; see below.")
+@click.option("--ask-kernel", is_flag=True, help="Ask the kernel as well; see above.")
 def command(path: str, as_json: bool, whole: bool, ask_kernel: bool) -> int:
-    """Say who keeps PATH busy: a mount point, a path in a mount, or a block device.
+    """Say who keeps PATH busy: a mount point, a block device, or what is below a directory.
 
-    Looks at open files, working directories, programs, mapped files and bound sockets of all
-    processes, at swap, loop devices, overlay layers and NFS exports, at mounts below it, and at its
-    copies and other mounts of its superblock in every mount namespace. It umounts nothing.
-    It reads the mount table of one process per namespace, for a moment: not for a loop.
+    Looks at what all processes have open, at swap, loop devices, overlay layers, exports and other
+    files of the kernel, at what is stacked on a device, and at the mounts of every mount
+    namespace. It umounts nothing. It reads the mount table of one process per namespace, for a
+    moment: not for a loop.
+
+    No program sees every holder. --ask-kernel asks the kernel as well, once: a mount by
+    umount2(MNT_EXPIRE), which unmounts nothing unless another program does the same in the same
+    moment; a device by opening it with O_EXCL, which claims it for that moment. docs/why.md
+    has the price of each.
 
     \b
     Exit status:
-       0  free: the kernel says so
+       0  free, says the kernel (--ask-kernel only)
       10  transient: somebody passed by; a retry would do
-      11  held: umount says EBUSY until the holders named let go
-      12  umount would succeed, but its superblock stays alive (its device busy)
-      13  unknown: nobody seen, but too many could not be looked at: use root
-      14  nobody seen: but no program sees every kind of holder
+      11  held: somebody was seen, or the kernel says busy; a device: claimed, or open
+      12  nobody was seen to hold it, but its file system stays in use
+      13  unknown: nobody was seen, but too much could not be looked at: use root
+      14  nobody was seen, and the kernel was not asked
     1 to 5 are errors, as for every command.
     """  # noqa: D301
     from umtrace.holders.inquiry import Inquiry
