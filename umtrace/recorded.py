@@ -95,22 +95,26 @@ def repair(path: Path) -> RepairReport:
     return report
 
 
-def ebusy_windows(path: Path, *, spurious_within_ns: int | None = None) -> Iterator[EbusyWindow]:
+def ebusy_windows(
+    source: Path | Recording, *, spurious_within_ns: int | None = None
+) -> Iterator[EbusyWindow]:
     """Work out the EBUSY windows of a recording from its rows and the looks it recorded.
 
     With the threshold it was recorded with, the default, they are those of its ``ebusy``
-    table.
+    table. What cannot be read is named in the recording's ``problems``.
     """
-    recording = Recording.open(path)
+    recording = source if isinstance(source, Recording) else Recording.open(source)
     stage = _stage(recording, spurious_within_ns, previews=False)
     for rows, events in _rows_with_events(recording):
         yield from stage.feed(rows, events).windows
     yield from stage.finish().windows
 
 
-def window_batches(path: Path, *, spurious_within_ns: int | None) -> Iterator[pa.RecordBatch]:
+def window_batches(
+    source: Path | Recording, *, spurious_within_ns: int | None
+) -> Iterator[pa.RecordBatch]:
     """Yield the windows of `ebusy_windows` as rows of ``records.windows.SCHEMA``."""
-    return _batched(ebusy_windows(path, spurious_within_ns=spurious_within_ns))
+    return _batched(ebusy_windows(source, spurious_within_ns=spurious_within_ns))
 
 
 def _stage(

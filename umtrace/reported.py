@@ -148,6 +148,6 @@ def _source(
     finished = not meta.is_open and EBUSY.name in meta.tables
     if as_recorded and finished and recording.is_readable(EBUSY.name):
         return lambda columns: recording.batches(EBUSY.name, columns=columns)
-    made = window_batches(recording.path, spurious_within_ns=within_ns)
+    made = window_batches(recording, spurious_within_ns=within_ns)
     again = list(made) if keep else made
     return lambda columns: (rows.select(columns or SCHEMA.names) for rows in again)

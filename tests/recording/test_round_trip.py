@@ -138,13 +138,13 @@ def test_row_groups_outside_of_a_span_are_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "GROUP_ROWS", 10)
     recording = Recording.open(samples.write(tmp_path / "r"))
     read = []
-    group = pq.ParquetFile.read_row_group
+    batches = pq.ParquetFile.iter_batches
 
-    def noted(self, number, columns, **options):
-        read.append((number, columns))
-        return group(self, number, columns=columns, **options)
+    def noted(self, size, row_groups, columns, **options):
+        read.extend((number, columns) for number in row_groups)
+        return batches(self, size, row_groups=row_groups, columns=columns, **options)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", noted)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", noted)
     base = 1_700_000_000_000_000_000
     found = recording.umounts(["id"], span=(base + 31, base + 33))
     assert found["id"].to_pylist() == [31, 32]

@@ -13,20 +13,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recording", metavar="DIR", type=click.Path(path_type=Path, readable=False))
-def command(recording: Path) -> None:
+def command(recording: Path) -> int:
     """Finish the recording DIR, whose writer was killed or ran out of disk.
 
     Everything readable is kept; what is not is said, and set aside as *.damaged.
-    A recording that needs nothing is left alone.
+    A recording that needs nothing is left alone. The exit status is 5 where rows that had
+    been recorded are missing or cannot be read.
 
     \b
     Example:
       umtrace repair rec.umt && umtrace report rec.umt
     """  # noqa: D301
     from umtrace.recorded import repair
+    from umtrace.records.errors import DamagedInputError
 
-    for line in _summary(repair(recording)):
+    report = repair(recording)
+    for line in _summary(report):
         click.echo(line)
+    return DamagedInputError.exit_code if report.damaged or report.missing else 0
 
 
 def _summary(report: RepairReport) -> list[str]:

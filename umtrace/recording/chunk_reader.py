@@ -10,9 +10,11 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from umtrace.recording.apart import ApartReader
 from umtrace.recording.layout import Chunk, find_chunks, parquet_path
 from umtrace.recording.parquet import ParquetReader, Span
-from umtrace.recording.stream import READ_ERRORS, StreamReader, one_line
+from umtrace.recording.plausible import plausible
+from umtrace.recording.stream import READ_ERRORS, one_line
 from umtrace.recording.tables import TableKind, check_schema, conform, first_row_of, selected
 
 
@@ -29,7 +31,7 @@ class OpenChunk:
 
     name: str
     parquet: Path | None = None
-    stream: StreamReader | None = None
+    stream: ApartReader | None = None
     fallback: Path | None = None  #: the stream of a chunk whose Parquet should win
 
 
@@ -41,7 +43,7 @@ def open_chunks(directory: Path, kind: str, problem: Problem) -> list[OpenChunk]
 def _pin(chunk: Chunk, directory: Path, kind: str, problem: Problem) -> OpenChunk:
     if chunk.parquet is None and chunk.stream is not None:
         try:
-            return OpenChunk(chunk.name, stream=StreamReader(chunk.stream))
+            return OpenChunk(chunk.name, stream=ApartReader(chunk.stream))
         except FileNotFoundError:  # the writer has just finished it
             path = parquet_path(directory, kind, chunk.index)
             return OpenChunk(path.name, parquet=path)
@@ -104,7 +106,7 @@ def _instead(
         return
     problem(f"{chunk.name}: damaged, read {chunk.fallback.name} instead ({why})", lost=False)
     try:
-        stream = StreamReader(chunk.fallback)
+        stream = ApartReader(chunk.fallback)
     except OSError as error:
         problem(f"{chunk.fallback.name}: cannot be read, skipped ({one_line(error)})")
         return
@@ -112,7 +114,7 @@ def _instead(
 
 
 def _read_stream(
-    name: str, stream: StreamReader, query: Query, position: int, problem: Problem
+    name: str, stream: ApartReader, query: Query, position: int, problem: Problem
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     if stream.schema is None:
         if stream.size and not query.live:
@@ -132,7 +134,7 @@ def _read_stream(
         problem(text, lost=False)
 
 
-def _numbered(stream: StreamReader) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _numbered(stream: ApartReader) -> Iterator[tuple[int, pa.RecordBatch]]:
     for batch in stream.batches():
         yield stream.rows - batch.num_rows, batch
 
@@ -148,6 +150,7 @@ def _answer(
     for offset, batch in found:
         try:
             answer = conform(_within(batch, query), schema)
+            answer = plausible(answer, lambda text: problem(f"{name}: {text}"), query.kind.json)
         except READ_ERRORS as error:
             problem(f"{name}: {batch.num_rows} rows are damaged, skipped ({one_line(error)})")
             continue

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from umtrace.recording.files import NoRegularFileError, open_regular
 from umtrace.recording.place import PlaceLostError
+from umtrace.records.errors import DamagedInputError
 
 META = "meta.json"
 LOCK = ".lock"
@@ -64,7 +66,7 @@ def find_swaps(directory: Path, kind: str, *, unfinished: bool = False) -> list[
     found = []
     for entry in _entries(directory):
         match = _SWAP.fullmatch(entry.name)
-        if match and match[1] == kind and bool(match[3]) == unfinished and entry.is_dir():
+        if match and match[1] == kind and bool(match[3]) == unfinished and _is_directory(entry):
             found.append((int(match[2]), directory / entry.name))
     return sorted(found)
 
@@ -82,7 +84,8 @@ def _chunks_in(directory: Path, kind: str) -> dict[int, Chunk]:
     files: dict[int, dict[str, Path]] = {}
     for entry in _entries(directory):
         match = _CHUNK.fullmatch(entry.name)
-        if match and match[1] == kind and entry.is_file():
+        # Not whether it is a file: who opens a FIFO or a link there says what it is.
+        if match and match[1] == kind and not _is_directory(entry):
             files.setdefault(int(match[2]), {})[match[3]] = directory / entry.name
     return {
         index: Chunk(index, both.get("parquet"), both.get("arrows"))
@@ -109,8 +112,12 @@ def own_files(directory: Path) -> list[Path]:
     return sorted(ours, key=lambda path: (path.name != META, path.name))
 
 
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
 def _is_ours(entry: os.DirEntry[str]) -> bool:
-    if entry.is_dir(follow_symlinks=False):
+    if _is_directory(entry):
         return bool(_SWAP.fullmatch(entry.name))
     return bool(_OURS.fullmatch(entry.name))
 
@@ -168,8 +175,11 @@ def sync_directory(directory: Path) -> None:
 
 
 def acquire_lock(directory: Path) -> int | None:
-    """Take the recording for writing; None when another writer lives."""
-    fd = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    """Take the recording for writing; None when another writer lives.
+
+    Raises NoRegularFileError where the lock is something else.
+    """
+    fd = open_regular(directory / LOCK, os.O_RDWR | os.O_CREAT)
     for _ in range(_LOCK_TRIES):
         if _flock(fd, fcntl.LOCK_EX):
             return fd
@@ -181,7 +191,7 @@ def acquire_lock(directory: Path) -> int | None:
 def is_locked(directory: Path) -> bool:
     """Whether a writer lives; False when that cannot be known."""
     try:
-        fd = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = open_regular(directory / LOCK)
     except OSError:
         return False
     try:
@@ -200,11 +210,17 @@ def _flock(fd: int, how: int) -> bool:
 
 @contextlib.contextmanager
 def naming(directory: Path) -> Iterator[None]:
-    """Give an OSError from deep inside the directory's name and a clean errno."""
+    """Give an OSError from deep inside the directory's name and a clean errno.
+
+    Raises DamagedInputError where something else is in the place of a file.
+    """
     try:
         yield
     except PlaceLostError:
         raise
+    except NoRegularFileError as error:
+        name = Path(error.filename).name
+        raise DamagedInputError(f"{directory}: {name} is no regular file; remove it") from None
     except OSError as error:
         code = error.errno or 5
         raise OSError(code, os.strerror(code), str(directory)) from error

@@ -10,9 +10,11 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from umtrace.recording.files import open_for_arrow
 from umtrace.recording.layout import create_private, sync_directory
-from umtrace.recording.stream import READ_ERRORS, one_line, open_file
+from umtrace.recording.stream import READ_ERRORS, one_line
 from umtrace.recording.tables import TableKind
+from umtrace.recording.unpack import check_size, footer, unpacked
 
 GROUP_ROWS = 65536
 
@@ -118,10 +120,18 @@ class ParquetReader:
         import pyarrow.parquet as pq  # noqa: PLC0415 - no start should wait for it
 
         self._name = path.name
+        about = pq.ParquetFile(pa.BufferReader(footer(path)))
+        self._metadata = about.metadata
+        self.schema: pa.Schema = about.schema_arrow
+        texts = [field.name for field in self.schema if pa.types.is_string(field.type)]
         self._file = pq.ParquetFile(
-            open_file(path), page_checksum_verification=True, pre_buffer=False
+            open_for_arrow(path),
+            metadata=self._metadata,
+            # A text that every row repeats would else take its length for each.
+            read_dictionary=texts,
+            page_checksum_verification=True,
+            pre_buffer=False,
         )
-        self.schema: pa.Schema = self._file.schema_arrow
 
     def batches(
         self,
@@ -140,12 +150,12 @@ class ParquetReader:
         for number in range(self._file.num_row_groups if self._touches(span) else 0):
             if self._may_have(number, time, span):
                 yield from self._group(number, offset, present, problem)
-            offset += self._file.metadata.row_group(number).num_rows
+            offset += self._metadata.row_group(number).num_rows
 
     @property
     def num_rows(self) -> int:
         """Return the number of rows that the footer tells."""
-        return int(self._file.metadata.num_rows)
+        return int(self._metadata.num_rows)
 
     def last_time(self, time: str) -> int | None:
         """Return the greatest time in the chunk, ns."""
@@ -161,15 +171,15 @@ class ParquetReader:
         self, number: int, offset: int, columns: list[str], problem: Callable[[str], None]
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
         try:
-            table = self._file.read_row_group(number, columns=columns, use_threads=False)
-            table.validate(full=True)  # text that is not UTF-8 would fail far from here
-            batches = table.to_batches(GROUP_ROWS)
+            check_size(self._metadata.row_group(number))
+            for whole in self._file.iter_batches(
+                GROUP_ROWS, row_groups=[number], columns=columns, use_threads=False
+            ):
+                for batch in unpacked(whole):
+                    yield offset, batch
+                    offset += batch.num_rows
         except READ_ERRORS as error:
             problem(f"{self._name}: row group {number} is damaged, skipped ({one_line(error)})")
-            return
-        for batch in batches:
-            yield offset, batch
-            offset += batch.num_rows
 
     def _may_have(self, number: int, time: str, span: Span) -> bool:
         if span == (None, None) or time not in self.schema.names:
@@ -184,7 +194,7 @@ class ParquetReader:
         return bounds is None or _overlap(bounds, span)
 
     def _bounds(self) -> tuple[int, int] | None:
-        text = (self._file.metadata.metadata or {}).get(TIME_SPAN, b"")
+        text = (self._metadata.metadata or {}).get(TIME_SPAN, b"")
         try:
             least, greatest = text.split(b",")
             return int(least), int(greatest)

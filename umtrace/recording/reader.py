@@ -14,13 +14,17 @@ import pyarrow as pa
 from umtrace.recording import columns as convert
 from umtrace.recording import layout
 from umtrace.recording.chunk_reader import OpenChunk, Query, open_chunks, read_chunk
+from umtrace.recording.files import NoRegularFileError, read_regular
 from umtrace.recording.meta import FORMAT, Meta, format_of
 from umtrace.recording.parquet import ParquetReader, Span, TimeSpan
+from umtrace.recording.plausible import within_time
 from umtrace.recording.stream import READ_ERRORS, one_line
 from umtrace.recording.tables import EVENTS, NAMES, TABLES, UMOUNTS, TableKind
 from umtrace.records.errors import DamagedInputError, NotPermittedError, UsageError
 from umtrace.records.events import NAME_DTYPE, Array, EventBatch
 from umtrace.records.losses import LossReport
+
+_META_BYTES = 64 << 20  # the names of a million containers
 
 
 class Recording:
@@ -105,11 +109,19 @@ class Recording:
         chunks = open_chunks(self.path, EVENTS.name, self.add_problem)
         names = _NameFeed(self)
         for position, batch in self._read(query, chunks):
-            events = convert.events_to_numpy(batch)
-            yield EventBatch(events, names.before(position + len(events)))
+            events = self._possible(EVENTS.name, convert.events_to_numpy(batch))
+            yield EventBatch(events, names.before(position + batch.num_rows))
         rest = names.before(None)
         if len(rest):
             yield EventBatch(names=rest)
+
+    def _possible(self, table: str, records: Array) -> Array:
+        """Return the events or names whose time can be."""
+        fits = within_time(records, self.meta.clock.offset_ns)
+        if fits.all():
+            return records
+        self.add_problem(f"{table}: records of impossible times, skipped")
+        return records[fits]
 
     def is_readable(self, table: str) -> bool:
         """Whether every finished chunk of a table opens, by their footers; else a problem."""
@@ -227,8 +239,12 @@ def read_meta(path: Path) -> Meta:
     """Read ``meta.json``; the errors are those of ``Recording.open``."""
     try:
         inside = set(os.listdir(path))  # noqa: PTH208
-        meta = path / layout.META
-        text = meta.read_bytes() if meta.is_file() else None
+        text = _meta_text(path / layout.META) if layout.META in inside else None
+    except NoRegularFileError:
+        why = f"{layout.META} is no regular file"
+        raise DamagedInputError(f"{path}: not a recording: {why}") from None
+    except ValueError as error:
+        raise DamagedInputError(f"{path}: {layout.META} is damaged: {error}") from None
     except FileNotFoundError:
         raise UsageError(f"{path}: no such recording") from None
     except NotADirectoryError:
@@ -243,6 +259,13 @@ def read_meta(path: Path) -> Meta:
         why = f"there is no {layout.META}" if inside else "the directory is empty"
         raise DamagedInputError(f"{path}: not a recording: {why}")
     return _parse(path, text)
+
+
+def _meta_text(path: Path) -> bytes | None:
+    try:
+        return read_regular(path, _META_BYTES)
+    except FileNotFoundError:  # just now
+        return None
 
 
 def _parse(path: Path, text: bytes) -> Meta:

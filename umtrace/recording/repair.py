@@ -12,16 +12,21 @@ from pathlib import Path
 import pyarrow as pa
 
 from umtrace.recording import layout
+from umtrace.recording.apart import ApartReader
+from umtrace.recording.files import open_regular, read_regular
 from umtrace.recording.meta import encode
 from umtrace.recording.parquet import ParquetReader, write_parquet
 from umtrace.recording.place import Place
 from umtrace.recording.reader import Recording
 from umtrace.recording.rebuild import finish_swaps, rebuild
-from umtrace.recording.stream import READ_ERRORS, StreamReader, one_line
-from umtrace.recording.tables import EVENTS, TABLES, UMOUNTS, TableKind
+from umtrace.recording.stream import READ_ERRORS, one_line
+from umtrace.recording.tables import EVENTS, TABLES, UMOUNTS, TableKind, check_schema
 from umtrace.records.errors import UsageError
 from umtrace.records.events import EventBatch
 
+#: what Arrow raises on a table that is none of ours; an OSError is the disk's
+_NOT_OURS = (ValueError, KeyError, TypeError, NotImplementedError, OverflowError)
+_LONG_TAIL = 64 << 20
 Recorrelate = Callable[[Iterator[EventBatch]], Iterable[pa.RecordBatch]]
 
 
@@ -36,6 +41,7 @@ class RepairReport:
     bytes_lost: int = 0  #: bytes in them that could not be read
     aside: list[str] = field(default_factory=list)  #: files kept as ``*.damaged``
     notes: list[str] = field(default_factory=list)  #: one line per thing lost or odd
+    damaged: bool = False  #: rows that had been recorded cannot be read: not what a crash cut short
     missing: list[str] = field(default_factory=list)  #: rows that nobody can bring back
     rows_rebuilt: int | None = None  #: umount rows worked out again; None: left as they were
 
@@ -111,7 +117,7 @@ class _Repair:
     def _chunk(self, kind: TableKind, chunk: layout.Chunk) -> None:
         if chunk.parquet is not None:
             try:
-                ParquetReader(chunk.parquet)
+                check_schema(ParquetReader(chunk.parquet).schema, kind)
             except READ_ERRORS as error:
                 self._set_aside(chunk.parquet, one_line(error))
             else:
@@ -125,7 +131,7 @@ class _Repair:
     def _stream(self, kind: TableKind, index: int, path: Path) -> None:
         self.report.changed = True
         try:
-            reader = StreamReader(path)
+            reader = ApartReader(path)
         except OSError as error:
             self._set_aside(path, one_line(error))
             return
@@ -136,34 +142,49 @@ class _Repair:
             else:
                 path.unlink()
             return
+        try:
+            check_schema(reader.schema, kind)
+            self._convert(kind, index, path)
+        except _NOT_OURS as error:
+            self._set_aside(path, one_line(error))
+            return
         for _ in reader.batches():
             pass
         if reader.torn:
             self._keep_tail(path, reader)
-        if reader.rows:
-            again = StreamReader(path)
-            target = layout.parquet_path(path.parent, kind.name, index)
-            write_parquet(target, kind, again.schema, again.batches())
-            self.report.converted.append(path.name)
-            self.report.rows_kept += reader.rows
-        path.unlink()
+        path.unlink(missing_ok=True)
 
-    def _keep_tail(self, path: Path, reader: StreamReader) -> None:
-        with path.open("rb") as file:
-            file.seek(reader.readable)
-            tail = file.read()
-        kept = _free_name(path, tail)
-        layout.replace_file(kept, tail)
-        self.report.bytes_lost += len(tail)
+    def _convert(self, kind: TableKind, index: int, path: Path) -> None:
+        reader = ApartReader(path)
+        target = layout.parquet_path(path.parent, kind.name, index)
+        rows = write_parquet(target, kind, reader.schema, reader.batches())
+        if not rows:
+            target.unlink()
+            return
+        self.report.converted.append(path.name)
+        self.report.rows_kept += rows
+
+    def _keep_tail(self, path: Path, reader: ApartReader) -> None:
+        if reader.torn > _LONG_TAIL:  # not into memory: the whole file stays
+            kept = _free_name(path)
+            path.rename(kept)
+        else:
+            with open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor
+                file.seek(reader.readable)
+                tail = file.read(reader.torn)
+            kept = _free_name(path, tail)
+            layout.replace_file(kept, tail)
+        self.report.bytes_lost += reader.torn
         self.report.aside.append(kept.name)
         self.report.notes.append(
             f"{path.name}: cut short: {reader.rows} rows kept, "
-            f"last {len(tail)} bytes unreadable, kept as {kept.name}"
+            f"last {reader.torn} bytes unreadable, kept as {kept.name}"
         )
 
     def _set_aside(self, path: Path, why: str) -> None:
         kept = _free_name(path)
         path.rename(kept)
+        self.report.damaged = True
         self.report.changed = True
         self.report.aside.append(kept.name)
         self.report.notes.append(f"{path.name}: unreadable, kept as {kept.name} ({why})")
@@ -222,11 +243,18 @@ def _end_ns(recording: Recording) -> int:
     return row if row is not None else recording.meta.start_ns or time.time_ns()
 
 
+def _holds(path: Path, content: bytes | None) -> bool:
+    try:
+        return content is not None and read_regular(path, len(content)) == content
+    except (OSError, ValueError):
+        return False
+
+
 def _free_name(path: Path, content: bytes | None = None) -> Path:
     """Return ``path.damaged``, or a numbered one when that is taken by other content."""
     candidate = path.with_name(path.name + ".damaged")
     number = 1
-    while candidate.exists() and candidate.read_bytes() != content:
+    while os.path.lexists(candidate) and not _holds(candidate, content):
         number += 1
         candidate = path.with_name(f"{path.name}.{number}.damaged")
     return candidate

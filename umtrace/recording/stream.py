@@ -82,14 +82,15 @@ class StreamWriter:
 class StreamReader:
     """Reads the complete messages of a stream as it was when this was made.
 
+    For streams of our own: what a stranger wrote may crash Arrow, see `apart.ApartReader`.
     Later growth is not looked at. ``schema`` is None where even that is unreadable;
     ``torn`` is the number of bytes after the last complete message, valid once
     ``batches`` is exhausted.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: int | None = None) -> None:
         self._file = open_file(path)
-        self.size: int = self._file.size()
+        self.size: int = self._file.size() if size is None else size
         self.readable = 0
         self.rows = 0
         self.why = ""  #: the error that ended the reading, empty at a clean end
@@ -99,6 +100,8 @@ class StreamReader:
             self.readable = self._file.tell()
         except READ_ERRORS as error:
             self.why = one_line(error)
+        if self.readable > self.size:
+            self.schema, self.readable = None, 0
 
     @property
     def torn(self) -> int:
@@ -122,6 +125,8 @@ class StreamReader:
 
     def _next(self) -> pa.RecordBatch:
         batch = pa.ipc.read_record_batch(pa.ipc.read_message(self._file), self.schema)
+        if self._file.tell() > self.size:
+            raise ValueError("the rest of it came later")
         batch.validate(full=True)  # offsets that point outside would crash later
         return batch
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from umtrace.records import windows
 from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE
-from umtrace.records.holders import SCAN_SCHEMA
+from umtrace.records.holders import SCAN_JSON, SCAN_SCHEMA
 from umtrace.records.umounts import PHASES, SCHEMA
 
 #: Schema metadata of a chunk: number of rows of its table that came before it.
@@ -32,6 +32,7 @@ class TableKind:
     time: str
     required: tuple[str, ...] = ()
     delta: tuple[str, ...] = ()
+    json: Mapping[str, Callable[[str], object]] = field(default_factory=dict)  #: by column
 
 
 _MEANINGS = {
@@ -105,7 +106,11 @@ UMOUNTS = TableKind(
 
 #: Who was found holding a mount after an EBUSY: with the umount rows, these give the windows.
 HOLDERS = TableKind(
-    name="holders", schema=SCAN_SCHEMA, time="begin", delta=("umount_id", "begin", "end")
+    name="holders",
+    schema=SCAN_SCHEMA,
+    time="begin",
+    delta=("umount_id", "begin", "end"),
+    json=SCAN_JSON,
 )
 
 EBUSY = TableKind(
@@ -114,6 +119,7 @@ EBUSY = TableKind(
     time="begin",
     required=("class", "begin"),
     delta=("begin", "end", "duration_ns", "umount_id", "cost_ns", "first_success_ns"),
+    json=windows.JSON,
 )
 
 TABLES: tuple[TableKind, ...] = (EVENTS, NAMES, UMOUNTS, HOLDERS, EBUSY)
@@ -133,13 +139,15 @@ def first_row_of(schema: pa.Schema) -> int | None:
 
 def check_schema(found: pa.Schema, kind: TableKind) -> None:
     """Raise ValueError when a chunk cannot be read as a table of this kind."""
-    for field in kind.schema:
-        at = found.get_field_index(field.name)
-        if at < 0:
-            if not field.nullable or field.name in kind.required:
-                raise ValueError(f"column {field.name} is missing")
-        elif found.field(at).type != field.type:
-            raise ValueError(f"column {field.name} is {found.field(at).type}, not {field.type}")
+    for column in kind.schema:
+        at = found.get_field_index(column.name)
+        if at < 0:  # none, or more than one
+            if not column.nullable or column.name in kind.required:
+                raise ValueError(f"column {column.name} is missing")
+            if column.name in found.names:
+                raise ValueError(f"column {column.name} is there twice")
+        elif found.field(at).type != column.type:
+            raise ValueError(f"column {column.name} is {found.field(at).type}, not {column.type}")
 
 
 def selected(kind: TableKind, columns: Sequence[str] | None) -> pa.Schema:
@@ -155,11 +163,11 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     Raises ValueError where a column that knows no null has one.
     """
     columns = []
-    for field in schema:
-        at = batch.schema.get_field_index(field.name)
-        column = pa.nulls(batch.num_rows, field.type) if at < 0 else batch.column(at)
-        if not field.nullable and column.null_count:
-            raise ValueError(f"column {field.name} has empty cells")
+    for known in schema:
+        at = batch.schema.get_field_index(known.name)
+        column = pa.nulls(batch.num_rows, known.type) if at < 0 else batch.column(at)
+        if not known.nullable and column.null_count:
+            raise ValueError(f"column {known.name} has empty cells")
         columns.append(column)
     if not columns:
         return batch.select([])

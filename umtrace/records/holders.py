@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.records.arrow import fixed, text
+from umtrace.records.checked import built
 from umtrace.records.errors import DamagedInputError
 
 #: kinds of hold that are no process's
@@ -94,9 +95,7 @@ class Holder:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Holder:
         """Build one from ``to_dict``; keys of a later version are left out."""
-        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
-        lists = {k: tuple(v) for k, v in known.items() if isinstance(v, list)}
-        return cls(**{**known, **lists})
+        return built(cls, values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,20 +192,56 @@ def scans_from_arrow(rows: pa.RecordBatch) -> list[HolderScan]:
     values = zip(begin, end, *(rows.column(n).to_pylist() for n in names), strict=True)
     try:
         return [_scan(*row) for row in values]
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, RecursionError):
         raise DamagedInputError("holders table: JSON that umtrace does not write") from None
 
 
-def _scan(begin: int, end: int, number: int, path: str, holders: str, details: str) -> HolderScan:
-    plain = {k: v for k, v in json.loads(details).items() if k in _PLAIN}
+def _scan(
+    begin: int, end: int, number: int, path: str | None, holders: str | None, details: str | None
+) -> HolderScan:
+    found = _details(details or "{}")
     return HolderScan(
         umount_id=number,
-        path=path,
+        path=path or "",
         begin_ns=begin,
         end_ns=end,
-        holders=tuple(Holder.from_dict(h) for h in json.loads(holders)),
-        **{**plain, "blind": tuple(plain.get("blind", ()))},
+        mounted=found.plain.mounted,
+        dev=found.plain.dev,
+        fstype=found.plain.fstype,
+        n_processes=found.plain.n_processes,
+        holders=_holders(holders or "[]"),
+        blind=found.blind,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    mounted: bool | None = None
+    dev: str | None = None
+    fstype: str | None = None
+    n_processes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    plain: _Plain
+    blind: tuple[str, ...] = ()
+
+
+def _details(text: str) -> _Details:
+    values = json.loads(text)
+    plain, blind = built(_Plain, values), values.get("blind", [])
+    if not isinstance(blind, list) or not all(isinstance(phrase, str) for phrase in blind):
+        raise ValueError("blind is no list of texts")
+    return _Details(plain, tuple(blind))
+
+
+def _holders(text: str) -> tuple[Holder, ...]:
+    return tuple(map(Holder.from_dict, json.loads(text)))
+
+
+#: what reads the cells of each JSON column of the table
+SCAN_JSON: dict[str, Callable[[str], object]] = {"holders": _holders, "details": _details}
 
 
 def _int64(values: Sequence[int], arrow_type: pa.DataType) -> pa.Array:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.records.arrow import fixed, text
+from umtrace.records.checked import built
 from umtrace.records.errors import DamagedInputError
 from umtrace.records.holders import Holder
 from umtrace.records.umounts import Column
@@ -41,6 +42,11 @@ class Walker:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: object) -> Walker:
+        """Build one from ``to_dict``; ValueError or TypeError for what it does not write."""
+        return built(cls, values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +115,24 @@ _ATTRIBUTES = {"class": "klass", "begin": "begin_ns", "end": "end_ns"}
 #: JSON columns, and what makes an item of each
 _LISTS: dict[str, Callable[[Any], Any]] = {
     "holders": Holder.from_dict,
-    "walkers": lambda values: Walker(**values),
+    "walkers": Walker.from_dict,
     "evidence": str,
 }
+
+
+def _list(build: Callable[[Any], Any]) -> Callable[[str], tuple[Any, ...]]:
+    def parse(text: str) -> tuple[Any, ...]:
+        items = json.loads(text)
+        if not isinstance(items, list):
+            raise ValueError("no list")  # noqa: TRY004 - one kind of error
+        return tuple(map(build, items))
+
+    return parse
+
+
+#: what reads the cells of each JSON column, and what it raises for others
+JSON = {name: _list(build) for name, build in _LISTS.items()}
+JSON_ERRORS = (AttributeError, TypeError, ValueError, RecursionError)
 
 
 def windows_to_arrow(windows: Sequence[EbusyWindow]) -> pa.RecordBatch:
@@ -147,12 +168,12 @@ def _plain(column: pa.Array, name: str) -> list[Any]:
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.int64())  # to_pylist would import pandas
     values: list[Any] = column.to_pylist()
-    build = _LISTS.get(name)
-    if build is None:
+    if name not in _LISTS:
         return values
+    parse = JSON[name]
     try:
-        return [tuple(map(build, json.loads(value or "[]"))) for value in values]
-    except (AttributeError, TypeError, ValueError):
+        return [parse(value or "[]") for value in values]
+    except JSON_ERRORS:
         raise DamagedInputError(f"ebusy table: column {name} is not what umtrace writes") from None
 
 
