@@ -169,7 +169,35 @@ other = begin("import subprocess; print(subprocess.run(['losetup', '-f', '--show
 undo.insert(0, lambda: subprocess.run(["losetup", "-d", other.said], capture_output=True))
 """,
         ("loop", "superblock"),
-        ("unknown",),
+        ("superblock",),
+    ),
+    Kind(
+        "loop device, the mount copied to another namespace",
+        """
+disk = loop("disk", 64); mnt = onto(disk); node = loop("img", 4, mnt)
+begin("0", "unshare", "-m", "--propagation", "private")
+""",
+        ("loop", "mount"),
+    ),
+    Kind(
+        "loop device on a btrfs subvolume",
+        """
+disk = loop("disk", 200); mnt = work / "fs"; mnt.mkdir(); run("mkfs.btrfs", "-q", "-f", disk)
+syscalls.mount(disk, str(mnt), "btrfs"); run("btrfs", "-q", "subvolume", "create", str(mnt / "s"))
+loop("img", 4, mnt / "s")
+""",
+        ("loop", "mount"),
+        needs=("mkfs.btrfs",),
+    ),
+    Kind(
+        "EROFS image without a loop device",
+        """
+disk = loop("disk", 64); mnt = onto(disk); (work / "src").mkdir(); (work / "erofs").mkdir()
+run("mkfs.erofs", str(mnt / "image"), str(work / "src"))
+syscalls.mount(str(mnt / "image"), str(work / "erofs"), "erofs", syscalls.MS_RDONLY)
+""",
+        ("mount", "mount"),
+        needs=("mkfs.erofs",),
     ),
     Kind(
         "swap file",

@@ -15,6 +15,7 @@ UNSEEN_OF_A_MOUNT: tuple[str, ...] = (
     "files of a task that is exiting",
     "files that a kernel module opened itself",
     "path walks of other tasks",
+    "EROFS images that were mounted by a relative path, or unmounted with MNT_DETACH",
 )
 UNSEEN_OF_A_DEVICE: tuple[str, ...] = ("claims of kernel modules that name nobody in sysfs",)
 

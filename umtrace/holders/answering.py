@@ -81,6 +81,25 @@ def loop(path: bytes) -> tuple[int, bytes]:
         os.close(fd)
 
 
+def seen_from(root: bytes, file: bytes) -> bytes:
+    """Return the text of a file that names a path, as the kernel words it below another root.
+
+    What cannot be reached from there is named from the root of the mount namespace that it is in.
+    """
+    own = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    text = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.chroot(root)
+        try:
+            return os.read(text, 1 << 16)
+        finally:
+            os.fchdir(own)
+            os.chroot(".")
+    finally:
+        os.close(own)
+        os.close(text)
+
+
 def _beginning(path: bytes) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
@@ -97,6 +116,7 @@ _QUESTIONS: dict[str, Callable[..., object]] = {
     "texts": texts,
     "fsid": fsid,
     "loop": loop,
+    "seen_from": seen_from,
 }
 
 

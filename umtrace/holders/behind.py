@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from umtrace.holders.device import Device
-from umtrace.holders.loops import AUTOCLEAR, Loop, attached
+from umtrace.holders.loops import AUTOCLEAR, Loop, attached, seen_from
 from umtrace.holders.namespaces import Namespaces
 from umtrace.holders.others import Others
 from umtrace.holders.procfs import Open, undeleted
@@ -26,6 +27,7 @@ class LoopsBehind:
         self._spaces = spaces
         self._of = of
         self._devs = {*devs, *(m.dev for _, m in spaces.mounts() if m.mnt_id in of)}
+        self._listed = {m.dev for _, m in spaces.mounts()}
         self.unclear: list[str] = []
         self._ours = [(loop, found) for loop in attached() if (found := self._role(loop))]
         self._devices = [(loop, Device(loop.dev, spaces)) for loop, _ in self._ours]
@@ -52,15 +54,46 @@ class LoopsBehind:
         return None
 
     def _role(self, loop: Loop) -> str:
-        if loop.backing is not None and loop.backing not in self._devs:
+        if self._elsewhere(loop):
             return ""
         roles = set()
         for space in self._spaces.all.values():
             mount = space.table.holding(undeleted(loop.file))
             if mount is not None and mount.mnt_id in self._of:
                 roles.add(self._of[mount.mnt_id])
-        if roles and roles <= {"mount", "copy"}:
-            return "mount" if "mount" in roles else "copy"
-        if roles & {"mount", "copy"}:
-            self.unclear.append(f"through which mount {loop.node} has {loop.file} open")
-        return "superblock" if roles or loop.backing is not None else ""
+        if "mount" in roles and len(roles) > 1:
+            return self._by_name(loop, roles)
+        if "copy" in roles and len(roles) > 1:
+            self._note(loop)
+        return (roles & {"mount"} or roles & {"copy"} or roles or {self._by_number(loop)}).pop()
+
+    def _elsewhere(self, loop: Loop) -> bool:
+        """Whether its file is on another file system; a btrfs has a number for each subvolume."""
+        if loop.backing is None or loop.backing in self._devs:
+            return False
+        return not loop.backing.startswith("0:") or loop.backing in self._listed
+
+    def _by_number(self, loop: Loop) -> str:
+        return "superblock" if loop.backing in self._devs else ""
+
+    def _by_name(self, loop: Loop, roles: set[str]) -> str:
+        """Return whether it is our mount's file or one of the same name in another namespace.
+
+        From a root directory of its own the kernel names only the former from there.
+        """
+        table = self._spaces.own_table
+        mount = table.holding(undeleted(loop.file))
+        if mount is not None and self._of.get(mount.mnt_id) == "mount":
+            twins = sum(m.point == mount.point for m in table.mounts.values())
+            root = posixpath.dirname(mount.point)
+            root = mount.point if root == "/" else root
+            name = seen_from(loop.node, root) if twins == 1 and root != "/" else None
+            if name == loop.file.removeprefix(root):
+                return "mount"
+            if name is not None and "copy" not in roles:
+                return "superblock"
+        self._note(loop)
+        return "superblock"
+
+    def _note(self, loop: Loop) -> None:
+        self.unclear.append(f"through which mount {loop.node} has {loop.file} open")

@@ -16,6 +16,7 @@ from umtrace.holders.answer import (
     verdict_of_a_device,
     verdict_of_a_mount,
 )
+from umtrace.holders.asker import asker
 from umtrace.holders.behind import LoopsBehind
 from umtrace.holders.below import Below
 from umtrace.holders.device import Device
@@ -143,6 +144,9 @@ class Inquiry:
         mount = self._mount
         if mount is None or self._below is not None:
             return KernelWord("refused", EXPIRE, "not a mount point")
+        asker().close()
+        if asker().pids:
+            self._own.append("a child that waits for a server, which may be")
         children = self._spaces.own_table.children(mount)
         below = [f"mounts below it, {children[0].point} for one"] if children else []
         if why := refusal(mount.fstype, mount.point, self._own) or "".join(below):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
@@ -43,6 +44,16 @@ def attached() -> Iterator[Loop]:
             clear = (entry / "loop" / "autoclear").read_text().strip() == "1"
             node = f"/dev/{entry.name}"
             yield Loop(node, dev, file, _backing(node, dev), clear)
+
+
+def seen_from(node: str, root: str) -> str | None:
+    """Return the name of a loop device's file as the kernel gives it below a directory of ours."""
+    file = _BLOCK / posixpath.basename(node) / "loop" / "backing_file"
+    try:
+        text: bytes = asker().ask("seen_from", os.fsencode(root), os.fsencode(file))
+    except OSError:
+        return None
+    return os.fsdecode(text).removesuffix("\n")
 
 
 def _backing(node: str, dev: str) -> str | None:

@@ -41,9 +41,19 @@ class Others:
             if on_it := self._layers(space, mount):
                 holder = self._entrances.holder("overlay", "superblock", space, mount)
                 yield replace(holder, detail=f"{', '.join(on_it)} of {mount.point}")
+            yield from self._image(space, mount)
             if of == "mount":
                 for child in space.table.children(mount):
                     yield self._entrances.holder("submount", of, space, child)
+
+    def _image(self, space: Namespace, mount: Mount) -> Iterator[Holder]:
+        """Yield a mount of an image without a loop device, which has its file open (EROFS)."""
+        if mount.fstype != "erofs" or not mount.dev.startswith("0:"):
+            return
+        below = space.table.holding(mount.source)
+        if below is not None and below.mnt_id in self.of:
+            holder = self._entrances.holder("mount", self.of[below.mnt_id], space, mount)
+            yield replace(holder, note=f"the image of which is {mount.source}")
 
     def _layers(self, space: Namespace, mount: Mount) -> list[str]:
         below = ((role, path, space.table.holding(path)) for role, path in layers(mount))

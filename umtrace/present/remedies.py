@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
+from umtrace.holders.loops import AUTOCLEAR
 from umtrace.records.holders import Holder
 
 
@@ -72,9 +73,9 @@ def _swap(holder: Holder) -> Remedy:
 
 
 def _loop(holder: Holder) -> Remedy:
-    if holder.note:  # detached already
+    if holder.note == AUTOCLEAR:  # detached already
         return Remedy(text=f"end who uses {holder.comm}")
-    return Remedy(f"losetup -d {quoted(holder.comm)}", f"umount what is on {holder.comm}, then")
+    return Remedy(f"losetup -d {quoted(holder.comm)}", "after what uses it has ended")
 
 
 def _device(holder: Holder) -> Remedy:

@@ -9,6 +9,7 @@ from umtrace.present.units import plural
 from umtrace.records.holders import Holder
 
 _MOST_FDS = 8
+_FEWEST = 8  # letters of a path that are worth a place
 
 
 def by_process(holders: Iterable[Holder]) -> list[list[Holder]]:
@@ -29,13 +30,13 @@ def line_of(holds: list[Holder], *, whole: bool) -> str:
     note = f", {first.note}" if first.note else ""
     inside = f" (mount namespace {first.mntns})" if first.of in {"copy", "superblock"} else ""
     passing = "" if any(h.stays for h in holds) else f" ({first.seen} of {first.looks} looks)"
-    head = clean(f"pid {first.pid} {min(map(str, names))}: {what}{note}{inside}{passing}")
-    text = clean(f"{head} {path}{more}")
-    if whole or len(text) + 2 <= WIDTH:
-        return text
-    room = WIDTH - 2 - len(head) - len(more) - 1
-    short = f"…{path[-(room - 1) :]}{more}" if room > len(more) else ""
-    return clean(f"{head} {short}".rstrip())
+    head = clean(f"pid {first.pid} {min(map(str, names))}: {what}")
+    tail = clean(f"{more}{note}{inside}{passing}")
+    room = WIDTH - 2 - len(head) - len(tail) - 1
+    path = clean(path)
+    if not whole and len(path) > room:
+        path = f"…{path[-(room - 1) :]}" if room > _FEWEST else ""
+    return f"{head} {path}{tail}" if path else f"{head}{tail}"
 
 
 def _things(holds: list[Holder]) -> list[str]:
