@@ -18,6 +18,8 @@ import pyarrow as pa
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.live import EbusyStage, EbusyUpdate
+from umtrace.ebusy.shared import lives_on, with_survivors
+from umtrace.holders.survivors import survivors
 from umtrace.holders.worker import ScanWorker
 from umtrace.kernel.cgroups import Containers
 from umtrace.kernel.rcu import rcu_state
@@ -27,7 +29,7 @@ from umtrace.records.clock import ClockPair
 from umtrace.records.events import EventBatch
 from umtrace.records.holders import scans_to_arrow
 from umtrace.records.losses import LossReport
-from umtrace.records.windows import windows_to_arrow
+from umtrace.records.windows import EbusyWindow, windows_to_arrow
 from umtrace.records.writable import check_writable
 from umtrace.sources.base import Source
 from umtrace.sources.ftrace.text import TextSource
@@ -195,11 +197,13 @@ def record(
             ebusy=ebusy,
             questions=questions,
         )
-        totals = _write_all(ticks, writer, containers, on_tick)
+        alive: list[EbusyWindow] = []
+        totals = _write_all(ticks, writer, containers, on_tick, alive)
         _note_questions(writer, totals, questions)
         # Once more: a probe may have had a substitute, or not have been attached all the time.
         writer.meta = replace(writer.meta, plan=tuple(source.plan()))
         detach.close()
+        _write_alive(writer, alive, source.clock.offset_ns)
         _note_containers(writer, containers)
         writer.close(losses=totals.losses, clock=ClockPair.now())
     return totals
@@ -216,7 +220,10 @@ def import_trace(file: Path, path: Path, *, force: bool = False) -> Totals:
         meta = replace(meta, extra={"imported": str(file)})
         writer = stack.enter_context(RecordingWriter(path, meta, force=force))
         containers = stack.enter_context(closing(Containers()))
-        totals = _write_all(stream(source), writer, containers, lambda _totals: None)
+        alive: list[EbusyWindow] = []
+        totals = _write_all(stream(source), writer, containers, lambda _totals: None, alive)
+        if alive:  # of another host, or of another time
+            writer.append(EBUSY.name, windows_to_arrow(alive))
         writer.close(losses=totals.losses, clock=source.clock)
     return totals
 
@@ -239,14 +246,17 @@ def _write_all(
     writer: RecordingWriter,
     containers: Containers,
     on_tick: Callable[[Totals], None],
+    alive: list[EbusyWindow],
 ) -> Totals:
+    """Write all; ``alive`` grows by the windows of superblocks that live on, left to the end."""
     totals, began, flushed = Totals(), time.monotonic(), 0.0
     for tick in ticks:
         writer.write(tick.batch, tick.rows)
         if tick.ebusy.scans:
             writer.append(HOLDERS.name, scans_to_arrow(tick.ebusy.scans))
-        if tick.ebusy.windows:
-            writer.append(EBUSY.name, windows_to_arrow(tick.ebusy.windows))
+        alive += filter(lives_on, tick.ebusy.windows)
+        if over := [window for window in tick.ebusy.windows if not lives_on(window)]:
+            writer.append(EBUSY.name, windows_to_arrow(over))
         totals.add(tick)
         now = time.monotonic()
         totals.seconds = now - began
@@ -257,6 +267,22 @@ def _write_all(
             flushed = now
         on_tick(totals)
     return totals
+
+
+def _write_alive(writer: RecordingWriter, alive: list[EbusyWindow], offset_ns: int) -> None:
+    """Look who keeps those superblocks, now that nothing is traced any more."""
+
+    def now() -> int:
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC) + offset_ns
+
+    scans = {}
+    with suppress(OSError):
+        scans = {scan.umount_id: scan for scan in survivors(alive, now)}
+    if scans:
+        writer.append(HOLDERS.name, scans_to_arrow(list(scans.values())))
+    if alive:
+        known = [with_survivors(window, scans.get(window.umount_id or 0)) for window in alive]
+        writer.append(EBUSY.name, windows_to_arrow(known))
 
 
 def _note_questions(writer: RecordingWriter, totals: Totals, questions: Questions) -> None:

@@ -7,6 +7,7 @@ from tests.stats.rows import T0_NS, batch_of
 from umtrace.ebusy.counters import WalkCounters
 from umtrace.ebusy.detector import EbusyDetector
 from umtrace.records.clues import Clues, Failure, Superblock, Walk
+from umtrace.records.holders import Holder, HolderScan
 
 
 def late(at, putter="other", tail_ms=4, **given):
@@ -178,3 +179,14 @@ def test_the_counters_of_the_argument():
     counters.add(batch_of(rows))
     assert (counters.umounts, counters.discounted, counters.met) == (4, 3, 2)
     assert (counters.puts_known, counters.stolen, counters.must_put) == (2, 1, 1)
+
+
+def test_who_keeps_a_superblock_that_lives_on_is_named_when_somebody_looked():
+    row = umount(0)
+    clue = Superblock(T0_NS + 1000, row["tid"], "7:0", 2, (4026,))
+    who = {"pid": 7, "comm": "sh", "detail": "/m", "mntns": 4026, "keeper": "sh (pid 7)"}
+    mount = Holder(kind="mount", of="superblock", **who)
+    looked = HolderScan(umount_id=row["id"], path="/m", begin_ns=1, end_ns=2, holders=(mount,))
+    window = one([row], clues=Clues(superblocks=(clue,)), scans=[looked])
+    assert window.holders == (mount,)
+    assert window.evidence[-1] == "then mount /m was in mount namespace 4026, kept by sh (pid 7)"

@@ -112,7 +112,7 @@ class EbusyDetector:
         for run in self._closed:
             run.awaited = 0
         self._awaited.clear()
-        return self._settle() + self._joined(self._late.finish() + self._shared.finish())
+        return self._settle() + self._joined(self._late.finish() + self._shared.finish(self._scans))
 
     def preview(self, limit: int = MAX_OPEN) -> list[EbusyWindow]:
         """Return what is known now of the windows still open, at most ``limit`` of them."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from umtrace.ebusy.attempts import Attempt
 from umtrace.records.clues import Superblock
-from umtrace.records.holders import Holder
+from umtrace.records.holders import Holder, HolderScan
 from umtrace.records.windows import EbusyWindow
 
 _MOST = 4096
 _MOST_DEATHS = 256
+_MOST_NAMED = 4
 
 
 @dataclass(slots=True)
@@ -59,10 +61,31 @@ class SharedSuperblocks:
         known = self._alive.pop(superblock.dev, None)
         return [_window(known, superblock.ts_ns + self._offset)] if known else []
 
-    def finish(self) -> list[EbusyWindow]:
-        """Return the windows of those that live on."""
+    def finish(self, scans: Mapping[int, HolderScan]) -> list[EbusyWindow]:
+        """Return the windows of those that live on, with who keeps them if somebody looked."""
         rest, self._alive = self._alive, {}
-        return [_window(known, None) for known in rest.values()]
+        windows = [_window(known, None) for known in rest.values()]
+        return [with_survivors(window, scans.get(window.umount_id or 0)) for window in windows]
+
+
+def lives_on(window: EbusyWindow) -> bool:
+    """Whether it is of a superblock that was alive when the recording ended."""
+    return window.klass == "shared-sb" and window.end_ns is None
+
+
+def with_survivors(window: EbusyWindow, scan: HolderScan | None) -> EbusyWindow:
+    """Return the window of a superblock that lives on with the mounts that were found of it."""
+    if scan is None or not scan.holders:
+        return window
+    facts = [f"then {_where(holder)}" for holder in scan.holders[:_MOST_NAMED]]
+    more = len(scan.holders) - len(facts)
+    facts += [f"and {more} mounts more"] if more else []
+    return replace(window, holders=scan.holders, evidence=(*window.evidence, *facts))
+
+
+def _where(holder: Holder) -> str:
+    kept = f", kept by {holder.keeper}" if holder.keeper else ""
+    return f"{holder.kind} {holder.detail} was in mount namespace {holder.mntns}{kept}"
 
 
 def _window(known: _Alive, end_ns: int | None) -> EbusyWindow:

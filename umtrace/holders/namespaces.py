@@ -60,10 +60,10 @@ class Namespaces:
     tables: list[tuple[int, int, str]] = field(default_factory=list)
 
     @classmethod
-    def read(cls) -> Namespaces:
+    def read(cls, budget_s: float = _BUDGET_S) -> Namespaces:
         """Read one table per namespace."""
         found = cls(procfs.mntns("self"))
-        _Reading(found, time.monotonic() + _BUDGET_S).read()
+        _Reading(found, time.monotonic() + budget_s).read()
         return found
 
     def mounts(self) -> Iterator[tuple[Namespace, Mount]]:

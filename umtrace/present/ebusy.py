@@ -184,6 +184,8 @@ def _name(holder: Holder) -> str:
     if holder.pid is not None:
         where = f" in namespace {holder.mntns}" if holder.of == "copy" else ""
         return clean(f"{holder.comm or '?'} {holder.pid}{where}")
+    if holder.keeper is not None:
+        return clean(f"{holder.keeper}")
     if holder.mntns is not None:
         return f"namespace {holder.mntns}"
     return clean(holder.detail or holder.comm or NULL)

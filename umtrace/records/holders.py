@@ -153,7 +153,9 @@ def _field(name: str, arrow_type: pa.DataType, doc: str, *, nullable: bool = Tru
 
 SCAN_SCHEMA: pa.Schema = pa.schema(
     [
-        _field("umount_id", pa.int64(), "id of the umount row that got EBUSY", nullable=False),
+        _field(
+            "umount_id", pa.int64(), "id of the umount row that the look is for", nullable=False
+        ),
         _field("begin", _TS, "when the look began", nullable=False),
         _field("end", _TS, "when it ended", nullable=False),
         _field("path", pa.string(), "the path as given to umount(2)"),
