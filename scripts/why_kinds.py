@@ -393,6 +393,31 @@ onto(f"/dev/mapper/{name}")
         ("claimed",),
         ("dmsetup", "/sys/class/misc/device-mapper"),
     ),
+    Kind(
+        "device: md",
+        """
+mnt, other = loop("1"), loop("2"); truth = claim; node = f"/dev/md{os.getpid() % 900 + 100}"
+run("mdadm", "--create", node, "--run", "--level=1", "--raid-devices=2", "--metadata=1.2", mnt,
+    other)
+undo.append(lambda: subprocess.run(["mdadm", "--stop", node], capture_output=True))
+""",
+        ("device", "claim"),
+        ("claimed",),
+        ("mdadm", "/proc/mdstat"),
+    ),
+    Kind(
+        "device: zram, as swap",
+        """
+number = Path("/sys/class/zram-control/hot_add").read_text().strip(); truth = claim
+mnt = f"/dev/zram{number}"
+undo.append(lambda: Path("/sys/class/zram-control/hot_remove").write_text(number))
+Path(f"/sys/block/zram{number}/disksize").write_text("8M"); run("mkswap", mnt); run("swapon", mnt)
+undo.append(lambda: subprocess.run(["swapoff", mnt], capture_output=True))
+""",
+        ("swap", "claim"),
+        ("claimed",),
+        ("/sys/class/zram-control/hot_add",),
+    ),
 )
 
 KINDS = (*MOUNTS, *DEVICES)

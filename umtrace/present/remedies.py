@@ -23,6 +23,8 @@ class Remedy(NamedTuple):
 
 def remedy(holder: Holder) -> Remedy:
     """Return what would end a hold; never empty."""
+    if not holder.stays:
+        return Remedy(text="nothing: a retry would do")
     if (by_kind := _BY_KIND.get(holder.kind)) is not None:
         return by_kind(holder)
     return _task(holder, "have {who} close it, or end it")
@@ -44,6 +46,9 @@ def _task(holder: Holder, text: str) -> Remedy:
 
 
 def _umount(holder: Holder) -> Remedy:
+    if holder.detail == "/":  # refused to everybody who has it as the root directory
+        own = Remedy(text="it is the root directory here, which umount refuses")
+        return own if holder.keeper is None else _keeper(holder)
     if holder.unmount:
         words = [*_nsenter(holder), "umount", *map(quoted, holder.unmount)]
         return Remedy(" ".join(words))
@@ -64,7 +69,7 @@ def _keeper(holder: Holder) -> Remedy:
         return Remedy(text=f"end mount namespace {holder.mntns}, kept by {holder.keeper}")
     return Remedy(
         f"kill {holder.pid}",
-        f"end {holder.keeper}; mounts may be locked in namespace {holder.mntns}",
+        f"end {holder.keeper}; its mounts cannot be unmounted from here",
     )
 
 

@@ -101,7 +101,7 @@ def _group(answer: Answer, holders: list[Holder], *, whole: bool) -> Iterator[st
     tasks = [h for h in holders if h.pid is not None and h.kind not in KERNEL_KINDS]
     others = [h for h in holders if h.pid is None or h.kind in KERNEL_KINDS]
     if holders[0].of == "superblock" and not whole:
-        yield from _through_mounts([h for h in tasks if h.match == "mount-id"])
+        yield from _through_mounts(answer, [h for h in tasks if h.match == "mount-id"])
         tasks = [h for h in tasks if h.match != "mount-id"]
         if any(h.kind == "mount" and not h.keeper for h in others) and answer.subject == "mount":
             # One of our own mounts: that they are there is all that matters.
@@ -119,7 +119,7 @@ def _tasks(tasks: list[Holder], *, whole: bool) -> Iterator[str]:
     for holds in groups if whole else groups[:_MOST]:
         yield f"  {line_of(holds, whole=whole)}"
     yield from _rest(len(groups) - _MOST, whole=whole)
-    ends = dict.fromkeys(remedy(h) for h in tasks)
+    ends = dict.fromkeys(remedy(h) for h in tasks if h.stays)
     pids = list(dict.fromkeys(e.command[5:] for e in ends if e.command.startswith("kill ")))
     if pids:
         them = "it" if len(pids) == 1 else "them"
@@ -130,10 +130,11 @@ def _tasks(tasks: list[Holder], *, whole: bool) -> Iterator[str]:
     yield from (clean(f"    to end it: {each}") for each in others)
 
 
-def _through_mounts(tasks: list[Holder]) -> Iterator[str]:
+def _through_mounts(answer: Answer, tasks: list[Holder]) -> Iterator[str]:
     if tasks:
         number = len({h.pid for h in tasks})
-        yield f"  {plural(number, 'process', 'processes')} through the other mounts of it"
+        which = "the other mounts of it" if answer.subject == "mount" else "these mounts"
+        yield f"  {plural(number, 'process', 'processes')} through {which}"
 
 
 def _other_mounts(holders: Iterable[Holder]) -> Iterator[str]:

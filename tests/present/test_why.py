@@ -1,0 +1,98 @@
+"""What `umtrace why` says in words, and which remedies it must not give."""
+
+from __future__ import annotations
+
+import pytest
+
+from umtrace.holders.answer import UNSEEN_OF_A_MOUNT, Answer, KernelWord
+from umtrace.holders.mounts import Mount
+from umtrace.present.remedies import remedy
+from umtrace.present.why import why_json, why_lines
+from umtrace.records.holders import Holder
+
+MOUNT = Mount(
+    mnt_id=9, parent=1, dev="0:9", root="/", point="/m", fstype="ext4", source="/dev/a", options=""
+)
+CWD = Holder(kind="cwd", pid=7, comm="sh", detail="/m")
+PASSES = Holder(kind="fd", fd=3, pid=8, comm="cat", detail="/m/x", seen=4, looks=24)
+COPY = Holder(kind="cwd", of="copy", pid=7, comm="sh", detail="/m", mntns=5)
+OPEN = Holder(kind="fd", fd=3, of="open", pid=7, comm="dd", detail="/dev/a")
+FREE, BUSY = (KernelWord(said, "asked") for said in ("free", "busy"))
+
+
+def text(state, *holders, path="/m", mount=MOUNT, **more):
+    answer = Answer(path=path, dev="0:9", state=state, mount=mount, holders=holders, **more)
+    return "\n".join(why_lines(answer))
+
+
+@pytest.mark.parametrize("state", ["nobody-seen", "unknown", "superblock"])
+def test_nothing_but_the_kernel_calls_a_mount_free(state):
+    said = text(state, unseen=UNSEEN_OF_A_MOUNT)
+    assert "Free" not in said
+    assert "would succeed" not in said
+    if state != "superblock":
+        assert "No program sees: files of a task that is exiting" in said
+        assert "Next: umtrace why --ask-kernel /m" in said
+
+
+def test_a_holder_that_nobody_sees():
+    said = text("held", kernel=BUSY, unseen=("this", "that"))
+    assert "Held, says the kernel. By whom was not seen." in said
+    assert "No program sees: this, that." in said
+    assert "umtrace record -o F -- umount /m" in said
+
+
+def test_both_are_said_where_they_disagree():
+    assert "The kernel says free, later" in text("held", CWD, kernel=FREE)
+    assert "those copies" in text("held", COPY, kernel=FREE)
+
+
+def test_a_refusal_has_its_reason():
+    word = KernelWord("refused", "asked", "nfs4: it expires them itself")
+    assert "was not asked (asked): nfs4: it expires them itself." in text(
+        "nobody-seen", kernel=word
+    )
+
+
+def test_an_open_device_and_what_that_keeps_from_working():
+    said = text("open", OPEN, path="/dev/a", mount=None)
+    assert said.splitlines()[0] == "/dev/a: block device 0:9"
+    assert "losetup -d, dmsetup remove" in said
+    assert "  pid 7 dd: fd 3 /dev/a" in said
+    assert "One of those who have it open may be it." in text(
+        "claimed", OPEN, path="/dev/a", mount=None, kernel=BUSY
+    )
+
+
+def test_a_path_that_is_no_mount_point():
+    said = text("nobody-seen", path="/m/d").splitlines()
+    assert said[0] == "/m/d: no mount point; it lies in /m (ext4)"
+    assert said[1].startswith("Nothing to umount here.")
+    assert said[-1] == "Next: umtrace why /m, the mount it lies in."
+
+
+def test_who_passes_by_needs_no_remedy():
+    said = text("transient", PASSES)
+    assert "kill" not in said
+    assert "(4 of 24 looks)" in said
+    assert "kill" not in why_json(
+        Answer(path="/m", dev="", state="transient", holders=(PASSES,)), 10
+    )
+
+
+def test_no_command_unmounts_a_root_directory():
+    own = Holder(kind="mount", of="superblock", detail="/", unmount=("-R", "/"))
+    other = Holder(
+        kind="mount", of="superblock", detail="/", unmount=("-R", "/"), keeper="x", pid=6
+    )
+    assert not remedy(own).command
+    assert "umount" not in remedy(other).command
+
+
+def test_a_name_with_blanks_and_control_characters():
+    path = "/m/a b'c\x1b[2J"
+    said = text("nobody-seen", path=path, mount=None)
+    assert "\x1b" not in said
+    assert """'/m/a b'"'"'c""" in said
+    swap = Holder(kind="swap", detail="/m/a b")
+    assert remedy(swap).command == "swapoff '/m/a b'"
