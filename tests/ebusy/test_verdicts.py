@@ -97,20 +97,54 @@ def test_who_was_missing_at_one_look_is_a_walker():
     assert [(w.tid, w.what, w.count) for w in window.walkers] == [(42, "seen (fd)", 5)]
 
 
-def test_an_early_empty_look_and_a_success_are_evidence():
+def test_a_look_that_found_nobody_proves_nothing_as_not_all_holders_can_be_seen():
     first = busy(0)
     rows = [first, umount(300)]
-    assert said(one(rows, scans=[scan(first, 5)])) == ("transient-ref", True)
-    assert said(one(rows, scans=[scan(first, 40)])) == ("unknown", None)
-    assert said(one(rows, scans=[scan(first, 5, blind=("pid 1",))])) == ("unknown", None)
-    assert said(one(rows, scans=[scan(first, 5, mounted=False)])) == ("unknown", None)
-    assert said(one([first], scans=[scan(first, 5)])) == ("unknown", None)
-    for missing_ms, expected in [(9, "transient-ref"), (11, "unknown"), (None, "unknown")]:
-        missing = missing_ms and T0_NS + missing_ms * MS
-        passer = fd_of(seen=5, missing_ns=missing)
-        assert one(rows, scans=[scan(first, 5, passer)]).klass == expected
+    for look in (scan(first, 5), scan(first, 40), scan(first, 5, blind=("pid 1",))):
+        window = one(rows, scans=[look])
+        assert said(window) == ("unknown", None)
+        assert "no holder was visible in 12 processes" in " ".join(window.evidence)
+    for missing_ms in (9, 11, None):
+        passer = fd_of(seen=5, missing_ns=missing_ms and T0_NS + missing_ms * MS)
+        window = one(rows, scans=[scan(first, 5, passer)])
+        assert said(window) == ("unknown", None)
+        assert "who was seen let go" in " ".join(window.evidence)
         both = scan(first, 5, passer, fd_of(pid=43))
         assert one(rows, scans=[both]).klass == "held"
+
+
+NUMBERED = {"mount_id": 5, "tier": "fentry"}
+
+
+@pytest.mark.parametrize(
+    ("given", "spurious"),
+    [
+        ({}, None),  # it may have waited for 60 ms, and then have found it free
+        ({"rcu_ns": 55 * MS}, True),
+        ({"rcu_ns": 20 * MS, "shutdown_ns": 35 * MS}, True),
+        ({"lookup_ns": 0, "lock_ns": 0}, None),  # asleep, that is: it may have waited for a CPU
+        ({**NUMBERED, "lookup_ns": 1000, "lock_ns": 1000}, True),
+        ({**NUMBERED, "lookup_ns": 1000, "lock_ns": 50 * MS}, None),
+        ({**NUMBERED, "lookup_ns": None, "lock_ns": 1000}, None),
+    ],
+)
+def test_an_umount_that_waited_may_have_found_the_mount_free_late(given, spurious):
+    same = {name: given[name] for name in NUMBERED if name in given}
+    window = one([busy(0, **same), umount(2, took_ms=60, **given)])
+    assert window.spurious is spurious
+
+
+def test_an_umount_that_began_before_the_ebusy_may_have_succeeded_long_after():
+    window = one([busy(0, tid=1), umount(-5, tid=2, took_ms=400)])
+    assert window.spurious is None
+
+
+@pytest.mark.parametrize(("mounted", "spurious"), [(True, None), (False, True), (None, True)])
+def test_a_mount_at_the_path_after_the_success_is_another_or_the_same(mounted, spurious):
+    rows = [busy(0), umount(2)]
+    window = one(rows, scans=[scan(rows[1], 3, mounted=mounted)])
+    assert window.spurious is spurious
+    assert ("may be another mount's" in " ".join(window.evidence)) is (spurious is None)
 
 
 def test_a_look_after_the_success_does_not_count():

@@ -51,6 +51,10 @@ _COLUMNS = (
     "final_put_comm",
     "tail_ns",
     "tier",
+    "lookup_ns",
+    "lock_ns",
+    "rcu_ns",
+    "shutdown_ns",
 )
 
 
@@ -78,11 +82,28 @@ class Attempt:
     final_put_comm: str | None
     tail_ns: int | None
     tier: str | None
+    lookup_ns: int | None
+    lock_ns: int | None
+    rcu_ns: int | None
+    shutdown_ns: int | None
 
     @property
     def end_ns(self) -> int:
         """When it was back in user mode."""
         return self.t_start + (self.latency_ns or 0)
+
+    @property
+    def checked_ns(self) -> int:
+        """When the mount was found free or busy, at the latest.
+
+        It may have waited before: the walk to the mount, or the lock. In tiers that see functions
+        both are known from end to end; else the waits that come after the check are.
+        """
+        after = (self.rcu_ns or 0) + (self.shutdown_ns or 0)
+        latest = max(self.end_ns - after, self.t_start)
+        if self.mount_id is None or self.lookup_ns is None or self.lock_ns is None:
+            return latest
+        return min(latest, self.t_start + self.lookup_ns + self.lock_ns)
 
     @property
     def busy(self) -> bool:

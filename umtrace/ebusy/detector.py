@@ -119,6 +119,11 @@ class EbusyDetector:
         return [self._judge(run) for run in islice(self._open.values(), limit)]
 
     @property
+    def busy(self) -> Collection[Key]:
+        """The mounts whose windows are under way."""
+        return self._open.keys()
+
+    @property
     def n_open(self) -> int:
         """Windows under way."""
         return len(self._open)
@@ -142,6 +147,7 @@ class EbusyDetector:
             self._busy(run, attempt, pending)
         elif run is not None and attempt.is_the_end:
             run.end_with(attempt)
+            self._look(run, attempt, pending)
             self._close(run)
         return self._tails(attempt) if attempt.errno == 0 else []
 
@@ -152,6 +158,10 @@ class EbusyDetector:
         else:
             run.add(attempt)
         self._clues.check(run, attempt)
+        self._look(run, attempt, pending)
+
+    def _look(self, run: Run, attempt: Attempt, pending: Collection[int]) -> None:
+        """Give a run the look that an attempt of it asked for, or have it wait for that."""
         scan = self._scans.pop(attempt.id, None)
         if scan is not None:
             run.add_scan(scan)

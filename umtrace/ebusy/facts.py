@@ -8,7 +8,7 @@ from umtrace.ebusy.attempts import Attempt
 from umtrace.ebusy.runs import Run
 from umtrace.ebusy.walkers import Departure
 from umtrace.records.clues import Check, Walk
-from umtrace.records.holders import Holder, HolderScan
+from umtrace.records.holders import Holder
 from umtrace.records.pathcalls import PATH_CALLS
 
 _NS_PER_MS = 1_000_000
@@ -44,21 +44,22 @@ def of_success(run: Run, within_ns: int) -> str:
     return f"a plain umount succeeded {later} after the first EBUSY (within {ms(within_ns)})"
 
 
+def of_another_mount(run: Run) -> str:
+    """Say why that success may be another mount's at the same path; empty where nothing says so."""
+    if run.first.mount_id is not None:
+        return ""
+    after = run.late_scans()
+    if any(holder.stays for scan in after for holder in scan.holders):
+        return "but a mount at this path is held after it: the success may be another mount's"
+    if any(scan.mounted for scan in after):
+        return "but a mount is at this path after it: the success may be another mount's"
+    return ""
+
+
 def of_below(run: Run, below: Attempt) -> str:
     """Say what was unmounted below, and when."""
     later = ms(max(below.t_start - run.first.end_ns, 0))
     return f"{below.path}, a mount below, was unmounted {later} after the first EBUSY"
-
-
-def of_empty_scan(run: Run, scan: HolderScan) -> str:
-    """Say that nobody was there or stayed, and then a retry succeeded."""
-    left = max(scan.begin_ns, *(h.missing_ns or 0 for h in scan.holders), 0)
-    later = ms(max(left - run.first.end_ns, 0))
-    who = "who was seen to hold it had let go" if scan.holders else "none held it"
-    return (
-        f"a retry succeeded, and {later} after the first EBUSY, "
-        f"of {scan.n_processes} processes, {who}"
-    )
 
 
 def of_check(check: Check) -> str:
@@ -128,6 +129,8 @@ def of_nothing_found(run: Run) -> list[str]:
     for scan in scans[:1]:
         later = ms(max(scan.begin_ns - run.first.end_ns, 0))
         line = f"{later} after it no holder was visible in {scan.n_processes} processes"
+        if scan.holders:
+            line = f"{later} after it, of {scan.n_processes} processes, who was seen let go"
         lines.append(line + (f"; not seen: {', '.join(scan.blind)}" if scan.blind else ""))
     if not scans:
         lines.append("no look at who held it was made in time")

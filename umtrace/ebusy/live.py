@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from umtrace.ebusy.attempts import any_busy, attempts
+from umtrace.ebusy.attempts import Attempt, Key, any_busy, attempts, interesting
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS, EbusyDetector
 from umtrace.ebusy.signals import ClueReader
 from umtrace.records.clues import NO_CLUES
@@ -78,8 +78,8 @@ class EbusyStage:
         clues = NO_CLUES if events is None else self._reader.read(events)
         scans: list[HolderScan] = []
         if self._scanner is not None:
-            if any_busy(rows):
-                self._scanner.ask(_requests(rows))
+            if any_busy(rows) or self._detector.n_open:
+                self._scanner.ask(_requests(rows, self._detector.busy))
             scans = self._scanner.answers()
         pending = self._scanner.pending if self._scanner is not None else ()
         windows = self._detector.feed(rows, clues=clues, scans=scans, pending=pending)
@@ -109,9 +109,28 @@ class EbusyStage:
         return news
 
 
-def _requests(rows: pa.RecordBatch) -> list[ScanRequest]:
-    return [
-        ScanRequest(umount_id=a.id, path=a.path, mntns=a.mntns, pid=a.pid, mount_id=a.mount_id)
-        for a, _ in attempts(rows)
-        if a.busy and a.path is not None
-    ]
+def _requests(rows: pa.RecordBatch, open_keys: Collection[Key]) -> list[ScanRequest]:
+    """Return what is to be looked at: busy mounts, and whether a path is free after a success.
+
+    The second only where nothing but the path says that it was the same mount.
+    """
+    found, busy = [], set(open_keys)
+    for attempt, _ in attempts(rows, interesting(rows, open_keys, ())):
+        known = attempt.mount_id is not None
+        succeeded = attempt.proves_free and not known and attempt.key in busy
+        if attempt.busy:
+            busy.add(attempt.key)
+        if attempt.path is not None and (attempt.busy or succeeded):
+            found.append(_request(attempt, over=succeeded))
+    return found
+
+
+def _request(attempt: Attempt, *, over: bool) -> ScanRequest:
+    return ScanRequest(
+        umount_id=attempt.id,
+        path=attempt.path or "",
+        mntns=attempt.mntns,
+        pid=attempt.pid,
+        mount_id=attempt.mount_id,
+        over=over,
+    )

@@ -63,8 +63,9 @@ class Run:
         self.over = attempt
 
     def add_scan(self, scan: HolderScan) -> None:
-        """Keep what was found; a long run keeps the first ones."""
-        if len(self.scans) < _MOST_SCANS:
+        """Keep what was found; a long run keeps the first ones, and those after its end."""
+        over = self.over is not None and scan.begin_ns >= self.over.t_start
+        if over or len(self.scans) < _MOST_SCANS:
             self.scans.append(scan)
 
     def add_below(self, attempt: Attempt) -> None:

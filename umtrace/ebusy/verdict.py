@@ -68,7 +68,6 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
         _counted,
         _below,
         _quickly_free,
-        _looked_free,
     )
     if not any(rule(run, verdict, spurious_within_ns) for rule in rules):
         verdict.evidence += facts.of_nothing_found(run)
@@ -143,34 +142,17 @@ def _below(run: Run, verdict: Verdict, within: int) -> bool:
 
 
 def _quickly_free(run: Run, verdict: Verdict, within: int) -> bool:
-    """Go by a plain umount that succeeded so soon that whoever it was had gone."""
+    """Go by a plain umount that found it free so soon that whoever it was had gone."""
     success = run.success
-    if success is None or success.t_start - run.first.end_ns > within:
+    if success is None or success.checked_ns - run.first.end_ns > within:
         return False
-    return _transient(run, verdict, facts.of_success(run, within))
-
-
-def _looked_free(run: Run, verdict: Verdict, within: int) -> bool:
-    """Go by a look that found nobody, or saw them let go, so soon that whoever it was had gone."""
-    if run.success is None:
-        return False
-    until = run.first.end_ns + within
-    for scan in run.timely_scans():
-        left = (scan.begin_ns, *(h.missing_ns or until + 1 for h in scan.holders))
-        if scan.complete and max(left) <= until:
-            return _transient(run, verdict, facts.of_empty_scan(run, scan))
-    return False
-
-
-def _transient(run: Run, verdict: Verdict, fact: str) -> bool:
     verdict.site = "refcount"
-    verdict.evidence.append(fact)
-    if run.first.mount_id is None and any(h.stays for s in run.late_scans() for h in s.holders):
-        verdict.evidence.append(
-            "but a mount at this path is held after it: the success may be another mount's"
-        )
-        return True
-    verdict.klass, verdict.spurious = "transient-ref", True
+    verdict.evidence.append(facts.of_success(run, within))
+    doubt = facts.of_another_mount(run)
+    if doubt:
+        verdict.evidence.append(doubt)
+    else:
+        verdict.klass, verdict.spurious = "transient-ref", True
     return True
 
 

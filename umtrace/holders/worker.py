@@ -72,6 +72,8 @@ class ScanWorker:
         self._thread.join(_TO_END_S)
 
     def _is_due(self, request: ScanRequest, now: int) -> bool:
+        if request.over:
+            return True
         key = (request.mntns, request.mount_id, request.path)
         if now - self._asked.get(key, 0) < AGAIN_NS:
             self.skipped += 1

@@ -134,13 +134,17 @@ class HolderScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRequest:
-    """An EBUSY whose holders are to be found; ``mount_id`` as in its row, null if not known."""
+    """An EBUSY whose holders are to be found; ``mount_id`` as in its row, null if not known.
+
+    ``over``: no EBUSY but the umount that succeeded then, to see whether its path is free now.
+    """
 
     umount_id: int
     path: str
     mntns: int | None = None
     pid: int | None = None
     mount_id: int | None = None
+    over: bool = False
 
 
 _TS = pa.timestamp("ns", tz="UTC")
