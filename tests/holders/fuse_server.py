@@ -1,7 +1,8 @@
 """A raw FUSE server of one file, which leaves some questions without an answer.
 
 ``fuse_server.py POINT OPERATION...``: those named (LOOKUP, READ, FLUSH) are never answered. The
-first open of the file is cached, every other is FOPEN_DIRECT_IO. Prints a line once it serves.
+first open of the file is cached, every other is FOPEN_DIRECT_IO. Prints a line once it
+serves, and one for each question that it will not answer.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Server:
             data = os.read(fuse, SIZE + (1 << 16))
             _, operation, unique, node = HEADER.unpack_from(data)
             if operation in _NO_ANSWER | mute:
+                if operation in mute:
+                    print("silent", flush=True)  # noqa: T201 - it cannot be taken back any more
                 continue
             error, body = self.answer(operation, node)
             os.write(fuse, struct.pack("=IiQ", 16 + len(body), error, unique) + body)

@@ -12,9 +12,10 @@ from umtrace.records.holders import Holder
 #: What may hold a mount and is in no list that a program can read. What becomes visible is taken
 #: out here, and only what was tried goes in.
 UNSEEN_OF_A_MOUNT: tuple[str, ...] = (
-    "files of a task that is exiting",
-    "files that a kernel module opened itself",
-    "path walks of other tasks",
+    "files that a kernel module opened itself, ksmbd for one",
+    "files that a FUSE server passes through",
+    "requests in flight in an io_uring",
+    "path walks that do not wait",
     "EROFS images that were mounted by a relative path, or unmounted with MNT_DETACH",
 )
 UNSEEN_OF_A_DEVICE: tuple[str, ...] = ("claims of kernel modules that name nobody in sysfs",)
@@ -47,7 +48,7 @@ class Answer:
     superblock       of a mount: nobody was seen holding it, but its file system is in use
                      elsewhere; of a device: a file system on it
     open             of a device: not seen claimed, but open
-    unknown          nobody was seen, and too many could not be looked at
+    unknown          who may hold it was seen, or nobody, and too many could not be looked at
     ================ ============================================================================
 
     ``unread`` are the processes that could not be looked at, ``unseen`` the kinds of holders that
@@ -84,6 +85,7 @@ def verdict_of_a_mount(
     """Return the state of a mount: free on the kernel's word alone."""
     found = list(holders)
     busy = [holder for holder in found if holder.of in {"mount", "copy"}]
+    suspects = any(holder.of == "suspect" for holder in found)
     alive = any(holder.of == "superblock" and holder.stays for holder in found)
     said = word.said if word is not None else ""
     if any(holder.stays for holder in busy):
@@ -92,7 +94,7 @@ def verdict_of_a_mount(
         return "superblock" if alive else "free"
     if said == "busy":
         return "transient" if busy else "held"
-    if _too_little(unread, lost, n_read):
+    if suspects or _too_little(unread, lost, n_read):
         return "unknown"
     if busy:
         return "transient"

@@ -32,6 +32,7 @@ from umtrace.holders.others import Others
 from umtrace.holders.procfs import Open
 from umtrace.holders.statx import mount_and_dev
 from umtrace.holders.sweep import Sweep, describe
+from umtrace.holders.unshown import Unshown
 from umtrace.records.holders import Holder
 
 _BUDGET_S = 10.0
@@ -73,13 +74,14 @@ class Inquiry:
                 found.append((holder, opened))
             elif holder is not None and holder.of in {"mount", "copy"} and opened.kind != "cwd":
                 self._own.append(f"{opened.kind} {opened.path}")
-        sweep.carried()
         looked = look_again([opened for _, opened in found], patience_s=_PATIENCE_S)
         sweep.lost += [*self._spaces.lost, *self._unclear, *still_exiting(exiting)]
         holders = [
             replace(holder, **each._asdict())
             for (holder, _), each in zip(found, looked, strict=True)
         ]
+        unshown = Unshown(self._spaces, self._of, self._all_devs, self._mount, self._below)
+        holders += unshown.holders(sweep)
         return self._answer(holders, sweep)
 
     def _answer(self, holders: list[Holder], sweep: Sweep) -> Answer:

@@ -11,11 +11,12 @@ import errno
 import os
 import posixpath
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from umtrace.holders.asker import asker
-from umtrace.holders.mounts import MountTable
+from umtrace.holders.mounts import Mount, MountTable
 from umtrace.records.errors import UsageError
 
 _PATIENCE_S = 2.0
@@ -24,6 +25,10 @@ _MOST_LINKS = 40  # MAXSYMLINKS
 _ANSWERS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 #: a bind mount of a device node may be meant as the device, and these have no server
 _WITH_NODES = frozenset({"devtmpfs", "tmpfs"})
+#: fuse.sshfs and the like too
+_SERVED = frozenset(
+    ("fuse", "fuseblk", "virtiofs", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "lustre")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,21 @@ def look_up(path: str, table: MountTable, patience_s: float = _PATIENCE_S) -> Fo
         raise OSError(error.errno, os.strerror(error.errno or 0), path) from error
 
 
-def follow(path: str, table: MountTable, patience_s: float = _PATIENCE_S) -> Found:
-    """Return where the links of an absolute path lead; OSError when that is nowhere."""
+def may_never_answer(mount: Mount) -> bool:
+    """Whether a server is asked about what is in a mount."""
+    return mount.fstype.partition(".")[0] in _SERVED
+
+
+def follow(
+    path: str,
+    table: MountTable,
+    patience_s: float = _PATIENCE_S,
+    stop: Callable[[Mount], bool] | None = None,
+) -> Found:
+    """Return where the links of an absolute path lead; OSError when that is nowhere.
+
+    Nothing is asked in a mount at which to ``stop``.
+    """
     found, left, links = "/", _names(path), 0
     while left:
         name = left.pop()
@@ -56,6 +74,9 @@ def follow(path: str, table: MountTable, patience_s: float = _PATIENCE_S) -> Fou
         if name == ".." or table.at(step) is not None:
             found = step
             continue
+        mount = table.holding(step) if stop is not None else None
+        if stop is not None and mount is not None and stop(mount):
+            return Found(posixpath.join(step, *reversed(left)))
         try:
             target = _link(step, patience_s)
         except OSError as error:

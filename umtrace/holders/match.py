@@ -23,6 +23,7 @@ def holder_of(
         mnt_id=mnt_id,
         mntns=mntns,
         match=match,
+        writes=procfs.writes(opened) or None,
     )
 
 

@@ -113,18 +113,15 @@ def mapped(
     restored = {found: os.fsencode(p) for found, p in zip(wanted, prefixes, strict=True)}
     # Who did not answer the last time is asked last: a look of 50 ms ends with it.
     pids = sorted(pids, key=_silent.__contains__)
-    answers = asker().each("mapped", [(pid, wanted) for pid in pids], until=until)
-    answered = 0
-    for pid, answer in zip(pids, answers, strict=False):
-        answered += 1
+    left = dict.fromkeys(pids)
+    for pid, answer in asker().of_each("mapped", pids, wanted, until=until):
+        del left[pid]
         _silent.discard(pid)
-        if isinstance(answer, TimeoutError):
-            _silent.add(pid)
         if isinstance(answer, OSError):
             yield pid, answer
         else:
             yield pid, [(_restored(name, restored), writes) for name, writes in answer]
-    _silent.update(pids[answered : answered + 1])
+    _silent.update([*left][:1])
 
 
 def _restored(name: bytes, prefixes: dict[bytes, bytes]) -> str:
@@ -140,6 +137,18 @@ def mount_id(opened: Open) -> int | None:
         name, _, value = line.partition(":")
         if name == "mnt_id":
             return int(value)
+    return None
+
+
+def writes(opened: Open) -> bool | None:
+    """Return whether an open file is written through; None when not told, or of no file."""
+    if opened.kind != "fd":
+        return opened.writes
+    for line in fdinfo(opened).split("\n"):
+        name, _, value = line.partition(":")
+        if name == "flags":
+            flags = int(value, 8)
+            return bool(flags & os.O_ACCMODE) and not flags & os.O_PATH
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from umtrace.holders import procfs
+from umtrace.holders.claimed import claimed
 from umtrace.holders.kernelrefs import kernel_files
 from umtrace.holders.looks import look_again
 from umtrace.holders.match import Matcher
@@ -59,7 +60,7 @@ def scan(
         for f, each in zip(found, looked, strict=True)
     ]
     if len({id(f.target) for f in found if f.holder.stays}) < len(present):
-        sweep.carried()
+        found += [_Found(target, holder, None) for target, holder in claimed(present, table, sweep)]
     end = clock()
     return [_answer(target, found, sweep, begin, end) for target in targets]
 

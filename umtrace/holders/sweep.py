@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from umtrace.holders import procfs
 from umtrace.holders.asker import asker
+from umtrace.holders.carried import may_carry
+from umtrace.holders.links import LINK_PATHS
 from umtrace.holders.procfs import Open
 from umtrace.holders.sockets import bound_sockets
 
 #: as many processes are named one by one
 MOST_NAMED = 8
 _SOCKET = "socket:["
-_IN_FLIGHT = "scm_fds:"
-_RING_FILE = "anon_inode:[io_uring]"
 
 
 class Sweep:
@@ -33,9 +33,12 @@ class Sweep:
         self._devs = tuple(devs)  # of the files that sockets are bound to; none: all
         self.denied: dict[int, str] = {}
         self.n_read = 0
-        self._hidden: list[Open] = []  # sockets and rings, which may carry files of their own
+        self._hidden: list[
+            Open
+        ] = []  # sockets, rings and the like, which may keep files of their own
         ours = asker().start().process.pid
         self.pids = [pid for pid in procfs.pids() if pid != ours]
+        self.links: list[Open] = []  #: descriptors of BPF links
         self.lost: list[str] = []
 
     @property
@@ -58,18 +61,18 @@ class Sweep:
         if unseen := procfs.unseen_processes():
             self.lost.append(unseen)
 
-    def carried(self) -> None:
-        """Note files that no process has open: in flight between sockets, or in a ring."""
+    @property
+    def left_s(self) -> float:
+        """How much of the time is left."""
+        return self._deadline - time.monotonic()
+
+    def carriers(self) -> Iterator[Open]:
+        """Yield what may keep files that no process has open (``carried.carried``)."""
         for number, opened in enumerate(self._hidden):
-            if time.monotonic() > self._deadline:
+            if self.left_s < 0:
                 self.lost.append(f"{len(self._hidden) - number} sockets and rings (out of time)")
                 return
-            text = procfs.fdinfo(opened)
-            if opened.path == _RING_FILE:
-                if any(prefix in text for prefix in self._prefixes):
-                    self.lost.append(f"files registered in an io_uring of pid {opened.pid}")
-            elif _in_flight(text):
-                self.lost.append(f"files in flight in a socket of pid {opened.pid}")
+            yield opened
 
     def _each(self, what: str, step: Callable[[int], Iterable[Open]]) -> Iterator[Open]:
         for number, pid in enumerate(self.pids):
@@ -98,8 +101,10 @@ class Sweep:
 
     def _files(self, pid: int, tid: int | None = None) -> Iterator[Open]:
         for opened in procfs.files(pid, tid):
-            if opened.path.startswith(_SOCKET) or opened.path == _RING_FILE:
+            if may_carry(opened.path):
                 self._hidden.append(opened)
+            elif opened.path in LINK_PATHS:
+                self.links.append(opened)
             yield opened
 
     def _bound(self) -> Iterator[Open]:
@@ -154,10 +159,3 @@ def describe(processes: Mapping[int, str], why: str) -> str:
     names = ", ".join(f"{comm} {pid}" for pid, comm in processes.items())
     count = "1 process" if len(processes) == 1 else f"{len(processes)} processes"
     return f"{count} ({why})" if len(processes) > MOST_NAMED else f"{count} ({why}: {names})"
-
-
-def _in_flight(text: str) -> bool:
-    for line in text.split("\n"):
-        if line.startswith(_IN_FLIGHT):
-            return line[len(_IN_FLIGHT) :].strip() not in {"", "0"}
-    return False

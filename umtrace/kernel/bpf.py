@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from umtrace.kernel.syscalls import syscall
 
-_BPF = {"x86_64": 321, "aarch64": 280, "s390x": 351, "ppc64le": 361, "riscv64": 280}
+BPF_SYSCALL = {"x86_64": 321, "aarch64": 280, "s390x": 351, "ppc64le": 361, "riscv64": 280}
 _MAP_CREATE, _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _PROG_LOAD = 0, 1, 2, 5
 _OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 15, 17
 _ATTR_BYTES = 128
@@ -56,7 +56,7 @@ class RefusedError(OSError):
 
 def bpf(command: int, attr: bytes) -> int:
     """Make the call; OSError with its errno when it fails."""
-    number = _BPF[platform.machine()]
+    number = BPF_SYSCALL[platform.machine()]
     buffer = ctypes.create_string_buffer(attr.ljust(_ATTR_BYTES, b"\0"), _ATTR_BYTES)
     return syscall(number, command, ctypes.cast(buffer, ctypes.c_void_p), _ATTR_BYTES)
 
@@ -65,7 +65,7 @@ def object_info(fd: int, size: int) -> tuple[ctypes.Array[ctypes.c_char], int]:
     """Return the kernel's description of a map or program, and how much of it is filled."""
     info = ctypes.create_string_buffer(size)
     attr = ctypes.create_string_buffer(struct.pack("=IIQ", fd, size, ctypes.addressof(info)))
-    number = _BPF[platform.machine()]
+    number = BPF_SYSCALL[platform.machine()]
     syscall(number, _OBJ_GET_INFO_BY_FD, ctypes.cast(attr, ctypes.c_void_p), 16)
     (filled,) = struct.unpack_from("=I", attr, 4)
     return info, filled

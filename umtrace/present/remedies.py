@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Callable
 from typing import NamedTuple
@@ -108,6 +109,39 @@ def _uprobe(holder: Holder) -> Remedy:
     return Remedy(f"echo {quoted(f'-:{holder.comm}')} >> /sys/kernel/tracing/uprobe_events")
 
 
+def _binfmt(holder: Holder) -> Remedy:
+    entry = holder.comm or "?"
+    command = f"echo -1 > {quoted(entry)}"
+    if holder.pid is not None:
+        return Remedy(f"{entering(holder)}sh -c {quoted(command)}")
+    if holder.note is None:
+        return Remedy(command)
+    return Remedy(f"mount -t binfmt_misc none {quoted(posixpath.dirname(entry))} && {command}")
+
+
+def _walk(holder: Holder) -> Remedy:
+    connection = (holder.note or "").partition("FUSE connection ")[2]
+    if not connection:
+        return _task(holder, "end {who}; in state D it ends when it is answered")
+    folder = "/sys/fs/fuse/connections"
+    mounted = f"mountpoint -q {folder} || mount -t fusectl none {folder}"
+    return Remedy(f"{mounted}; echo 1 > {folder}/{connection}/abort", "end it with its server")
+
+
+def _link(holder: Holder) -> Remedy:
+    if holder.pid is None:
+        return Remedy(text=f"detach {holder.comm}: remove where it is pinned in a bpf file system")
+    return _task(holder, "end {who}, which has a uprobe there")
+
+
+def _target(holder: Holder) -> Remedy:
+    return Remedy(text=f"remove the backstore {holder.comm} (targetcli)")
+
+
+def _nfs_open(holder: Holder) -> Remedy:
+    return Remedy(f"echo expire > {quoted(holder.comm)}/ctl", "end what that NFS client has open")
+
+
 _BY_KIND: dict[str, Callable[[Holder], Remedy]] = {
     "submount": _umount,
     "mount": _umount,
@@ -119,6 +153,20 @@ _BY_KIND: dict[str, Callable[[Holder], Remedy]] = {
     "journal": _journal,
     "nfs-export": _export,
     "uprobe": _uprobe,
+    "binfmt": _binfmt,
+    "image": _umount,
+    "target": _target,
+    "nvmet": lambda h: Remedy(f"echo 0 > {quoted(h.comm)}/enable"),
+    "usb-gadget": lambda h: Remedy(f"echo > {quoted(h.comm)}/forced_eject"),
+    "nfs-open": _nfs_open,
+    "walk": _walk,
+    "link-uprobe": _link,
+    "perf-uprobe": lambda h: _task(h, "end {who}, which has a uprobe there"),
+    "io-uring": lambda h: _task(h, "have {who} unregister it from its ring, or end it"),
+    "in-flight": lambda h: _task(h, "have {who} receive them, or end it"),
+    "fanotify": lambda h: _task(h, "have {who} read its events, or end it"),
+    "fscontext": lambda h: _task(h, "have {who} close it, or end it"),
+    "io-uring-exit": lambda _: Remedy(text="retry: it ends by itself"),
     "cwd": lambda h: _task(h, "have {who} change its directory, or end it"),
     "root": lambda h: _task(h, "end {who}, which has its root directory there"),
     "exe": lambda h: _task(h, "end {who}, which runs a program from there"),

@@ -52,6 +52,11 @@ def _things(holds: list[Holder]) -> list[str]:
     for kind in dict.fromkeys(h.kind for h in holds if h.kind not in plain):
         number = sum(h.kind == kind for h in holds)
         found.append(kind if number == 1 else f"{number} {kind}")
+    writers = [h for h in holds if h.writes]
+    deleted = [h for h in holds if (h.detail or "").endswith(" (deleted)")]
+    for those, name in ((writers, "open for writing"), (deleted, "deleted")):
+        some = f" ({len(those)})" if 1 < len(those) < len(holds) else ""
+        found += [f"{name}{some}"] if those else []
     tids = {h.tid for h in holds if h.tid not in {None, h.pid}}
     if tids:
         found.append(f"by {plural(len(tids), 'thread')}" + (f" ({min(filter(None, tids))})"))

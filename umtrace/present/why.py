@@ -24,6 +24,7 @@ _TITLES = {
     "copy": "A copy, which umount would take along, is held by",
     "claim": "Claimed by",
     "open": "Open by",
+    "suspect": "It may be held by",
     "superblock": "Its file system is in use by",
 }
 #: by what was seen; null where nobody was

@@ -27,6 +27,12 @@ KERNEL_KINDS = frozenset(
         "device",
         "btrfs",
         "journal",
+        "binfmt",
+        "image",
+        "target",
+        "nvmet",
+        "usb-gadget",
+        "nfs-open",
     }
 )
 
@@ -40,10 +46,11 @@ class Holder:
     kind : str
         fd, cwd, root, exe, maps, socket (bound to a path): a process; swap, loop, overlay,
         nfs-export, uprobe: the kernel for that file; submount, mount: another mount, below it or of
-        the same superblock.
+        the same superblock. docs/ebusy.md lists all.
     of : str
         mount: umount says EBUSY for it; copy: a propagated copy of it, which umount would
-        take along; superblock: umount works, the file system stays alive. Of a block device
+        take along; superblock: umount works, the file system stays alive; suspect: it holds
+        something, and the kernel does not say whether it is there. Of a block device
         besides: claim: nobody else may claim it; open: it is open, which no claim excludes.
     detail : str
         What is held: a path, a device.
@@ -53,6 +60,9 @@ class Holder:
         In how many looks, some ms apart, it was there.
     missing_ns : int or None
         When a look did not find it for the first time, wall clock.
+    writes : bool or None
+        Whether a file is open, or mapped, for writing: ``mount -o remount,ro`` is refused for it,
+        as for one that was deleted.
     note : str or None
         What a reader must know beside ``detail``.
     keeper : str or None
@@ -82,6 +92,7 @@ class Holder:
     keeper: str | None = None
     enter: tuple[str, ...] | None = None
     unmount: tuple[str, ...] | None = None
+    writes: bool | None = None
 
     @property
     def stays(self) -> bool:

@@ -1,0 +1,69 @@
+"""Interpreters that binfmt_misc keeps open: those registered with flag F."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from umtrace.holders.asker import asker
+from umtrace.holders.claims import Claim, Seen
+
+FSTYPE = "binfmt_misc"
+_FILE_SYSTEMS = Path("/proc/filesystems")
+_USUAL = "/proc/sys/fs/binfmt_misc"
+
+
+def interpreters(mounts: Iterable[Seen], lost: list[str], *, ask: bool = True) -> Iterator[Claim]:
+    """Yield the interpreters that the mounts of binfmt_misc keep open.
+
+    Every user namespace has entries of its own since Linux 6.7, every other mount is of the same.
+    Where it is mounted nowhere, ``ask`` has it looked at without a mount point, which makes and
+    ends a mount. What could not be read is added to ``lost``.
+    """
+    ours = [seen for seen in mounts if seen.mount.fstype == FSTYPE]
+    # Our own first, then those that a process leads to.
+    ours.sort(key=lambda seen: (seen.namespace is not None, seen.pid is None))
+    first = {seen.mount.dev: seen for seen in reversed(ours)}
+    for seen in first.values():
+        yield from _entries(seen, "", lost)
+    if ask and not first and FSTYPE in _registered():
+        yield from _entries(None, FSTYPE, lost)
+
+
+def _entries(seen: Seen | None, fstype: str, lost: list[str]) -> Iterator[Claim]:
+    shown = seen.mount.point if seen else _USUAL
+    root = f"/proc/{seen.pid}/root" if seen and seen.pid else ""
+    if seen and seen.namespace is not None and not root:
+        where = f"mount namespace {seen.namespace}, in which no process lives"
+        lost.append(f"entries of binfmt_misc at {shown} of {where}")
+        return
+    try:
+        files = asker().ask("texts", os.fsencode(root + shown), fstype)
+    except OSError as error:
+        lost.append(f"entries of binfmt_misc at {shown}: {error.strerror}")
+        return
+    for name, text in files:
+        path = kept_open(os.fsdecode(text))
+        if path is not None:
+            yield Claim(
+                kind="binfmt",
+                path=path,
+                pid=seen.pid if seen else None,
+                comm=f"{shown}/{os.fsdecode(name)}",
+                note=f"{FSTYPE} is not mounted" if fstype else None,
+                namespace=seen.namespace if seen else None,
+            )
+
+
+def kept_open(entry: str) -> str | None:
+    """Return the interpreter of an entry with flag F, on or off; None of any other."""
+    fields = dict(line.partition(" ")[::2] for line in entry.split("\n"))
+    return fields.get("interpreter") if "F" in fields.get("flags:", "") else None
+
+
+def _registered() -> set[str]:
+    with suppress(OSError):
+        return {line.split("\t")[-1] for line in _FILE_SYSTEMS.read_text("utf-8").split("\n")}
+    return set()

@@ -1,0 +1,167 @@
+"""What descriptors keep that are no files: rings, sockets, watchers, contexts, events."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from umtrace.holders import procfs
+from umtrace.holders.claims import Claim
+from umtrace.holders.mounts import unescape
+from umtrace.holders.peek import unread_bytes
+from umtrace.holders.procfs import Open, fdinfo
+from umtrace.kernel.uprobes import probed_file
+
+_SOCKET = "socket:["
+_RING = "anon_inode:[io_uring]"
+_FANOTIFY = "anon_inode:[fanotify]"
+_CONTEXT = "anon_inode:[fscontext]"
+_EVENT = "anon_inode:[perf_event]"
+_REGISTERED = re.compile(r"^ *\d+: (.*)$")
+_RING_TRIES = 20
+_RING_WORKER = "+iou_exit"
+_UPROBES = Path("/sys/bus/event_source/devices/uprobe")
+#: FAN_REPORT_TID 0x100 aside, what is reported by number, not by an open file: its events hold none
+_BY_NUMBER = 0x200 | 0x400 | 0x1000 | 0x4000  # FID, DIR_FID, TARGET_FID, MNT
+_MINOR_BITS = 20
+
+
+def may_carry(path: str) -> bool:
+    """Whether what a link in /proc/PID/fd says is something that may keep other files."""
+    return path.startswith(_SOCKET) or path in _READERS
+
+
+def carried(opened: Open, *, ask: bool) -> Iterator[Claim]:
+    """Yield what a descriptor keeps, or may keep.
+
+    ``ask`` allows a copy of another task's descriptor to be taken for a moment.
+    """
+    reader = _in_flight if opened.path.startswith(_SOCKET) else _READERS[opened.path]
+    yield from reader(opened, ask)
+
+
+def _in_flight(opened: Open, _ask: bool) -> Iterator[Claim]:
+    number = _field(fdinfo(opened), "scm_fds")
+    if number not in {"", "0"}:
+        note = f"{number} of descriptors sent to it, not received"
+        yield Claim(kind="in-flight", pid=opened.pid, fd=opened.fd, detail=opened.path, note=note)
+
+
+def _ring(opened: Open, _ask: bool) -> Iterator[Claim]:
+    files = registered(opened)
+    if files is None:
+        detail = "files registered in a ring, whose list is locked"
+        yield Claim(kind="io-uring", pid=opened.pid, fd=opened.fd, detail=detail)
+    for name in files or ():
+        place = name if name.startswith("/") else ""
+        detail = name if place else f"a file named {name} (the kernel says no more)"
+        yield Claim(kind="io-uring", pid=opened.pid, fd=opened.fd, path=place, detail=detail)
+
+
+def registered(opened: Open) -> list[str] | None:
+    """Return the files in a ring that may be of a mount; None while the ring is in use.
+
+    Whole paths on 6.18, on 6.12 the last component alone: empty, or a protocol's name, is that of
+    sockets and pipes.
+    """
+    for _ in range(_RING_TRIES):
+        text = fdinfo(opened)
+        found = list(_files(text.split("\n")))
+        if found or _field(text, "UserFiles") == "0" or not text:
+            return [name for name in found if _is_file(name)]
+    return None
+
+
+def ring_workers() -> Iterator[Claim]:
+    """Yield the workers that take down the rings of tasks that have ended (io_ring_exit_work)."""
+    for pid in procfs.pids():
+        name = procfs.comm(pid) or ""
+        if name.startswith("kworker/") and name.endswith(_RING_WORKER):
+            detail = "the ring of a task that has ended"
+            yield Claim(kind="io-uring-exit", pid=pid, comm=name, detail=detail)
+
+
+def _files(lines: Sequence[str]) -> Iterator[str]:
+    inside = False
+    for line in lines:
+        match = _REGISTERED.match(line)
+        if line.startswith("UserFiles"):
+            inside = True
+        elif not match:
+            inside = False
+        if inside and match:
+            yield unescape(match[1])
+
+
+def _is_file(name: str) -> bool:
+    return name not in {"", "<none>"} | _protocols() and ":[" not in name and name[:1] != "["
+
+
+def _protocols() -> set[str]:
+    with suppress(OSError), open("/proc/net/protocols", encoding="ascii") as file:  # noqa: PTH123
+        return {line.split()[0] for line in file if line.strip()}
+    return set()
+
+
+def _watcher(opened: Open, ask: bool) -> Iterator[Claim]:
+    lines = [line for line in fdinfo(opened).split("\n") if line.startswith("fanotify ")]
+    marks = [dict(word.split(":", 1) for word in line.split()[1:] if ":" in word) for line in lines]
+    if any(int(mark.get("flags", "0"), 16) & _BY_NUMBER for mark in marks):
+        return
+    unread = unread_bytes(opened.pid, opened.fd or 0) if ask else None
+    if unread == 0:
+        return
+    detail = "events that it has not read"
+    claim = Claim(kind="fanotify", pid=opened.pid, fd=opened.fd, detail=detail)
+    found = {_place(claim, mark) for mark in marks if "mnt_id" in mark or "sdev" in mark}
+    if len(found) == 1 and unread and (one := found.copy().pop()).mnt_id is not None:
+        yield one
+    else:
+        yield from (replace(each, sure=False) for each in found)
+    if unread and not found:  # of marks that were removed
+        yield claim
+
+
+def _place(claim: Claim, mark: dict[str, str]) -> Claim:
+    if "mnt_id" in mark:
+        return replace(claim, mnt_id=int(mark["mnt_id"], 16))
+    number = int(mark["sdev"], 16)
+    return replace(claim, dev=f"{number >> _MINOR_BITS}:{number & ((1 << _MINOR_BITS) - 1)}")
+
+
+def _context(opened: Open, _ask: bool) -> Iterator[Claim]:
+    detail = "a file system that is being set up"
+    yield Claim(kind="fscontext", pid=opened.pid, fd=opened.fd, detail=detail)
+
+
+def _event(opened: Open, _ask: bool) -> Iterator[Claim]:
+    claim = Claim(kind="perf-uprobe", pid=opened.pid, fd=opened.fd)
+    if not _UPROBES.exists():
+        return
+    try:
+        path = probed_file(opened.pid, opened.fd or 0)
+    except OSError as error:
+        if error.errno not in {errno.EBADF, errno.ESRCH} and opened.still():
+            yield replace(claim, note=f"perf event that may be a uprobe ({error.strerror})")
+    else:
+        if path is not None:
+            yield replace(claim, path=path)
+
+
+def _field(text: str, name: str) -> str:
+    for line in text.split("\n"):
+        if line.startswith(f"{name}:"):
+            return line.partition(":")[2].strip()
+    return ""
+
+
+_READERS: dict[str, Callable[[Open, bool], Iterator[Claim]]] = {
+    _RING: _ring,
+    _FANOTIFY: _watcher,
+    _CONTEXT: _context,
+    _EVENT: _event,
+}

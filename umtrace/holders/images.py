@@ -1,0 +1,26 @@
+"""Mounts that keep the file or directory they were made of: EROFS of a file, eCryptfs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from umtrace.holders.claims import Claim, Seen
+
+#: their source is opened and kept by path: fs/erofs/super.c since Linux 6.12, fs/ecryptfs/main.c
+_OF_A_PATH = frozenset({"erofs", "ecryptfs"})
+
+
+def images(mounts: Iterable[Seen]) -> Iterator[Claim]:
+    """Yield what such mounts keep, until the last mount of the superblock goes."""
+    for seen in mounts:
+        mount = seen.mount
+        # One with a device number of its own is on a block device, a holder of another kind.
+        if mount.fstype in _OF_A_PATH and mount.dev.startswith("0:"):
+            yield Claim(
+                kind="image",
+                path=mount.source,
+                pid=seen.pid,
+                comm=mount.source,
+                detail=mount.point,
+                namespace=seen.namespace,
+            )

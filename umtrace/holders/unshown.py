@@ -1,0 +1,165 @@
+"""Holders that no descriptor, directory or mapping of a process shows."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+
+from umtrace.holders import procfs
+from umtrace.holders.below import Below
+from umtrace.holders.binfmt import interpreters
+from umtrace.holders.carried import carried, ring_workers
+from umtrace.holders.claims import Claim, Seen
+from umtrace.holders.images import images
+from umtrace.holders.links import linked_uprobes
+from umtrace.holders.lookup import follow, may_never_answer
+from umtrace.holders.mounts import Mount, MountTable
+from umtrace.holders.namespaces import Namespace, Namespaces
+from umtrace.holders.procfs import Open
+from umtrace.holders.served import served
+from umtrace.holders.sweep import Sweep
+from umtrace.holders.walks import Walk, still_walking, walks
+from umtrace.records.holders import Holder
+
+_THROUGH_A_TASK = re.compile(r"/proc/(\d+)/root(/.*)")
+_PATIENCE_S = 0.5
+_SECOND_LOOK_S = 0.05
+
+
+class Unshown:
+    """Relates what is claimed in such ways to the mounts asked about.
+
+    ``of`` says of those what a hold on each means; of a claim that may be there, or anywhere, that
+    is ``suspect``.
+    """
+
+    def __init__(
+        self,
+        spaces: Namespaces,
+        of: Mapping[int, str],
+        devs: Collection[str],
+        mount: Mount | None,
+        below: Below | None = None,
+    ) -> None:
+        self._spaces = spaces
+        self._of = of
+        self._devs = devs
+        self._mount = mount
+        self._below = below
+        self._server = fuse_connection(mount) if mount is not None else None
+
+    def holders(self, sweep: Sweep) -> Iterator[Holder]:
+        """Yield them; to be asked when the sweep is over, whose ``lost`` grows."""
+        for claim in self._claims(sweep):
+            holder = self._holder(claim)
+            if holder is not None and self._is_told(holder, claim, sweep):
+                yield holder
+        yield from self._walking(sweep)
+
+    def _is_told(self, holder: Holder, claim: Claim, sweep: Sweep) -> bool:
+        if self._below is not None:
+            return holder.of == "mount" and self._below.covers(claim.path)
+        if self._mount is None and holder.of == "suspect":
+            sweep.lost.append(claim.says())
+            return False
+        return True
+
+    def _claims(self, sweep: Sweep) -> Iterator[Claim]:
+        mounts = [self._seen(space, mount) for space, mount in self._spaces.mounts()]
+        # An EROFS mount is found with all it takes to unmount it (others.py).
+        yield from images(seen for seen in mounts if seen.mount.fstype != "erofs")
+        yield from interpreters(mounts, sweep.lost)
+        yield from served()
+        yield from linked_uprobes(sweep.links, sweep.lost)
+        yield from ring_workers()
+        yield from _lasting(list(sweep.carriers()))
+
+    def _seen(self, space: Namespace, mount: Mount) -> Seen:
+        if space.inode == self._spaces.own:
+            return Seen(mount)
+        return Seen(mount, space.inode, next(iter(space.pids), None))
+
+    def _holder(self, claim: Claim) -> Holder | None:
+        mntns = procfs.mntns(claim.pid) if claim.pid else None
+        if claim.anywhere:
+            return claim.holder("suspect", None, mntns)
+        if claim.mnt_id is not None:
+            of, match = self._of.get(claim.mnt_id), "mount-id"
+        elif claim.dev is not None:
+            of, match = "superblock" if claim.dev in self._devs else None, "dev"
+        else:
+            namespace = claim.namespace or (mntns if claim.pid else self._spaces.own)
+            mount = self._mount_of(claim.path, namespace)
+            of, match = self._of.get(mount.mnt_id) if mount else None, "path"
+        return claim.holder(of, match, mntns) if of is not None else None
+
+    def _mount_of(self, path: str, inode: int | None) -> Mount | None:
+        """Return the mount of a path that the kernel, or a task, gives as seen in a namespace."""
+        through = _THROUGH_A_TASK.fullmatch(path)
+        if through is not None:
+            inode, path = procfs.mntns(int(through[1])), through[2]
+        path = procfs.undeleted(path)
+        space = self._spaces.all.get(inode or 0)
+        if space is None:
+            return None
+        if inode == self._spaces.own:
+            path = _followed(path, space.table)
+        return space.table.holding(path)
+
+    def _walking(self, sweep: Sweep) -> Iterator[Holder]:
+        until = time.monotonic() + max(sweep.left_s, 1)
+        met = ((walk, self._met(walk)) for walk in walks(sweep.pids, sweep.lost, until))
+        found = [(walk, of) for walk, of in met if of is not None]
+        stay = still_walking([walk for walk, _ in found], sweep.lost)
+        for walk, of in found:
+            if of == "suspect" and walk not in stay:
+                continue
+            claim = self._walker(walk, of)
+            holder = claim.holder(of, "path", procfs.mntns(walk.pid))
+            holder = replace(holder, looks=1 if walk in stay else 2)
+            if self._is_told(holder, claim, sweep):
+                yield holder
+
+    def _walker(self, walk: Walk, of: str) -> Claim:
+        return Claim(
+            kind="walk",
+            pid=walk.pid,
+            tid=walk.tid,
+            path=walk.path or "",
+            note=self._server if of in {"mount", "copy"} else None,
+            detail=f"{walk.call} {walk.path or 'of a path that is not known'}",
+        )
+
+    def _met(self, walk: Walk) -> str | None:
+        if walk.path is None:
+            return "suspect"
+        mount = self._mount_of(walk.path, procfs.mntns(walk.pid))
+        return self._of.get(mount.mnt_id) if mount else None
+
+
+def _lasting(carriers: list[Open]) -> Iterator[Claim]:
+    """Yield what descriptors carry in two looks: nearly all that is sent is received at once."""
+    first = {opened: list(carried(opened, ask=True)) for opened in carriers}
+    if any(first.values()):
+        time.sleep(_SECOND_LOOK_S)
+    for opened, claims in first.items():
+        later = list(carried(opened, ask=True)) if claims else []
+        yield from (claim for claim in claims if claim in later)
+
+
+def fuse_connection(mount: Mount) -> str | None:
+    """Return the name of a FUSE mount's connection, whose number is that of the superblock."""
+    if mount.fstype.partition(".")[0] not in {"fuse", "fuseblk"}:
+        return None
+    major, _, minor = mount.dev.partition(":")
+    return f"FUSE connection {int(major) << 20 | int(minor)}"
+
+
+def _followed(path: str, table: MountTable) -> str:
+    """Return where a path leads, as far as somebody answers and it is there."""
+    try:
+        return follow(path, table, _PATIENCE_S, stop=may_never_answer).path
+    except OSError:
+        return path

@@ -1,0 +1,117 @@
+"""Tasks that wait inside a system call that walks a path: it keeps the mount it is in busy.
+
+No descriptor shows them. A server that does not answer keeps them there, or a FIFO that nobody
+opens at its other end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import posixpath
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from umtrace.holders import procfs
+from umtrace.holders.asker import asker
+from umtrace.holders.pathcalls import PATH_CALLS
+
+_AT_FDCWD = -100
+_MOST_PATH = 4096
+_SECOND_LOOK_S = 0.05
+_LOW = 1 << 32  # a task of 32 bits has its stack below, and other numbers
+#: what a walk that waits has on its stack, whoever began it
+_WALKS = (b"link_path_walk", b"lookup_slow", b"filename_lookup", b"path_openat", b"path_lookupat")
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A task in a call, with the path that it walks; None where that is not known."""
+
+    pid: int
+    tid: int
+    syscall: str
+    call: str
+    path: str | None
+    ran_ns: int | None
+
+    def goes_on(self, waiting: dict[int, str]) -> bool:
+        """Whether it has not come back from that call since, as far as can be told."""
+        ran_ns = procfs.running(self.pid, self.tid)[1]
+        return waiting.get(self.tid) == self.syscall and ran_ns == self.ran_ns
+
+
+def walks(pids: Sequence[int], lost: list[str], until: float) -> Iterator[Walk]:
+    """Yield the tasks that wait inside a path walk; grows ``lost`` by what did not answer."""
+    for pid, tasks in _waiting(pids, lost, until):
+        for tid, line, stack in tasks:
+            ran_ns = procfs.running(pid, tid)[1]
+            for call, path in _paths(pid, tid, line, stack):
+                yield Walk(pid, tid, line, call, path, ran_ns)
+
+
+def still_walking(found: Sequence[Walk], lost: list[str]) -> set[Walk]:
+    """Return those that are in the same call a moment later."""
+    if not found:
+        return set()
+    time.sleep(_SECOND_LOOK_S)
+    pids = sorted({walk.pid for walk in found})
+    later = dict(_waiting(pids, lost, time.monotonic() + len(pids)))
+    lines = {pid: {tid: line for tid, line, _ in tasks} for pid, tasks in later.items()}
+    return {walk for walk in found if walk.goes_on(lines.get(walk.pid, {}))}
+
+
+def _waiting(
+    pids: Sequence[int], lost: list[str], until: float
+) -> Iterator[tuple[int, list[tuple[int, str, bytes]]]]:
+    n_answers = 0
+    for pid, answer in asker().of_each("calls", pids, until=until):
+        n_answers += 1
+        if isinstance(answer, TimeoutError):
+            name = procfs.comm(pid) or "?"
+            lost.append(f"path walks of pid {pid} ({name}): {answer.strerror}")
+        elif not isinstance(answer, OSError):
+            yield pid, [(tid, line.decode().strip(), stack) for tid, line, stack in answer]
+    if n_answers < len(pids):
+        lost.append(f"path walks of {len(pids) - n_answers} processes (out of time)")
+
+
+def _paths(pid: int, tid: int, line: str, stack: bytes) -> Iterator[tuple[str, str | None]]:
+    words = [int(word, 0) for word in line.split() if word != "running"]
+    call = PATH_CALLS.get(words[0]) if words else None
+    if call is None or words[-2] < _LOW:
+        if any(name in stack for name in _WALKS):
+            yield "a path walk", None
+        return
+    for path_at, directory_at in call.paths:
+        path = _read(pid, words[1 + path_at])
+        if path is not None and call.name == "mount" and path_at == 0 and path[:1] != "/":
+            continue  # a source that is no path
+        directory = None if directory_at is None else ctypes.c_int(words[1 + directory_at]).value
+        yield call.name, path and _absolute(pid, tid, directory, path)
+
+
+def _read(pid: int, address: int) -> str | None:
+    with suppress(OSError):
+        text: bytes = asker().ask("memory", pid, address, _MOST_PATH)
+        name, end, _ = text.partition(b"\0")
+        return os.fsdecode(name) if end and name else None
+    return None
+
+
+def _absolute(pid: int, tid: int, directory: int | None, path: str) -> str | None:
+    """Return a path from the root of its mount namespace, None where that is not known."""
+    task = f"/proc/{pid}/task/{tid}"
+    if path.startswith("/"):
+        link = "root"
+    else:
+        link = "cwd" if directory in {None, _AT_FDCWD} else f"fd/{directory}"
+    try:
+        start = os.readlink(f"{task}/{link}")  # noqa: PTH115
+    except OSError:
+        return None
+    if not start.startswith("/"):
+        return None
+    return "/" + posixpath.normpath(f"{start}/{path}").lstrip("/")
