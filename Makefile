@@ -75,6 +75,12 @@ lab-all: export CMD := $(CMD)
 lab-all: lab-deps ## Run CMD on every kernel of the table, two at a time
 	$(BIN)/python -m lab run-all --jobs 2 -- "$$CMD"
 
+ORACLE_KERNELS ?= 5.10 6.12 6.18 7
+
+.PHONY: oracle
+oracle: lab-deps ## Umounts of 80 kinds beside their ledger, every tier on ORACLE_KERNELS='5.10 6.12 6.18 7'
+	$(BIN)/python -m tests.oracle.lab $(ORACLE_KERNELS)
+
 .PHONY: lab-check
 lab-check: lab-deps ## Check every kernel, or ONLY=5.10,7 again; writes docs/kernels.md and its tables
 	$(if $(ONLY),,rm -rf lab-results)

@@ -71,12 +71,21 @@ class Archive:
             raise NotServedError("\n  ".join([str(error), *about[:2]])) from None
 
     def parts(self, package: Package) -> list[tuple[str, str]]:
-        """Return the (name, version) of every package that `package`'s kernel consists of."""
+        """Return the (name, version) of every package that `package`'s kernel consists of.
+
+        A part that a mirror has dropped is left out, as of an older version beside the newest:
+        whether what is left makes a kernel shows when it is unpacked.
+        """
         found = [(package.name, package.version)]
         for name, version in found:  # grows while it is walked
             show = self._cache("show", f"{name}={version}")
-            found += [part for part in parts_of(show) if part not in found]
+            wanted = [part for part in parts_of(show) if part not in found]
+            found += [part for part in wanted if self._serves(*part)]
         return found
+
+    def _serves(self, name: str, version: str) -> bool:
+        served = parse_madison(self._cache("madison", name))
+        return any(package.version == version for package in served)
 
     def download(self, name: str, version: str | None, target: Path) -> None:
         """Fetch one verified package file into `target`."""

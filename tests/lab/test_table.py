@@ -9,7 +9,7 @@ from lab.errors import UnknownKernelError
 
 WANTED = {
     "5.10", "5.10-cloud", "5.10-security", "6.1", "6.1-cloud", "6.1-rt",
-    "6.12", "6.12-cloud", "6.12-rt", "7", "7-cloud", "7-rt",
+    "6.12", "6.12-cloud", "6.12-rt", "6.18", "7", "7-cloud", "7-rt",
 }  # fmt: skip
 
 

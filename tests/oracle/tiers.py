@@ -1,0 +1,64 @@
+"""What each tier cannot see, with the reason. Whatever is in here must really be unseen.
+
+Keys are those of ``ledger.Entry.key``: a kind of umount, or a kind and its origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.oracle.ledger import Entry
+
+_BIT32 = "the syscalls:* tracepoints leave out what 32-bit programs call (docs/probes.md)"
+_NO_CALL = "no system call umount: only umount_tree shows it (docs/probes.md)"
+_NO_EXIT = "a namespace that goes without its last task's death: only umount_tree shows it"
+_TRACEPOINTS = {
+    **dict.fromkeys(("umount-32", "lazy-32", "oldumount-32"), _BIT32),
+    **dict.fromkeys(
+        ("tree-closed/fd-close", "mount-fails/failed-mount", "removed/detach-on-unlink"), _NO_CALL
+    ),
+    **dict.fromkeys(("ns-setns/ns-exit", "ns-close/ns-exit", "ns-umount/ns-exit"), _NO_EXIT),
+}
+#: seen only where the task sleeps in it
+_ASLEEP = "recognised by the stack of the dying task, if it sleeps while it takes the mounts down"
+_NO_MEMORY = "tracepoints read no struct mount"
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """What a tier is excused from.
+
+    Attributes
+    ----------
+    unseen : mapping
+        Kinds without a row.
+    sometimes : mapping
+        Origins that have a row or none.
+    unknown : mapping
+        Columns that may be null.
+    """
+
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    sometimes: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+_BLIND = dict.fromkeys(("fstype", "n_mounts", "final_put"), _NO_MEMORY)
+
+TIERS = {
+    "fentry": Tier(),
+    "kprobe": Tier(),
+    "ftrace": Tier(),
+    "tracepoint": Tier(_TRACEPOINTS, {"ns-exit": _ASLEEP}, _BLIND),
+    "ftrace-static": Tier(
+        _TRACEPOINTS,
+        {"ns-exit": _ASLEEP},
+        {**_BLIND, "path": "the event has a pointer only before 7.0"},
+    ),
+}
+
+
+def excused(tier: str, entry: Entry) -> str:
+    """Return why a tier has no row of this; empty if it must have one."""
+    return TIERS[tier].unseen.get(entry.key, "")
