@@ -52,6 +52,8 @@ KERNEL ?= 6.12-rt
 CMD ?= umtrace selftest
 KERNELS ?= 5.10 6.1-rt 7
 BENCH_KERNEL ?= 6.12
+HELD_KERNELS ?= 5.10 6.12 7
+HELD_MOUNTS ?= 600
 
 .PHONY: lab-deps
 lab-deps: setup ## Install what the lab needs on this host (root)
@@ -87,6 +89,10 @@ lab-check: lab-deps ## Check every kernel, or ONLY=5.10,7 again; writes docs/ker
 	-$(BIN)/python -m lab run-all --jobs 2 --timeout 2400 --kernels '$(ONLY)' --out lab-results -- scripts/kernel-check
 	$(BIN)/python scripts/kernels_table.py lab-results > docs/kernels.md
 	scripts/kernel-tables --from lab-results
+
+.PHONY: lab-held
+lab-held: lab-deps ## Mounts held among path walkers, and what is said of them: HELD_KERNELS='5.10 6.12 7'
+	for kernel in $(HELD_KERNELS); do scripts/held-among-walkers --lab $$kernel --mounts $(HELD_MOUNTS) || exit 1; done
 
 .PHONY: bench
 bench: setup ## What umtrace costs here beside its peers, 15 minutes; writes docs/overhead.md (root)

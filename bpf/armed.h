@@ -93,16 +93,23 @@ static __always_inline void um_arm(u64 mnt)
 	latest = armed_until.lookup(&zero);
 	if (!slot || !latest)
 		return;
-	if (slot->mnt != mnt || now > slot->until_ns || (slot->blind && um_watching())) {
+	/* Nothing was armed meanwhile: a walker found the time up as this one was armed. */
+	if (!*latest || slot->mnt != mnt || now > slot->until_ns ||
+	    (slot->blind && um_watching())) {
 		slot->mnt = 0;
 		slot->since_ns = now;
 		slot->inside = slot->settled = 0;
 		slot->blind = !um_watching();
 		slot->budget = UM_ARMED_EVENTS;
 		slot->earlier = UM_ARMED_EARLIER;
+		slot->until_ns = *latest = now + UM_ARMED_NS;
+		slot->mnt = mnt;
+		return;
 	}
+	/* Whoever found the time up a moment ago has disarmed it: then the next check begins anew. */
 	slot->until_ns = *latest = now + UM_ARMED_NS;
-	slot->mnt = mnt;
+	if (!um_watching())
+		slot->blind = 1;
 }
 
 static __always_inline int um_any_armed(void)
@@ -188,20 +195,23 @@ static __always_inline void um_take(struct um_armed *slot, u64 mnt)
 	__sync_fetch_and_add(&slot->inside, 1);
 }
 
-/* Before the task puts one: whether it is one that it took since. */
+/*
+ * Before the task puts one: whether it is one that it took since. ``inside`` first: who counts
+ * reads ``moves`` before it, and must not find the old one of these and the new one of those.
+ */
 static __always_inline int um_untake(struct um_armed *slot, u64 mnt)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct um_taken *mine = um_taken_by(tid);
+	int since = mine && mine->tid == tid && mine->count && mine->mnt == um_plain(mnt) &&
+		    mine->since_ns == slot->since_ns;
 
+	if (since) {
+		__sync_fetch_and_add(&slot->inside, -1);
+		mine->count--;
+	}
 	__sync_fetch_and_add(&slot->moves, 1);
-	if (!mine || mine->tid != tid || !mine->count)
-		return 0;
-	if (mine->mnt != um_plain(mnt) || mine->since_ns != slot->since_ns)
-		return 0;
-	__sync_fetch_and_add(&slot->inside, -1);
-	mine->count--;
-	return 1;
+	return since;
 }
 
 static __always_inline u64 um_process(struct um_armed *slot)
@@ -240,26 +250,44 @@ static __always_inline u64 um_arming(struct um_armed *slot)
 
 /*
  * Counts the references, and says whether those that were there at the check have gone: then
- * those counted now, ``own`` apart, were all taken since. Somebody who moves meanwhile makes
- * the answer no. What umount and a mount's lookup put is not seen: hence the second count.
+ * those counted now, ``own`` apart, were all taken since. A count that decides, this way or by
+ * being that of a free mount, is made twice; where somebody moved meanwhile it is not known.
  */
 static __always_inline int um_settles(struct um_armed *slot, u64 mnt, int own, int *now)
 {
 	u64 moves = *(volatile u64 *)&slot->moves;
-	int inside = *(volatile u32 *)&slot->inside;
+	int inside = *(volatile u32 *)&slot->inside, settles;
 
 	*now = um_references(mnt);
-	if (slot->settled || slot->blind || *now < 0 || *now - 1 - own > inside ||
-	    um_references(mnt) != *now || *(volatile u64 *)&slot->moves != moves)
+	settles = *now >= 0 && !slot->settled && !slot->blind && *now - 1 - own <= inside;
+	if (!settles && *now != 1 + own)
 		return 0;
-	slot->settled = 1;
-	return 1;
+	if (!um_watching() || um_references(mnt) != *now ||
+	    *(volatile u64 *)&slot->moves != moves) {
+		*now = -1;
+		return 0;
+	}
+	if (settles)
+		slot->settled = 1;
+	return settles;
 }
 
 /*
- * When an umount returns, which has put its own reference, unseen by other probes. After an
- * EBUSY: references left plus 1; at 1 a retry would succeed. After a success: the address
- * may be another mount's soon. ``said`` is what the event tells beside it.
+ * When path_umount begins, which puts what the umount's own walk took, unseen by other probes. Not
+ * when it returns: in between, one reference fewer would be there than ``inside`` says.
+ */
+static __always_inline void um_umount_puts(u64 mnt)
+{
+	struct um_armed *slot = um_armed(mnt);
+
+	if (slot)
+		um_untake(slot, mnt);
+}
+
+/*
+ * When an umount returns. After an EBUSY: references left plus 1; at 1 a retry would succeed.
+ * After a success: the address may be another mount's soon. ``said`` is what the event says
+ * beside it.
  */
 static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *said)
 {
@@ -268,7 +296,8 @@ static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *said)
 
 	if (!slot)
 		return 0;
-	um_untake(slot, mnt);
+	if (!um_watching())
+		slot->blind = 1;
 	if (!slot->blind)
 		*said = um_arming(slot);
 	if (!ret)
@@ -276,13 +305,12 @@ static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *said)
 	if (ret != -UM_EBUSY)
 		return 0;
 	*said |= um_settles(slot, mnt, 0, &left);
-	if (left == 1 && um_references(mnt) == 1)
+	if (left == 1)
 		slot->mnt = 0;
-	else if (left == 1)
-		left = -1;
 	return left + 1;
 }
 #else
 #define um_arm(mnt)
+#define um_umount_puts(mnt)
 #define um_umount_returns(mnt, ret, said) 0
 #endif

@@ -105,12 +105,10 @@ static __always_inline int um_is_put(u64 mnt, u32 flags)
 		more |= UM_PUT_SETTLED;
 	if (!slot->blind)
 		more |= um_arming(slot);
-	if (now == 2 && um_references(mnt) == 2)
+	if (now == 2)
 		slot->mnt = 0; /* a retry would succeed from here on */
 	else if (!(more & (UM_PUT_SETTLED | UM_PUT_EARLIER)) && !um_spend(&slot->budget))
 		return 0;
-	else if (now == 2)
-		now = 0;
 	um_walker(UM_PUT, mnt, flags | more, syscall, now > 0 ? now : 0);
 	return 0;
 }

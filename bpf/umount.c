@@ -73,6 +73,7 @@ UM_ENTRY(path_umount)
 	u32 tid;
 	struct um_task *task = um_current(&tid);
 
+	um_umount_puts(um_mount_of_path(UM_ARG(0)));
 	if (task && task->phase == UM_LEAVING) {
 		um_is_back(tid, task, 1);
 		task = 0;

@@ -96,16 +96,20 @@ def repair(path: Path) -> RepairReport:
 
 
 def ebusy_windows(
-    source: Path | Recording, *, spurious_within_ns: int | None = None
+    source: Path | Recording,
+    *,
+    spurious_within_ns: int | None = None,
+    rows_at_once: int | None = None,
 ) -> Iterator[EbusyWindow]:
     """Work out the EBUSY windows of a recording from its rows and the looks it recorded.
 
     With the threshold it was recorded with, the default, they are those of its ``ebusy``
-    table. What cannot be read is named in the recording's ``problems``.
+    table. What cannot be read is named in the recording's ``problems``. With few
+    ``rows_at_once`` fewer records of path walks are dropped.
     """
     recording = source if isinstance(source, Recording) else Recording.open(source)
     stage = _stage(recording, spurious_within_ns, previews=False)
-    for rows, events in _rows_with_events(recording):
+    for rows, events in _rows_with_events(recording, rows_at_once):
         yield from stage.feed(rows, events).windows
     yield from stage.finish().windows
 
@@ -131,11 +135,13 @@ def _stage(
     )
 
 
-def _rows_with_events(recording: Recording) -> Iterator[tuple[pa.RecordBatch, Array]]:
+def _rows_with_events(
+    recording: Recording, rows_at_once: int | None
+) -> Iterator[tuple[pa.RecordBatch, Array]]:
     """Yield rows, each with the events up to its end; none where the tier has no clues in them."""
     has_clues = recording.meta.tier in CLUE_TIERS
     batches = recording.event_batches() if has_clues else iter(())
-    at_once = _ROWS_WITH_CLUES if has_clues else _ROWS_AT_ONCE
+    at_once = rows_at_once or (_ROWS_WITH_CLUES if has_clues else _ROWS_AT_ONCE)
     ahead = np.empty(0, EVENT_DTYPE)
     for whole in recording.batches("umounts"):
         for rows in (whole.slice(at, at_once) for at in range(0, len(whole), at_once)):
