@@ -37,7 +37,7 @@ def _claims(table: MountTable, sweep: Sweep) -> Iterator[Claim]:
     yield from images(mounts)
     yield from interpreters(mounts, sweep.lost, ask=False)
     yield from served()
-    yield from linked_uprobes(sweep.links, sweep.lost)
+    yield from linked_uprobes(sweep.links, mounts, sweep.lost)
     for opened in sweep.carriers():
         yield from carried(opened, ask=False)
 

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from umtrace.holders.claims import Claim
+from umtrace.holders.claims import Claim, Seen
 from umtrace.holders.procfs import Open, fdinfo
-from umtrace.kernel.uprobes import linked_files
-
-#: the kernel's name for a link's descriptor; each kind has the same
-LINK_PATHS = frozenset({"anon_inode:bpf_link", "anon_inode:[bpf_link]"})
+from umtrace.kernel.uprobes import linked_files, pinned_links
 
 
-def linked_uprobes(opened: Sequence[Open], lost: list[str]) -> Iterator[Claim]:
-    """Yield the files that uprobes of BPF links keep, each with who has the link, if a process."""
+def linked_uprobes(
+    opened: Sequence[Open], mounts: Iterable[Seen], lost: list[str]
+) -> Iterator[Claim]:
+    """Yield the files that uprobes of BPF links keep, each with who or what has the link.
+
+    That is a process, or a file of a bpf file system that we see.
+    """
     owners = {number: each for each in opened if (number := _number(each)) is not None}
     try:
-        for number, path in linked_files():
-            owner = owners.get(number)
-            yield Claim(
-                kind="link-uprobe",
-                path=path,
-                pid=owner.pid if owner else None,
-                fd=owner.fd if owner else None,
-                comm=None if owner else f"BPF link {number}",
-            )
+        links = list(linked_files())
     except OSError as error:
         lost.append(f"uprobes of BPF links ({error.strerror})")
+        return
+    pins = _pins(mounts) if any(number not in owners for number, _ in links) else {}
+    for number, path in links:
+        owner = owners.get(number)
+        yield Claim(
+            kind="link-uprobe",
+            path=path,
+            pid=owner.pid if owner else None,
+            fd=owner.fd if owner else None,
+            comm=None if owner else pins.get(number, f"BPF link {number}"),
+        )
+
+
+def _pins(mounts: Iterable[Seen]) -> dict[int, str]:
+    ours = [s.mount for s in mounts if s.mount.fstype == "bpf" and s.namespace is None]
+    return {number: path for mount in ours for number, path in pinned_links(mount.point)}
 
 
 def _number(opened: Open) -> int | None:

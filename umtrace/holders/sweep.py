@@ -9,9 +9,9 @@ from dataclasses import replace
 from umtrace.holders import procfs
 from umtrace.holders.asker import asker
 from umtrace.holders.carried import may_carry
-from umtrace.holders.links import LINK_PATHS
 from umtrace.holders.procfs import Open
 from umtrace.holders.sockets import bound_sockets
+from umtrace.kernel.uprobes import LINK_PATHS
 
 #: as many processes are named one by one
 MOST_NAMED = 8

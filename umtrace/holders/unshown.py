@@ -72,7 +72,7 @@ class Unshown:
         yield from images(seen for seen in mounts if seen.mount.fstype != "erofs")
         yield from interpreters(mounts, sweep.lost)
         yield from served()
-        yield from linked_uprobes(sweep.links, sweep.lost)
+        yield from linked_uprobes(sweep.links, mounts, sweep.lost)
         yield from ring_workers()
         yield from _lasting(list(sweep.carriers()))
 

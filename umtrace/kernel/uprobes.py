@@ -13,10 +13,18 @@ from contextlib import suppress
 from umtrace.kernel.bpf import BPF_SYSCALL
 from umtrace.kernel.syscalls import syscall
 
-_OBJ_GET_INFO_BY_FD, _TASK_FD_QUERY, _LINK_GET_FD_BY_ID, _LINK_GET_NEXT_ID = 15, 20, 30, 31
+_OBJ_GET, _OBJ_GET_INFO_BY_FD, _TASK_FD_QUERY, _LINK_GET_FD_BY_ID, _LINK_GET_NEXT_ID = (
+    7,
+    15,
+    20,
+    30,
+    31,
+)
 _UPROBE_KINDS = {4, 5}  # BPF_FD_TYPE_UPROBE, _URETPROBE
 _LINK_PERF_EVENT, _LINK_UPROBE_MULTI = 7, 12
 _PERF_KINDS = {1, 2}  # BPF_PERF_EVENT_UPROBE, _URETPROBE
+#: what a descriptor of a link is called: by who made the link, by who opened it later
+LINK_PATHS = frozenset({"anon_inode:bpf_link", "anon_inode:bpf-link"})
 _ATTR_BYTES = 48
 _PATH_BYTES = 4096
 _INFO_BYTES = 128
@@ -53,6 +61,22 @@ def linked_files() -> Iterator[tuple[int, str]]:
                 os.close(link)
             if path is not None:
                 yield number, path
+
+
+def pinned_links(folder: str) -> Iterator[tuple[int, str]]:
+    """Yield (link, file) of what is pinned below a folder of a bpf file system."""
+    for above, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(above, name)  # noqa: PTH118
+            with suppress(OSError):
+                text = ctypes.create_string_buffer(os.fsencode(path))
+                pinned = _bpf_fd(_OBJ_GET, struct.pack("=QII", ctypes.addressof(text), 0, 0))
+                try:
+                    if os.readlink(f"/proc/self/fd/{pinned}") in LINK_PATHS:  # noqa: PTH115
+                        (_, number, _), _ = _link_info(pinned, b"")
+                        yield number, path
+                finally:
+                    os.close(pinned)
 
 
 def _next_link(number: int | None) -> int | None:

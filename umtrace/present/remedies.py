@@ -129,9 +129,11 @@ def _walk(holder: Holder) -> Remedy:
 
 
 def _link(holder: Holder) -> Remedy:
-    if holder.pid is None:
-        return Remedy(text=f"detach {holder.comm}: remove where it is pinned in a bpf file system")
-    return _task(holder, "end {who}, which has a uprobe there")
+    if holder.pid is not None:
+        return _task(holder, "end {who}, which has a uprobe there")
+    if (holder.comm or "").startswith("/"):
+        return Remedy(f"rm {quoted(holder.comm)}", "remove what keeps the BPF link of a uprobe")
+    return Remedy(text=f"detach {holder.comm}: no process and no file that we see has it")
 
 
 def _target(holder: Holder) -> Remedy:
