@@ -217,7 +217,8 @@ def import_trace(file: Path, path: Path, *, force: bool = False) -> Totals:
         source.open()
         # A trace does not say of which host and kernel it is: not of this one, as a rule.
         meta = Meta(tier=source.tier, clock=source.clock, plan=tuple(source.plan()))
-        meta = replace(meta, extra={"imported": str(file)})
+        name = "standard input" if str(file) == "-" else str(file)
+        meta = replace(meta, extra={"imported": name, "left_out": source.left_out})
         writer = stack.enter_context(RecordingWriter(path, meta, force=force))
         containers = stack.enter_context(closing(Containers()))
         alive: list[EbusyWindow] = []

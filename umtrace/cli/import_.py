@@ -22,7 +22,7 @@ def command(trace: Path, output: Path, force: bool) -> None:
     """Make a recording of FILE, a trace that another tool took of umounts.
 
     FILE is a trace-cmd file (trace.dat; trace-cmd must be installed), or text as
-    tracefs or `trace-cmd report` prints it.
+    tracefs or `trace-cmd report` prints it; a pipe will do, and - is standard input.
 
     \b
     Understood are
@@ -44,6 +44,10 @@ def command(trace: Path, output: Path, force: bool) -> None:
     that dates are of 1970.
     """  # noqa: D301 - click's mark of a block that keeps its lines
     from umtrace.pipeline import import_trace
+    from umtrace.recording import Recording
 
     totals = import_trace(trace, output, force=force)
+    left_out = Recording.open(output).meta.extra.get("left_out")
+    if left_out:
+        click.echo(f"umtrace: warning: {trace}: {left_out}", err=True)
     click.echo(f"{output}: {totals.rows} umounts, {totals.incomplete} incomplete", err=True)

@@ -202,7 +202,8 @@ def _maybe_of(rows: pa.RecordBatch, keys: Collection[Key]) -> Mask:
     codes = integers(paths.indices, len(same))
     found: Mask = np.array([*same, False], np.bool_)[codes]
     if known["mount"]:
-        found |= np.isin(integers(rows.column("mount_id")), np.array([*known["mount"]], np.int64))
+        mounts = np.array([*known["mount"]], np.uint64).view(np.int64)  # as `integers` has them
+        found |= np.isin(integers(rows.column("mount_id")), mounts)
     if known["task"]:
         found |= np.isin(integers(rows.column("tid")), np.array([*known["task"]], np.int64))
     return found

@@ -37,7 +37,8 @@ class Heading:
     ``rcu`` says why grace periods were not expedited, where they were not.
     ``duration_ns`` is None for a recording that was cut short or is being written.
     ``questions`` says how many calls of umtrace itself were left out.
-    ``imported`` is the trace that a recording was made of, which has no date.
+    ``imported`` is the trace that a recording was made of, which has no date; ``left_out`` says
+    how many of its lines were not understood.
     """
 
     source: str
@@ -52,6 +53,7 @@ class Heading:
     recorded_only: str = ""
     rcu: str = ""
     imported: str = ""
+    left_out: str = ""
     questions: str = ""
 
 
@@ -72,6 +74,7 @@ def heading_of(recording: Recording, filtered: str = "") -> Heading:
         recorded_only=_recorded_only(meta.filters),
         rcu=rcu_text(meta.extra.get("rcu")),
         imported=str(meta.extra.get("imported", "")),
+        left_out=str(meta.extra.get("left_out", "")),
         questions=questions_text(meta.extra.get("questions")),
     )
 
@@ -149,6 +152,8 @@ def _about(heading: Heading) -> Iterator[str]:
     yield f"recording {heading.source}"
     yield f"host {heading.host or NULL} · Linux {kernel}"
     yield f"tier {heading.tier or NULL} · {_when(heading)}"
+    if heading.left_out:
+        yield f"left out: {heading.left_out}"
     if heading.rcu:
         yield heading.rcu
     if heading.questions:

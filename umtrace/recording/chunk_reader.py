@@ -150,7 +150,7 @@ def _answer(
     for offset, batch in found:
         try:
             answer = conform(_within(batch, query), schema)
-            answer = plausible(answer, lambda text: problem(f"{name}: {text}"), query.kind.json)
+            answer = plausible(answer, query.kind, lambda text: problem(f"{name}: {text}"))
         except READ_ERRORS as error:
             problem(f"{name}: {batch.num_rows} rows are damaged, skipped ({one_line(error)})")
             continue

@@ -6,12 +6,13 @@ from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.recording.tables import TableKind
 from umtrace.records.arrow import Bools, fixed, integers, mask, text
 from umtrace.records.events import Array
 from umtrace.records.windows import JSON_ERRORS
@@ -24,17 +25,16 @@ Int64 = npt.NDArray[np.int64]
 
 
 def plausible(
-    batch: pa.RecordBatch, problem: Callable[[str], None], json: Mapping[str, Parse] | None = None
+    batch: pa.RecordBatch, kind: TableKind, problem: Callable[[str], None]
 ) -> pa.RecordBatch:
     """Return the rows with what cannot be as null; rows that know no null there are left out.
 
-    ``problem`` is called with what was found, once for each column. ``json`` reads the cells
-    of columns that hold JSON.
+    ``problem`` is called with what was found, once for each column.
     """
     columns, keep = list(batch.columns), np.ones(batch.num_rows, np.bool_)
-    for at, wrong in (*_wrong(batch), *_no_json(batch, json or {})):
+    for at, wrong in (*_wrong(batch), *_no_json(batch, kind.json), *_empty(batch, kind.known)):
         field = batch.schema.field(at)
-        if field.nullable:
+        if field.nullable and field.name not in kind.known:
             problem(f"{field.name} has values that cannot be, read as unknown")
             columns[at] = _without(columns[at], wrong)
         else:
@@ -67,6 +67,12 @@ def _wrong(batch: pa.RecordBatch) -> Iterator[tuple[int, Bools]]:
             wrong |= _before(values, batch)
         if wrong.any():
             yield at, wrong
+
+
+def _empty(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[tuple[int, Bools]]:
+    for at, name in enumerate(batch.schema.names):
+        if name in names and batch.column(at).null_count:
+            yield at, mask(batch.column(at).is_null())
 
 
 def _without(column: pa.Array, wrong: Bools) -> pa.Array:

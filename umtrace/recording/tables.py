@@ -32,6 +32,7 @@ class TableKind:
     time: str
     required: tuple[str, ...] = ()
     delta: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()  #: nullable as far as Arrow knows, but a row without it is damaged
     json: Mapping[str, Callable[[str], object]] = field(default_factory=dict)  #: by column
 
 
@@ -119,6 +120,7 @@ EBUSY = TableKind(
     time="begin",
     required=("class", "begin"),
     delta=("begin", "end", "duration_ns", "umount_id", "cost_ns", "first_success_ns"),
+    known=("class", "begin", "attempts"),
     json=windows.JSON,
 )
 

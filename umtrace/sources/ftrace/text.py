@@ -9,19 +9,20 @@ by the task that ran cleanup_mnt().
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from umtrace.records.clock import ClockPair
-from umtrace.records.errors import DamagedInputError, UsageError
+from umtrace.records.errors import DamagedInputError
 from umtrace.records.events import EventBatch, Origin
 from umtrace.records.losses import LossReport
 from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.sources.ftrace.lines import lines_of, open_trace
 from umtrace.sources.ftrace.records import LOST, Record
+from umtrace.sources.ftrace.sorting import SortedRecords
 from umtrace.sources.ftrace.tasks import Task
 from umtrace.sources.ftrace.translate import Translator
 from umtrace.sources.ftrace.unseen import unseen_of
@@ -42,25 +43,36 @@ _TELLING = {"um_enter", "um_exit", *(name for pair in FUNCTIONS.values() for nam
 # A number that no kernel prints makes a line none of a trace: it would not fit an event.
 _SECONDS, _CPU = r"(?P<s>\d{1,9})\.(?P<frac>\d{6,9})", r"(?P<cpu>\d{1,4})"
 _LINE = re.compile(
-    rf"^\s*(?P<comm>.{{1,16}})-(?P<tid>\d+)\s+(?:\((?:\s*(?P<tgid>\d+)|[\s\d-]+)\)\s+)?\[{_CPU}\]\s+"
+    rf"^\s*(?P<comm>.{{1,16}})-(?P<tid>\d{{1,10}})\s+(?:\((?:\s*(?P<tgid>\d{{1,10}})|[\s\d-]+)\)\s+)?\[{_CPU}\]\s+"
     rf"(?:[^\s:]{{4,6}}\s+)?{_SECONDS}:\s+(?P<what>.*)$"
 )
 _GRAPH = re.compile(
-    rf"^\s*{_SECONDS}\s*\|\s*{_CPU}\)\s*(?P<comm>.{{1,16}})-(?P<tid>\d+)\s*\|(?P<what>.*)$"
+    rf"^\s*{_SECONDS}\s*\|\s*{_CPU}\)\s*(?P<comm>.{{1,16}})-(?P<tid>\d{{1,10}})\s*\|(?P<what>.*)$"
 )
-_CALL = re.compile(r"(?<![\d.])(?P<us>\d{1,12}(?:\.\d+)?) us\s*\|\s*(?P<name>[\w.]+)\(\);")
+_CALL = re.compile(r"(?<![\d.])(?P<us>\d{1,12}(?:\.\d{1,9})?) us\s*\|\s*(?P<name>[\w.]+)\(\);")
 _OPEN = re.compile(r"\|\s*(?P<name>[\w.]+)\(\)\s*\{")
 _CLOSE = re.compile(r"\|\s*\}")
 _ENTRY = re.compile(r"^(?:function:\s+)?(?P<name>[\w.]+) <-")
 _ENTER = re.compile(
     r"(?:^|/\* )sys_(?:enter_)?umount[:(]\s*name: (?P<name>\S.*?), "
-    r"flags: (?P<flags>(?:0x)?[0-9a-f]+)\b"
+    r"flags: (?P<flags>(?:0x)?[0-9a-f]{1,8})\b"
 )
-_EXIT = re.compile(r"(?:^|/\* )sys_(?:exit_umount:|umount ->)\s*(?P<ret>-?(?:0x[0-9a-f]+|\d+))\b")
+_EXIT = re.compile(
+    r"(?:^|/\* )sys_(?:exit_umount:|umount ->)\s*"
+    r"(?P<ret>-?(?:0x[0-9a-f]{1,16}|0|[1-9]\d{0,9}))\b(?!\.)"
+)
 _NEXT = re.compile(r"(?:^|/\* )sys_(?:enter(?:_\w+)?:|(?!exit)\w+\()")
-_GONE = re.compile(r"^sched_process_exit:\s+(?:comm=.* pid=(?P<pid>\d+) prio=)?")
+_GONE = re.compile(r"^sched_process_exit:\s+(?:comm=.* pid=(?P<pid>\d{1,10}) prio=)?")
 _MISSED = re.compile(r"\[?LOST (?P<n>\d{1,18}) EVENTS\]?", re.IGNORECASE)
 _LAST_TID = 2**31 - 1
+_LEAST_RET = -4095
+_AT_ONCE = 10_000  # records
+_UMOUNT = re.compile(r"(?:^|/\* )sys_(?:enter_|exit_)?umount(?::|\(| ->)")
+# Of `trace`, `trace-cmd report` and kernel stacks: what stands between the events.
+_HARMLESS = re.compile(
+    r"^\s*$|^#|^\s*=>|^\s*(?:cpus=\d+|version = |CPU[ :]?\d+ |<stack trace)|^\s*-{3,}$"
+    r"|^ *\d+\) +.{1,16}-\d+ +=> +.{1,16}-\d+ *$"
+)
 _QUOTED = re.compile(r'"(?P<path>.*)"')
 
 
@@ -79,75 +91,71 @@ class TextSource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lost = 0
-        self._over = False
-        self._records: list[Record] = []
-        self._tasks: list[Task] = []
+        self._parser = _Parser()
+        self._sorted = SortedRecords()
+        self._names: set[str] = set()
+        self._batches: Iterator[EventBatch] = iter(())
         # The file says when its host had booted nowhere: times start with the boot.
         self.clock = ClockPair(0, 0)
 
     def open(self) -> None:
-        """Read and parse the file."""
-        parser = _Parser()
-        self._records = sorted(parser.records(_lines(self._path)), key=lambda r: r.ts_ns)
-        self._lost = parser.lost
-        self._tasks = [Task(tid, tgid, 0, b"") for tid, tgid in parser.leaders.items()]
-        if not any(record.name in _TELLING for record in self._records):
+        """Read and parse the file, once; what makes rows goes to a temporary file."""
+        with open_trace(self._path) as file:
+            for line in lines_of(file):
+                records = list(self._parser.of_line(line))
+                self._names.update(record.name for record in records)
+                self._sorted.add(records)
+        if not self._names & _TELLING:
             raise DamagedInputError(
                 f"{self._path}: no umount in it: record function_graph of path_umount, "
                 "namespace_unlock, synchronize_rcu_expedited, cleanup_mnt and the events "
                 "syscalls:sys_enter_umount, sys_exit_umount"
             )
+        self._batches = self._translated()
 
     def read(self, timeout_s: float) -> EventBatch | None:  # noqa: ARG002 - protocol
-        """Return everything, then None."""
-        if self._over:
-            return None
-        self._over = True
+        """Return the next events; None at the end."""
+        return next(self._batches, None)
+
+    def _translated(self) -> Iterator[EventBatch]:
         unknown: Callable[[int], Origin] = lambda _caller: Origin.OTHER  # noqa: E731
-        lineage = Lineage(lambda: self._tasks, clock=lambda: 0)
+        tasks = [Task(tid, tgid, 0, b"") for tid, tgid in self._parser.leaders.items()]
+        lineage = Lineage(lambda: tasks, clock=lambda: 0)
         lineage.look()
-        unseen = unseen_of({record.name for record in self._records})
         translator = Translator(
-            lineage, unknown, shift=0, watching=False, counts=False, unseen=unseen
+            lineage, unknown, shift=0, watching=False, counts=False, unseen=unseen_of(self._names)
         )
-        parts = (translator.feed(self._records), translator.finish())
-        return EventBatch(
+        records = iter(self._sorted)
+        while len(some := list(islice(records, _AT_ONCE))) == _AT_ONCE:
+            yield translator.feed(some)
+        parts = (translator.feed(some), translator.finish())
+        yield EventBatch(
             np.concatenate([part.events for part in parts]),
             np.concatenate([part.names for part in parts]),
         )
 
+    @property
+    def left_out(self) -> str:
+        """Say how many lines were not understood; empty where all were."""
+        number, first = self._parser.strange, self._parser.first_strange
+        if not number:
+            return ""
+        lines = "line was" if number == 1 else "lines were"
+        return f"{number:,} {lines} not understood; the first is line {first:,}"
+
     def losses(self) -> LossReport:
         """Return what the file itself says was lost."""
-        return LossReport(ring_events=self._lost)
+        return LossReport(ring_events=self._parser.lost)
 
     def plan(self) -> list[dict[str, str]]:
         """Return what the file holds."""
-        found = sorted({record.name for record in self._records})
+        found = sorted(self._names)
         line = {"meaning": "imported", "probe": ", ".join(found), "how": "text", "reason": "ok"}
         return [line]
 
     def close(self) -> None:
-        """Nothing to do."""
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open("rb") as file:
-            binary = b"tracing" in file.read(16)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    if not binary:
-        yield from path.read_text(errors="replace").split("\n")  # a comm may hold U+2028
-        return
-    if not shutil.which("trace-cmd"):
-        raise UsageError(f"{path} is a trace-cmd file: apt-get install trace-cmd, which reads it")
-    command = ["trace-cmd", "report", "-t", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace")
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise DamagedInputError(f"{path}: trace-cmd cannot read it: {why}")
-    yield from done.stdout.split("\n")
+        """Drop what was read."""
+        self._sorted.close()
 
 
 class _Parser:
@@ -157,19 +165,29 @@ class _Parser:
         self._open: dict[int, list[str]] = {}
         self.leaders: dict[int, int] = {}  #: by task, where the trace has a column for it
         self.lost = 0
+        self.strange = 0  #: lines that are none of a trace, or say what no kernel does
+        self.first_strange = 0
+        self._last = 0
+        self._number = 0
 
-    def records(self, lines: Iterable[str]) -> Iterator[Record]:
-        last = 0
-        for line in lines:
-            missed = _MISSED.search(line)
-            if missed:
-                self.lost += int(missed["n"])
-                yield Record(last, 0, 0, LOST, {})
-            found = _LINE.match(line) or _GRAPH.match(line)
-            if found and int(found["tid"]) <= _LAST_TID:
-                last = int(found["s"]) * 10**9 + int(found["frac"].ljust(9, "0"))
-                self._belongs(int(found["tid"]), found.groupdict().get("tgid"))
-                yield from self._of_line(found, last)
+    def of_line(self, line: str) -> Iterator[Record]:
+        """Yield the records of one line."""
+        self._number += 1
+        missed = _MISSED.search(line)
+        if missed:
+            self.lost += int(missed["n"])
+            yield Record(self._last, 0, 0, LOST, {})
+        found = _LINE.match(line) or _GRAPH.match(line)
+        if found and int(found["tid"]) <= _LAST_TID:
+            self._last = int(found["s"]) * 10**9 + int(found["frac"].ljust(9, "0"))
+            self._belongs(int(found["tid"]), found.groupdict().get("tgid"))
+            yield from self._of_line(found, self._last)
+        elif not missed and not _HARMLESS.match(line):
+            self._wonder()
+
+    def _wonder(self) -> None:
+        self.strange += 1
+        self.first_strange = self.first_strange or self._number
 
     def _belongs(self, tid: int, leader: str | None) -> None:
         if leader and int(leader) <= _LAST_TID:
@@ -182,11 +200,13 @@ class _Parser:
         def record(name: str, at: int = ts, **fields: object) -> Record:
             return Record(at, tid, cpu, name, {"comm": comm, **fields})
 
-        if enter := _ENTER.search(what):
+        if _is_odd(what):
+            self._wonder()
+        elif enter := _ENTER.search(what):
             path = _QUOTED.search(enter["name"])
             text = path["path"].encode() if path else b""
             yield record("um_enter", path=text, flags=int(enter["flags"], 16))
-        elif leave := _EXIT.search(what):
+        elif leave := _returned(what):
             yield record("um_exit", ret=_signed(leave["ret"]))
         elif _NEXT.search(what):
             yield record("um_next")
@@ -199,11 +219,25 @@ class _Parser:
         elif begin := _OPEN.search(what):
             self._open.setdefault(tid, []).append(begin["name"])
             yield from (record(n) for n in FUNCTIONS.get(begin["name"], ("",))[:1] if n)
-        elif _CLOSE.search(what) and self._open.get(tid):
-            back = FUNCTIONS.get(self._open[tid].pop(), ("", ""))[1]
-            yield from (record(n) for n in (back,) if n)
-        elif called := _ENTRY.search(what):
-            yield from (record(n) for n in FUNCTIONS.get(called["name"], ("",))[:1] if n)
+        elif name := self._passed(tid, what):
+            yield record(name)
+
+    def _passed(self, tid: int, what: str) -> str:
+        """Return the record of a function whose end, or whose entry alone, the line shows."""
+        if _CLOSE.search(what) and self._open.get(tid):
+            return FUNCTIONS.get(self._open[tid].pop(), ("", ""))[1]
+        called = _ENTRY.search(what)
+        return FUNCTIONS.get(called["name"], ("",))[0] if called else ""
+
+
+def _is_odd(what: str) -> bool:
+    """Whether it is an umount's call or return as no kernel prints it."""
+    return bool(_UMOUNT.search(what)) and not (_ENTER.search(what) or _returned(what))
+
+
+def _returned(what: str) -> re.Match[str] | None:
+    found = _EXIT.search(what)
+    return found if found and _LEAST_RET <= _signed(found["ret"]) <= 0 else None
 
 
 def _signed(word: str) -> int:
