@@ -184,13 +184,13 @@ class Inquiry:
         if of is None or (self._below is not None and of != "mount"):
             return None
         match = "mount-id" if mnt_id in self._of else "dev"
-        mntns = procfs.mntns(opened.pid)
+        mntns = procfs.mntns(opened.task)
         return holder_of(opened, of=of, match=match, mnt_id=mnt_id, mntns=mntns)
 
     def _behind(self, opened: Open) -> tuple[int | None, str | None]:
         """Return the mount and, where the mount is not known, the device of something open."""
         if opened.kind in {"maps", "socket"}:
-            space = self._spaces.all.get(procfs.mntns(opened.pid) or 0)
+            space = self._spaces.all.get(procfs.mntns(opened.task) or 0)
             mount = space.table.holding(procfs.undeleted(opened.path)) if space else None
             if opened.dev is not None and (mount is None or mount.dev != opened.dev):
                 return self._only_mount(opened, space), opened.dev

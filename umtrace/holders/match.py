@@ -33,7 +33,7 @@ class Matcher:
     def __init__(self, targets: list[Target], own_mntns: int | None) -> None:
         self._targets = targets
         self._own = own_mntns
-        self._namespaces: dict[int, int | None] = {}
+        self._namespaces: dict[str, int | None] = {}
 
     def holders(self, opened: Open) -> list[tuple[Target, Holder]]:
         """Return the targets that this keeps busy; empty for nearly everything."""
@@ -48,13 +48,13 @@ class Matcher:
 
     def _holder(self, target: Target, opened: Open, path: str) -> Holder | None:
         if target.table is None:
-            same = self._namespace(opened.pid) == target.request.mntns
+            same = self._namespace(opened.task) == target.request.mntns
             return self._found(opened, "mount", "path+namespace") if same else None
         if target.mount is None:
             return None
         if opened.kind == "fd":
             return self._by_id(target, opened)
-        if self._namespace(opened.pid) != self._own:
+        if self._namespace(opened.task) != self._own:
             return self._copy(target, opened)
         inside = target.table.holding(path) is target.mount
         return self._found(opened, "mount", "path") if inside else None
@@ -67,7 +67,7 @@ class Matcher:
             return self._holder(target, opened, opened.path) if covered else None
         if opened.dev != mount.dev:
             return None
-        if self._namespace(opened.pid) != self._own:
+        if self._namespace(opened.task) != self._own:
             return self._copy(target, opened)
         through = table.holding(opened.path)
         if through is None or through.dev != mount.dev:
@@ -84,7 +84,7 @@ class Matcher:
             return self._found(opened, "mount", "mount-id", number)
         if number is None or (target.table and number in target.table.mounts):
             return None  # below it, or hidden by it
-        if self._namespace(opened.pid) == self._own:
+        if self._namespace(opened.task) == self._own:
             return None  # a mount that is in no namespace any more
         return self._copy(target, opened, number)
 
@@ -94,10 +94,10 @@ class Matcher:
         return self._found(opened, "copy", "path", number)
 
     def _found(self, opened: Open, of: str, match: str, number: int | None = None) -> Holder:
-        mntns = self._namespace(opened.pid)
+        mntns = self._namespace(opened.task)
         return holder_of(opened, of=of, match=match, mnt_id=number, mntns=mntns)
 
-    def _namespace(self, pid: int) -> int | None:
-        if pid not in self._namespaces:
-            self._namespaces[pid] = procfs.mntns(pid)
-        return self._namespaces[pid]
+    def _namespace(self, task: str) -> int | None:
+        if task not in self._namespaces:
+            self._namespaces[task] = procfs.mntns(task)
+        return self._namespaces[task]

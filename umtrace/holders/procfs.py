@@ -44,11 +44,14 @@ class Open:
     writes: bool | None = None
 
     @property
+    def task(self) -> str:
+        """The folder in /proc of the thread that has it open."""
+        return f"{self.pid}" if self.tid == self.pid else f"{self.pid}/task/{self.tid}"
+
+    @property
     def link(self) -> str:
         """The link in /proc that names it."""
-        task = f"{_PROC}/{self.pid}"
-        if self.tid != self.pid:
-            task += f"/task/{self.tid}"
+        task = f"{_PROC}/{self.task}"
         return f"{task}/fd/{self.fd}" if self.fd is not None else f"{task}/{self.kind}"
 
     def still(self) -> bool:
@@ -98,6 +101,17 @@ def threads(pid: int) -> list[int]:
         return [tid for name in os.listdir(f"{_PROC}/{pid}/task") if (tid := int(name)) != pid]  # noqa: PTH208
     except OSError:
         return []
+
+
+def program_of_a_thread(pid: int) -> Open | None:
+    """Return the program of a process as another thread than its first shows it.
+
+    The first may have ended before the others, and shows nothing then; a zombie has no others.
+    """
+    for tid in threads(pid):
+        if path := _readlink(f"{_PROC}/{pid}/task/{tid}/exe"):
+            return Open(pid, tid, "exe", path)
+    return None
 
 
 def mapped(

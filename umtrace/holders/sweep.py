@@ -36,6 +36,7 @@ class Sweep:
         self._hidden: list[
             Open
         ] = []  # sockets, rings and the like, which may keep files of their own
+        self._instead: dict[int, int] = {}  # thread -> process, the first thread of which has ended
         ours = asker().start().process.pid
         self.pids = [pid for pid in procfs.pids() if pid != ours]
         self.links: list[Open] = []  #: descriptors of BPF links
@@ -95,9 +96,16 @@ class Sweep:
             self.denied[pid] = procfs.comm(pid) or "?"
 
     def _links(self, pid: int) -> Iterator[Open]:
+        found = False
         for opened in procfs.links(pid):
+            found = True
             self.n_read += opened.kind == "exe"
             yield opened
+        program = None if found else procfs.program_of_a_thread(pid)
+        if program is not None:
+            self._instead[program.tid] = pid
+            self.n_read += 1
+            yield program
 
     def _files(self, pid: int, tid: int | None = None) -> Iterator[Open]:
         for opened in procfs.files(pid, tid):
@@ -122,15 +130,18 @@ class Sweep:
 
     def _mapped(self) -> Iterator[Open]:
         n_answers = 0
-        for pid, answer in procfs.mapped(self.pids, self._prefixes, self._deadline):
+        ended = set(self._instead.values())
+        tids = [*self._instead, *(pid for pid in self.pids if pid not in ended)]
+        for tid, answer in procfs.mapped(tids, self._prefixes, self._deadline):
             n_answers += 1
+            pid = self._instead.get(tid, tid)
             if isinstance(answer, TimeoutError):
                 self.lost.append(f"mapped files of {who(pid)}: {answer.strerror}")
             elif isinstance(answer, PermissionError):
                 self._deny(pid)
             elif not isinstance(answer, OSError):  # gone meanwhile
                 yield from (
-                    Open(pid, pid, "maps", path, writes=writes or None) for path, writes in answer
+                    Open(pid, tid, "maps", path, writes=writes or None) for path, writes in answer
                 )
         self._out_of_time("mapped files", len(self.pids) - n_answers)
 
