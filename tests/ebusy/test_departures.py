@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.ebusy.streams import MS, busy, one, scan, umount, windows_of
+from tests.ebusy.streams import MS, busy, fd_of, one, scan, umount, windows_of
 from tests.stats.rows import T0_NS
 from umtrace.records.clues import Check, Clues, Skip, Walk
 from umtrace.records.events import ARMING_MASK, ARMING_NS_SHIFT
@@ -302,7 +302,7 @@ def test_two_umounts_of_one_task_in_one_batch_each_have_their_check():
 RETRY = 70
 
 
-def held_by(comm, *, blind=()):
+def held_by(comm, *, blind=(), holders=()):
     """Return the window of a mount that a task of this name let go late; the retry is another's."""
     rows = [busy(0, tier="fentry", tid=UMOUNTER, refcount=3)]
     rows += [busy(20, tier="fentry", tid=RETRY, refcount=3)]
@@ -315,7 +315,7 @@ def held_by(comm, *, blind=()):
         replace(put(100, KEEPER, 1, syscall=-1, **WATCH), comm=comm),
         walk(399.9, RETRY, "legitimized"),
     )
-    looks = [scan(rows[0], 3, blind=blind)] if blind else []
+    looks = [scan(rows[0], 3, *holders, blind=blind)] if blind or holders else []
     return one(rows, scans=looks, clues=Clues(checks=(check,), walks=walks))
 
 
@@ -343,11 +343,21 @@ def test_a_kernel_worker_is_no_holder_it_puts_what_an_io_uring_had():
     assert "kworker" not in " ".join(window.evidence)
 
 
+NOTE = "io-uring of pid {} (ring), fd 3: a file named x (the kernel says no more)"
+
+
 @pytest.mark.parametrize("pids", [(812,), (812, 812), (812, 813)])
-def test_the_ring_that_a_look_saw_is_named(pids):
-    blind = tuple(f"files registered in an io_uring of pid {pid}" for pid in pids)
-    (holder,) = held_by("kworker/1:2", blind=blind).holders
-    assert holder.pid == (812 if len(set(pids)) == 1 else None)
+def test_a_ring_that_may_have_had_it_is_mentioned(pids):
+    (holder,) = held_by("kworker/1:2", blind=tuple(map(NOTE.format, pids))).holders
+    assert holder.pid is None
+    maybe = ", maybe that of pid 812 (ring)" if len(set(pids)) == 1 else ""
+    assert holder.detail == "an io_uring (kernel worker)" + maybe
+
+
+def test_the_ring_that_a_look_saw_is_named():
+    ring = fd_of(812, kind="io-uring", comm="ring", seen=1)  # gone at the next look
+    (holder,) = held_by("kworker/1:2", holders=(ring,)).holders
+    assert (holder.kind, holder.pid, holder.comm) == ("io-uring", 812, "ring")
 
 
 @pytest.mark.parametrize(("later", "said"), [(None, "unknown"), (2, "submount")])

@@ -96,6 +96,14 @@ def test_walkers_of_another_mount_at_the_same_address_are_no_thieves():
     assert [w.tid for w in window.walkers] == [55]
 
 
+def test_a_kernel_worker_that_puts_last_is_nobody_s_name():
+    row = late(5, flags=2, mode="lazy", putter="kworker", tail_ms=4)
+    put = Walk(T0_NS + 10 * MS, 55, "kworker/0:1", 0xFF, "put", pid=55)
+    window = one([row], clues=Clues(final_puts=(put,)))
+    assert [(h.pid, h.detail) for h in window.holders] == [(None, "an io_uring (kernel worker)")]
+    assert [(w.tid, w.comm) for w in window.walkers] == [(0, "an io_uring (kernel worker)")]
+
+
 @pytest.mark.parametrize("first", ["row", "put"])
 def test_a_tail_longer_than_a_row_is_held_back_names_its_holder_all_the_same(first):
     row = late(0, mode="lazy", flags=2, putter="pending", tail_ms=0, tid=9, tier="fentry")

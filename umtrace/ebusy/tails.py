@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from umtrace.ebusy.attempts import Attempt
 from umtrace.ebusy.facts import ms
+from umtrace.ebusy.walkers import RING, for_a_ring, who
 from umtrace.records.clues import Walk
 from umtrace.records.holders import Holder
 from umtrace.records.windows import EbusyWindow, Walker
@@ -29,7 +30,7 @@ def tail_window(attempt: Attempt, thieves: Sequence[Walk] = ()) -> EbusyWindow |
     ended = attempt.tail_ns is not None and attempt.final_put != "pending"
     putter = attempt.final_put_comm or attempt.final_put or "somebody"
     holders = () if stolen else _last_holders(thieves)
-    walkers = tuple(Walker(tid=w.tid, comm=w.comm, what=w.what) for w in thieves[:_MOST_WALKERS])
+    walkers = tuple(_walker(walk) for walk in thieves[:_MOST_WALKERS])
     if not walkers and attempt.final_put_comm:
         walkers = (Walker(tid=0, comm=attempt.final_put_comm, what="put"),)
     return _window(
@@ -44,10 +45,17 @@ def tail_window(attempt: Attempt, thieves: Sequence[Walk] = ()) -> EbusyWindow |
     )
 
 
+def _walker(walk: Walk) -> Walker:
+    tid, comm = who(walk)
+    return Walker(tid=tid, comm=comm, what=walk.what)
+
+
 def _last_holders(puts: Sequence[Walk]) -> tuple[Holder, ...]:
     """Return who held a lazily unmounted file system longest: who put it last."""
     return tuple(
-        Holder(
+        Holder(kind="reference", detail=RING, match="probe")
+        if for_a_ring(w)
+        else Holder(
             kind="reference", pid=w.pid, tid=w.tid, comm=w.comm, detail="put last", match="probe"
         )
         for w in puts[:1]

@@ -30,7 +30,7 @@ _PLAIN_COUNT = 2  # one for being mounted, one for umount's own path walk
 #: tiers that see the count at every busy check that makes one
 COUNTING_TIERS = frozenset({"fentry", "kprobe"})
 _MOST_FACTS = 16
-_RING_OF = re.compile(r"io_uring of pid (\d+)")
+_RING_OF = re.compile(r"io[-_]uring of (pid \d+(?: \([^)]*\))?)")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,13 +195,19 @@ def _seen_to_put(run: Run, put: Walk) -> Holder:
 
 
 def _ring(run: Run) -> Holder:
-    """Return who has the ring that had it; the worker that puts it is nobody's."""
+    """Return who has the ring that had it; the worker that puts it is nobody's.
+
+    A look may have seen that ring, or one of which the kernel does not say what is in it.
+    """
+    owners = {(h.pid, h.comm) for scan in run.scans for h in scan.holders if h.kind == "io-uring"}
+    if len(owners) == 1:
+        ((pid, comm),) = owners
+        detail = "put by a kernel worker, for its io_uring"
+        return Holder(kind="io-uring", pid=pid, comm=comm, detail=detail, match="probe")
     seen = (note for scan in run.scans for note in scan.blind)
-    owners = {int(found[1]) for found in map(_RING_OF.search, seen) if found}
-    if len(owners) != 1:
-        return Holder(kind="reference", detail=RING, match="probe")
-    detail = "put by a kernel worker; its io_uring has such files"
-    return Holder(kind="io_uring", pid=owners.pop(), detail=detail, match="probe")
+    maybe = {found[1] for found in map(_RING_OF.search, seen) if found}
+    detail = RING + (f", maybe that of {maybe.pop()}" if len(maybe) == 1 else "")
+    return Holder(kind="reference", detail=detail, match="probe")
 
 
 def _note_free(run: Run, verdict: Verdict, free_ns: int | None) -> None:
