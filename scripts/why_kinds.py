@@ -13,7 +13,7 @@ import ctypes, errno, json, os, shutil, socket, struct, subprocess, sys, threadi
 from pathlib import Path
 from umtrace.exercise import syscalls
 syscalls.unshare_mounts(); syscalls.make_private()
-work = Path(sys.argv[1]); mnt = work / "mnt"; mnt.mkdir()
+work, repo = Path(sys.argv[1]), Path(sys.argv[2]); mnt = work / "mnt"; mnt.mkdir()
 run_dir = work / "run"; run_dir.mkdir()
 syscalls.mount("none", str(mnt), "tmpfs"); (mnt / "x").write_text("x" * 4096)
 undo = []
@@ -61,12 +61,17 @@ def gone():
     until = time.monotonic() + 20
     while (number := truth()) and time.monotonic() < until: time.sleep(0.1)
     return number
+def ours(pid):
+    "Whether it is of this session: others on the host may be suspects, too."
+    try: return pid is None or os.getsid(pid) == os.getsid(0)
+    except ProcessLookupError: return False
 answers = [ask(), ask("--ask-kernel")]
 before, tried = truth(), []
 for holder in answers[1]["holders"] if before else ():
     command = holder["command"]
-    relevant = holder["of"] in {"mount", "copy", "claim", "open"}
-    if (relevant or answers[1]["subject"] == "device") and command:
+    relevant = holder["of"] in {"mount", "copy", "claim", "open", "suspect"}
+    relevant = (relevant or answers[1]["subject"] == "device") and ours(holder.get("pid"))
+    if relevant and command:
         if command not in [each[0] for each in tried]:
             done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
             tried.append([command, done.returncode, done.stderr[-200:]])
@@ -86,8 +91,8 @@ for each in reversed(undo):
 class Kind:
     """A kind of holder: how it is made, and what `why` must say of it.
 
-    ``holder`` is (kind, of), None where nobody is to be seen; ``needs`` is a program or a file that
-    a host may lack.
+    ``holder`` is (kind, of), None where nobody is to be seen; ``needs`` are programs, files, and
+    file systems that a host may lack.
     """
 
     name: str
@@ -250,6 +255,103 @@ syscalls.mount("overlay", str(up / "m"), "overlay", data=options)
     ),
 )
 
+#: no descriptor of anybody shows these
+UNSHOWN = (
+    Kind(
+        "binfmt_misc interpreter, flag F",
+        """
+misc = work / "misc"; misc.mkdir(); syscalls.mount("none", str(misc), "binfmt_misc")
+shutil.copy("/bin/true", mnt / "true"); name = f"umt{os.getpid()}"
+(misc / "register").write_text(f":{name}:M::{name}::{mnt}/true:F")
+undo.append(lambda: (misc / name).exists() and (misc / name).write_text("-1"))
+""",
+        ("binfmt", "mount"),
+        needs=("filesystem binfmt_misc",),
+    ),
+    Kind(
+        "unread events of a fanotify group",
+        """
+begin("import ctypes; c = ctypes.CDLL(None); g = c.fanotify_init(0, 0);"
+      " assert c.fanotify_mark(g, 0x11, ctypes.c_uint64(0x20), -100, sys.argv[1].encode()) == 0")
+(mnt / "x").read_text()
+""",
+        ("fanotify", "mount"),
+    ),
+    Kind(
+        "file registered in an idle io_uring",
+        """
+begin("import ctypes, mmap; c = ctypes.CDLL(None); c.syscall.argtypes = [ctypes.c_long] * 5;"
+      " p = ctypes.create_string_buffer(120); r = c.syscall(425, 8, ctypes.addressof(p), 0, 0);"
+      " f = os.open(sys.argv[1] + '/x', 0); b = (ctypes.c_int * 1)(f);"
+      " assert c.syscall(427, r, 2, ctypes.addressof(b), 1) == 0; os.close(f)")
+""",
+        ("io-uring", "mount"),
+        ("held", "unknown"),
+    ),
+    Kind(
+        "descriptor in flight in a socket",
+        """
+begin("import array, socket; a, b = socket.socketpair(); f = os.open(sys.argv[1] + '/x', 0);"
+      " a.sendmsg([b'x'], [(1, 1, array.array('i', [f]))]); os.close(f)")
+""",
+        ("in-flight", "suspect"),
+        ("unknown",),
+    ),
+    Kind(
+        "mount context of fsopen(2)",
+        """
+begin("from umtrace.kernel.syscalls import FSCONFIG, FSOPEN, syscall;"
+      " end = bytes(1); c = syscall(FSOPEN, b'overlay' + end, 1);"
+      " syscall(FSCONFIG, c, 1, b'lowerdir' + end, sys.argv[1].encode() + end, 0)")
+""",
+        ("fscontext", "suspect"),
+        ("unknown",),
+    ),
+    Kind(
+        "clone of open_tree(2), a file open in it",
+        """
+begin("from umtrace.exercise import syscalls; t = syscalls.open_tree_clone(sys.argv[1]);"
+      " f = os.open('x', 0, dir_fd=t); os.close(t)")
+""",
+        ("fd", "superblock"),
+        ("superblock",),
+    ),
+    Kind(
+        "task that opens a FIFO",
+        """
+os.mkfifo(mnt / "fifo"); child = subprocess.Popen(["cat", str(mnt / "fifo")], cwd="/")
+undo.append(child.kill); where = Path(f"/proc/{child.pid}/syscall")
+while where.read_text().split()[0] not in {"2", "56", "257"}: time.sleep(0.01)
+""",
+        ("walk", "mount"),
+    ),
+    Kind(
+        "task in a path walk on a silent FUSE server",
+        """
+point = work / "fuse"; point.mkdir(); server = repo / "tests" / "holders" / "fuse_server.py"
+pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
+serves = subprocess.Popen([sys.executable, str(server), str(point), "LOOKUP"], **pipes)
+undo.append(serves.kill); serves.stdout.readline(); mnt = point
+child = subprocess.Popen(["stat", str(point / "y")], stderr=subprocess.DEVNULL, cwd="/")
+undo.append(child.kill); where = Path(f"/proc/{child.pid}/syscall")
+while where.read_text().split()[0] not in {"4", "6", "79", "262", "291", "332"}: time.sleep(0.01)
+""",
+        ("walk", "mount"),
+        needs=("/dev/fuse",),
+    ),
+    Kind(
+        "uprobe of bpftrace",
+        """
+shutil.copy(shutil.which("sleep"), mnt / "sleep")
+child = subprocess.Popen(["bpftrace", "-e", f"uprobe:{mnt}/sleep:0x2000 {{ @ = count(); }}"],
+                         stdout=subprocess.PIPE, cwd="/")
+undo.append(child.kill); child.stdout.readline(); time.sleep(3)
+""",
+        ("perf-uprobe", "mount"),
+        needs=("bpftrace", "/sys/bus/event_source/devices/uprobe"),
+    ),
+)
+
 DEVICES = (
     Kind("device: nobody", "mnt = loop(); truth = claim", None, ("nobody-seen", "unknown")),
     Kind(
@@ -310,6 +412,18 @@ if not part.exists():  # no devtmpfs in this container
     number = Path("/sys/class/block", part.name, "dev").read_text().split(":")
     part = work / part.name; os.mknod(part, 0o600 | 0o060000, os.makedev(*map(int, number)))
 onto(str(part))
+""",
+        ("mount", "superblock"),
+        ("superblock",),
+    ),
+    Kind(
+        "device: mounted in a namespace that a file alone keeps",
+        """
+mnt = loop(); truth = claim; point = onto(mnt); homes = work / "homes"; homes.mkdir()
+syscalls.mount("none", str(homes), "tmpfs"); (homes / "ns").touch()
+syscalls.mount("none", str(homes), flags=syscalls.MS_PRIVATE)
+run("unshare", f"--mount={homes}/ns", "--propagation", "private", "true")
+assert syscalls.timed_umount(os.fsencode(point), 0)[2] == 0
 """,
         ("mount", "superblock"),
         ("superblock",),
@@ -420,4 +534,4 @@ undo.append(lambda: subprocess.run(["swapoff", mnt], capture_output=True))
     ),
 )
 
-KINDS = (*MOUNTS, *DEVICES)
+KINDS = (*MOUNTS, *UNSHOWN, *DEVICES)

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from umtrace.holders.device import Device
+from umtrace.holders.device import Device, device_of
 from umtrace.holders.loops import AUTOCLEAR, Loop, attached, seen_from
 from umtrace.holders.namespaces import Namespaces
 from umtrace.holders.others import Others
@@ -30,7 +30,8 @@ class LoopsBehind:
         self._listed = {m.dev for _, m in spaces.mounts()}
         self.unclear: list[str] = []
         self._ours = [(loop, found) for loop in attached() if (found := self._role(loop))]
-        self._devices = [(loop, Device(loop.dev, spaces)) for loop, _ in self._ours]
+        busy = [loop for loop, of in self._ours if of in {"mount", "copy"}]
+        self._devices = [(loop, Device(loop.dev, spaces)) for loop in busy]
 
     def holders(self) -> Iterator[Holder]:
         """Yield each loop device, what claims it, and the mounts on it."""
@@ -48,8 +49,9 @@ class LoopsBehind:
 
     def opener(self, opened: Open) -> Holder | None:
         """Return who has one of the loop devices open."""
-        for loop, device in self._devices:
-            if (holder := device.opener(opened)) is not None:
+        dev = device_of(opened) if self._devices else None
+        for loop, device in self._devices if dev is not None else ():
+            if (holder := device.opener(opened, dev)) is not None:
                 return replace(holder, note=f"keeps {loop.node} attached")
         return None
 

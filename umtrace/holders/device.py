@@ -21,6 +21,15 @@ from umtrace.records.holders import Holder
 _BESIDE = frozenset({"logdev", "rtdev", "journal_path", "device"})
 
 
+def device_of(opened: Open) -> str | None:
+    """Return the ``major:minor`` of the block device that somebody has open."""
+    if opened.kind not in {"fd", "maps"} or not opened.path.startswith("/"):
+        return None
+    with suppress(OSError):
+        return block_device(opened.link if opened.kind == "fd" else opened.path)
+    return None
+
+
 @dataclass(slots=True)
 class Device:
     """A block device, and all whose claim or open is one of it: ``family`` has the one below each.
@@ -68,14 +77,9 @@ class Device:
             yield self._claim("btrfs", each.uuid, min(each.devs & self.claimed))
         yield from self._beside()
 
-    def opener(self, opened: Open) -> Holder | None:
+    def opener(self, opened: Open, dev: str | None = None) -> Holder | None:
         """Return who has the node of it open, under whatever name and in whatever namespace."""
-        if opened.kind not in {"fd", "maps"} or not opened.path.startswith("/"):
-            return None
-        try:
-            dev = block_device(opened.link if opened.kind == "fd" else opened.path)
-        except OSError:
-            return None
+        dev = dev or device_of(opened)
         if dev is None or dev not in self.family:
             return None
         note = "" if dev == self.dev else f"which is on {blocks.node(self.dev)}"
