@@ -87,8 +87,7 @@ class LoopsBehind:
         mount = table.holding(undeleted(loop.file))
         if mount is not None and self._of.get(mount.mnt_id) == "mount":
             twins = sum(m.point == mount.point for m in table.mounts.values())
-            root = posixpath.dirname(mount.point)
-            root = mount.point if root == "/" else root
+            root = _root_for(mount.point, undeleted(loop.file))
             name = seen_from(loop.node, root) if twins == 1 and root != "/" else None
             if name == loop.file.removeprefix(root):
                 return "mount"
@@ -99,3 +98,13 @@ class LoopsBehind:
 
     def _note(self, loop: Loop) -> None:
         self.unclear.append(f"through which mount {loop.node} has {loop.file} open")
+
+
+def _root_for(point: str, file: str) -> str:
+    """Return a directory that leads to the file through our mount, above it if there is one."""
+    above = posixpath.dirname(point)
+    if above != "/":
+        return above
+    if point != "/":
+        return point
+    return posixpath.dirname(file)

@@ -1,0 +1,102 @@
+"""`umtrace why` of paths that are no mount points: it answers about them, not about their mount."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from umtrace.exercise.loopback import loop_device
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def why(path, *options, **more):
+    command = [sys.executable, "-m", "umtrace", "why", *options, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
+    assert done.stdout, done.stderr
+    return done
+
+
+def asked(path):
+    return json.loads(why(path, "--json").stdout)
+
+
+def test_a_directory_that_nobody_uses(tmp_path):
+    done = why(tmp_path)
+    assert done.returncode in {13, 14}
+    assert "no mount point" in done.stdout
+    assert len(done.stdout.splitlines()) <= 20
+    answer = asked(tmp_path)
+    assert (answer["subject"], answer["holders"]) == ("path", [])
+
+
+def test_what_is_open_below_a_directory_and_beside_it(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "ab").mkdir()
+    with (tmp_path / "ab" / "x").open("w"):
+        assert asked(tmp_path / "a")["holders"] == []
+        answer = asked(tmp_path / "ab")
+    assert answer["state"] == "held"
+    assert {h["pid"] for h in answer["holders"]} == {os.getpid()}
+    assert "umount" not in "".join(h["remedy"] for h in answer["holders"])
+
+
+def test_a_mount_point_that_was_unmounted_here_and_not_in_another_namespace(tmp_path):
+    script = """
+import subprocess, sys
+from umtrace.exercise import syscalls
+syscalls.unshare_mounts(); syscalls.make_private()
+syscalls.mount("none", sys.argv[1], "tmpfs")
+code = "from umtrace.exercise import syscalls as s; s.unshare_mounts(); print(1, flush=True);"\
+       " input()"
+pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child = subprocess.Popen([sys.executable, "-c", code], **pipes); child.stdout.readline()
+syscalls.timed_umount(sys.argv[1].encode(), 0)
+command = [sys.executable, "-m", "umtrace", "why", "--json", sys.argv[1]]
+sys.stdout.write(subprocess.run(command, capture_output=True, text=True).stdout); child.kill()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    answer = json.loads(done.stdout)
+    assert (answer["subject"], answer["state"]) in {("path", "superblock"), ("path", "unknown")}
+    (holder,) = answer["holders"]
+    assert (holder["kind"], holder["detail"]) == ("mount", str(tmp_path))
+
+
+def test_a_file_behind_a_loop_device(tmp_path):
+    if not os.path.exists("/dev/loop-control"):  # noqa: PTH110
+        pytest.skip("no loop devices here: modprobe loop")
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(1 << 20)
+    with loop_device(image) as device:
+        answer = asked(image)
+    # The same superblock is mounted in other namespaces, under the same names.
+    assert answer["state"] == "held"
+    assert ("loop", "mount", str(device)) in {
+        (h["kind"], h["of"], h.get("comm")) for h in answer["holders"]
+    }
+
+
+def test_every_spelling_of_a_device(tmp_path):
+    if not os.path.exists("/dev/loop-control"):  # noqa: PTH110
+        pytest.skip("no loop devices here: modprobe loop")
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(1 << 20)
+    with loop_device(image) as device, device.open("rb") as held:
+        (tmp_path / "by-name").symlink_to(device)
+        number = os.fstat(held.fileno()).st_rdev
+        os.mknod(tmp_path / "node", 0o60600, number)
+        for path in (device, tmp_path / "by-name", tmp_path / "node"):
+            answer = asked(path)
+            assert (answer["subject"], answer["state"]) == ("device", "open")
+            assert answer["dev"] == f"{os.major(number)}:{os.minor(number)}"
+            assert os.getpid() in {h.get("pid") for h in answer["holders"]}
+        done = why("by-name", "--json", cwd=tmp_path)
+        assert json.loads(done.stdout)["subject"] == "device"
