@@ -174,7 +174,7 @@ other = begin("import subprocess; print(subprocess.run(['losetup', '-f', '--show
 undo.insert(0, lambda: subprocess.run(["losetup", "-d", other.said], capture_output=True))
 """,
         ("loop", "superblock"),
-        ("superblock",),
+        ("superblock", "unknown"),
     ),
     Kind(
         "loop device, the mount copied to another namespace",
@@ -422,7 +422,10 @@ onto(str(part))
 mnt = loop(); truth = claim; point = onto(mnt); homes = work / "homes"; homes.mkdir()
 syscalls.mount("none", str(homes), "tmpfs"); (homes / "ns").touch()
 syscalls.mount("none", str(homes), flags=syscalls.MS_PRIVATE)
-run("unshare", f"--mount={homes}/ns", "--propagation", "private", "true")
+for _ in range(5):  # its child mounts the file, and may be too late for that
+    command = ["unshare", f"--mount={homes}/ns", "--propagation", "private", "true"]
+    if subprocess.run(command).returncode == 0: break
+else: raise RuntimeError("unshare cannot keep a namespace")
 assert syscalls.timed_umount(os.fsencode(point), 0)[2] == 0
 """,
         ("mount", "superblock"),
@@ -531,6 +534,30 @@ undo.append(lambda: subprocess.run(["swapoff", mnt], capture_output=True))
         ("swap", "claim"),
         ("claimed",),
         ("/sys/class/zram-control/hot_add",),
+    ),
+    Kind(
+        "device: zram writes back to it",
+        """
+number = Path("/sys/class/zram-control/hot_add").read_text().strip(); mnt = loop(); truth = claim
+zram = Path(f"/sys/block/zram{number}"); hot = Path("/sys/class/zram-control/hot_remove")
+undo.append(lambda: zram.exists() and hot.write_text(number))
+(zram / "backing_dev").write_text(mnt); (zram / "disksize").write_text("8M")
+""",
+        ("zram", "claim"),
+        ("claimed",),
+        ("/sys/class/zram-control/hot_add", "/sys/block/zram0/backing_dev"),
+    ),
+    Kind(
+        "device: iSCSI target (LIO iblock)",
+        """
+mnt = loop(); truth = claim; target = Path(f"/sys/kernel/config/target/core/iblock_9/u{os.getpid()}")
+target.mkdir(parents=True); undo.append(lambda: target.exists() and target.rmdir())
+(target / "control").write_text(f"udev_path={mnt}"); (target / "udev_path").write_text(mnt)
+(target / "enable").write_text("1")
+""",
+        ("target", "claim"),
+        ("claimed",),
+        ("/sys/kernel/config/target/core",),
     ),
 )
 

@@ -14,6 +14,7 @@ from umtrace.holders.kernelrefs import swaps
 from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.procfs import Open
+from umtrace.holders.served import backing, served
 from umtrace.holders.statx import block_device
 from umtrace.records.holders import Holder
 
@@ -70,6 +71,11 @@ class Device:
         for dev, below in self.family.items():
             if below and blocks.whole(dev) != below:
                 yield self._claim("device", blocks.node(dev), below)
+        for claim in [*served(), *backing()]:
+            with suppress(OSError):
+                if claim.path and (dev := block_device(claim.path)) in self.claimed:
+                    made = self._claim(claim.kind, claim.path, dev)
+                    yield replace(made, comm=claim.comm)
         for dev, disk in blocks.journals().items():
             if dev in self.claimed:
                 yield from self._journal(dev, disk)

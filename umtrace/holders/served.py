@@ -33,6 +33,16 @@ def served() -> Iterator[Claim]:
             yield Claim(kind="usb-gadget", path=path, comm=str(lun.parent))
 
 
+def backing() -> Iterator[Claim]:
+    """Yield block devices that others in the kernel claim: iSCSI targets, what zram writes to."""
+    for path in _CONFIG.glob("target/core/iblock_*/*/udev_path"):
+        if text := _text(path).strip():
+            yield Claim(kind="target", path=text, comm=str(path.parent))
+    for path in Path("/sys/block").glob("zram*/backing_dev"):
+        if (text := _text(path).strip()) not in {"", "none"}:
+            yield Claim(kind="zram", path=text, comm=f"/dev/{path.parts[3]}")
+
+
 def _nfs_opens() -> Iterator[Claim]:
     for states in _CLIENTS.glob("*/states"):
         for dev, name in nfs_opens(_text(states)):

@@ -137,6 +137,8 @@ def _link(holder: Holder) -> Remedy:
 
 
 def _target(holder: Holder) -> Remedy:
+    if "/iblock_" in (holder.comm or ""):
+        return Remedy(f"rmdir {quoted(holder.comm)}", "after its LUNs (targetcli)")
     return Remedy(text=f"remove the backstore {holder.comm} (targetcli)")
 
 
@@ -158,6 +160,7 @@ _BY_KIND: dict[str, Callable[[Holder], Remedy]] = {
     "binfmt": _binfmt,
     "image": _umount,
     "target": _target,
+    "zram": lambda h: Remedy(f"zramctl -r {quoted(h.comm)}", "after what uses it has ended"),
     "nvmet": lambda h: Remedy(f"echo 0 > {quoted(h.comm)}/enable"),
     "usb-gadget": lambda h: Remedy(f"echo > {quoted(h.comm)}/forced_eject"),
     "nfs-open": _nfs_open,

@@ -32,6 +32,7 @@ KERNEL_KINDS = frozenset(
         "target",
         "nvmet",
         "usb-gadget",
+        "zram",
         "nfs-open",
     }
 )
