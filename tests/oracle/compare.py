@@ -70,8 +70,13 @@ def _of_row(tier: str, entry: Entry, row: Row, clock: Mapping[str, int]) -> Iter
         yield f"incomplete: {row['incomplete_why']}: {_brief(row)}"
         return
     unknown = TIERS[tier].unknown
+    hidden, _why = TIERS[tier].partly.get(entry.key, ((), ""))
     for column in COLUMNS:
         expected, seen = getattr(entry, column), row[column]
+        if column in hidden:
+            if seen is not None:
+                yield f"{column} is {seen!r}, which the tier is said not to see"
+            continue
         if expected is None or (seen is None and column in unknown):
             continue
         if column == "path" and _is_no_path(expected, seen):

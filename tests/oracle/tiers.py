@@ -37,19 +37,24 @@ class Tier:
         Origins that have a row or none.
     unknown : mapping
         Columns that may be null.
+    partly : mapping
+        Kinds of which the named columns are null.
     """
 
     unseen: Mapping[str, str] = field(default_factory=dict)
     sometimes: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+    partly: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
 
 
 _BLIND = dict.fromkeys(("fstype", "n_mounts", "final_put"), _NO_MEMORY)
 
+_OLD = {"oldumount-32": (("path",), "no probe at oldumount(2): the row begins at path_umount")}
+
 TIERS = {
-    "fentry": Tier(),
-    "kprobe": Tier(),
-    "ftrace": Tier(),
+    "fentry": Tier(partly=_OLD),
+    "kprobe": Tier(partly=_OLD),
+    "ftrace": Tier(partly=_OLD),
     "tracepoint": Tier(_TRACEPOINTS, {"ns-exit": _ASLEEP}, _BLIND),
     "ftrace-static": Tier(
         _TRACEPOINTS,

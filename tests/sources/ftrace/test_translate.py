@@ -125,6 +125,12 @@ def test_a_system_call_that_was_not_seen_has_no_lookup(ret):
     assert (row["lookup_ns"], row["syscall_ns"], row["path"]) == (None, None, None)
 
 
+def test_the_system_call_of_a_32_bit_program_is_one():
+    names = {"um_enter": "um_enter32", "um_exit": "um_exit32"}
+    records = [r._replace(name=names.get(r.name, r.name)) for r in umount()]
+    assert rows(translator(shift=0x20).feed(records)) == rows(translator(shift=0x20).feed(umount()))
+
+
 def test_the_exit_of_a_call_that_path_umount_ended_is_no_second_one():
     records = [r for r in umount() if r.name != "um_enter"]
     found = rows(translator(shift=0x20).feed(records))
@@ -139,6 +145,14 @@ def test_a_function_without_a_probe_is_unknown():
     (row,) = rows(blind.feed(records))
     assert (row["complete"], row["latency_bound"], row["rcu_ns"]) == (True, "exact", 10)
     assert (row["lock_ns"], row["tree_ns"], row["refcount"]) == (None, None, None)
+
+
+def test_a_caller_without_a_name_is_unknown():
+    hidden = Translator(Lineage(), lambda _address: None, shift=0x20, watching=False)
+    records = [r for r in umount() if r.name not in {"um_enter", "um_exit"}]
+    records = [r for r in records if not r.name.startswith(("um_path", "um_check"))]
+    (row,) = rows(hidden.feed(records))
+    assert (row["complete"], row["origin"]) == (True, None)
 
 
 def test_a_return_says_what_shows_it():

@@ -76,7 +76,8 @@ def events(layout: Mapping[str, int], *, walkers: bool) -> list[Event]:
         Whether the hot events on path walks are wanted.
     """
     machine = MACHINES.get(platform.machine(), MACHINES["x86_64"])
-    found = [*_operation(machine, layout), *_check(layout), *_grace_period(), *_puts(layout)]
+    found = [*_operation(machine, layout), *_operation_32(machine)]
+    found += [*_check(layout), *_grace_period(), *_puts(layout)]
     found += [*_claims(layout), *_refused(layout)]
     return found + (_walkers(layout) if walkers and "UM_OFF_MOUNT_MNT" in layout else [])
 
@@ -96,6 +97,21 @@ def _operation(machine: Machine, layout: Mapping[str, int]) -> list[Event]:
         Event("um_unlock", "namespace_unlock", "unlock", required=True),
         Event("um_unlock_exit", "namespace_unlock", "unlock", on_return=True, required=True),
     ]
+
+
+def _operation_32(machine: Machine) -> list[Event]:
+    """Return the system call of 32-bit programs; their words are in ebx and ecx."""
+    if machine is not MACHINES["x86_64"]:
+        return []
+    path, flags = "path=+0(+40($arg1)):ustring", "flags=+88($arg1):s32"
+    call, what = "__ia32_sys_umount", "32-bit system call"
+    lost = "path and lookup_ns of what 32-bit programs unmount"
+    back = Event("um_exit32", call, what, ("ret=$retval:s32",), on_return=True, lost=lost)
+    return [
+        back,
+        Event("um_enter32", call, what, (path, flags, "comm=$comm:string"), lost=lost,
+              pair=back.name),
+    ]  # fmt: skip
 
 
 def _check(layout: Mapping[str, int]) -> list[Event]:

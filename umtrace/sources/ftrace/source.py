@@ -175,11 +175,12 @@ def _kernel(symbols: Symbols) -> tuple[dict[str, int], Offer]:
         return layout_constants(None), without
 
 
-def _origins(symbols: Symbols) -> Callable[[int], Origin]:
+def _origins(symbols: Symbols) -> Callable[[int], Origin | None]:
     """Return what tells the caller of umount_tree from its return address."""
     origin_of = {symbol: origin for name, origin in _ORIGINS.items() for symbol in FUNCTIONS[name]}
 
-    def origin(address: int) -> Origin:
-        return origin_of.get(symbols.name_at(address), Origin.OTHER)
+    def origin(address: int) -> Origin | None:
+        name = symbols.name_at(address)
+        return None if name == "?" else origin_of.get(name, Origin.OTHER)
 
     return origin

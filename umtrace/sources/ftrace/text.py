@@ -9,7 +9,7 @@ by the task that ran cleanup_mnt().
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from umtrace.records.clock import ClockPair
 from umtrace.records.errors import DamagedInputError
-from umtrace.records.events import EventBatch, Origin
+from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.lines import lines_of, open_trace
@@ -118,12 +118,16 @@ class TextSource:
         return next(self._batches, None)
 
     def _translated(self) -> Iterator[EventBatch]:
-        unknown: Callable[[int], Origin] = lambda _caller: Origin.OTHER  # noqa: E731
         tasks = [Task(tid, tgid, 0, b"") for tid, tgid in self._parser.leaders.items()]
         lineage = Lineage(lambda: tasks, clock=lambda: 0)
         lineage.look()
         translator = Translator(
-            lineage, unknown, shift=0, watching=False, counts=False, unseen=unseen_of(self._names)
+            lineage,
+            lambda _caller: None,
+            shift=0,
+            watching=False,
+            counts=False,
+            unseen=unseen_of(self._names),
         )
         records = iter(self._sorted)
         while len(some := list(islice(records, _AT_ONCE))) == _AT_ONCE:

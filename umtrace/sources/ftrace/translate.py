@@ -43,7 +43,7 @@ class Translator(Following):
     ----------
     lineage : Lineage
     origin_at : callable
-        From a return address to who called umount_tree.
+        From a return address to who called umount_tree; None where it has no name.
     shift : int
         From a ``struct vfsmount`` back to its ``struct mount``.
     watching : bool
@@ -58,7 +58,7 @@ class Translator(Following):
     def __init__(
         self,
         lineage: Lineage,
-        origin_at: Callable[[int], Origin],
+        origin_at: Callable[[int], Origin | None],
         *,
         shift: int,
         watching: bool,
@@ -152,6 +152,8 @@ class Translator(Following):
         elif not op.by_function:  # else path_umount() has begun and ended it
             self._out.alone(r, self._lineage.tgid(r.tid), int(r.fields["ret"]))
 
+    _um_enter32, _um_exit32 = _um_enter, _um_exit
+
     def _give_up(self, tid: int) -> None:
         """Take the return of path_umount() for the end of the call: nothing else shows it."""
         r, op = self._unanswered.pop(tid, None), self._ops.get(tid)
@@ -221,8 +223,7 @@ class Translator(Following):
     def _um_tree(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is None:
-            caller = r.fields.get("caller")
-            origin = Origin.OTHER if caller is None else self._origin_at(caller)
+            origin = self._origin_at(r.fields["caller"]) if "caller" in r.fields else None
             if origin == Origin.UMOUNT:
                 return  # began before the trace, or its opener is lost
             op = self._teardown(r, origin)
@@ -232,12 +233,12 @@ class Translator(Following):
         op.roots += 1
         op.tell(Kind.TREE, r.ts_ns, r.cpu, ret=how, mnt=r.fields.get("mnt", 0))
 
-    def _teardown(self, r: Record, origin: Origin) -> Operation:
+    def _teardown(self, r: Record, origin: Origin | None) -> Operation:
         op = self._open(r, Phase.TEARDOWN)
-        op.mnt, op.origin, op.mntns = r.fields.get("mnt", 0), int(origin), _inum(r)
+        op.mnt, op.origin, op.mntns = r.fields.get("mnt", 0), int(origin or 0), _inum(r)
         cgroup, comm = self._lineage.cgroup(r.tid), r.fields["comm"][:15]
         op.tell(Kind.TEARDOWN, r.ts_ns, r.cpu, ret=op.origin, a=cgroup, b=op.mntns, comm=comm)
-        self._say_unseen(op, r, Unseen(0) if "caller" in r.fields else Unseen.CALLER)
+        self._say_unseen(op, r, Unseen.CALLER if origin is None else Unseen(0))
         if r.ts_ns < self._losing_until:
             op.skip()
         self._describe(op, r)
