@@ -17,7 +17,7 @@ from umtrace.analysis.modes import plot_modes
 from umtrace.analysis.mounts import COLUMNS as MOUNT_COLUMNS
 from umtrace.analysis.mounts import RcuByMounts, plot_rcu_by_mounts
 from umtrace.analysis.plots import EDGES, plot_cdf, plot_hist, plot_phases
-from umtrace.analysis.style import figure_with, new_column, pinned_style, printable
+from umtrace.analysis.style import figure_with, new_column, only_printable, pinned_style, printable
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
 from umtrace.analysis.windows import COUNTED, DRAWN, MOST_BARS, plot_ebusy
 from umtrace.records.errors import UsageError
@@ -128,6 +128,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """
     suffix = check_suffix(path)
     # Else an SVG has a random salt in its ids, and SVG and PDF the time of day.
+    only_printable(figure)
     metadata: dict[str, str | None] = {} if suffix == ".png" else {_DATE[suffix]: None}
     with pinned_style(), rc_context({"svg.hashsalt": "umtrace"}):
         figure.savefig(path, dpi=_DPI, metadata=metadata)

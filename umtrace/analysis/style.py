@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import (
     EngFormatter,
     FuncFormatter,
@@ -215,6 +216,13 @@ def tidy(axes: Axes) -> None:
 def printable(text: str) -> str:
     """Return a text of a recording with a mark for each control character."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def only_printable(figure: Figure) -> None:
+    """Have no text in a figure that more than shows: a label may be a name out of a recording."""
+    for text in figure.findobj(Text):
+        lines = text.get_text().split("\n")
+        text.set_text("\n".join(printable(line) for line in lines))
 
 
 def capitalized(text: str) -> str:

@@ -12,7 +12,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from umtrace.analysis.style import pinned_style
+from umtrace.analysis.style import only_printable, pinned_style
 
 _WIDTH = 4.6  # inches: on a phone, text keeps its size
 _DPI = 220  # of what is drawn as an image: cells, and bars by the hundred
@@ -51,6 +51,7 @@ def svg_of(figure: Figure, name: str) -> str:
     """
     out = io.StringIO()
     with pinned_style(), rc_context({"svg.fonttype": "none", "svg.hashsalt": "umtrace"}):
+        only_printable(figure)
         _make_narrow(figure)
         _clear_paper(figure)
         figure.savefig(out, format="svg", dpi=_DPI, metadata={"Date": None})

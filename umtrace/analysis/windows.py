@@ -97,7 +97,7 @@ def _bars(axes: Axes, start: Floats, length: Floats, windows: pd.DataFrame) -> N
             hatch=look.hatch,
             edgecolor="black",
             linewidth=0.8,
-            label=f"{name}: {n:,}",
+            label=f"{printable(name)}: {n:,}",
         )
     if by_class:
         _label_classes(axes, counts)
@@ -127,7 +127,7 @@ def _counts(classes: pd.Series) -> dict[str, int]:
 
 
 def _label_classes(axes: Axes, counts: dict[str, int]) -> None:
-    _label_rows(axes, [f"{name}\n{n:,}" for name, n in counts.items()])
+    _label_rows(axes, [f"{printable(name)}\n{n:,}" for name, n in counts.items()])
 
 
 def _label_rows(axes: Axes, labels: list[str]) -> None:

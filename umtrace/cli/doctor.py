@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 
 import click
 
@@ -26,11 +26,13 @@ def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
     """
     from umtrace.diagnosis import clean_up, diagnose, forget_programs
     from umtrace.present.doctor import doctor_text
+    from umtrace.present.escaped import dumps
+    from umtrace.present.terminal import write
 
     if clean:
         for what in (forget_programs() + clean_up()) or ["nothing"]:
-            click.echo(f"Removed: {what}", err=True)
+            write(f"Removed: {what}\n", sys.stderr)
     found = diagnose()
     findings = found.to_dict()
-    click.echo(json.dumps(findings, indent=2) if as_json else doctor_text(findings), nl=as_json)
+    write(dumps(findings, indent=2) + "\n" if as_json else doctor_text(findings), sys.stdout)
     ctx.exit(found.exit_code)

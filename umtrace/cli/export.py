@@ -54,6 +54,7 @@ def command(
       umtrace export rec.umt -o rows.csv --columns t_start,path,latency_ns
       umtrace export rec.umt --to perfetto -o rec.pftrace
     """  # noqa: D301
+    from umtrace.present.terminal import say
     from umtrace.recording.reader import Recording
     from umtrace.stats.selection import Selection
 
@@ -63,9 +64,11 @@ def command(
     if form == "perfetto" and names:
         raise click.UsageError("--columns is for csv and jsonl; a trace has all it can show")
     with _destination(output, force=force) as out:
+        if form == "perfetto" and out.isatty():
+            raise click.UsageError("a trace is no text for a terminal; give -o FILE")
         _write_trace(out, chosen) if form == "perfetto" else _write_rows(out, chosen, form, names)
     for problem in opened.problems:
-        click.echo(f"umtrace: warning: {problem}", err=True)
+        say(f"warning: {problem}")
     return read_status(opened)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -44,10 +45,12 @@ def command(trace: Path, output: Path, force: bool) -> None:
     that dates are of 1970.
     """  # noqa: D301 - click's mark of a block that keeps its lines
     from umtrace.pipeline import import_trace
+    from umtrace.present.terminal import clean, say, write
     from umtrace.recording import Recording
 
     totals = import_trace(trace, output, force=force)
     left_out = Recording.open(output).meta.extra.get("left_out")
     if left_out:
-        click.echo(f"umtrace: warning: {trace}: {left_out}", err=True)
-    click.echo(f"{output}: {totals.rows} umounts, {totals.incomplete} incomplete", err=True)
+        say(f"warning: {trace}: {left_out}")
+    text = f"{output}: {totals.rows} umounts, {totals.incomplete} incomplete"
+    write(clean(text) + "\n", sys.stderr)

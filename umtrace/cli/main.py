@@ -82,7 +82,9 @@ def run(args: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    one_line = " ".join(message.split())
+    from umtrace.present.terminal import clean
+
+    one_line = clean(" ".join(message.split()))
     if os.environ.get(DEBUG) and sys.exc_info()[0] is not None:
         traceback.print_exc()
     with contextlib.suppress(OSError):  # `run` alone has no stderr that never fails

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,13 @@ def command(recording: Path) -> int:
     Example:
       umtrace repair rec.umt && umtrace report rec.umt
     """  # noqa: D301
+    from umtrace.present.terminal import clean, write
     from umtrace.recorded import repair
     from umtrace.records.errors import DamagedInputError
 
     report = repair(recording)
     for line in _summary(report):
-        click.echo(line)
+        write(clean(line) + "\n", sys.stdout)
     return DamagedInputError.exit_code if report.damaged or report.missing else 0
 
 

@@ -127,13 +127,14 @@ def _print_header(*, as_json: bool) -> None:
 
 
 def _attached(tier: str, probes: str) -> Source:
+    from umtrace.present.terminal import say
     from umtrace.sources.select import declined, open_source, remark
 
     source = open_source(tier, probes, meanwhile=import_pipeline)
     if why := declined(source, tier):
-        click.echo(f"umtrace: tier {source.tier} instead: {why}", err=True)
+        say(f"tier {source.tier} instead: {why}")
     if why := remark(source):
-        click.echo(f"umtrace: {why}", err=True)
+        say(why)
     return source
 
 
@@ -141,6 +142,7 @@ def _print(ticks: Iterator[Tick], *, as_json: bool) -> None:
     from umtrace.present import lines
     from umtrace.present.heading import loss_text
     from umtrace.present.rows import write_jsonl
+    from umtrace.present.terminal import write
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     losses = None
@@ -153,7 +155,7 @@ def _print(ticks: Iterator[Tick], *, as_json: bool) -> None:
             write_jsonl(sys.stdout.buffer, tick.rows.schema, [tick.rows])
         else:
             for row in lines.line_rows(tick.rows):
-                click.echo(lines.line(row, width))
+                write(lines.line(row, width) + "\n", sys.stdout)
         for window, over in found:
             _print_window(window, over=over, as_json=as_json)
         sys.stdout.flush()
@@ -163,9 +165,10 @@ def _print(ticks: Iterator[Tick], *, as_json: bool) -> None:
 
 def _print_window(window: EbusyWindow, *, over: bool, as_json: bool) -> None:
     from umtrace.present.ebusy import jsonl, window_line
+    from umtrace.present.terminal import write
 
     if as_json:
         event = {"event": "ebusy" if over else "ebusy-open"}
         sys.stdout.buffer.write(jsonl(window, event).encode())
     else:
-        click.echo(window_line(window, over=over))
+        write(window_line(window, over=over) + "\n", sys.stdout)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from textwrap import wrap
 from typing import Any, Protocol
 
+from umtrace.present.escaped import dumps
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import NULL, clock, count, duration, plural
 from umtrace.records.holders import Holder
@@ -59,19 +59,19 @@ def ebusy_json(
     """Yield the parts of a JSON text: times in ns since the epoch, null is unknown."""
     yield '{"windows": ['
     for number, window in enumerate(windows):
-        yield ("," if number else "") + "\n  " + json.dumps(window_dict(window))
+        yield ("," if number else "") + "\n  " + dumps(window_dict(window))
     rest = {"totals": totals.rows(), "counters": counters.to_dict()}
-    yield "\n]," + json.dumps(rest, indent=2)[1:] + "\n"
+    yield "\n]," + dumps(rest, indent=2)[1:] + "\n"
 
 
 def window_line(window: EbusyWindow, *, over: bool = True) -> str:
     """Return one line about a window, for `umtrace trace`."""
-    who = holder_names(window) or walker_names(window)
+    who = clean(holder_names(window) or walker_names(window))
     lasted = duration(window.duration_ns) if over else "so far"
     attempts = plural(window.attempts, "call")
     verdict = "" if window.klass == "unknown" else f" ({VERDICTS[window.spurious]})"
     text = f"EBUSY {window.klass}{verdict}, {attempts}, {lasted}"
-    return f"  {text}: {clean(window.path or NULL)}" + (f": {who}" if who else "")
+    return clean(f"  {text}: {window.path or NULL}" + (f": {who}" if who else ""))
 
 
 def holder_names(window: EbusyWindow) -> str:
@@ -97,7 +97,7 @@ def section_lines(
         yield f"EBUSY in {_summed(totals)}"
         for window in longest:
             line = window_line(window)
-            who = holder_names(window) or walker_names(window)
+            who = clean(holder_names(window) or walker_names(window))
             fits = len(line) <= WIDTH or not who
             for part in [line] if fits else [line.removesuffix(f": {who}"), f"    by {who}"]:
                 yield from _wrapped(part, WIDTH, subsequent_indent="      ")
@@ -139,7 +139,7 @@ def _lines(
         yield none
     if evidence:
         for number, window in enumerate(windows, 1):
-            yield from ("", f"{number}. {clean(window.path or NULL)}: {window.klass}")
+            yield from ("", clean(f"{number}. {window.path or NULL}: {window.klass}"))
             for fact in window.evidence:
                 yield from _wrapped(f"   - {clean(fact)}", width, subsequent_indent="     ")
     yield ""
@@ -152,7 +152,7 @@ def _row(window: EbusyWindow, width: int) -> Iterator[str]:
     who = holder_names(window) or walker_names(window)
     path = clean(window.path or window.dev or NULL)
     line = (
-        f"{clock(window.begin_ns)}  {window.klass:<15}  {VERDICTS[window.spurious]:<8}"
+        f"{clock(window.begin_ns)}  {clean(window.klass):<15}  {VERDICTS[window.spurious]:<8}"
         f"  {count(window.attempts):>5}  {duration(window.duration_ns):>8}  "
     )
     fits = len(line) + len(path) <= width
@@ -161,7 +161,7 @@ def _row(window: EbusyWindow, width: int) -> Iterator[str]:
         yield _BELOW + path
     if who:
         yield from _wrapped(
-            f"by {who}", width, initial_indent=_BELOW, subsequent_indent=_BELOW + "   "
+            clean(f"by {who}"), width, initial_indent=_BELOW, subsequent_indent=_BELOW + "   "
         )
 
 
@@ -175,7 +175,7 @@ def _summed(totals: WindowTotals) -> str:
         f"{plural(len(totals), 'window')}: "
         + ", ".join(f"{count(n)} {name}" for name, n in verdicts.most_common())
         + " ("
-        + ", ".join(f"{name} {count(n)}" for name, n in classes.most_common())
+        + ", ".join(f"{clean(name)} {count(n)}" for name, n in classes.most_common())
         + ")"
     )
 
@@ -197,4 +197,4 @@ def _walker(walker: Walker) -> str:
 
 def jsonl(window: EbusyWindow, extra: Mapping[str, Any] | None = None) -> str:
     """Return a window as one JSON line; ``extra`` keys come first."""
-    return json.dumps({**(extra or {}), **window_dict(window)}, ensure_ascii=False) + "\n"
+    return dumps({**(extra or {}), **window_dict(window)}, ascii_only=False) + "\n"

@@ -34,7 +34,7 @@ def line(row: Mapping[str, Any], width: int | None = None) -> str:
         f"{row['mode'] or _origin(row):<5} {_result(row):<7} "
         f"{padded(row['latency_ns'])} {padded(row['rcu_ns'])} "
     )
-    return text + _fit(_where(row), None if width is None else width - _PATH_AT)
+    return clean(text) + _fit(_where(row), None if width is None else width - _PATH_AT)
 
 
 def line_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -61,7 +61,7 @@ def _where(row: Mapping[str, Any]) -> str:
     if row["origin"] == "ns-exit":
         path = f"(namespace {row['mntns'] or NULL}, {_mounts(row['n_mounts'])})"
     if not row["complete"]:
-        path = f"{path or NULL} (incomplete: {row['incomplete_why']})"
+        path = f"{path or NULL} (incomplete: {clean(row['incomplete_why'] or NULL)})"
     return path or NULL
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from umtrace.present.heading import Heading, heading_lines, loss_text
 from umtrace.present.names import key_label, phase_name
-from umtrace.present.terminal import clean
+from umtrace.present.terminal import clean, visible
 from umtrace.present.units import NULL, clock, count, duration, percent, plural
 from umtrace.present.verdict import caveats, verdict
 from umtrace.records.umounts import PHASES
@@ -67,11 +67,17 @@ def page_html(page: Page) -> str:
     environment = Environment(
         loader=PackageLoader("umtrace.present", "templates"),
         autoescape=True,
+        finalize=_finalized,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("page.html").render(**_view(page)) + "\n"
+
+
+def _finalized(value: object) -> object:
+    """Let nothing into the page that a browser takes for more than text to show."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _view(page: Page) -> dict[str, Any]:

@@ -130,11 +130,11 @@ class _Trace:
         process = self._tracks.get(("process", pid))
         if process is None:
             process = self._new(("process", pid))
-            self._describe(process, message(3, number(1, pid), text(6, comm)))
+            self._describe(process, message(3, number(1, pid), text(6, clean(comm))))
         thread = self._tracks.get(("thread", pid, tid))
         if thread is None:
             thread = self._new(("thread", pid, tid))
-            described = message(4, number(1, pid), number(2, tid), text(5, comm))
+            described = message(4, number(1, pid), number(2, tid), text(5, clean(comm)))
             self._describe(thread, number(5, process), described)
         return thread
 
@@ -146,7 +146,7 @@ class _Trace:
         if track is None:
             track = self._new(key)
             above = [] if parent is None else [number(5, parent)]
-            self._describe(track, text(2, name), *above)
+            self._describe(track, text(2, clean(name)), *above)
         return track
 
     def _new(self, key: object) -> int:
@@ -164,7 +164,7 @@ class _Trace:
 
     def _begin(self, track: int, at: int, name: str, args: Mapping[str, object]) -> None:
         notes = b"".join(_annotation(key, value) for key, value in args.items())
-        self._event(at, number(9, _BEGIN), number(11, track), text(23, name), notes)
+        self._event(at, number(9, _BEGIN), number(11, track), text(23, clean(name)), notes)
 
     def _end(self, track: int, at: int) -> None:
         self._event(at, number(9, _END), number(11, track))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from umtrace.present.heading import loss_text, questions_text
+from umtrace.present.terminal import clean
 from umtrace.present.units import count, plural
 from umtrace.records.losses import LossReport
 
@@ -63,7 +64,7 @@ class Progress:
 
     def _line(self, text: str) -> None:
         if not self._quiet:
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(clean(text) + "\n")
 
 
 def _counts(totals: RunTotals) -> str:

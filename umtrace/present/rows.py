@@ -6,7 +6,6 @@ CSV (an empty text is ``""``) and null in JSON.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import BinaryIO
 
@@ -14,15 +13,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from umtrace.present.escaped import dumps
+from umtrace.present.terminal import clean
+
 
 def write_csv(out: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write a header line and one line per row; return the number of rows."""
+    """Write a header line and one line per row; return the number of rows.
+
+    CSV has no way to write a control character as text. On a terminal it is shown as `?`;
+    elsewhere a cell is what was recorded.
+    """
+    shown = _shown if out.isatty() else readable_times
     out.write((",".join(schema.names) + "\n").encode())
     options = csv.WriteOptions(include_header=False)
     rows = 0
     for batch in batches:
         buffer = pa.BufferOutputStream()
-        csv.write_csv(readable_times(batch), buffer, options)
+        csv.write_csv(shown(batch), buffer, options)
         out.write(buffer.getvalue())
         rows += batch.num_rows
     return rows
@@ -33,10 +40,22 @@ def write_jsonl(out: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBat
     del schema  # every line names its keys
     rows = 0
     for batch in batches:
-        encoded = [json.dumps(row, ensure_ascii=False) for row in _objects(batch)]
+        encoded = [dumps(row, ascii_only=False) for row in _objects(batch)]
         out.write("".join(line + "\n" for line in encoded).encode())
         rows += batch.num_rows
     return rows
+
+
+def _shown(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [_clean(column) for column in readable_times(batch).columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _clean(column: pa.Array) -> pa.Array:
+    if not pa.types.is_string(column.type):
+        return column
+    values = [None if value is None else clean(value) for value in column.to_pylist()]
+    return pa.array(values, pa.string())
 
 
 def readable_times(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from umtrace.present.ebusy import VERDICTS
+from umtrace.present.escaped import dumps
 from umtrace.present.heading import Heading, loss_text
 from umtrace.present.names import key_label, phase_name
 from umtrace.present.terminal import clean
@@ -73,7 +73,7 @@ def histogram_dict(
 
 def to_json(data: dict[str, Any]) -> str:
     """Return JSON text in ASCII, ending in a newline."""
-    return json.dumps(data, indent=2) + "\n"
+    return dumps(data, indent=2) + "\n"
 
 
 def report_csv(summary: Summary) -> str:
@@ -93,7 +93,8 @@ def report_csv(summary: Summary) -> str:
         errnos = ";".join(f"{name}:{number}" for name, number in group.errnos.items())
         unknown = group.n_outcome_unknown
         numbers = [group.count, group.n_incomplete, group.n_upper, unknown, group.n_failed]
-        writer.writerow([*group.key, *numbers, errnos, *times])
+        key = (clean(part) if isinstance(part, str) else part for part in group.key)
+        writer.writerow([*key, *numbers, errnos, *times])
     return out.getvalue()
 
 

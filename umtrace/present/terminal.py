@@ -32,6 +32,11 @@ def clean(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+def visible(text: str) -> str:
+    """Return lines of our own, in which something from outside may be left, as `clean`."""
+    return "\n".join(clean(line) for line in text.split("\n"))
+
+
 def bar(part: float, width: int) -> str:
     """Return a bar for a fraction of 1, in eighths of a character.
 
@@ -93,11 +98,16 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def write(text: str, stream: TextIO) -> None:
-    """Write text as well as the stream's encoding can show it."""
-    stream.write(encodable(text, stream.encoding))
+    """Write text as well as the stream's encoding can show it; no control character passes."""
+    stream.write(encodable(visible(text), stream.encoding))
+
+
+def say(text: str) -> None:
+    """Write one line to stderr, from whatever others called their files."""
+    write(f"umtrace: {clean(text)}\n", sys.stderr)
 
 
 def complain(problems: Iterable[str]) -> None:
     """Write problems to stderr, for formats that have no place for them."""
     for problem in problems:
-        write(f"umtrace: {clean(problem)}\n", sys.stderr)
+        say(problem)

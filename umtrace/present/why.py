@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from umtrace.present.escaped import dumps
 from umtrace.present.remedies import remedy
 from umtrace.present.tasks import by_process, line_of
 from umtrace.present.terminal import WIDTH, clean
@@ -73,7 +73,7 @@ def why_json(answer: Answer, exit_code: int) -> str:
         "unseen": list(answer.unseen),
         "namespaces": answer.n_namespaces,
     }
-    return json.dumps(whole, indent=2) + "\n"
+    return dumps(whole, indent=2) + "\n"
 
 
 def _retry_would_do(answer: Answer) -> bool | None:
