@@ -28,6 +28,7 @@ from umtrace.recording.tables import EBUSY, HOLDERS
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import EventBatch
 from umtrace.records.holders import scans_to_arrow
+from umtrace.records.identity import MountIdentities
 from umtrace.records.losses import LossReport
 from umtrace.records.windows import EbusyWindow, windows_to_arrow
 from umtrace.records.writable import check_writable
@@ -251,8 +252,9 @@ def _write_all(
 ) -> Totals:
     """Write all; ``alive`` grows by the windows of superblocks that live on, left to the end."""
     totals, began, flushed = Totals(), time.monotonic(), 0.0
+    identities = MountIdentities()
     for tick in ticks:
-        writer.write(tick.batch, tick.rows)
+        writer.write(identities.hide(tick.batch), tick.rows)
         if tick.ebusy.scans:
             writer.append(HOLDERS.name, scans_to_arrow(tick.ebusy.scans))
         alive += filter(lives_on, tick.ebusy.windows)

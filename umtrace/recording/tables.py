@@ -38,7 +38,7 @@ class TableKind:
 
 _MEANINGS = {
     "ts_ns": "CLOCK_MONOTONIC",
-    "mnt": "address of the struct mount: an identity, 0 is unknown",
+    "mnt": "number of the mount: the same in all events about it, 0 is unknown",
     "tid": "thread id",
     "tgid": "thread group id",
     "kind": "what happened: enum um_kind, or um_name_kind for a name, in bpf/event.h",
