@@ -13,6 +13,8 @@ import pytest
 
 from tests.holders.test_asker import FUSE
 from tests.holders.test_why import HEAD
+from umtrace.holders import served
+from umtrace.present.remedies import remedy
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -101,6 +103,18 @@ def test_an_interpreter_that_binfmt_misc_keeps_open(tmp_path, how):
 
 
 @needs_binfmt
+@pytest.mark.usefixtures("alone")
+def test_an_interpreter_the_mount_of_which_was_moved(tmp_path):
+    moved = """
+    other = mnt.parent / "other"; other.mkdir()
+    register(mnt / "interpreter"); syscalls.mount(str(mnt), str(other), flags=0x2000)  # MS_MOVE
+    mnt = other
+    """
+    answer = asked(tmp_path, BINFMT + textwrap.dedent(moved))
+    assert (answer["state"], found(answer, "binfmt")["of"]) == ("unknown", "suspect")
+
+
+@needs_binfmt
 def test_an_interpreter_of_another_mount_or_one_opened_when_it_runs_is_no_holder(tmp_path):
     for number, how in enumerate(("register('/bin/true')", "register(mnt / 'interpreter', 'O')")):
         directory = tmp_path / str(number)
@@ -154,6 +168,23 @@ held = begin('''if 1:
     assert ring >= 0 and libc.syscall(427, ring, 2, ctypes.addressof(both), 2) == 0
     os.close(file)''')
 """
+
+
+CLOSED_RING = RING.replace(
+    "    os.close(file)''')",
+    """    os.close(file)
+    libc.mmap.argtypes = [ctypes.c_long] * 6  # Python's own keeps a copy of the descriptor
+    libc.mmap(0, 4096, 3, mmap.MAP_SHARED, ring, 0x10000000)
+    os.close(ring)''')""",
+)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_ring_of_which_only_the_memory_is_left(tmp_path):
+    assert "os.close(ring)" in CLOSED_RING
+    answer = asked(tmp_path, CLOSED_RING)
+    holder = found(answer, "io-uring")
+    assert (answer["state"], holder["of"]) == ("unknown", "suspect")
 
 
 @pytest.mark.usefixtures("alone")
@@ -343,3 +374,33 @@ def test_a_uprobe_that_is_in_no_list_of_tracefs(tmp_path, script, kind, since):
 def test_a_perf_event_of_which_nothing_is_said_is_a_suspect(tmp_path):
     answer = asked(tmp_path, UPROBE + ALONE)
     assert (answer["state"], found(answer, "perf-uprobe")["of"]) == ("unknown", "suspect")
+
+
+STATES = """\
+- 0x01: { type: open, access: r-, deny: --, superblock: "fd:10:13649", filename: "a/b \\"c\\"" }
+- 0x02: { type: deleg, access: r, superblock: "00:2c:1", filename: "x", owner: "y" }
+- 0x03: { type: layout, superblock: "00:2d:1" }
+"""
+
+
+def test_what_nfs_clients_have_open():
+    found = list(served.nfs_opens(STATES))
+    assert [dev for dev, _ in found] == ["253:16", "0:44", "0:45"]
+    assert [name for _, name in found][1:] == ["x", ""]
+
+
+def test_targets_that_keep_files(monkeypatch, tmp_path):
+    lio = tmp_path / "target/core/fileio_0/disk"
+    nvme = tmp_path / "nvmet/subsystems/s/namespaces/1"
+    off = tmp_path / "nvmet/subsystems/s/namespaces/2"
+    for folder in (lio, nvme, off):
+        folder.mkdir(parents=True)
+    (lio / "info").write_text("Status: ACTIVATED\n  TCM FILEIO ID: 0  File: /m/a b  Size: 1 Mode\n")
+    for folder, on in ((nvme, 1), (off, 0)):
+        (folder / "enable").write_text(f"{on}\n")
+        (folder / "device_path").write_text("/m/nvme\n")
+    monkeypatch.setattr(served, "_CONFIG", tmp_path)
+    claims = {(claim.kind, claim.path): claim for claim in served.served()}
+    assert set(claims) == {("target", "/m/a b"), ("nvmet", "/m/nvme")}
+    holder = claims["nvmet", "/m/nvme"].holder("mount", "path")
+    assert remedy(holder).command == f"echo 0 > {nvme}/enable"

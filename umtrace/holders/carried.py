@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from umtrace.holders.procfs import Open, fdinfo
 from umtrace.kernel.uprobes import probed_file
 
 _SOCKET = "socket:["
-_RING = "anon_inode:[io_uring]"
+RING = "anon_inode:[io_uring]"
 _FANOTIFY = "anon_inode:[fanotify]"
 _CONTEXT = "anon_inode:[fscontext]"
 _EVENT = "anon_inode:[perf_event]"
@@ -74,6 +74,13 @@ def registered(opened: Open) -> list[str] | None:
         if found or _field(text, "UserFiles") == "0" or not text:
             return [name for name in found if _is_file(name)]
     return None
+
+
+def closed_rings(pids: Iterable[int]) -> Iterator[Claim]:
+    """Yield the rings of which a process has no descriptor, only the memory (registered rings)."""
+    for pid in pids:
+        detail = "what is registered in a ring, the descriptor of which is closed"
+        yield Claim(kind="io-uring", pid=pid, detail=detail)
 
 
 def ring_workers() -> Iterator[Claim]:
@@ -160,7 +167,7 @@ def _field(text: str, name: str) -> str:
 
 
 _READERS: dict[str, Callable[[Open, bool], Iterator[Claim]]] = {
-    _RING: _ring,
+    RING: _ring,
     _FANOTIFY: _watcher,
     _CONTEXT: _context,
     _EVENT: _event,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from umtrace.holders import procfs
 from umtrace.holders.binfmt import interpreters
-from umtrace.holders.carried import carried
+from umtrace.holders.carried import carried, closed_rings
 from umtrace.holders.claims import Claim, Seen
 from umtrace.holders.images import images
 from umtrace.holders.links import linked_uprobes
@@ -38,6 +38,7 @@ def _claims(table: MountTable, sweep: Sweep) -> Iterator[Claim]:
     yield from interpreters(mounts, sweep.lost, ask=False)
     yield from served()
     yield from linked_uprobes(sweep.links, mounts, sweep.lost)
+    yield from closed_rings(sweep.rings)
     for opened in sweep.carriers():
         yield from carried(opened, ask=False)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from umtrace.holders import procfs
 from umtrace.holders.asker import asker
-from umtrace.holders.carried import may_carry
+from umtrace.holders.carried import RING, may_carry
 from umtrace.holders.procfs import Open
 from umtrace.holders.sockets import bound_sockets
 from umtrace.kernel.uprobes import LINK_PATHS
@@ -33,12 +33,11 @@ class Sweep:
         self._devs = tuple(devs)  # of the files that sockets are bound to; none: all
         self.denied: dict[int, str] = {}
         self.n_read = 0
-        self._hidden: list[
-            Open
-        ] = []  # sockets, rings and the like, which may keep files of their own
+        self._hidden: list[Open] = []  # sockets, rings and the like
         self._instead: dict[int, int] = {}  # thread -> process, the first thread of which has ended
         ours = asker().start().process.pid
         self.pids = [pid for pid in procfs.pids() if pid != ours]
+        self._ring_maps: set[int] = set()
         self.links: list[Open] = []  #: descriptors of BPF links
         self.lost: list[str] = []
 
@@ -61,6 +60,11 @@ class Sweep:
         yield from self._bound()
         if unseen := procfs.unseen_processes():
             self.lost.append(unseen)
+
+    @property
+    def rings(self) -> list[int]:
+        """The processes that have a ring mapped, and no descriptor of one."""
+        return sorted(self._ring_maps - {o.pid for o in self._hidden if o.path == RING})
 
     @property
     def left_s(self) -> float:
@@ -132,7 +136,7 @@ class Sweep:
         n_answers = 0
         ended = set(self._instead.values())
         tids = [*self._instead, *(pid for pid in self.pids if pid not in ended)]
-        for tid, answer in procfs.mapped(tids, self._prefixes, self._deadline):
+        for tid, answer in procfs.mapped(tids, [*self._prefixes, RING], self._deadline):
             n_answers += 1
             pid = self._instead.get(tid, tid)
             if isinstance(answer, TimeoutError):
@@ -140,10 +144,10 @@ class Sweep:
             elif isinstance(answer, PermissionError):
                 self._deny(pid)
             elif not isinstance(answer, OSError):  # gone meanwhile
-                yield from (
-                    Open(pid, tid, "maps", path, writes=writes or None) for path, writes in answer
-                )
-        self._out_of_time("mapped files", len(self.pids) - n_answers)
+                files = [each for each in answer if each[0] != RING]
+                self._ring_maps |= {pid} if len(files) < len(answer) else set()
+                yield from (Open(pid, tid, "maps", path, writes=w or None) for path, w in files)
+        self._out_of_time("mapped files", len(tids) - n_answers)
 
     def _threads(self, pid: int) -> Iterator[Open]:
         tids = procfs.threads(pid)

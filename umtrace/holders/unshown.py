@@ -10,7 +10,7 @@ from dataclasses import replace
 from umtrace.holders import procfs
 from umtrace.holders.below import Below
 from umtrace.holders.binfmt import interpreters
-from umtrace.holders.carried import carried, ring_workers
+from umtrace.holders.carried import carried, closed_rings, ring_workers
 from umtrace.holders.claims import Claim, Seen
 from umtrace.holders.images import images
 from umtrace.holders.links import linked_uprobes
@@ -25,6 +25,8 @@ from umtrace.records.holders import Holder
 
 _THROUGH_A_TASK = re.compile(r"/proc/(\d+)/root(/.*)")
 _PATIENCE_S = 0.5
+#: the kernel has the name that was given, not where the file is now
+_NAMED_ONCE = frozenset({"binfmt", "perf-uprobe"})
 _SECOND_LOOK_S = 0.05
 
 
@@ -74,6 +76,7 @@ class Unshown:
         yield from served()
         yield from linked_uprobes(sweep.links, mounts, sweep.lost)
         yield from ring_workers()
+        yield from closed_rings(sweep.rings)
         yield from _lasting(list(sweep.carriers()))
 
     def _seen(self, space: Namespace, mount: Mount) -> Seen:
@@ -83,6 +86,7 @@ class Unshown:
 
     def _holder(self, claim: Claim) -> Holder | None:
         mntns = procfs.mntns(claim.pid) if claim.pid else None
+        match: str | None
         if claim.anywhere:
             return claim.holder("suspect", None, mntns)
         if claim.mnt_id is not None:
@@ -93,7 +97,20 @@ class Unshown:
             namespace = claim.namespace or (mntns if claim.pid else self._spaces.own)
             mount = self._mount_of(claim.path, namespace)
             of, match = self._of.get(mount.mnt_id) if mount else None, "path"
+        if of is None and claim.kind in _NAMED_ONCE and self._is_missing(claim):
+            of, match = "suspect", None
         return claim.holder(of, match, mntns) if of is not None else None
+
+    def _is_missing(self, claim: Claim) -> bool:
+        """Whether a file is not where it was: its mount may have been moved to where we look."""
+        own = (claim.namespace or self._spaces.own) == self._spaces.own
+        if not own or not claim.path.startswith("/"):
+            return False
+        try:
+            follow(claim.path, self._spaces.own_table, _PATIENCE_S, stop=may_never_answer)
+        except FileNotFoundError:
+            return True
+        return False
 
     def _mount_of(self, path: str, inode: int | None) -> Mount | None:
         """Return the mount of a path that the kernel, or a task, gives as seen in a namespace."""
