@@ -265,7 +265,7 @@ def test_mounts_that_came_with_a_user_namespace_are_locked(tmp_path):
         tmp_path,
         """
 m = mount(room / "m", "m")
-hold = "unshare -U -r -m --propagation private sh -c 'echo; exec sleep 1000'"
+hold = "unshare -U -r -m --propagation private sh -c 'sleep 1000 & echo; exec sleep 1000'"
 child = subprocess.Popen(hold, shell=True, stdout=subprocess.PIPE); child.stdout.readline()
 answer = ask(m)
 (holder,) = [h for h in answer.holders if h.of == "superblock"]
@@ -273,11 +273,15 @@ assert subprocess.run(["nsenter", "-t", str(holder.pid), "-m", "umount", m]).ret
 command = remedy(holder).command
 assert subprocess.run(command, shell=True).returncode == 0
 child.wait(); assert umount(m) == 0
-out.append([command, holder.pid, alive(answer.dev)])
+for _ in range(50):
+    if not (left := alive(answer.dev)): break
+    time.sleep(0.1)
+out.append([command, holder.pid, left])
 """,
     )
     ((command, pid, left),) = found
-    assert command == f"kill {pid}"
+    assert command.startswith(f"kill {pid} ")
+    assert len(command.split()) == 3
     assert not left
 
 
@@ -350,3 +354,48 @@ except OSError as error:
     word, _, lost = done.stdout.strip().partition(" ")
     said = "['mount namespaces without a process: not listed (EPERM)']"
     assert lost == (said if word == "EPERM" else "[]")
+
+
+def test_the_upper_directory_of_an_overlay_that_leaked(tmp_path):
+    found = run(
+        tmp_path,
+        """
+m = mount(room / "m", "m")
+for name in "luwo": (m / name).mkdir()
+layers = f"lowerdir={m}/l,upperdir={m}/u,workdir={m}/w"
+syscalls.mount("o", str(m / "o"), "overlay", data=layers)
+child = elsewhere("s.make_private()"); umount(m / "o")
+for path in (m / "u", m / "l", m / "d", m / "o"):
+    answer = ask(path)
+    out.append([path.name, [(h.kind, h.pid == child.pid, h.detail) for h in answer.holders]])
+(holder,) = ask(m / "u").holders
+assert subprocess.run(remedy(holder).command, shell=True).returncode == 0
+out.append(len(ask(m / "u").holders))
+ended(child)
+""",
+    )
+    upper, lower, other, point, left = found
+    for (name, holders), role in ((upper, "upper"), (lower, "lower")):
+        assert holders == [["overlay", True, f"{role} layer {tmp_path}/m/{name} of {tmp_path}/m/o"]]
+    assert other[1] == []
+    assert point[1] == [["mount", True, f"{tmp_path}/m/o"]]
+    assert left == 0
+
+
+def test_a_namespace_without_an_umount_program(tmp_path):
+    holder = only(
+        run(
+            tmp_path,
+            ASK
+            + """
+m = mount(room / "m", "m")
+child = elsewhere(PRIVATE_COPY + '''
+for place in ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/local/sbin"):
+    if os.path.isdir(place) and not os.path.islink(place): s.mount("empty", place, "tmpfs")
+''')
+case("bare", m, lambda: ended(child))
+""",
+        )
+    )
+    assert "enter" not in holder
+    assert holder["unmount"] == ["-N", str(holder["pid"]), f"{tmp_path}/m"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from umtrace.holders.device import Device, device_of
@@ -20,16 +20,24 @@ class LoopsBehind:
     A file system may have files behind loop devices and no mount in any namespace any more.
 
     The kernel says of which file system the file is, not through which mount it was opened: where
-    more than one has that name, in other namespaces say, ``unclear`` grows.
+    more than one has that name, in other namespaces say, ``unclear`` grows. ``covers`` leaves out
+    files that the question is not about.
     """
 
-    def __init__(self, spaces: Namespaces, of: Mapping[int, str], devs: Iterable[str]) -> None:
+    def __init__(
+        self,
+        spaces: Namespaces,
+        of: Mapping[int, str],
+        devs: Iterable[str],
+        covers: Callable[[str], bool] = lambda _path: True,
+    ) -> None:
         self._spaces = spaces
         self._of = of
         self._devs = {*devs, *(m.dev for _, m in spaces.mounts() if m.mnt_id in of)}
         self._listed = {m.dev for _, m in spaces.mounts()}
         self.unclear: list[str] = []
-        self._ours = [(loop, found) for loop in attached() if (found := self._role(loop))]
+        asked = [loop for loop in attached() if covers(undeleted(loop.file))]
+        self._ours = [(loop, found) for loop in asked if (found := self._role(loop))]
         busy = [loop for loop, of in self._ours if of in {"mount", "copy"}]
         self._devices = [(loop, Device(loop.dev, spaces)) for loop in busy]
 

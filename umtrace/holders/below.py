@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from umtrace.holders.entrance import Entrances
 from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespaces
+from umtrace.holders.others import layers_on
 from umtrace.holders.procfs import undeleted
 from umtrace.records.holders import Holder
 
@@ -26,9 +27,17 @@ class Below:
         return plain.startswith(top) and plain[len(top) :][:1] in {"", "/"}
 
     def mounts(self) -> Iterator[Holder]:
-        """Yield what is mounted there: below it in our namespace, on it or below it in others."""
+        """Yield what is mounted there: below it in our namespace, on it or below it in others.
+
+        And the overlays that have a layer there.
+        """
         entrances = Entrances(self.spaces)
         for space, mount in self.spaces.mounts():
+            if layers := [
+                text for path, text in layers_on(self.mount.dev, space, mount) if self.covers(path)
+            ]:
+                holder = entrances.holder("overlay", "superblock", space, mount)
+                yield replace(holder, detail=f"{', '.join(layers)} of {mount.point}")
             if not self.covers(mount.point):
                 continue
             here = space.inode == self.spaces.own

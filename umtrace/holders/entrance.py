@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from dataclasses import replace
 
 from umtrace.holders import nsreader, procfs
+from umtrace.holders.asker import asker
 from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.undoing import steps
 from umtrace.records.holders import Holder
+
+#: where umount(8) is, in the order of most values of PATH
+_PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/local/sbin")
 
 
 class Entrances:
@@ -18,6 +23,7 @@ class Entrances:
 
     def __init__(self, spaces: Namespaces) -> None:
         self._spaces = spaces
+        self._with_umount: dict[int, bool] = {}
 
     def holder(self, kind: str, of: str, space: Namespace, mount: Mount) -> Holder:
         """Return a mount as a holder, with what has to be unmounted so that it goes."""
@@ -39,7 +45,13 @@ class Entrances:
         if space.orphaned and space.files and not space.fds:
             return self._by_file(holder, space)
         holder = self._by_task(holder, space)
-        return replace(holder, unmount=None) if self._locked(space) else holder
+        if self._locked(space):
+            return replace(holder, unmount=None, tasks=tuple(space.pids) or None)
+        if holder.unmount and space.pids and not self._has_umount(space):
+            # The program of this namespace can go to work in that one.
+            outside = ("-N", f"{space.pids[0]}", *holder.unmount)
+            return replace(holder, enter=None, unmount=outside)
+        return holder
 
     def _by_task(self, holder: Holder, space: Namespace) -> Holder:
         if space.pids:
@@ -109,6 +121,14 @@ class Entrances:
             return (f"--mount={file.point}",) if outer is None else (*outer, *nested)
         return None
 
+    def _has_umount(self, space: Namespace) -> bool:
+        """Whether nsenter(1) finds a program to run there."""
+        if space.inode not in self._with_umount:
+            self._with_umount[space.inode] = any(
+                _is_there(f"/proc/{space.pids[0]}/root{place}/umount") for place in _PLACES
+            )
+        return self._with_umount[space.inode]
+
     def _locked(self, space: Namespace) -> bool:
         """Whether the mounts that it began with are locked: its user namespace is not ours."""
         own = self._spaces.all.get(self._spaces.own or 0)
@@ -131,6 +151,15 @@ class Entrances:
             finally:
                 os.close(number)
         return None
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is such a file, or link, as far as its file system answers."""
+    try:
+        asker().ask("link", os.fsencode(path))
+    except OSError as error:
+        return error.errno == errno.EINVAL  # no link
+    return True
 
 
 def _name(pid: int) -> str:

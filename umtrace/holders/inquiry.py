@@ -57,7 +57,8 @@ class Inquiry:
         self._of = {number: of for each in others for number, of in each.of.items()}
         self._points = {point for each in others for point in each.points}
         self._all_devs = {dev for each in others for dev in each.devs}
-        self._loops = LoopsBehind(self._spaces, self._of, self._devs)
+        covers = {"covers": self._below.covers} if self._below else {}
+        self._loops = LoopsBehind(self._spaces, self._of, self._devs, **covers)
         self._known = [holder for each in others for holder in each.holders()]
         self._own: list[str] = []  # what we have there ourselves
         self._unclear: list[str] = []
@@ -123,15 +124,15 @@ class Inquiry:
             yield from self._known
         if self._device is not None:
             yield from self._device.claims()
+        for loop in self._loops.holders():
+            if self._device is None or loop.of == "superblock":
+                yield loop  # what keeps a loop device attached is a question about that one
+        self._unclear += self._loops.unclear
         for holder in self._kernel():
             if self._below is None or self._below.covers(holder.detail or ""):
                 yield holder
 
     def _kernel(self) -> Iterator[Holder]:
-        for loop in self._loops.holders():
-            if self._device is None or loop.of == "superblock":
-                yield loop  # what keeps a loop device attached is a question about that one
-        self._unclear += self._loops.unclear
         for kind, path, by in kernel_files():
             mount = self._spaces.own_table.holding(procfs.undeleted(path))
             if kind != "loop" and mount is not None and mount.mnt_id in self._of:

@@ -38,7 +38,7 @@ class Others:
             of = self.of.get(mount.mnt_id)
             if of == "superblock":
                 yield self._entrances.holder("mount", of, space, mount)
-            if on_it := self._layers(space, mount):
+            if on_it := [text for _, text in layers_on(self._dev, space, mount)]:
                 holder = self._entrances.holder("overlay", "superblock", space, mount)
                 yield replace(holder, detail=f"{', '.join(on_it)} of {mount.point}")
             yield from self._image(space, mount)
@@ -55,6 +55,8 @@ class Others:
             holder = self._entrances.holder("mount", self.of[below.mnt_id], space, mount)
             yield replace(holder, note=f"the image of which is {mount.source}")
 
-    def _layers(self, space: Namespace, mount: Mount) -> list[str]:
-        below = ((role, path, space.table.holding(path)) for role, path in layers(mount))
-        return [f"{role} layer {path}" for role, path, on in below if on and on.dev == self._dev]
+
+def layers_on(dev: str, space: Namespace, mount: Mount) -> list[tuple[str, str]]:
+    """Return the layers that an overlay has on a superblock: the path, and what it is."""
+    below = ((role, path, space.table.holding(path)) for role, path in layers(mount))
+    return [(path, f"{role} layer {path}") for role, path, on in below if on and on.dev == dev]

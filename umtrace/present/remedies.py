@@ -69,7 +69,7 @@ def _keeper(holder: Holder) -> Remedy:
     if holder.pid is None:
         return Remedy(text=f"end mount namespace {holder.mntns}, kept by {holder.keeper}")
     return Remedy(
-        f"kill {holder.pid}",
+        f"kill {' '.join(map(str, holder.tasks or [holder.pid]))}",
         f"end {holder.keeper}; its mounts cannot be unmounted from here",
     )
 

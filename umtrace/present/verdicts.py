@@ -26,7 +26,7 @@ _OF_A_DEVICE = {
 }
 _OF_A_PATH = {
     "held": "Nothing to umount here. In use, here or below it:",
-    "superblock": "Nothing to umount here. In other mount namespaces something is mounted on it.",
+    "superblock": "Nothing to umount here. Mounts use it, in other mount namespaces or as a layer.",
     "nobody-seen": "Nothing to umount here. Nobody was seen to use it or what is below it.",
     "transient": "Nothing to umount here. Somebody passed by.",
     "unknown": "Nothing to umount here. Who uses it is unknown: not all could be looked at.",

@@ -74,6 +74,8 @@ class Holder:
     unmount : tuple of str or None
         What umount(8) has to be given there, in this order; empty: no path leads to it; None: not
         known, or not possible.
+    tasks : tuple of int or None
+        The processes of its namespace, where nothing but their end frees it.
     """
 
     kind: str
@@ -93,6 +95,7 @@ class Holder:
     keeper: str | None = None
     enter: tuple[str, ...] | None = None
     unmount: tuple[str, ...] | None = None
+    tasks: tuple[int, ...] | None = None
     writes: bool | None = None
 
     @property
