@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -108,6 +110,31 @@ def test_variables_lead_the_compiler_nowhere(place, tmp_path):
 def test_other_commands(place, words):
     hostile.fill(place)
     run(place, *words, codes=range(15) if "why" in words else (0,))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "{}"),
+        ("ebusy", "{}"),
+        ("trace", "--replay", "{}"),
+        ("export", "{}", "-o", "{out}"),
+        ("html", "{}", "-o", "{out}"),
+        ("plot", "{}", "-o", "{out}.png"),
+        ("repair", "{}"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_readers(place, tmp_path, words):
+    """A matplotlibrc of the working directory, and of a HOME that sudo left, is none of ours."""
+    hostile.fill(place)
+    shutil.copytree("recordings/lab-ebusy.umt", tmp_path / "r")
+    names = [word.format(tmp_path / "r", out=tmp_path / "out") for word in words]
+    home = {**os.environ, "HOME": str(place), "XDG_CONFIG_HOME": str(place), "XDG_CACHE_HOME": ""}
+    home.pop("MPLCONFIGDIR", None)
+    before = sorted(place.rglob("*"))
+    run(place, *names, environment=home)
+    assert sorted(place.rglob("*")) == before
 
 
 def test_python_m(place, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.pictures import import_matplotlib
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
@@ -26,6 +27,8 @@ def command(recording: str, output: str, by: str, force: bool, row_filter: RowFi
     the probe plan. KEY is as in `umtrace report`.
     """
     from umtrace.cli.export import whole_file
+
+    import_matplotlib()
     from umtrace.page import page_of
     from umtrace.recording import Recording
     from umtrace.stats.selection import Selection

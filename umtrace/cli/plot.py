@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.pictures import import_matplotlib
 from umtrace.cli.status import read_status
 from umtrace.records.errors import UsageError
 from umtrace.stats.filters import RowFilter
@@ -41,6 +42,7 @@ def command(
     KEY is as in `umtrace report`, for the first three lines; the four largest
     groups are drawn.
     """  # noqa: D301
+    import_matplotlib()
     from umtrace.analysis.figures import check_suffix, figure_of, save
     from umtrace.present.terminal import clean, complain
     from umtrace.recording import Recording
