@@ -51,7 +51,7 @@ def _all_that_work() -> list[Result]:
     from umtrace.sources.select import LIVE_TIERS
 
     results: dict[str, Result] = {}
-    failures: list[UmtraceError] = []
+    failures: list[UmtraceError] = []  # of tiers that this kernel lacks
     for tier in LIVE_TIERS:
         if tier in results:  # as the stand-in for another
             continue

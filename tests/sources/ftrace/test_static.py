@@ -52,6 +52,19 @@ def rows(*records, shut_ns=(0, 0)):
     return found + correlator.finish().to_pylist()
 
 
+UNSEEN = (
+    "path", "mountpoint", "fstype", "source", "dev", "mount_id", "n_mounts", "mntns", "lookup_ns",
+    "lock_ns", "tree_ns", "rcu_ns", "put_ns", "rcu_kind", "final_put", "final_put_comm", "tail_ns",
+    "n_legitimized", "n_discounted", "refcount",
+)  # fmt: skip
+
+
+def test_what_no_record_shows_is_null():
+    (row,) = rows(enter(100), leave(200), calls(260))
+    assert {name: row[name] for name in UNSEEN} == dict.fromkeys(UNSEEN)
+    assert (row["syscall_ns"], row["shutdown_ns"], row["latency_bound"]) == (100, 60, "upper")
+
+
 def test_an_umount_has_its_wait_and_an_upper_bound():
     (row,) = rows(enter(100, LAZY), sleeps(120), runs(170), leave(200), calls(260))
     assert (row["mode"], row["errno"], row["complete"]) == ("lazy", 0, True)
