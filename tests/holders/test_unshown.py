@@ -389,6 +389,29 @@ def test_what_nfs_clients_have_open():
     assert [name for _, name in found][1:] == ["x", ""]
 
 
+TARGET = """
+import atexit
+with (mnt / "disk").open("wb") as file: file.truncate(1 << 20)
+config = mnt.parent / "config"; config.mkdir(); syscalls.mount("none", str(config), "configfs")
+store = Path("/sys/kernel/config/target/core/fileio_0") / f"umt{os.getpid()}"
+if not Path("/sys/kernel/config/target").exists():
+    syscalls.mount("none", "/sys/kernel/config", "configfs")
+store.mkdir(parents=True)
+atexit.register(lambda: store.exists() and store.rmdir())
+(store / "control").write_text(f"fd_dev_name={mnt}/disk,fd_dev_size=1048576")
+(store / "enable").write_text("1")
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/sys/module/target_core_file").exists(),
+    reason="no target_core_file: modprobe target_core_file",
+)
+def test_the_file_of_an_iscsi_target(tmp_path):
+    answer = asked(tmp_path, TARGET)
+    assert (answer["state"], found(answer, "target")["of"]) == ("held", "mount")
+
+
 def test_targets_that_keep_files(monkeypatch, tmp_path):
     lio = tmp_path / "target/core/fileio_0/disk"
     nvme = tmp_path / "nvmet/subsystems/s/namespaces/1"

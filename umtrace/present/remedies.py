@@ -137,9 +137,7 @@ def _link(holder: Holder) -> Remedy:
 
 
 def _target(holder: Holder) -> Remedy:
-    if "/iblock_" in (holder.comm or ""):
-        return Remedy(f"rmdir {quoted(holder.comm)}", "after its LUNs (targetcli)")
-    return Remedy(text=f"remove the backstore {holder.comm} (targetcli)")
+    return Remedy(f"rmdir {quoted(holder.comm)}", "remove the LUNs that export it, then")
 
 
 def _nfs_open(holder: Holder) -> Remedy:
