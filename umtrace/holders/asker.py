@@ -113,8 +113,7 @@ class _Child:
 class Asker:
     """Asks one child after another; a child that does not answer is killed and left.
 
-    Used by one thread. ``pids`` are its children, those left behind too, which may still be in the
-    kernel and then hold what they were asked about.
+    Used by one thread.
     """
 
     def __init__(self) -> None:
@@ -122,10 +121,15 @@ class Asker:
         self._left: list[_Child] = []
 
     @property
+    def left(self) -> set[int]:
+        """The children that are still in the kernel: they hold what they were asked about."""
+        self._left = [child for child in self._left if child.process.poll() is None]
+        return {child.process.pid for child in self._left}
+
+    @property
     def pids(self) -> set[int]:
         """The children that have not ended."""
-        self._left = [child for child in self._left if child.process.poll() is None]
-        return {child.process.pid for child in [*self._left, *filter(None, [self._child])]}
+        return self.left | ({self._child.process.pid} if self._child else set())
 
     def start(self) -> _Child:
         """Start the child, which may be done ahead of the first question; waits for nothing."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from umtrace.holders.asker import asker
+from umtrace.holders.asker import PATIENCE_S, asker
 from umtrace.holders.claims import Claim, Seen
 
 FSTYPE = "binfmt_misc"
@@ -15,7 +15,9 @@ _FILE_SYSTEMS = Path("/proc/filesystems")
 _USUAL = "/proc/sys/fs/binfmt_misc"
 
 
-def interpreters(mounts: Iterable[Seen], lost: list[str], *, ask: bool = True) -> Iterator[Claim]:
+def interpreters(
+    mounts: Iterable[Seen], lost: list[str], *, ask: bool = True, patience_s: float = PATIENCE_S
+) -> Iterator[Claim]:
     """Yield the interpreters that the mounts of binfmt_misc keep open.
 
     Every user namespace has entries of its own since Linux 6.7, every other mount is of the same.
@@ -27,12 +29,12 @@ def interpreters(mounts: Iterable[Seen], lost: list[str], *, ask: bool = True) -
     ours.sort(key=lambda seen: (seen.namespace is not None, seen.pid is None))
     first = {seen.mount.dev: seen for seen in reversed(ours)}
     for seen in first.values():
-        yield from _entries(seen, "", lost)
+        yield from _entries(seen, "", lost, patience_s)
     if ask and not first and FSTYPE in _registered():
-        yield from _entries(None, FSTYPE, lost)
+        yield from _entries(None, FSTYPE, lost, patience_s)
 
 
-def _entries(seen: Seen | None, fstype: str, lost: list[str]) -> Iterator[Claim]:
+def _entries(seen: Seen | None, fstype: str, lost: list[str], patience_s: float) -> Iterator[Claim]:
     shown = seen.mount.point if seen else _USUAL
     root = f"/proc/{seen.pid}/root" if seen and seen.pid else ""
     if seen and seen.namespace is not None and not root:
@@ -40,7 +42,7 @@ def _entries(seen: Seen | None, fstype: str, lost: list[str]) -> Iterator[Claim]
         lost.append(f"entries of binfmt_misc at {shown} of {where}")
         return
     try:
-        files = asker().ask("texts", os.fsencode(root + shown), fstype)
+        files = asker().ask("texts", os.fsencode(root + shown), fstype, patience_s=patience_s)
     except OSError as error:
         lost.append(f"entries of binfmt_misc at {shown}: {error.strerror}")
         return

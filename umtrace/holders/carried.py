@@ -24,6 +24,8 @@ _EVENT = "anon_inode:[perf_event]"
 _REGISTERED = re.compile(r"^ *\d+: (.*)$")
 _RING_TRIES = 20
 _RING_WORKER = "+iou_exit"
+#: it has gone, or has a program of a kind that no uprobe takes (bpf_get_perf_event_info)
+_NO_UPROBE = frozenset({errno.EBADF, errno.ESRCH, errno.EOPNOTSUPP})
 _UPROBES = Path("/sys/bus/event_source/devices/uprobe")
 #: FAN_REPORT_TID 0x100 aside, what is reported by number, not by an open file: its events hold none
 _BY_NUMBER = 0x200 | 0x400 | 0x1000 | 0x4000  # FID, DIR_FID, TARGET_FID, MNT
@@ -152,7 +154,7 @@ def _event(opened: Open, _ask: bool) -> Iterator[Claim]:
     try:
         path = probed_file(opened.pid, opened.fd or 0)
     except OSError as error:
-        if error.errno not in {errno.EBADF, errno.ESRCH} and opened.still():
+        if error.errno not in _NO_UPROBE and opened.still():
             yield replace(claim, note=f"perf event that may be a uprobe ({error.strerror})")
     else:
         if path is not None:

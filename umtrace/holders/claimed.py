@@ -16,6 +16,9 @@ from umtrace.holders.sweep import Sweep
 from umtrace.holders.target import Target
 from umtrace.records.holders import Holder
 
+#: for the entries of binfmt_misc, which no server keeps
+_LEAST_S = 0.02
+
 
 def claimed(
     targets: Sequence[Target], table: MountTable, sweep: Sweep
@@ -35,7 +38,7 @@ def claimed(
 def _claims(table: MountTable, sweep: Sweep) -> Iterator[Claim]:
     mounts = [Seen(mount) for mount in table.mounts.values()]
     yield from images(mounts)
-    yield from interpreters(mounts, sweep.lost, ask=False)
+    yield from interpreters(mounts, sweep.lost, ask=False, patience_s=max(sweep.left_s, _LEAST_S))
     yield from served()
     yield from linked_uprobes(sweep.links, mounts, sweep.lost)
     yield from closed_rings(sweep.rings)

@@ -134,4 +134,8 @@ def _silence(path: str, error: OSError) -> str:
     refused = error.errno == errno.EACCES and os.geteuid() != 0
     if error.errno in _ANSWERS or refused:
         raise error
-    return f"what {path} is ({error.strerror}): taken as no link and no device"
+    said = error.strerror
+    if error.errno == errno.ETIMEDOUT and (left := asker().left):
+        pids = ", ".join(map(str, sorted(left)))
+        said = f"{said}; until it comes, pid {pids} of umtrace waits there and holds the mount"
+    return f"what {path} is ({said}): taken as no link and no device"

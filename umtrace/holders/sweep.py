@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -113,7 +114,7 @@ class Sweep:
 
     def _files(self, pid: int, tid: int | None = None) -> Iterator[Open]:
         for opened in procfs.files(pid, tid):
-            if may_carry(opened.path):
+            if may_carry(opened.path) and pid != os.getpid():
                 self._hidden.append(opened)
             elif opened.path in LINK_PATHS:
                 self.links.append(opened)
