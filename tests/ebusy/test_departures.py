@@ -61,6 +61,13 @@ def test_a_put_that_nobody_saw_is_transient_all_the_same():
     assert "somebody unseen" in " ".join(window.evidence)
 
 
+def test_an_umount_that_finds_it_free_says_nothing_of_long_before():
+    """The put of who was inside meanwhile had begun before the retry's check, and is not seen."""
+    window = seen((0.5, WALKER, "put", 3), (80, UMOUNTER, "returned", 1))
+    assert window.spurious is None
+    assert (window.first_success_ns, window.first_success_bound) == (80 * MS, "exact")
+
+
 def test_a_reference_that_stayed_is_held_by_who_put_it():
     window = seen((0.09, UMOUNTER, "returned", 2), (30, WALKER, "put", 1))
     assert (window.klass, window.spurious) == ("held", False)

@@ -21,13 +21,14 @@ MNT, MOUNT_ID = 0xFFFF888000001000, 5
 HOLDER, UMOUNTERS = 60, (9, 10)
 WALKERS = (50, 51, HOLDER)
 STAT, OPEN, CLOSE = 4, 257, 3
-WATCH_NS, WITHIN_NS, EARLIER, EVENTS = 1000 * MS, 10 * MS, 64, 24
+WATCH_NS, WITHIN_NS = 1000 * MS, 10 * MS
 
 
 class World:
     """A mount that one task holds, and what the probes say of it."""
 
-    def __init__(self):
+    def __init__(self, *, earlier=64, events=24):
+        self.budgets = {"earlier": earlier, "events": events}
         self.now = T0_NS
         self.references = 1
         self.watch = None
@@ -43,7 +44,7 @@ class World:
     def arm(self):
         if not self.armed() or self.watch["blind"]:
             self.watch = {"since": self.now, "inside": 0, "settled": False, "blind": False}
-            self.watch |= {"earlier": EARLIER, "events": EVENTS}
+            self.watch |= self.budgets
             self.taken.clear()
         self.watch["until"] = self.now + WATCH_NS
 
@@ -71,8 +72,9 @@ class World:
                 self.say(tid, "legitimized")
 
     def spend(self, budget):
-        self.watch[budget] -= self.watch[budget] > 0
-        return self.watch[budget] > 0
+        left = self.watch[budget]
+        self.watch[budget] -= left > 0
+        return left > 0
 
     def untake(self, tid):
         if not self.armed() or not self.taken[tid]:
@@ -184,9 +186,11 @@ class Tasks:
     st.lists(STEP, min_size=1, max_size=25),
     st.lists(STEP, max_size=8),
     st.sampled_from([CLOSE, -1, None]),
+    st.sampled_from([1, 3, 64]),
+    st.sampled_from([0, 2, 24]),
 )
-def test_no_holder_is_ever_called_a_passer_by(before, meanwhile, after, syscall):
-    world = World()
+def test_no_holder_is_ever_called_a_passer_by(before, meanwhile, after, syscall, earlier, events):
+    world = World(earlier=earlier, events=events)
     tasks = Tasks(world)
     world.take(HOLDER, noted=False)
     for action, tid, pause in before:

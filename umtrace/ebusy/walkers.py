@@ -119,7 +119,7 @@ def _departed(run: Run, seen: Sequence[Walk], offset_ns: int, *, free: bool) -> 
         asked_ns=run.first.end_ns - offset_ns,
         putters=tuple(dict.fromkeys(who(w) for w in strangers)),
         earlier=earlier,
-        last=puts[-1] if puts else None,
+        last=seen[-1] if seen[-1].what == "put" else None,
         stayed=seen[-1].left == 1 and not others and len(seen) < _MOST_SEEN,
         watched=_watched(run, seen[-1], offset_ns),
         free=free,
@@ -148,10 +148,17 @@ def _unnumbered(seen: Sequence[Walk]) -> bool:
 
 
 def freed_at(run: Run, offset_ns: int) -> int | None:
-    """Return when the mount was seen to be free for the first time, wall clock."""
+    """Return when the mount was seen to be free for the first time, wall clock.
+
+    At a put, if that says so; when an umount that got EBUSY says so, it may have been since the
+    last put before: which is known of the first umount alone, as nobody was to be seen before it.
+    """
     after = _walks_from_the_check(run, offset_ns)
     end = next((number for number, walk in enumerate(after, 1) if walk.left == 1), None)
-    return None if end is None else _last_put(after[:end]).ts_ns + offset_ns
+    if end is None:
+        return None
+    last = after[end - 1] if after[end - 1].ts_ns > run.first.end_ns - offset_ns else None
+    return (last or _last_put(after[:end])).ts_ns + offset_ns
 
 
 def _walks_from_the_check(run: Run, offset_ns: int) -> list[Walk]:

@@ -45,7 +45,7 @@ EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
 MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
-_PUTS = ("um_entry_mntput_no_expire", "um_entry_mntput")
+_PUTS = ("um_entry_mntput_no_expire", "um_entry_mntput", "um_entry_path_umount")
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
 
 if TYPE_CHECKING:
@@ -367,8 +367,10 @@ def _named(missed: dict[str, int] | None, part: str) -> int:
 
 
 def _puts_skipped(loaded: Loaded) -> int | None:
-    puts = next((loaded.programs[name] for name in _PUTS if name in loaded.programs), None)
-    return None if puts is None else counters(puts)[2]
+    """Return how many puts of references were not seen, an umount's own included."""
+    found = [loaded.programs[name] for name in _PUTS if name in loaded.programs]
+    counts = [counters(program)[2] for program in found]
+    return None if any(count is None for count in counts) else sum(count or 0 for count in counts)
 
 
 def _events_lost(loaded: Loaded) -> int:
