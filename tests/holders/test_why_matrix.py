@@ -16,7 +16,13 @@ MATRIX = load_script("why-matrix")
 KINDS = {kind.name: kind for kind in MATRIX.KINDS}
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if kind.tried_elsewhere else ())
+        for name, kind in KINDS.items()
+    ],
+)
 def test_each_kind_is_named_never_free_and_ended_by_its_remedy(tmp_path, name):
     kind = KINDS[name]
     if need := MATRIX.missing(kind):

@@ -41,6 +41,8 @@ def verdict(answer: Answer) -> Iterator[str]:
     busy = [h for h in answer.holders if h.of in {"mount", "copy", "claim"}]
     if answer.state == "held" and not busy:
         yield "Held, says the kernel. By whom was not seen."
+        if any(h.of == "suspect" for h in answer.holders):
+            yield "It may be one of those below."
     elif answer.state == "claimed" and not busy:
         yield "Claimed, says the kernel. By whom was not seen."
         if any(h.of == "open" for h in answer.holders):
