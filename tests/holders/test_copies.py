@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -56,3 +57,24 @@ def test_held_is_what_umount_finds_busy(tmp_path):
     busy = {(row[0], row[1]) for row in found if row[3]}
     assert ("SLAVE_OF_SLAVE", "fd") in busy
     assert ("SLAVE", "fd-child") not in busy
+
+
+def test_a_copy_outside_of_our_root_directory(tmp_path):
+    (state, holders, number) = run(
+        tmp_path,
+        """
+jail = room / "jail"; jail.mkdir()
+syscalls.mount("/", str(jail), flags=0x1000 | 0x4000)  # with all mounts below
+top = mount(room / "top", "top", SHARED)
+inside = Path(f"{jail}{top}"); inside.mkdir(parents=True, exist_ok=True)
+syscalls.mount(str(top), str(inside), flags=0x1000)
+m = mount(top / "m", "m")
+child = elsewhere(f"f = open('{m}/x')", begin="")
+os.chroot(jail); os.chdir("/")
+answer = ask(m)
+out += [answer.state, [[h.kind, h.of, h.pid == child.pid] for h in answer.holders], umount(m)]
+ended(child)
+""",
+    )
+    assert (state, number) == ("held", errno.EBUSY)
+    assert ["fd", "copy", True] in holders

@@ -40,7 +40,7 @@ class Below:
                 yield replace(holder, detail=f"{', '.join(layers)} of {mount.point}")
             if not self.covers(mount.point):
                 continue
-            here = space.inode == self.spaces.own
+            here = space.inode == self.spaces.own and space is not self.spaces.outside
             if here and self.spaces.own_table.at(mount.point) is not mount:
                 continue  # hidden by another mount
             kind, of = ("submount", "mount") if here else ("mount", "superblock")

@@ -17,7 +17,8 @@ from umtrace.holders.namespaces import Namespaces
 
 def copies(spaces: Namespaces, mount: Mount) -> list[tuple[MountTable, Mount]]:
     """Return the mounts that umount of this one asks whether they are busy, and takes along."""
-    table = spaces.own_table
+    table = spaces.whole_table
+    mount = table.mounts.get(mount.mnt_id, mount)
     parent = table.parent(mount)
     if parent is None or parent is mount or parent.peers is None:
         return []
@@ -25,7 +26,7 @@ def copies(spaces: Namespaces, mount: Mount) -> list[tuple[MountTable, Mount]]:
     groups = _downstream(spaces, parent.peers)
     found = []
     for space, place in spaces.mounts():
-        if place is parent or not groups & {place.peers, place.master}:
+        if place.mnt_id == parent.mnt_id or not groups & {place.peers, place.master}:
             continue
         found += [
             (space.table, child)

@@ -40,7 +40,7 @@ class Entrances:
 
     def through(self, holder: Holder, space: Namespace) -> Holder:
         """Return a holder with what is known of the namespace that it is in."""
-        if space.inode == self._spaces.own:
+        if space.inode == self._spaces.own and space is not self._spaces.outside:
             return holder
         if space.orphaned and space.files and not space.fds:
             return self._by_file(holder, space)

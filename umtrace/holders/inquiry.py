@@ -160,7 +160,8 @@ class Inquiry:
         """Yield the copies that umount looks at as well."""
         for space, mount in self._spaces.mounts():
             if self._of.get(mount.mnt_id) == "copy":
-                door = None if space.inode == self._spaces.own else space.door
+                inside = space is not self._spaces.outside and space.inode == self._spaces.own
+                door = None if inside else space.door
                 yield Question("mount", mount.point, mount.mnt_id, door)
 
     def _holder(self, opened: Open) -> Holder | None:
@@ -178,7 +179,7 @@ class Inquiry:
         if (
             of is None
             and self._device
-            and not self._listed(mnt_id)
+            and not self._spaces.lists(mnt_id)
             and self._device.on_btrfs(opened)
         ):
             of = "superblock"
@@ -197,7 +198,7 @@ class Inquiry:
                 return self._only_mount(opened, space), opened.dev
             return (mount.mnt_id, mount.dev) if mount else (None, None)
         mnt_id = procfs.mount_id(opened) if opened.kind == "fd" else None
-        if mnt_id is not None and self._listed(mnt_id):
+        if mnt_id is not None and self._spaces.lists(mnt_id):
             return mnt_id, None
         try:
             return mount_and_dev(opened.link)
@@ -211,6 +212,3 @@ class Inquiry:
         if len(same) > 1 and set(same) & {i for i, of in self._of.items() if of != "superblock"}:
             self._unclear.append(f"through which mount pid {opened.pid} bound {opened.path}")
         return same[0] if len(same) == 1 else None
-
-    def _listed(self, mnt_id: int | None) -> bool:
-        return any(mnt_id in space.table.mounts for space in self._spaces.all.values())

@@ -9,14 +9,17 @@ import errno
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from umtrace.holders import nsreader, procfs
 from umtrace.holders.members import Members, namespace_files
 from umtrace.holders.mounts import Mount, MountTable
 from umtrace.holders.nschild import Unread, read_by_child
+from umtrace.holders.statx import mount_and_dev
 
 _BUDGET_S = 5.0
+_MOST_TASKS = 64
 #: NS_MNT_GET_NEXT is not there: before Linux 6.12
 _NO_LIST = frozenset({errno.ENOTTY, errno.EINVAL})
 
@@ -51,6 +54,7 @@ class Namespaces:
 
     ``denied`` are the processes that do not show where they are, ``lost`` what else is not known.
     ``tables`` are mount tables that processes have open, which keep a namespace: pid, fd, file.
+    ``outside`` is our own namespace as it is seen from its root directory, where ours is another.
     """
 
     own: int | None
@@ -58,6 +62,7 @@ class Namespaces:
     denied: set[int] = field(default_factory=set)
     lost: list[str] = field(default_factory=list)
     tables: list[tuple[int, int, str]] = field(default_factory=list)
+    outside: Namespace | None = None
 
     @classmethod
     def read(cls, budget_s: float = _BUDGET_S) -> Namespaces:
@@ -71,6 +76,21 @@ class Namespaces:
         for space in self.all.values():
             for mount in space.table.mounts.values():
                 yield space, mount
+        if self.outside is not None:
+            seen = self.own_table.mounts
+            for mount in self.outside.table.mounts.values():
+                if mount.mnt_id not in seen:
+                    yield self.outside, mount
+
+    def lists(self, mnt_id: int | None) -> bool:
+        """Whether a mount is in any of them."""
+        spaces = [*self.all.values(), *([self.outside] if self.outside else [])]
+        return any(mnt_id in space.table.mounts for space in spaces)
+
+    @property
+    def whole_table(self) -> MountTable:
+        """Return all mounts of our namespace, those outside of our root directory too."""
+        return self.outside.table if self.outside else self.own_table
 
     @property
     def own_table(self) -> MountTable:
@@ -95,6 +115,7 @@ class _Reading:
         if wanted is None or wanted:
             members.find_descriptors(self._deadline)
         self._by_child(partial, wanted)
+        self._outside()
         self._attach()
         spaces.denied |= members.denied
         spaces.lost += members.lost
@@ -111,14 +132,32 @@ class _Reading:
         tasks = [f"{pid}" for pid in self._members.pids.get(inode, ())]
         tasks += [f"{pid}/task/{tid}" for pid, tid in self._members.threads.get(inode, ())]
         tasks.sort(key=lambda task: not procfs.at_the_root(task))
-        for task in tasks:
+        own = str(os.getpid())
+        for task in tasks[:_MOST_TASKS]:
             try:
-                table = MountTable.of("self" if task == str(os.getpid()) else task)
+                table = MountTable.of("self" if task == own else task)
             except OSError:
                 continue
-            self._spaces.all[inode] = Namespace(inode, table)
-            return inode == self._spaces.own or procfs.at_the_root(task)
+            # A root directory that was unmounted reads "/" as well, and shows no mounts.
+            whole = procfs.at_the_root(task) and "/" in table.points()
+            if task == own or whole or inode not in self._spaces.all:
+                self._spaces.all[inode] = Namespace(inode, table)
+            if task == own or whole:
+                return True
         return False
+
+    def _outside(self) -> None:
+        """Look for a process of our namespace that is not in our chroot."""
+        spaces = self._spaces
+        ours = _root_of("self")
+        for pid in self._members.pids[spaces.own or 0][1:]:
+            if procfs.at_the_root(pid) and ours is not None and _root_of(pid) not in {ours, None}:
+                with suppress(OSError):
+                    table = MountTable.of(pid)
+                    if set(table.mounts) > set(spaces.own_table.mounts):
+                        door = f"/proc/{pid}/ns/mnt"
+                        spaces.outside = Namespace(spaces.own or 0, table, pids=[pid], door=door)
+                        return
 
     def _list(self) -> set[int] | None:
         """Return the namespaces that the kernel lists but our own; None if it lists none."""
@@ -185,3 +224,10 @@ class _Reading:
             doors += [f"/proc/{pid}/fd/{fd}" for pid, fd in space.fds[:1]]
             doors += [m.point for where, m in space.files if where == self._spaces.own]
             space.door = next(iter(doors), "")
+
+
+def _root_of(task: int | str) -> int | None:
+    """Return the id of the mount that a task's root directory is in."""
+    with suppress(OSError):
+        return mount_and_dev(f"/proc/{task}/root")[0]
+    return None
