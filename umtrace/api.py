@@ -13,10 +13,12 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings as warnings_of_python
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from html import escape
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,8 +163,15 @@ class LoadedRecording:
         return frame[names] if names and "time" in names else frame
 
     def select(self, *, span: tuple[object, object] = (None, None), **where: object) -> Selection:
-        """Return the rows that a filter and a span choose, unread, for `umtrace.stats`."""
-        return Selection(self.recording, _filter(where), _span(span))
+        """Return the rows that a filter and a span choose, for `umtrace.stats`.
+
+        UsageError where no row can match because the tier does not see the column; a
+        UserWarning where some rows are left out because theirs is unknown.
+        """
+        chosen = Selection(self.recording, _filter(where), _span(span))
+        for sentence in chosen.unknown():
+            warnings_of_python.warn(sentence, UserWarning, stacklevel=3)
+        return chosen
 
     def histogram(self, column: str, by: By = None, **where: object) -> Histograms:
         """Return histograms of a duration column, such as ``rcu_ns``, one for each group.
@@ -355,7 +364,11 @@ def _meant(name: str, value: object) -> object:
         return parse_errno(value)
     if name == "mode" and value not in MODES:
         raise UsageError(f"no mode {value!r}; there are: {', '.join(MODES)}")
-    return value
+    if name in {"pid", "mntns", "cgroup"}:
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            return int(value)
+        return int(value) if isinstance(value, Integral) else value  # of numpy, too
+    return int(value) if name == "errno" and isinstance(value, Integral) else value
 
 
 def _span(span: tuple[object, object]) -> tuple[int | None, int | None]:

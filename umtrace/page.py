@@ -38,12 +38,13 @@ _PICTURES = {
 def page_of(selection: Selection, by: Sequence[str] = ("mode",)) -> str:
     """Return the page about some rows of a recording."""
     recording = selection.recording
+    unknown = selection.unknown()
     summary = selection.summary(by)
     totals, windows = window_summary(selection, _WINDOWS)
     pictures = list(_pictures(selection, by, with_windows=len(totals) > 0))
     longest = worst(selection, _WORST)
     page = Page(
-        heading=heading_of(recording, selection.row_filter.describe()),
+        heading=heading_of(recording, selection.row_filter.describe(), unknown),
         summary=summary,
         pictures=pictures,
         worst=longest,

@@ -36,6 +36,7 @@ from umtrace.sources.base import Source
 from umtrace.sources.ftrace.text import TextSource
 from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter
+from umtrace.stats.unseen import check_seen
 
 TICK_S = 0.05
 READER_NICE = -15  # it sleeps nearly always; what it needs, it needs at once
@@ -130,6 +131,7 @@ def live(
     """Trace an attached source without recording: ``on_ready``, ticks, detach."""
     with ExitStack() as stack:
         stack.enter_context(closing(source))
+        check_seen(row_filter or RowFilter(), source.tier)
         containers = stack.enter_context(closing(Containers()))
         ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
         on_ready()
@@ -176,6 +178,7 @@ def record(
     with ExitStack() as stack:
         detach = stack.enter_context(ExitStack())
         detach.callback(source.close)
+        check_seen(row_filter, source.tier)
         meta = Meta.of_this_host(
             tier=source.tier,
             clock=source.clock,

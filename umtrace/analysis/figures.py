@@ -17,7 +17,14 @@ from umtrace.analysis.modes import plot_modes
 from umtrace.analysis.mounts import COLUMNS as MOUNT_COLUMNS
 from umtrace.analysis.mounts import RcuByMounts, plot_rcu_by_mounts
 from umtrace.analysis.plots import EDGES, plot_cdf, plot_hist, plot_phases
-from umtrace.analysis.style import figure_with, new_column, only_printable, pinned_style, printable
+from umtrace.analysis.style import (
+    figure_with,
+    new_column,
+    only_printable,
+    pinned_style,
+    printable,
+    umounts,
+)
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
 from umtrace.analysis.windows import COUNTED, DRAWN, MOST_BARS, plot_ebusy
 from umtrace.records.errors import UsageError
@@ -76,19 +83,19 @@ def draw_heatmap(selection: Selection, by: Sequence[str] = ()) -> Axes:
     del by
     _, begin, end = selection.extent()
     edges = even_edges(begin, end, _TIME_BINS)
-    counts = heat(selection.batches((START, LATENCY)), LATENCY, edges, EDGES)
-    return plot_heatmap(counts, edges, EDGES, what="latency")
+    counts = heat(selection.placed((START, LATENCY)), LATENCY, edges, EDGES)
+    return _without_begin(plot_heatmap(counts, edges, EDGES, what="latency"), selection)
 
 
 def draw_timeline(selection: Selection, by: Sequence[str] = ()) -> Axes:
     """Draw umounts one by one, or, where there are many, how many at once."""
     del by
     rows, begin, end = selection.extent()
-    batches = selection.batches((START, *PLACED_COLUMNS))
+    batches = selection.placed((START, *PLACED_COLUMNS))
     if rows <= MOST_DRAWN:
-        return plot_umounts(batches)
+        return _without_begin(plot_umounts(batches), selection)
     edges = even_edges(begin, end, _TIME_BINS)
-    return plot_in_flight(in_flight(batches, edges), edges, rows)
+    return _without_begin(plot_in_flight(in_flight(batches, edges), edges, rows), selection)
 
 
 def draw_mounts(selection: Selection, by: Sequence[str] = ()) -> Axes:
@@ -154,6 +161,15 @@ def _groups(
     groups = selection.summary(by, metrics).groups
     drawn = {_label(by, group): group for group in groups[:_GROUPS]}
     return drawn, max(len(groups) - _GROUPS, 0)
+
+
+def _without_begin(axes: Axes, selection: Selection) -> Axes:
+    """Say below the axes how many rows have no place in time."""
+    number = selection.unplaced()
+    if number:
+        rest = f"({umounts(number)} without a known begin not drawn)"
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{rest}".strip())
+    return axes
 
 
 def _told(axes: Axes, left_out: int) -> Axes:

@@ -102,9 +102,7 @@ def plot_phases(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) -
     axes = new_axes(height=1.9 + 0.75 * max(len(groups), 1)) if ax is None else ax
     n = sum(group.count for group in groups.values())
     axes.set_title(f"Mean time per umount, by phase ({umounts(n)})", loc="left")
-    known = {
-        name for name in PHASES for group in groups.values() if group.metric(name).histogram.count
-    }
+    known = {name for name in PHASES for group in groups.values() if _is_drawn(group, name)}
     if not known:
         say_empty(axes, "No umount with known phases." if n else "No umount was recorded.")
         return axes
@@ -123,14 +121,21 @@ def plot_phases(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) -
 
 
 def _mean_total(group: GroupSummary) -> float:
-    return sum(group.metric(name).histogram.mean or 0.0 for name in PHASES) / NS_PER_S
+    known = (name for name in PHASES if _is_drawn(group, name))
+    return sum(group.metric(name).histogram.mean or 0.0 for name in known) / NS_PER_S
+
+
+def _is_drawn(group: GroupSummary, name: str) -> bool:
+    """Whether the mean is of the same umounts as the rest of the bar, with which it adds up."""
+    return group.metric(name).histogram.count > 0 and not group.is_partly_known(name)
 
 
 def _stack(axes: Axes, row: int, group: GroupSummary, longest: float) -> None:
     left = 0.0
     for name, look in PHASES.items():
         metric = group.metric(name)
-        mean = (metric.histogram.mean or 0.0) / NS_PER_S
+        drawn = _is_drawn(group, name)
+        mean = (metric.histogram.mean or 0.0) / NS_PER_S if drawn else 0.0
         fresh = name not in {bar.get_gid() for bar in axes.patches}
         bars = axes.barh(
             row,
@@ -141,8 +146,8 @@ def _stack(axes: Axes, row: int, group: GroupSummary, longest: float) -> None:
             hatch=look.hatch,
             edgecolor="black",
             linewidth=0.6,
-            label=WORDS[name] if fresh and metric.histogram.count else None,
-            gid=name if metric.histogram.count else None,
+            label=WORDS[name] if fresh and drawn else None,
+            gid=name if drawn else None,
         )
         if mean >= _LABELLED_WIDTH * longest:
             _label_bar(axes, bars[0].get_x() + mean / 2, row, metric)

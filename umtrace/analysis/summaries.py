@@ -35,7 +35,7 @@ def _row(group: GroupSummary) -> dict[str, object]:
         short = column.removesuffix("_ns")
         row |= {f"{short}_{name}_ns": seen.quantile(q) for name, q in _QUANTILES.items()}
         row[f"{short}_max_ns"] = seen.max
-    row["rcu_share"] = group.metric(RCU).share
+    row["rcu_share"] = group.share(RCU)
     return row
 
 

@@ -35,11 +35,13 @@ def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> in
     from umtrace.stats.selection import Selection
 
     opened = Recording.open(a), Recording.open(b)
-    first, second = (Selection(r, row_filter).summary(key_list(by)) for r in opened)
+    chosen = [Selection(recording, row_filter) for recording in opened]
+    unknown = [selection.unknown() for selection in chosen]
+    first, second = (selection.summary(key_list(by)) for selection in chosen)
     page = DiffPage(
         comparison=compare(first, second),
-        a=heading_of(opened[0], row_filter.describe()),
-        b=heading_of(opened[1], row_filter.describe()),
+        a=heading_of(opened[0], row_filter.describe(), unknown[0]),
+        b=heading_of(opened[1], row_filter.describe(), unknown[1]),
         warnings=warnings(*opened, first, second),
     )
     if as_json:

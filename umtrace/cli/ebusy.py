@@ -52,6 +52,7 @@ def command(
 
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter)
+    complain(chosen.unknown())
     table = reported.windows_table(chosen, spurious_within_ns=spurious_within_ns, classes=classes)
     totals = WindowTotals.of(table.to_batches())
     counters = reported.walk_counters(chosen)

@@ -60,6 +60,7 @@ def command(
 
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter)
+    unknown = chosen.unknown()
     names = [name.strip() for name in columns.split(",")] if columns else None
     if form == "perfetto" and names:
         raise click.UsageError("--columns is for csv and jsonl; a trace has all it can show")
@@ -67,7 +68,7 @@ def command(
         if form == "perfetto" and out.isatty():
             raise click.UsageError("a trace is no text for a terminal; give -o FILE")
         _write_trace(out, chosen) if form == "perfetto" else _write_rows(out, chosen, form, names)
-    for problem in opened.problems:
+    for problem in (*unknown, *opened.problems):
         say(f"warning: {problem}")
     return read_status(opened)
 
@@ -83,13 +84,18 @@ def _write_rows(out: BinaryIO, chosen: Selection, form: str, names: list[str] | 
 
 def _write_trace(out: BinaryIO, chosen: Selection) -> None:
     from umtrace.present.perfetto import COLUMNS, write_perfetto
+    from umtrace.present.terminal import say
     from umtrace.reported import Windows
     from umtrace.stats.plain import plain_rows
 
     windows = Windows(chosen)
     windows.see_all()
     clock = chosen.recording.meta.clock
-    write_perfetto(out, clock, chosen.batches(COLUMNS), plain_rows(windows.batches()))
+    written = write_perfetto(out, clock, chosen.batches(COLUMNS), plain_rows(windows.batches()))
+    left_out = sum(batch.num_rows for batch in chosen.batches(())) - written
+    if left_out:
+        what = "umount has" if left_out == 1 else "umounts have"
+        say(f"warning: {left_out:,} {what} no known begin or latency: not in the trace")
 
 
 @contextlib.contextmanager

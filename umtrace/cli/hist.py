@@ -61,8 +61,10 @@ def command(
 
     metric = f"{phase}_ns"
     opened = Recording.open(recording)
-    summary = Selection(opened, row_filter).summary(key_list(by), (metric,))
-    heading = heading_of(opened, row_filter.describe())
+    chosen = Selection(opened, row_filter)
+    unknown = chosen.unknown()
+    summary = chosen.summary(key_list(by), (metric,))
+    heading = heading_of(opened, row_filter.describe(), unknown)
     if as_json:
         text = to_json(histogram_dict(summary, heading, metric, BINS[bins]))
     else:

@@ -46,8 +46,10 @@ def command(
         raise click.UsageError(f"--json and --format {style} contradict each other: give one")
     style = "json" if as_json else style or "table"
     opened = Recording.open(recording)
-    found = report_of(Selection(opened, row_filter), key_list(by))
-    summary, heading = found.summary, heading_of(opened, row_filter.describe())
+    chosen = Selection(opened, row_filter)
+    unknown = chosen.unknown()
+    found = report_of(chosen, key_list(by))
+    summary, heading = found.summary, heading_of(opened, row_filter.describe(), unknown)
     if style == "json":
         ebusy = {"windows": found.windows.rows(), "counters": found.counters.to_dict()}
         text = structured.to_json({**structured.report_dict(summary, heading), "ebusy": ebusy})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,7 @@ class Heading:
     losses: LossReport = field(default_factory=LossReport)
     problems: tuple[str, ...] = ()
     filtered: str = ""
+    unknown: tuple[str, ...] = ()
     recorded_only: str = ""
     rcu: str = ""
     imported: str = ""
@@ -57,8 +58,11 @@ class Heading:
     questions: str = ""
 
 
-def heading_of(recording: Recording, filtered: str = "") -> Heading:
-    """Return the head for a recording, after its rows were read: problems show up then."""
+def heading_of(recording: Recording, filtered: str = "", unknown: Sequence[str] = ()) -> Heading:
+    """Return the head for a recording, after its rows were read: problems show up then.
+
+    ``unknown`` says which rows a filter left out because it could not decide.
+    """
     meta = recording.meta
     end = meta.end_ns
     return Heading(
@@ -71,6 +75,7 @@ def heading_of(recording: Recording, filtered: str = "") -> Heading:
         losses=recording.losses,
         problems=tuple(recording.problems),
         filtered=filtered,
+        unknown=tuple(unknown),
         recorded_only=_recorded_only(meta.filters),
         rcu=rcu_text(meta.extra.get("rcu")),
         imported=str(meta.extra.get("imported", "")),
@@ -162,6 +167,7 @@ def _about(heading: Heading) -> Iterator[str]:
         yield f"recorded only: {heading.recorded_only}"
     if heading.filtered:
         yield f"only: {heading.filtered}"
+    yield from (f"unknown: {sentence}" for sentence in heading.unknown)
 
 
 def _when(heading: Heading) -> str:

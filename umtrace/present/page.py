@@ -18,7 +18,7 @@ from umtrace.present.verdict import caveats, verdict
 from umtrace.records.umounts import PHASES
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
-from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
+from umtrace.stats.summary import GroupSummary, Summary
 
 Row = Mapping[str, Any]
 _QUANTILES = (0.5, 0.9, 0.99)
@@ -95,7 +95,7 @@ def _view(page: Page) -> dict[str, Any]:
         "pictures": [(p.title, p.caption, Markup(p.svg)) for p in page.pictures],  # noqa: S704
         "groups": [(key_label(page.summary.by, g.key), _group_rows(g)) for g in shown],
         "more_groups": len(page.summary.groups) - len(shown),
-        "phases": [_phase(name, total.metric(name)) for name in PHASES],
+        "phases": [_phase(name, total) for name in PHASES],
         "worst": [_worst(row) for row in page.worst],
         "windows": [_window(row) for row in page.windows],
         "n_windows": page.n_windows,
@@ -130,17 +130,18 @@ def _group_rows(group: GroupSummary) -> list[list[str]]:
     seen = count(rcu.occurred.count) if rcu.histogram.count else NULL
     return [
         ["latency", count(group.count), failed or "0", *_times(latency.occurred), ""],
-        ["RCU wait", seen, "", *_times(rcu.occurred), percent(rcu.share)],
+        ["RCU wait", seen, "", *_times(rcu.occurred), percent(group.share(RCU))],
     ]
 
 
-def _phase(name: str, metric: MetricSummary) -> dict[str, Any]:
+def _phase(name: str, group: GroupSummary) -> dict[str, Any]:
+    metric, share = group.metric(name), group.share(name)
     return {
         "name": phase_name(name),
         "seen": count(metric.occurred.count) if metric.histogram.count else NULL,
         "times": _times(metric.occurred),
-        "share": percent(metric.share),
-        "width": round(100 * (metric.share or 0), 1),
+        "share": percent(share),
+        "width": round(100 * (share or 0), 1),
         "column": name,
     }
 

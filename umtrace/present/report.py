@@ -112,6 +112,9 @@ def _phases(group: GroupSummary, label: str) -> Iterator[RenderableType]:
         return
     yield Text(title)
     yield phases_table(group, seen)
+    partly = [phase_name(name) for name in seen if group.is_partly_known(name)]
+    if partly:
+        yield Text(f"no share: {', '.join(partly)} (known in a part of the umounts only)")
     unseen = [phase_name(name) for name in PHASES if name not in seen]
     if unseen:
         yield Text(f"not seen: {', '.join(unseen)} (unknown, not zero)")

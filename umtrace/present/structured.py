@@ -89,7 +89,9 @@ def report_csv(summary: Summary) -> str:
     writer.writerow([*summary.by, *counts, *(f"{d}_{part}" for d in durations for part in parts)])
     for group in summary.groups:
         metrics = [group.metric(name) for name in durations]
-        times = (value for m in metrics for value in (*_times(m).values(), m.share))
+        shares = map(group.share, durations)
+        pairs = zip(metrics, shares, strict=True)
+        times = (value for m, share in pairs for value in (*_times(m).values(), share))
         errnos = ";".join(f"{name}:{number}" for name, number in group.errnos.items())
         unknown = group.n_outcome_unknown
         numbers = [group.count, group.n_incomplete, group.n_upper, unknown, group.n_failed]
@@ -115,7 +117,7 @@ def report_markdown(
     lines += _markdown_table(names, rows)
     total = summary.total
     phases = [
-        [phase_name(name), *_human(total.metric(name)), percent(total.metric(name).share)]
+        [phase_name(name), *_human(total.metric(name)), percent(total.share(name))]
         for name in PHASES
     ]
     lines += ["", *_markdown_table(["phase", "p50", "p90", "p99", "max", "share"], phases)]
@@ -138,8 +140,8 @@ def _group(by: Sequence[str], group: GroupSummary) -> dict[str, Any]:
         "errno": dict(group.errnos),
         LATENCY: _times(group.metric(LATENCY)),
         RCU: _times(rcu),
-        "rcu_share": rcu.share,
-        "phases": {name: {**_times(m), "share": m.share} for name, m in phases.items()},
+        "rcu_share": group.share(RCU),
+        "phases": {name: {**_times(m), "share": group.share(name)} for name, m in phases.items()},
     }
 
 
@@ -182,7 +184,7 @@ def _markdown_rows(by: Sequence[str], group: GroupSummary) -> list[list[str]]:
     label = key_label(by, group.key)
     return [
         [label, count(group.count), failed or "0", "latency", *_human(latency), ""],
-        ["", seen, "", "RCU wait", *_human(rcu), percent(rcu.share)],
+        ["", seen, "", "RCU wait", *_human(rcu), percent(group.share(RCU))],
     ]
 
 

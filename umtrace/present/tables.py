@@ -64,7 +64,7 @@ def _group_cells(group: GroupSummary) -> list[str]:
         "\n".join(_failed(group)),
         "latency\nRCU wait",
         *("\n".join(pair) for pair in times),
-        f"\n{percent(rcu.share)}",
+        f"\n{percent(group.share(RCU))}",
     ]
 
 
@@ -83,9 +83,9 @@ def phases_table(group: GroupSummary, phases: Sequence[str] = PHASES) -> Table:
     for name in phases:
         metric = group.metric(name)
         p50, _, p99, most = _times(metric.occurred)
-        share_bar = bar(metric.share or 0.0, _BAR_WIDTH)
+        share_bar = bar(group.share(name) or 0.0, _BAR_WIDTH)
         seen = _seen(metric, group.count)
-        _add(table, phase_name(name), seen, p50, p99, most, percent(metric.share), share_bar)
+        _add(table, phase_name(name), seen, p50, p99, most, percent(group.share(name)), share_bar)
     return table
 
 

@@ -58,7 +58,7 @@ def _unknown(n_null: int) -> str:
 
 
 def _largest_phase(total: GroupSummary) -> str | None:
-    shares = {name: share for name in PHASES if (share := total.metric(name).share)}
+    shares = {name: share for name in PHASES if (share := total.share(name))}
     if not shares:
         return None
     name = max(shares, key=lambda name: shares[name])

@@ -100,7 +100,8 @@ class RowFilter:
         Raises
         ------
         UsageError
-            A field that this version does not know: it would filter too little.
+            A field that this version does not know: it would filter too little. Or a value
+            of another type, which no row can match.
         """
         unknown = sorted(set(data) - set(_COLUMNS))
         if unknown:
@@ -109,7 +110,24 @@ class RowFilter:
             name: tuple(value) if isinstance(value, list | tuple) else value
             for name, value in data.items()
         }
+        for name, value in values.items():
+            _check_type(name, value)
         return cls(**values)
+
+
+def _check_type(name: str, value: Any) -> None:
+    """Raise UsageError for what no row can match."""
+    wanted = str if name in {"comm", "container", "fstype", "mode"} else int
+    if name == "min_latency_ns":
+        values = () if value is None else (value,)
+    else:
+        values = value if isinstance(value, tuple) else (value,)
+        if not isinstance(value, tuple):
+            raise UsageError(f"filter {name}: {value!r:.40} is no list")
+    for each in values:
+        if not isinstance(each, wanted) or isinstance(each, bool):
+            kind = "a text" if wanted is str else "a number"
+            raise UsageError(f"filter {name}: {each!r:.40} is not {kind}")
 
 
 def parse_errno(text: str) -> int:

@@ -16,6 +16,7 @@ from umtrace.stats.filters import RowFilter
 from umtrace.stats.groups import check_keys
 from umtrace.stats.summarize import DEFAULT_METRICS, LATENCY, columns_for, summarize
 from umtrace.stats.summary import Summary
+from umtrace.stats.unseen import told, unknown_counts
 
 if TYPE_CHECKING:
     from umtrace.recording import Recording
@@ -36,6 +37,7 @@ class Selection:
     _made: dict[tuple[tuple[str, ...], ...], Summary] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _unknown: list[list[str]] = field(default_factory=list, init=False, repr=False, compare=False)
     _extents: list[tuple[int, int, int]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
@@ -51,6 +53,34 @@ class Selection:
         names = list(dict.fromkeys((*columns, *self.row_filter.columns)))
         found = self.recording.batches("umounts", columns=names, span=self.span)
         return (self.row_filter.apply(batch) for batch in read_ahead(found))
+
+    def placed(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows whose begin is known: a recording may start inside others."""
+        for batch in self.batches(tuple(dict.fromkeys((START, *columns)))):
+            begins = batch.column(START)
+            if begins.null_count:
+                batch = batch.filter(begins.is_valid())  # noqa: PLW2901 - the same without some
+            yield batch
+
+    def unplaced(self) -> int:
+        """Return how many rows have no known begin: no picture over time can show them."""
+        return sum(batch.column(START).null_count for batch in self.batches((START,)))
+
+    def unknown(self) -> list[str]:
+        """Say how many rows the filter left out although nobody knows whether they match.
+
+        Worked out once; reads the filtered columns. Raises UsageError where no row can be
+        told to match, since the tier does not see the column.
+        """
+        if self.row_filter.is_empty or self.is_whole:
+            return []
+        if not self._unknown:
+            counts = unknown_counts(self.row_filter, self._unfiltered)
+            self._unknown.append(told(counts, self.recording.meta.tier))
+        return self._unknown[0]
+
+    def _unfiltered(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return self.recording.batches("umounts", columns=columns, span=self.span)
 
     def within(self, span: tuple[int | None, int | None]) -> Selection:
         """Return the same rows of another span."""
@@ -73,7 +103,8 @@ class Selection:
     def extent(self) -> tuple[int, int, int]:
         """Return (rows, begin of the first, end of the last), ns of UTC; zeros without rows.
 
-        A row of unknown latency ends where it begins. Worked out once.
+        Of the rows whose begin is known. One of unknown latency ends where it begins. Worked
+        out once.
         """
         if not self._extents:
             self._extents.append(self._extent())
@@ -81,7 +112,7 @@ class Selection:
 
     def _extent(self) -> tuple[int, int, int]:
         rows, begin, end = 0, np.iinfo(np.int64).max, 0
-        for batch in self.batches((START, LATENCY)):
+        for batch in self.placed((START, LATENCY)):
             if batch.num_rows:
                 start = times(batch)
                 rows += batch.num_rows

@@ -9,6 +9,8 @@ from functools import reduce
 from umtrace.stats.groups import Key
 from umtrace.stats.histogram import Histogram
 
+_NEARLY_ALL = 0.99
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSummary:
@@ -83,6 +85,20 @@ class GroupSummary:
     def metric(self, name: str) -> MetricSummary:
         """Return one duration column; an empty summary if no row was seen."""
         return self.metrics.get(name, MetricSummary())
+
+    def share(self, name: str) -> float | None:
+        """Return the part of the group's latency that a phase is, 0 to 1.
+
+        None where it is known in a part of the umounts only: shares of different umounts do
+        not add up. Umounts with a hundredth of the time may be without it.
+        """
+        metric, whole = self.metric(name), self.metric("latency_ns").shared_latency_ns
+        known = metric.shared_latency_ns >= _NEARLY_ALL * whole
+        return metric.share if known else None
+
+    def is_partly_known(self, name: str) -> bool:
+        """Whether a phase is known in so few of the umounts that it has no share."""
+        return self.share(name) is None and self.metric(name).share is not None
 
     def __add__(self, other: GroupSummary) -> GroupSummary:
         """Return both together, under the key of the first."""

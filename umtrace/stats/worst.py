@@ -37,7 +37,9 @@ def worst(selection: Selection, n: int = 20) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row[LATENCY], row["id"]))
 
 
-def _spans(starts: list[int]) -> list[tuple[int, int]]:
+def _spans(starts: list[int]) -> list[tuple[int | None, int | None]]:
+    if 0 in starts:  # not known: in no span
+        return [(None, None)]
     if len(starts) > _MOST_READS:
         return [(starts[0], starts[-1] + 1)]
     return [(start, start + 1) for start in starts]
