@@ -14,6 +14,7 @@ import pytest
 from tests.holders.test_asker import FUSE
 from tests.holders.test_why import HEAD
 from umtrace.holders import served
+from umtrace.holders.pathcalls import DESCRIPTOR_CALLS
 from umtrace.present.remedies import remedy
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -255,6 +256,21 @@ def test_a_task_that_hangs_in_a_path_walk_on_a_silent_server(tmp_path, killed):
     assert (answer["state"], holder["of"], holder["comm"]) == ("held", "mount", "stat")
     assert holder["detail"].endswith("/fuse/y")
     assert holder["command"].endswith("/abort")
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.skipif(not DESCRIPTOR_CALLS, reason="system calls of this machine are not known")
+def test_a_file_that_a_thread_waits_on_and_another_has_closed(tmp_path):
+    script = """
+    os.mkfifo(mnt / "fifo")
+    held = begin("import os, sys, threading, time; f = os.open(sys.argv[1] + '/fifo', os.O_RDWR);"
+                 " threading.Thread(target=os.read, args=(f, 1), daemon=True).start();"
+                 " time.sleep(1); os.close(f)")
+    """
+    answer = asked(tmp_path, script)
+    holder = found(answer, "walk")
+    assert (answer["state"], holder["of"]) == ("unknown", "suspect")
+    assert "closed meanwhile" in holder["detail"]
 
 
 @needs_fuse

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from umtrace.holders import procfs
 from umtrace.holders.asker import asker
-from umtrace.holders.pathcalls import PATH_CALLS
+from umtrace.holders.pathcalls import DESCRIPTOR_CALLS, PATH_CALLS
 
 _AT_FDCWD = -100
 _MOST_PATH = 4096
@@ -80,8 +80,12 @@ def _waiting(
 
 def _paths(pid: int, tid: int, line: str, stack: bytes) -> Iterator[tuple[str, str | None]]:
     words = [int(word, 0) for word in line.split() if word != "running"]
-    call = PATH_CALLS.get(words[0]) if words else None
-    if call is None or words[-2] < _LOW:
+    known = bool(words) and words[-2] >= _LOW
+    call = PATH_CALLS.get(words[0]) if known else None
+    if known and words[0] in DESCRIPTOR_CALLS and _is_closed(pid, tid, words[1]):
+        yield f"{DESCRIPTOR_CALLS[words[0]]} of fd {words[1]}, closed meanwhile, which is", None
+        return
+    if call is None:
         if any(name in stack for name in _WALKS):
             yield "a path walk", None
         return
@@ -91,6 +95,12 @@ def _paths(pid: int, tid: int, line: str, stack: bytes) -> Iterator[tuple[str, s
             continue  # a source that is no path
         directory = None if directory_at is None else ctypes.c_int(words[1 + directory_at]).value
         yield call.name, path and _absolute(pid, tid, directory, path)
+
+
+def _is_closed(pid: int, tid: int, number: int) -> bool:
+    """Whether another thread has closed what this one waits on, and so still holds."""
+    task = f"/proc/{pid}/task/{tid}"
+    return os.path.isdir(f"{task}/fd") and not os.path.lexists(f"{task}/fd/{number}")  # noqa: PTH112
 
 
 def _read(pid: int, address: int) -> str | None:

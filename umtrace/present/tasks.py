@@ -50,8 +50,9 @@ def _things(holds: list[Holder]) -> list[str]:
     found += [plural(maps, "mapped file")] if maps else []
     plain = {"cwd", "root", "exe", "fd", "maps"}
     for kind in dict.fromkeys(h.kind for h in holds if h.kind not in plain):
-        number = sum(h.kind == kind for h in holds)
-        found.append(kind if number == 1 else f"{number} {kind}")
+        same = [h for h in holds if h.kind == kind]
+        fd = "" if same[0].fd is None else f" (fd {same[0].fd})"
+        found.append(f"{kind}{fd}" if len(same) == 1 else f"{len(same)} {kind}")
     writers = [h for h in holds if h.writes]
     deleted = [h for h in holds if (h.detail or "").endswith(" (deleted)")]
     for those, name in ((writers, "open for writing"), (deleted, "deleted")):
