@@ -25,7 +25,7 @@ from umtrace.kernel.cgroups import Containers
 from umtrace.kernel.rcu import rcu_state
 from umtrace.recording import Meta, RecordingWriter
 from umtrace.recording.tables import EBUSY, HOLDERS
-from umtrace.records.clock import ClockPair
+from umtrace.records.clock import ClockPair, monotonic_ns
 from umtrace.records.events import EventBatch
 from umtrace.records.holders import scans_to_arrow
 from umtrace.records.identity import MountIdentities
@@ -150,7 +150,7 @@ def _looking(clock: ClockPair, spurious_within_ns: int) -> Iterator[EbusyStage]:
     """Make an EBUSY stage that looks for holders, on the clock of the rows."""
 
     def now() -> int:
-        return time.clock_gettime_ns(time.CLOCK_MONOTONIC) + clock.offset_ns
+        return monotonic_ns() + clock.offset_ns
 
     with closing(ScanWorker(now)) as worker:
         yield EbusyStage(
@@ -279,7 +279,7 @@ def _write_alive(writer: RecordingWriter, alive: list[EbusyWindow], offset_ns: i
     """Look who keeps those superblocks, now that nothing is traced any more."""
 
     def now() -> int:
-        return time.clock_gettime_ns(time.CLOCK_MONOTONIC) + offset_ns
+        return monotonic_ns() + offset_ns
 
     scans = {}
     with suppress(OSError):

@@ -36,9 +36,9 @@ class PrivateNamespace:
     def leave(self, origin_fd: int, clock: ClockPair) -> None:
         """Go back to the namespace of `origin_fd`; this one ends with that."""
         actor, n_mounts = Actor.current(), count_all_mounts()
-        begin = ClockPair.now().monotonic_ns
+        begin = ClockPair.here().monotonic_ns
         syscalls.enter_mounts(origin_fd)
-        end = ClockPair.now().monotonic_ns
+        end = ClockPair.here().monotonic_ns
         self.teardown = Teardown(
             how="setns",
             mntns=actor.mntns,

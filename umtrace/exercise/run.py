@@ -47,7 +47,7 @@ def run(config: ExerciseConfig) -> Ledger:
     The calling process is in that namespace meanwhile and back in its own on return.
     SIGINT and SIGTERM end the run early; the ledger then lists what was done so far.
     """
-    clock = ClockPair.now()
+    clock = ClockPair.here()
     devices = []
     with catch_signals() as stop:
         with _explained(), private_namespace(clock) as space, ExitStack() as held:

@@ -14,8 +14,10 @@ from umtrace.records.losses import LossReport
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
-    from umtrace.recording import Recording
+    from umtrace.recording import Meta, Recording
+    from umtrace.records.clock import ClockPair
 
+_FASTEST_DRIFT = 0.001  # twice what the kernel slews at
 _MAX_SHOWN = 8  # more would fill the screen
 
 _LOSSES = {
@@ -36,6 +38,7 @@ class Heading:
     ``recorded_only`` those that `umtrace record` was given.
     ``rcu`` says why grace periods were not expedited, where they were not.
     ``duration_ns`` is None for a recording that was cut short or is being written.
+    ``clock`` says how the wall clock moved against the other one, where it did.
     ``questions`` says how many calls of umtrace itself were left out.
     ``imported`` is the trace that a recording was made of, which has no date; ``left_out`` says
     how many of its lines were not understood.
@@ -56,6 +59,7 @@ class Heading:
     imported: str = ""
     left_out: str = ""
     questions: str = ""
+    clock: str = ""
 
 
 def heading_of(recording: Recording, filtered: str = "", unknown: Sequence[str] = ()) -> Heading:
@@ -64,14 +68,14 @@ def heading_of(recording: Recording, filtered: str = "", unknown: Sequence[str] 
     ``unknown`` says which rows a filter left out because it could not decide.
     """
     meta = recording.meta
-    end = meta.end_ns
     return Heading(
         source=str(recording.path),
         kernel=meta.kernel or None,
         tier=meta.tier,
         host=meta.host or None,
         start=_wall_clock(meta.start_ns),
-        duration_ns=end - meta.start_ns if end is not None and meta.start_ns else None,
+        duration_ns=_lasted(meta),
+        clock=clock_text(meta.clock, meta.clock_end),
         losses=recording.losses,
         problems=tuple(recording.problems),
         filtered=filtered,
@@ -139,6 +143,30 @@ def rcu_text(state: object) -> str:
     return f"RCU grace periods normal, not expedited: {why}"
 
 
+def clock_text(begin: ClockPair, end: ClockPair | None) -> str:
+    """Return how the wall clock was set while recording; empty where it only drifted."""
+    if end is None:
+        return ""
+    step = end.offset_ns - begin.offset_ns
+    lasted = max(end.monotonic_ns - begin.monotonic_ns, 0)
+    if abs(step) <= max(NS_PER_S, lasted * _FASTEST_DRIFT):
+        return ""
+    return (
+        f"CLOCK: the wall clock moved by {'-' if step < 0 else '+'}{duration(abs(step))} while "
+        "recording (it was set, or the host slept); times after that are off by as much, "
+        "durations are right"
+    )
+
+
+def _lasted(meta: Meta) -> int | None:
+    """Return how long it took, by the clock that nobody sets."""
+    if meta.clock_end is not None and meta.clock_end != meta.clock:
+        return max(meta.clock_end.monotonic_ns - meta.clock.monotonic_ns, 0)
+    if meta.end_ns is None or not meta.start_ns:
+        return None
+    return max(meta.end_ns - meta.start_ns, 0)
+
+
 def questions_text(number: object) -> str:
     """Return what was left out because umtrace itself did it; empty if nothing was."""
     if not isinstance(number, int) or number < 1:
@@ -161,6 +189,8 @@ def _about(heading: Heading) -> Iterator[str]:
         yield f"left out: {heading.left_out}"
     if heading.rcu:
         yield heading.rcu
+    if heading.clock:
+        yield heading.clock
     if heading.questions:
         yield heading.questions
     if heading.recorded_only:

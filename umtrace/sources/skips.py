@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from umtrace.records.clock import monotonic_ns
 from umtrace.records.events import EVENT_DTYPE, FOREIGN, Array, Kind
 
 _MOST = 0xFFFFFFFF
@@ -24,14 +24,14 @@ class SkipWatch:
     def __init__(self, counts: Sequence[Callable[[], int | None]]) -> None:
         self._counts = counts
         self._lost = self._count()
-        self._at_ns = time.monotonic_ns()
+        self._at_ns = monotonic_ns()
 
     def note(self, drained: Array) -> Array:
         """Return a batch that has just been drained, with what was lost before it.
 
         Before, so that whoever goes by the batch's events knows already.
         """
-        before, lost, now = time.monotonic_ns(), self._count(), time.monotonic_ns()
+        before, lost, now = monotonic_ns(), self._count(), monotonic_ns()
         if lost != self._lost:
             event = np.zeros(1, EVENT_DTYPE)
             event["kind"], event["cpu"] = Kind.SKIPPED, FOREIGN

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Collection, Mapping
 
+from umtrace.records.clock import monotonic_ns
 from umtrace.sources.ftrace.instance import Instance
 from umtrace.sources.ftrace.records import LOST, Decoder, Record
 
@@ -56,7 +56,7 @@ class Drain:
             Tasks whose records of the gated instance are wanted, beside those that the
             records of the first are of.
         """
-        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) - _STAYS_NS
+        before = monotonic_ns() - _STAYS_NS
         # The gated first: what it says of a task comes after what made the task interesting.
         gated = self._all_pages(self._gated_fds)
         pages = self._all_pages(self._fds)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
+from umtrace.records.clock import monotonic_ns
 from umtrace.records.errors import UmtraceError
 from umtrace.sources.ftrace.instance import Instance
 
@@ -59,5 +60,5 @@ class Gate:
         for event in (SWITCH, NEXT):
             with suppress(UmtraceError):
                 self._instance.write(f"events/{event.replace(':', '/')}/enable", "0")
-        self.closed_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self.closed_ns = monotonic_ns()
         return True

@@ -15,6 +15,7 @@ from umtrace.kernel.plan import Plan, make_plan
 from umtrace.kernel.stacks import FUNCTIONS
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
+from umtrace.records.clock import monotonic_ns
 from umtrace.records.errors import NoTierError, UmtraceError
 from umtrace.records.events import EventBatch, Origin
 from umtrace.sources.ftrace.drain import Drain
@@ -153,7 +154,7 @@ class FtraceSource(Running):
             self._count()
             self._misses = self._tally.missing(self._decoder.counts, sum(self._lost))
             if self._was_blind():
-                self._translator.lose(time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+                self._translator.lose(monotonic_ns())
         batch = self._translator.feed(records)
         self._lineage.refresh()
         return batch

@@ -12,6 +12,7 @@ from umtrace.kernel.offer import WANTED
 from umtrace.kernel.refusals import addresses_hidden
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
+from umtrace.records.clock import monotonic_ns
 from umtrace.records.errors import NoTierError
 from umtrace.records.events import EventBatch
 from umtrace.sources.base import UNSEEN_32
@@ -134,7 +135,7 @@ class StaticSource(Running):
         if timeout_s > 0 and not self._drain.busy:
             time.sleep(timeout_s)
         translator = self._translator
-        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        before = monotonic_ns()
         following = translator.following
         records = self._drain.read(everything=timeout_s <= 0, following=following)
         batch = translator.feed(records)
@@ -144,6 +145,6 @@ class StaticSource(Running):
         if self._is_due(now=timeout_s <= 0):
             self._count()
             if self._was_blind():
-                translator.lose(time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+                translator.lose(monotonic_ns())
         self._lineage.refresh()
         return batch
