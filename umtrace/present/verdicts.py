@@ -31,7 +31,7 @@ _OF_A_PATH = {
     "transient": "Nothing to umount here. Somebody passed by.",
     "unknown": "Nothing to umount here. Who uses it is unknown: not all could be looked at.",
 }
-_BLOCKED = "What an open device keeps from working: losetup -d, dmsetup remove, a new partition"
+_BLOCKED = "While it is open these fail or wait: losetup -d, dmsetup remove, rereading its"
 
 
 def verdict(answer: Answer) -> Iterator[str]:
@@ -55,7 +55,7 @@ def verdict(answer: Answer) -> Iterator[str]:
         yield texts.get(answer.state) or _OF_A_MOUNT[answer.state]
     if answer.state == "open":
         yield _BLOCKED
-        yield "table, and mount, where the kernel forbids writers of mounted devices."
+        yield "partitions; mount as well, where the kernel forbids writers of mounted devices."
     if said == "free" and answer.state in {"held", "claimed"}:
         yield from _disagree(answer)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,10 @@ from umtrace.records.holders import KERNEL_KINDS, Holder
 if TYPE_CHECKING:
     from umtrace.holders.answer import Answer
 
-_MOST = 6
+#: processes and others of the first group, and of each further one: some 20 lines in all
+_MOST, _MORE = (5, 3), (2, 2)
+_MOST_BLIND = 4
+_EVERYBODY = (sys.maxsize, sys.maxsize)
 _TITLES = {
     "mount": "",
     "copy": "A copy, which umount would take along, is held by",
@@ -35,16 +39,19 @@ def why_lines(answer: Answer, *, whole: bool = False) -> Iterator[str]:
     """Yield the lines of the answer, the verdict first; ``whole`` leaves nobody out."""
     yield clean(_subject(answer))
     yield from verdict(answer)
+    most = _EVERYBODY if whole else _MOST
     for of, title in _TITLES.items():
         holders = [holder for holder in answer.holders if holder.of == of]
         if holders:
             yield ""
             yield from [f"{title}:"] if title else []
-            yield from _group(answer, holders, whole=whole)
+            yield from _group(answer, holders, most)
+            most = _EVERYBODY if whole else _MORE
     if answer.blind or answer.kernel or answer.state in {"nobody-seen", "unknown"}:
         yield ""
-    for what in answer.blind:
+    for what in answer.blind if whole else answer.blind[:_MOST_BLIND]:
         yield from _wrapped(f"Not seen: {what}.")
+    yield from _rest(len(answer.blind) - (len(answer.blind) if whole else _MOST_BLIND))
     yield from _next(answer)
 
 
@@ -98,33 +105,33 @@ def _subject(answer: Answer) -> str:
     return f"{answer.path}: {about}"
 
 
-def _group(answer: Answer, holders: list[Holder], *, whole: bool) -> Iterator[str]:
+def _group(answer: Answer, holders: list[Holder], most: tuple[int, int]) -> Iterator[str]:
     tasks = [h for h in holders if h.pid is not None and h.kind not in KERNEL_KINDS]
     others = [h for h in holders if h.pid is None or h.kind in KERNEL_KINDS]
-    if holders[0].of == "superblock" and not whole:
+    if holders[0].of == "superblock" and most != _EVERYBODY:
         yield from _through_mounts(answer, [h for h in tasks if h.match == "mount-id"])
         tasks = [h for h in tasks if h.match != "mount-id"]
         if any(h.kind == "mount" and not h.keeper for h in others) and answer.subject == "mount":
             # One of our own mounts: that they are there is all that matters.
             yield from _other_mounts(others)
             others = [h for h in others if h.kind != "mount"]
-    yield from _tasks(tasks, whole=whole)
-    for holder in others if whole else others[:_MOST]:
+    yield from _tasks(tasks, most[0])
+    for holder in others[: most[1]]:
         yield "  " + clean(_what(holder))
         yield "    " + clean(f"to end it: {remedy(holder)}")
-    yield from _rest(len(others) - _MOST, whole=whole)
+    yield from _rest(len(others) - most[1])
 
 
-def _tasks(tasks: list[Holder], *, whole: bool) -> Iterator[str]:
+def _tasks(tasks: list[Holder], most: int) -> Iterator[str]:
     groups = by_process(tasks)
-    for holds in groups if whole else groups[:_MOST]:
-        yield f"  {line_of(holds, whole=whole)}"
-    yield from _rest(len(groups) - _MOST, whole=whole)
+    for holds in groups[:most]:
+        yield f"  {line_of(holds, whole=most == sys.maxsize)}"
+    yield from _rest(len(groups) - most)
     ends = dict.fromkeys(remedy(h) for h in tasks if h.stays)
     pids = list(dict.fromkeys(e.command[5:] for e in ends if e.command.startswith("kill ")))
     if pids:
         them = "it" if len(pids) == 1 else "them"
-        shown = pids if whole else pids[:_MOST]
+        shown = pids[:most]
         more = " ..." if len(shown) < len(pids) else ""
         yield f"    to end {them}: kill {' '.join(shown)}{more}"
     others = dict.fromkeys(str(e) for e in ends if not e.command.startswith("kill "))
@@ -147,8 +154,8 @@ def _other_mounts(holders: Iterable[Holder]) -> Iterator[str]:
         yield "  " + clean(f"mount {mounts[0].detail}{more}{where}")
 
 
-def _rest(number: int, *, whole: bool) -> Iterator[str]:
-    if number > 0 and not whole:
+def _rest(number: int) -> Iterator[str]:
+    if number > 0:
         yield f"  and {number} more: --all"
 
 
