@@ -399,3 +399,19 @@ case("bare", m, lambda: ended(child))
     )
     assert "enter" not in holder
     assert holder["unmount"] == ["-N", str(holder["pid"]), f"{tmp_path}/m"]
+
+
+def test_a_directory_by_its_file_system_and_not_by_its_path(tmp_path):
+    found = run(
+        tmp_path,
+        """
+m = mount(room / "m", "m"); other = mount(room / "other", "other")
+same = elsewhere(f"s.make_private(); s.mount('{m}', '{other}', flags=4096);"
+    f"s.mount('here', '{other}/d', 'tmpfs')")
+alike = elsewhere(f"s.make_private(); s.mount('there', '{m}', 'tmpfs'); os.mkdir('{m}/d');"
+    f"s.mount('far', '{m}/d', 'tmpfs')")
+out += [[[h.kind, h.pid == same.pid, h.detail] for h in ask(m / name).holders] for name in "de"]
+ended(same); ended(alike)
+""",
+    )
+    assert found == [[["mount", True, f"{tmp_path}/other/d"]], []]

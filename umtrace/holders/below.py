@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from umtrace.holders.entrance import Entrances
-from umtrace.holders.mounts import Mount
-from umtrace.holders.namespaces import Namespaces
+from umtrace.holders.mounts import Mount, inside
+from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.others import layers_on
 from umtrace.holders.procfs import undeleted
 from umtrace.records.holders import Holder
+
+_DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +35,34 @@ class Below:
         """
         entrances = Entrances(self.spaces)
         for space, mount in self.spaces.mounts():
-            if layers := [
-                text for path, text in layers_on(self.mount.dev, space, mount) if self.covers(path)
-            ]:
+            on_it = layers_on(self.mount.dev, space, mount)
+            if layers := [text for path, text in on_it if self._has(path)]:
                 holder = entrances.holder("overlay", "superblock", space, mount)
                 yield replace(holder, detail=f"{', '.join(layers)} of {mount.point}")
-            if not self.covers(mount.point):
-                continue
             here = space.inode == self.spaces.own and space is not self.spaces.outside
-            if here and self.spaces.own_table.at(mount.point) is not mount:
-                continue  # hidden by another mount
+            if not (self._shows(mount) if here else self._carries(space, mount)):
+                continue
             kind, of = ("submount", "mount") if here else ("mount", "superblock")
             note = None if here else f"{mount.fstype} {mount.source}, device {mount.dev}"
             yield replace(entrances.holder(kind, of, space, mount), note=note)
+
+    def _shows(self, mount: Mount) -> bool:
+        """Whether a mount of our namespace is there, and not hidden by another."""
+        return self.covers(mount.point) and self.spaces.own_table.at(mount.point) is mount
+
+    def _carries(self, space: Namespace, mount: Mount) -> bool:
+        """Whether another namespace has this on the directory: its path may be any there."""
+        below: Mount | None = mount
+        for _ in range(_DEEPEST):
+            parent = space.table.parent(below) if below is not None else None
+            if below is None or parent is None or parent is below:
+                return False
+            if parent.dev == self.mount.dev and self._has(inside(parent, below.point)):
+                return True
+            below = parent
+        return False
+
+    def _has(self, path: str) -> bool:
+        """Whether a path of the file system is ours or below it."""
+        top = inside(self.mount, self.path).rstrip("/")
+        return path.startswith(top) and path[len(top) :][:1] in {"", "/"}

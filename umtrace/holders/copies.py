@@ -9,9 +9,7 @@ left behind, and what holds it counts for nothing. Tried on 5.10, 6.12, 6.18 and
 
 from __future__ import annotations
 
-import posixpath
-
-from umtrace.holders.mounts import Mount, MountTable
+from umtrace.holders.mounts import Mount, MountTable, inside
 from umtrace.holders.namespaces import Namespaces
 
 
@@ -22,7 +20,7 @@ def copies(spaces: Namespaces, mount: Mount) -> list[tuple[MountTable, Mount]]:
     parent = table.parent(mount)
     if parent is None or parent is mount or parent.peers is None:
         return []
-    where = _directory(mount, parent)
+    where = inside(parent, mount.point)
     groups = _downstream(spaces, parent.peers)
     found = []
     for space, place in spaces.mounts():
@@ -31,7 +29,7 @@ def copies(spaces: Namespaces, mount: Mount) -> list[tuple[MountTable, Mount]]:
         found += [
             (space.table, child)
             for child in space.table.children(place)
-            if _directory(child, place) == where and _goes(space.table, child)
+            if inside(place, child.point) == where and _goes(space.table, child)
         ]
     return found
 
@@ -50,12 +48,6 @@ def _downstream(spaces: Namespaces, group: int) -> set[int | None]:
             found.add(group)
             left += slaves.get(group, ())
     return found
-
-
-def _directory(mount: Mount, parent: Mount) -> str:
-    """Return the directory that a mount is on, as its parent's file system calls it."""
-    below = posixpath.relpath(mount.point, parent.point)
-    return posixpath.normpath(posixpath.join(parent.root, below))
 
 
 def _goes(table: MountTable, mount: Mount) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -87,6 +88,12 @@ class MountTable:
     def parent(self, mount: Mount) -> Mount | None:
         """Return the mount it is mounted on."""
         return self.mounts.get(mount.parent)
+
+
+def inside(mount: Mount, path: str) -> str:
+    """Return a path below a mount point as the file system that is mounted there calls it."""
+    below = posixpath.relpath(path, mount.point)
+    return posixpath.normpath(posixpath.join(mount.root, below))
 
 
 def parse(text: str) -> Iterator[Mount]:

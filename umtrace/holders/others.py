@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from umtrace.holders.copies import copies
 from umtrace.holders.entrance import Entrances
-from umtrace.holders.mounts import Mount, layers
+from umtrace.holders.mounts import Mount, inside, layers
 from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.records.holders import Holder
 
@@ -57,6 +57,7 @@ class Others:
 
 
 def layers_on(dev: str, space: Namespace, mount: Mount) -> list[tuple[str, str]]:
-    """Return the layers that an overlay has on a superblock: the path, and what it is."""
+    """Return the layers that an overlay has on a superblock: its own path, and what it is."""
     below = ((role, path, space.table.holding(path)) for role, path in layers(mount))
-    return [(path, f"{role} layer {path}") for role, path, on in below if on and on.dev == dev]
+    found = [(role, path, on) for role, path, on in below if on and on.dev == dev]
+    return [(inside(on, path), f"{role} layer {path}") for role, path, on in found]
