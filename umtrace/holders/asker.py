@@ -29,7 +29,7 @@ _TO_DIE_S = 0.05
 #: for a child that is ready to run
 _TURNS, _TURN_S = 100, 0.1
 #: questions sent ahead of their answers
-_AT_ONCE = 32
+_AT_ONCE = 256
 _here = threading.local()
 
 

@@ -127,7 +127,8 @@ class Unshown:
 
     def _walking(self, sweep: Sweep) -> Iterator[Holder]:
         until = time.monotonic() + max(sweep.left_s, 1)
-        met = ((walk, self._met(walk)) for walk in walks(sweep.pids, sweep.lost, until))
+        pids = [pid for pid in sweep.pids if pid not in sweep.denied]
+        met = ((walk, self._met(walk)) for walk in walks(pids, sweep.lost, until))
         found = [(walk, of) for walk, of in met if of is not None]
         stay = still_walking([walk for walk, _ in found], sweep.lost)
         for walk, of in found:

@@ -45,11 +45,19 @@ class Walk:
 
 def walks(pids: Sequence[int], lost: list[str], until: float) -> Iterator[Walk]:
     """Yield the tasks that wait inside a path walk; grows ``lost`` by what did not answer."""
+    closed = 0
     for pid, tasks in _waiting(pids, lost, until):
+        closed += any(not line and _is_there(pid, tid) for tid, line, _ in tasks)
         for tid, line, stack in tasks:
             ran_ns = procfs.running(pid, tid)[1]
             for call, path in _paths(pid, tid, line, stack):
                 yield Walk(pid, tid, line, call, path, ran_ns)
+    if closed:  # kernel.yama.ptrace_scope=3, for one
+        lost.append(f"path walks of {closed} processes, whose system calls are not shown")
+
+
+def _is_there(pid: int, tid: int) -> bool:
+    return os.path.isdir(f"/proc/{pid}/task/{tid}") and not procfs.is_kernel_thread(pid)  # noqa: PTH112
 
 
 def still_walking(found: Sequence[Walk], lost: list[str]) -> set[Walk]:
