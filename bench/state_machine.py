@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from umtrace.records.events import WALKERS_WATCHED, EventBatch, Kind, NameKind, OnStack
+from umtrace.records.events import (
+    NESTED,
+    WALKERS_WATCHED,
+    EventBatch,
+    Kind,
+    NameKind,
+    OnStack,
+    Returned,
+)
 
 Row = dict[str, Any]
 _SHUTDOWN, _LOOKUP, _LOCK = int(OnStack.TASK_WORK), int(OnStack.LOOKUP), int(OnStack.LOCK_TAKER)
@@ -22,7 +30,7 @@ _PHASES = ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")
 _WORKING = ("begin", "seq", "ended", "sum_rcu", "functions", "off", "stack", "path_at", "exit",
             "locked", "unlock", "called", "cleaned", "rcu_exit", "slept", "normal", "shut", "mnt",
             "watched", "own", "entered", "returned", "returns", "called_back",
-            "torn")  # fmt: skip
+            "torn", "outer")  # fmt: skip
 
 
 def rows(batches: Iterable[EventBatch], offset_ns: int = 0, tier: str = "test") -> Iterator[Row]:
@@ -58,11 +66,12 @@ def _step(
     event: tuple[Any, ...],
     offset: int,
 ) -> Row | None:
-    ts, _mnt, tid, _tgid, kind, _cpu, ret, a, _b, seq, _comm = event
+    ts, _mnt, tid, _tgid, kind, cpu, ret, a, _b, seq, _comm = event
+    task = tid | (cpu & NESTED) << 32  # an operation inside another one is a task of its own
     if kind == Kind.ENTER:
-        tasks[tid] = _opened(names, event, offset)
+        tasks[task] = _opened(names, event, offset)
         return None
-    row = tasks.get(tid)
+    row = tasks.get(task)
     if row is None:
         return None
     row["seq"] += 1
@@ -78,9 +87,10 @@ def _step(
     elif kind == Kind.EXIT:
         _exit(row, ts, ret)
         if ret < 0:
-            return _finished(tasks.pop(tid), ts)
+            return _finished(tasks.pop(task), ts)
     elif kind == Kind.RETURNED:
-        return _finished(tasks.pop(tid), ts)
+        row["outer"] = a == Returned.OUTER
+        return _finished(tasks.pop(task), ts)
     elif kind > Kind.DEAD:
         _function_event(row, names, event)
     return None
@@ -174,6 +184,8 @@ def _finished(row: Row, ts: int) -> Row:
         row["complete"], row["incomplete_why"] = False, "lost-events"
         _forget_times(row)
     elif row["functions"]:
+        if row.get("outer"):  # what was taken down inside it is its own shutdown as well
+            row["cleaned"] = ts
         row["latency_bound"] = "exact"
         _from_functions(row)
     else:

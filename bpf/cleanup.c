@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The end of a mount: one event per dying mount names who dropped the last reference. */
+static __always_inline int um_is_its_own(struct um_task *task, u16 kind)
+{
+	if (!task || task->phase == UM_EXITING)
+		return 0;
+	/* It began inside this cleanup_mnt, which belongs to nobody. */
+	return kind == UM_CLEANUP || task->cleaning || !task->met_cleaning;
+}
+
 static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, u64 mnt)
 {
 	u64 id = bpf_get_current_pid_tgid();
 	/* Its own operation's, or on the way out of it; else a foreign task's: no sequence. */
-	int own = task && task->phase != UM_EXITING;
+	int own = um_is_its_own(task, kind);
 	struct um_event *e =
 		um_begin(bpf_ktime_get_ns(), tid, id >> 32, kind, own ? task->seq++ : 0);
 
 	if (!e)
 		return;
 	e->mnt = mnt;
-	e->cpu |= own ? 0 : UM_FOREIGN;
+	e->cpu |= own ? task->lane : UM_FOREIGN;
 #ifdef UM_OFF_MOUNT_MNT
 	if (kind == UM_CLEANUP) {
 		struct um_view view;
@@ -49,7 +57,9 @@ UM_RETURN(cleanup_mnt)
 	struct um_task *task = um_current(&tid);
 
 	um_cleanup(tid, task, UM_CLEANUP_EXIT, UM_RETURN_ARG(0, um_stashed(UM_SLOT_CLEANUP)));
-	if (task)
+	if (um_is_its_own(task, UM_CLEANUP_EXIT))
 		um_cleaned(tid, task);
+	else if (task)
+		task->met_cleaning = 0;
 	return 0;
 }

@@ -94,6 +94,7 @@ enum um_returned {
 	UM_RETURNED_KTHREAD = 4,
 	UM_RETURNED_NO_WORK = 5, /* no mount is left in its list of work */
 	UM_RETURNED_CLEANED = 6, /* it cleaned up as many mounts as it dropped last references */
+	UM_RETURNED_OUTER = 7,	 /* NO_WORK, and an operation inside this one (UM_NESTED) is over, too */
 };
 
 /* What a source does not see: that there is no event of it means nothing. */
@@ -147,6 +148,12 @@ enum um_failed {
 /* In an event's cpu: sent by a task that is in no operation; carries no sequence. */
 #define UM_FOREIGN 0x8000
 
+/*
+ * In an event's cpu: of an operation inside another one of the same task, which has numbers of
+ * its own. The last put of a file of nsfs, say, in the cleanup_mnt of an umount, ends a namespace.
+ */
+#define UM_NESTED 0x4000
+
 /* Which caller of umount_tree took the mounts down. */
 enum um_origin {
 	UM_BY_OTHER = 0,
@@ -156,6 +163,9 @@ enum um_origin {
 	UM_BY_EXPIRE = 4,  /* mark_mounts_for_expiry */
 	UM_BY_FD_CLOSE = 5, /* dissolve_on_fput */
 	UM_BY_FAILED_MOUNT = 6,
+	/* a mount that the kernel made for itself: the namespace of one mount in which btrfs and
+	 * NFSv4 look up their subvolume or export, the copy of a tree that audit walks */
+	UM_BY_MOUNT_INTERNAL = 7,
 };
 
 /* Functions found on the kernel stack of a task that goes off CPU; a set of bits. */

@@ -12,8 +12,8 @@ static __always_inline void um_is_back(u32 tid, struct um_task *task, u64 how)
 }
 
 /*
- * Whether a task that is said to be LEAVING has begun something new, since its end was not
- * seen: a hit of cleanup_mnt was skipped. Only a file that is closed on the way out takes
+ * Whether a task that is said to be LEAVING, and is not seen in cleanup_mnt, has begun something
+ * new, since its end was not seen: a hit of cleanup_mnt was skipped. Only a file that is closed on the way out takes
  * further mounts down, and it does not come from umount(2).
  */
 static __always_inline int um_is_stale(struct um_task *task)
@@ -72,6 +72,42 @@ static __always_inline void um_cleaning(struct um_task *task, u64 mnt)
 	task->cleanups++;
 }
 
+static __always_inline void um_swap(struct um_task *one, struct um_task *other)
+{
+	struct um_task first = *one;
+
+	*one = *other;
+	*other = first;
+}
+
+/*
+ * Of two operations, the one at work has no mount left to clean up. Either it is the outer one, and
+ * the rest is what the inner one took down; or it is the inner one, and with it all is done.
+ */
+static __always_inline void um_done_of_two(u32 tid, struct um_task *task)
+{
+	struct um_task *waiting = parked.lookup(&tid);
+	u32 left = task->cleanups;
+
+	if (waiting && left && !task->lane) {
+		um_swap(task, waiting);
+		waiting->other = 0;
+		task->other = 1;
+		task->cleanups = left;
+		return;
+	}
+	if (left)
+		return;
+	if (task->lane) {
+		um_mark(tid, task, UM_RETURNED, UM_RETURNED_NO_WORK);
+		um_end_parked(tid, task, UM_RETURNED_OUTER);
+		um_forget(tid, task);
+	} else {
+		um_end_parked(tid, task, UM_RETURNED_NO_WORK);
+		um_is_back(tid, task, UM_RETURNED_OUTER);
+	}
+}
+
 /* After it: it may have added work, of mounts that were attached below. */
 static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 {
@@ -84,13 +120,49 @@ static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 		return;
 	}
 	um_count_own_cleanups(task);
-	if (!task->cleanups)
-		um_is_back(tid, task, 5);
+	if (task->other)
+		um_done_of_two(tid, task);
+	else if (!task->cleanups)
+		um_is_back(tid, task, UM_RETURNED_NO_WORK);
+}
+
+/* How many mounts are left to clean up for what the task has just taken down; 0 for none. */
+static __always_inline u32 um_left(struct um_task *task)
+{
+	um_count_own_cleanups(task);
+	return task->cleanups || task->uncounted;
 }
 #else
-#define um_cleaning(task, mnt)
-#define um_cleaned(tid, task)
+#define um_cleaning(task, mnt) ((task)->cleaning++)
+#define um_left(task) 1
+
+static __always_inline void um_cleaned(u32 tid, struct um_task *task)
+{
+	if (task->cleaning)
+		task->cleaning--;
+}
 #endif
+
+/* The inner one of two operations has put its mounts: the outer one goes on. */
+static __always_inline void um_inner_ends(u32 tid, struct um_task *task)
+{
+	struct um_task *outer = parked.lookup(&tid), inner;
+	u32 left = um_left(task);
+
+	if (!left)
+		um_mark(tid, task, UM_RETURNED, UM_RETURNED_NO_WORK);
+	task->phase = UM_LEAVING;
+	if (!outer)
+		return;
+	inner = *task;
+	*task = *outer;
+	if (!left) {
+		parked.delete(&tid);
+		return;
+	}
+	*outer = inner;
+	task->other = 1;
+}
 
 /* ``more``: a mount may be put later on the same way out. */
 static __always_inline void um_leave(u32 tid, struct um_task *task, int more)
@@ -111,5 +183,6 @@ static __always_inline void um_leave(u32 tid, struct um_task *task, int more)
 	}
 #endif
 	task->phase = UM_LEAVING;
+	task->leaves = 1;
 	__sync_fetch_and_add(&n->leaving, 1);
 }

@@ -162,7 +162,7 @@ static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
 	um_look_at_sb(view.sb, &dev, &type);
 	um_send_source(ts, tid, mnt);
 	um_send_mountpoint(ts, tid, mnt, &view);
-	e = um_begin(ts, tid, task->tgid, UM_MOUNT, task->seq++);
+	e = um_begin_of(task, tid, UM_MOUNT, ts);
 	if (!e)
 		return;
 	e->mnt = mnt;
@@ -214,7 +214,7 @@ static __always_inline u64 um_unmounted(void)
 static __always_inline void um_tell(u32 tid, struct um_task *task, u16 kind, u64 mnt, int ret,
 				    u64 a, u32 b)
 {
-	struct um_event *e = um_begin(bpf_ktime_get_ns(), tid, task->tgid, kind, task->seq++);
+	struct um_event *e = um_begin_of(task, tid, kind, bpf_ktime_get_ns());
 
 	if (!e)
 		return;

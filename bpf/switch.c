@@ -12,7 +12,7 @@ static __always_inline void um_send_off(u32 tid, struct um_task *task, int state
 {
 	struct um_event *e;
 
-	e = um_begin(bpf_ktime_get_ns(), tid, task->tgid, UM_OFF_CPU, task->seq++);
+	e = um_begin_of(task, tid, UM_OFF_CPU, bpf_ktime_get_ns());
 	if (!e)
 		return;
 	e->ret = state;
@@ -38,7 +38,7 @@ static __always_inline void um_ns_goes_down(u32 tid, struct um_task *task)
 {
 	task->phase = UM_NS_DOWN;
 	um_send_opener(bpf_ktime_get_ns(), tid, task->tgid, UM_NS_EXIT, task->seq++, 0,
-		       task->n_mounts, task->mntns);
+		       task->n_mounts, task->mntns, 0);
 }
 
 static __always_inline void um_dead(u32 tid, struct um_task *task)
@@ -87,8 +87,100 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 			return;
 		um_ns_goes_down(tid, task);
 	}
+	if (task->phase == UM_NS_PUT && n >= 0 &&
+	    !(on_stack & (UM_ON_PUT_NS | UM_ON_UNLOCK | UM_ON_TASK_WORK))) {
+		um_is_back(tid, task, UM_RETURNED_USER);
+		return;
+	}
 	um_send_off(tid, task, state, on_stack, n < 0);
 	task->off = 1;
+}
+
+#ifndef UM_FUNCTIONS
+#define UM_UNLOCK_WITHIN 16 /* frames: namespace_unlock lies some 6 above the switch */
+#define UM_TASK_UNINTERRUPTIBLE 2
+
+/*
+ * Whether the namespace_unlock on the stack ends a mount namespace. It may be the last call of
+ * put_mnt_ns, which is then no longer there, but what called that is.
+ */
+static __always_inline int um_puts_ns(struct um_frames *f, int n)
+{
+	u64 puts = 0, mounts = 0, ip;
+	int i;
+
+	for (i = 0; i < UM_SCANNED; i++) {
+		asm volatile("" : "+r"(i));
+		if (i >= n)
+			break;
+		ip = f->ip[i];
+		puts |= UM_IN(ip, UM_FN_PUT_NS) | UM_IN(ip, UM_FN_EVICT) |
+			UM_IN(ip, UM_FN_SWITCH_NS) | UM_IN(ip, UM_FN_MOUNTS_RELEASE) |
+			UM_IN(ip, UM_FN_FREE_NSPROXY);
+		/* One that the kernel made for itself, to look something up in it. */
+		mounts |= UM_IN(ip, UM_FN_MOUNT_SUBTREE) | UM_IN(ip, UM_FN_GET_TREE);
+	}
+	return puts && !mounts;
+}
+
+static __always_inline int um_sleeps_in_unlock(struct um_frames *f, int n)
+{
+	u64 found = 0;
+	int i;
+
+	for (i = 0; i < UM_UNLOCK_WITHIN; i++) {
+		asm volatile("" : "+r"(i));
+		if (i >= n)
+			break;
+		found |= UM_IN(f->ip[i], UM_FN_UNLOCK);
+	}
+	return found != 0;
+}
+
+/*
+ * A task that nobody follows goes to sleep. A mount namespace goes with its last reference, and not
+ * only with its last task: by setns(), unshare(), or the close() of a file of nsfs. Nothing shows
+ * that but its wait for a grace period, which begins it here.
+ */
+static __always_inline void um_meet(void *ctx, u32 tid, int state)
+{
+	u32 slot = UM_FRAMES_SWITCH;
+	struct um_frames *f = state == UM_TASK_UNINTERRUPTIBLE ? frames.lookup(&slot) : 0;
+	struct um_task fresh = {.phase = UM_NS_PUT, .n_mounts = -1, .leaves = 1, .off = 1};
+	struct um_active *active_tasks = um_active();
+	struct um_task *task;
+	u64 ts;
+	int n;
+
+	if (!f || !active_tasks)
+		return;
+	n = um_stack(ctx, f);
+	if (!um_sleeps_in_unlock(f, n) || !um_puts_ns(f, n))
+		return;
+	ts = bpf_ktime_get_ns();
+	fresh.tgid = bpf_get_current_pid_tgid() >> 32;
+	fresh.seq = (u32)ts + 1;
+	if (um_follow(tid, &fresh))
+		return;
+	__sync_fetch_and_add(&active_tasks->leaving, 1);
+	task = tasks.lookup(&tid);
+	if (!task)
+		return;
+	um_send_opener(ts, tid, fresh.tgid, UM_NS_EXIT, ts, 0, -1, 0, 0);
+	um_send_off(tid, task, state, um_on_stack(f, n), 0);
+}
+#else
+#define um_meet(ctx, tid, state)
+#endif
+#ifdef UM_FUNCTIONS
+#define UM_MEETS 0
+#else
+#define UM_MEETS UM_KNOWS_TASK_WORK /* no addresses, nothing to see */
+#endif
+
+static __always_inline int um_is_looked_at(struct um_active *n)
+{
+	return UM_MEETS || n->followed;
 }
 
 static __always_inline void um_switch_in(u32 tid)
@@ -107,19 +199,21 @@ int um_switch(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct um_active *n = um_active();
 	struct um_task *task;
-	u32 prev, next = 0;
+	u32 prev, next = 0, state = 0;
 
-	if (!n || !n->followed)
+	if (!n || !um_is_looked_at(n))
 		return 0;
 	prev = bpf_get_current_pid_tgid();
-	task = tasks.lookup(&prev);
-	if (task) {
-		u32 state = 0;
-
+	task = n->followed ? tasks.lookup(&prev) : 0;
+	if (UM_MEETS || task)
 		bpf_probe_read_kernel(&state, sizeof(state),
 				      (char *)bpf_get_current_task() + UM_OFF_TASK_STATE);
+	if (task)
 		um_switch_out(ctx, prev, task, state);
-	}
+	else
+		um_meet(ctx, prev, state);
+	if (!n->followed)
+		return 0;
 	bpf_probe_read_kernel(&next, sizeof(next), (char *)ctx->args[2] + UM_OFF_TASK_PID);
 	if (next)
 		um_switch_in(next);
@@ -137,12 +231,14 @@ int um_switch(char *ctx)
 	int state = *(u64 *)(ctx + UM_AT_PREV_STATE) & ~UM_TASK_DEAD;
 	struct um_task *task;
 
-	if (!n || !n->followed)
+	if (!n || !um_is_looked_at(n))
 		return 0;
-	task = tasks.lookup(&prev);
+	task = n->followed ? tasks.lookup(&prev) : 0;
 	if (task)
 		um_switch_out(ctx, prev, task, state & UM_REPORTED_DEAD ? UM_TASK_DEAD : state);
-	if (next)
+	else
+		um_meet(ctx, prev, state);
+	if (next && n->followed)
 		um_switch_in(next);
 	return 0;
 }
@@ -156,8 +252,9 @@ static __always_inline void um_done_for(u32 tid)
 
 	if (!old)
 		return;
-	if (old->phase == UM_LEAVING)
-		um_mark(tid, old, UM_RETURNED, 2);
+	um_end_parked(tid, old, UM_RETURNED_DEATH);
+	if (um_is_on_its_way_out(old))
+		um_mark(tid, old, UM_RETURNED, UM_RETURNED_DEATH);
 	else if (old->phase == UM_INSIDE)
 		um_mark(tid, old, UM_DEAD, 0);
 	um_forget(tid, old);

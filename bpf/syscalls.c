@@ -35,15 +35,15 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 
 	/* Also reached by um_next_syscall, in whichever order the kernel calls the two. */
 	if (old) {
-		if (old->phase == UM_LEAVING)
-			um_mark(tid, old, UM_RETURNED, 1);
+		if (um_is_on_its_way_out(old))
+			um_mark(tid, old, UM_RETURNED, UM_RETURNED_SYSCALL);
 		um_forget(tid, old);
 	}
 	fresh.seq++; /* the first number is the ENTER event's own */
 	if (um_follow(tid, &fresh))
 		return;
 	um_send_path(ts, tid, name);
-	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns());
+	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns(), 0);
 	if (UM_BEGINS == UM_INSIDE)
 		return;
 	old = tasks.lookup(&tid);
@@ -60,6 +60,8 @@ static __always_inline void um_umount_ends(s64 ret)
 
 	/* The system call's entry was skipped, and path_umount's probes have begun and ended it. */
 	if (task && task->by_function && task->phase == UM_LEAVING)
+		return;
+	if (!task && !um_all_there())
 		return;
 	/* Without a task the operation began before the probes: its exit is sent alone. */
 	e = um_begin(ts, tid, id >> 32, UM_EXIT, task ? task->seq++ : 0);
@@ -109,7 +111,7 @@ int um_next_syscall(void *ctx)
 		return 0;
 	tid = bpf_get_current_pid_tgid();
 	task = tasks.lookup(&tid);
-	if (!task || task->phase != UM_LEAVING)
+	if (!task || !um_is_on_its_way_out(task))
 		return 0;
 	um_is_back(tid, task, 1);
 	return 0;

@@ -9,6 +9,7 @@ enum um_phase {
 	UM_LEAVING = 2, /* past sys_exit: task work may still run */
 	UM_EXITING = 3, /* in do_exit, in a mount namespace that is not the host's */
 	UM_NS_DOWN = 4, /* in do_exit, seen taking its mount namespace down */
+	UM_NS_PUT = 6,	/* first seen asleep while it took a mount namespace down, but not to exit */
 	UM_TEARDOWN_IN = 5, /* taking mounts down outside umount(2), before namespace_unlock's end */
 };
 
@@ -34,6 +35,10 @@ struct um_task {
 	u8 in_rcu;	 /* in synchronize_rcu_expedited, inside namespace_unlock */
 	u8 origin;	 /* enum um_origin */
 	u8 cleaning;	 /* depth of cleanup_mnt */
+	u8 met_cleaning; /* it began inside a cleanup_mnt that is no part of it */
+	u8 other;	 /* the task is in another one as well: see parked */
+	u8 leaves;	 /* it is counted as LEAVING */
+	u16 lane;	 /* UM_NESTED where it began inside another one, else 0 */
 	u8 unended;	 /* LEAVING, and only its next system call is sure to end it */
 	u8 uncounted;	 /* there are more of these than were counted */
 	u32 cleanups;	 /* LEAVING: mounts that it is still to clean up */
@@ -49,6 +54,27 @@ struct um_active {
 
 BPF_ARRAY(active, struct um_active, 1);
 BPF_HASH(tasks, u32, struct um_task, UM_MAX_TASKS);
+
+/*
+ * A task can be in two operations at once: what cleanup_mnt puts may be the last reference to a mount
+ * namespace. The one that is not at work waits here: the outer one while the inner one takes
+ * mounts down, then the inner one until the outer one has cleaned up its own.
+ */
+#define UM_MAX_PARKED 1024
+BPF_HASH(parked, u32, struct um_task, UM_MAX_PARKED);
+
+/*
+ * Set by user space once everything is attached. An exit that is seen before that, without its
+ * entry, says nothing of an umount in flight: its entry was not looked at.
+ */
+BPF_ARRAY(all_there, u32, 1);
+
+static __always_inline int um_all_there(void)
+{
+	u32 zero = 0, *yes = all_there.lookup(&zero);
+
+	return yes && *yes;
+}
 
 static __always_inline struct um_active *um_active(void)
 {
@@ -69,29 +95,65 @@ static __always_inline int um_follow(u32 tid, struct um_task *task)
 	return 0;
 }
 
-static __always_inline void um_forget(u32 tid, struct um_task *task)
+/* An event of an operation, with its next number. */
+static __always_inline struct um_event *um_begin_of(struct um_task *task, u32 tid, u16 kind, u64 ts)
 {
-	struct um_active *n = um_active();
-	u16 phase = task->phase;
-	u8 unended = task->unended;
+	struct um_event *e = um_begin(ts, tid, task->tgid, kind, task->seq++);
 
-	if (!n || tasks.delete(&tid))
-		return;
-	__sync_fetch_and_add(&n->followed, -1);
-	if (phase == UM_LEAVING)
-		__sync_fetch_and_add(&n->leaving, -1);
-	if (unended)
-		__sync_fetch_and_add(&n->unended, -1);
+	if (e)
+		e->cpu |= task->lane;
+	return e;
 }
 
 static __always_inline void um_mark(u32 tid, struct um_task *task, u16 kind, u64 a)
 {
-	struct um_event *e = um_begin(bpf_ktime_get_ns(), tid, task->tgid, kind, task->seq++);
+	struct um_event *e = um_begin_of(task, tid, kind, bpf_ktime_get_ns());
 
 	if (!e)
 		return;
 	e->a = a;
 	um_submit(e);
+}
+
+static __always_inline void um_not_leaving(struct um_active *n, u8 leaves, u8 unended)
+{
+	if (leaves)
+		__sync_fetch_and_add(&n->leaving, -1);
+	if (unended)
+		__sync_fetch_and_add(&n->unended, -1);
+}
+
+/* Whether the next system call of the task ends it. */
+static __always_inline int um_is_on_its_way_out(struct um_task *task)
+{
+	return task->phase == UM_LEAVING || task->phase == UM_NS_PUT;
+}
+
+/* Ends the operation of a task that waits for the other one. */
+static __always_inline void um_end_parked(u32 tid, struct um_task *task, u64 how)
+{
+	struct um_task *waiting = task->other ? parked.lookup(&tid) : 0;
+	struct um_active *n = um_active();
+
+	task->other = 0;
+	if (!waiting || !n)
+		return;
+	um_mark(tid, waiting, UM_RETURNED, how);
+	um_not_leaving(n, waiting->leaves, waiting->unended);
+	parked.delete(&tid);
+}
+
+static __always_inline void um_forget(u32 tid, struct um_task *task)
+{
+	struct um_active *n = um_active();
+	u8 leaves = task->leaves, unended = task->unended;
+
+	if (task->other)
+		um_end_parked(tid, task, UM_RETURNED_SYSCALL);
+	if (!n || tasks.delete(&tid))
+		return;
+	__sync_fetch_and_add(&n->followed, -1);
+	um_not_leaving(n, leaves, unended);
 }
 
 /* Read a word of the current task's struct mnt_namespace; 0 where it cannot be read. */
@@ -129,13 +191,14 @@ static __always_inline int um_nr_mounts(void)
 
 /* What opens an operation: who does it. The first number of its sequence is this event's own. */
 static __always_inline void um_send_opener(u64 ts, u32 tid, u32 tgid, u16 kind, u32 seq, u64 mnt,
-					   int ret, u32 mntns)
+					   int ret, u32 mntns, u16 lane)
 {
 	struct um_event *e = um_begin(ts, tid, tgid, kind, seq);
 
 	if (!e)
 		return;
 	e->mnt = mnt;
+	e->cpu |= lane;
 	e->ret = ret;
 	e->a = bpf_get_current_cgroup_id();
 	e->b = mntns;

@@ -1,26 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* umount_tree: which caller it was, and the opener of what is no umount(2). */
-static __always_inline u32 um_caller(struct um_frames *f, int n)
+#define UM_IN_CLEANUP 0x100 /* beside the origin: cleanup_mnt is on the stack, too */
+
+/* Whether one of these is a caller decides, in this order; further out may lie what called that. */
+static __always_inline u32 um_by(u64 found, u64 put_ns, u64 collected, u64 mounting)
 {
-	u64 found = 0;
-	int i;
-
-	for (i = 0; i < 12; i++) {
-		u64 ip;
-
-		asm volatile("" : "+r"(i));
-		if (i >= n)
-			break;
-		ip = f->ip[i];
-		/* One bit per origin: callers of umount_tree are always real calls. */
-		found |= UM_IN(ip, UM_FN_PATH_UMOUNT) << UM_BY_UMOUNT;
-		found |= (UM_IN(ip, UM_FN_PUT_NS) | UM_IN(ip, UM_FN_DROP_COLLECTED)) << UM_BY_NS_EXIT;
-		found |= UM_IN(ip, UM_FN_DETACH_MOUNTS) << UM_BY_DETACH;
-		found |= UM_IN(ip, UM_FN_EXPIRY) << UM_BY_EXPIRE;
-		found |= UM_IN(ip, UM_FN_DISSOLVE) << UM_BY_FD_CLOSE;
-		found |= (UM_IN(ip, UM_FN_PATH_MOUNT) | UM_IN(ip, UM_FN_COPY_TREE) |
-			  UM_IN(ip, UM_FN_ATTACH_RECURSIVE)) << UM_BY_FAILED_MOUNT;
-	}
+	/* The namespace of a mount in the making, or a copy of a tree that belongs to none. */
+	if ((put_ns && mounting) || (collected && !put_ns))
+		return UM_BY_MOUNT_INTERNAL;
+	if (put_ns)
+		return UM_BY_NS_EXIT;
 	if (found & (1 << UM_BY_UMOUNT))
 		return UM_BY_UMOUNT;
 	if (found & (1 << UM_BY_DETACH))
@@ -29,9 +18,36 @@ static __always_inline u32 um_caller(struct um_frames *f, int n)
 		return UM_BY_EXPIRE;
 	if (found & (1 << UM_BY_FD_CLOSE))
 		return UM_BY_FD_CLOSE;
-	if (found & (1 << UM_BY_FAILED_MOUNT))
-		return UM_BY_FAILED_MOUNT;
-	return found & (1 << UM_BY_NS_EXIT) ? UM_BY_NS_EXIT : UM_BY_OTHER;
+	return found & (1 << UM_BY_FAILED_MOUNT) ? UM_BY_FAILED_MOUNT : UM_BY_OTHER;
+}
+
+#define UM_CALLERS 24 /* frames: from umount_tree to the cleanup_mnt of a file of nsfs are 12 */
+
+static __always_inline u32 um_caller(struct um_frames *f, int n)
+{
+	u64 found = 0, put_ns = 0, collected = 0, mounting = 0, cleaning = 0;
+	int i;
+
+	for (i = 0; i < UM_CALLERS; i++) {
+		u64 ip;
+
+		asm volatile("" : "+r"(i));
+		if (i >= n)
+			break;
+		ip = f->ip[i];
+		/* One bit per origin: callers of umount_tree are always real calls. */
+		found |= UM_IN(ip, UM_FN_PATH_UMOUNT) << UM_BY_UMOUNT;
+		put_ns |= UM_IN(ip, UM_FN_PUT_NS);
+		collected |= UM_IN(ip, UM_FN_DROP_COLLECTED);
+		mounting |= UM_IN(ip, UM_FN_MOUNT_SUBTREE) | UM_IN(ip, UM_FN_GET_TREE);
+		cleaning |= UM_IN(ip, UM_FN_CLEANUP);
+		found |= UM_IN(ip, UM_FN_DETACH_MOUNTS) << UM_BY_DETACH;
+		found |= UM_IN(ip, UM_FN_EXPIRY) << UM_BY_EXPIRE;
+		found |= UM_IN(ip, UM_FN_DISSOLVE) << UM_BY_FD_CLOSE;
+		found |= (UM_IN(ip, UM_FN_PATH_MOUNT) | UM_IN(ip, UM_FN_COPY_TREE) |
+			  UM_IN(ip, UM_FN_ATTACH_RECURSIVE)) << UM_BY_FAILED_MOUNT;
+	}
+	return um_by(found, put_ns, collected, mounting) | (cleaning ? UM_IN_CLEANUP : 0);
 }
 
 static __always_inline u32 um_origin(void *ctx)
@@ -44,28 +60,81 @@ static __always_inline u32 um_origin(void *ctx)
 	return n < 0 ? UM_BY_OTHER : um_caller(f, n);
 }
 
-static __always_inline struct um_task *um_open_teardown(void *ctx, u32 tid, struct um_task *task,
-							u64 mnt)
+/* Whether this may begin an operation; what goes on under the task's own is part of that. */
+static __always_inline int um_may_open(struct um_task *task)
+{
+	if (!task || task->phase == UM_EXITING || task->phase == UM_LEAVING)
+		return 1;
+	/* A mount on the way to what is to be unmounted; or its path_umount was not seen. */
+	return task->phase == UM_INSIDE ? !task->in_umount : task->phase == UM_NS_DOWN && task->cleaning;
+}
+
+/* Whether it began inside the task's own, which is not over. */
+static __always_inline int um_is_inside(struct um_task *task, u32 origin)
+{
+	u32 by = origin & ~UM_IN_CLEANUP;
+
+	if (task->phase == UM_INSIDE)
+		return by != UM_BY_UMOUNT && by != UM_BY_OTHER;
+	return (origin & UM_IN_CLEANUP) && task->cleaning;
+}
+
+/* Returns 0 if it cannot be followed: then it is counted, and its task's own one is marked. */
+static __always_inline int um_park(u32 tid, struct um_task *task)
+{
+	if (!task->other && !task->lane && !parked.update(&tid, task))
+		return 1;
+	um_lost(UM_LOSS_TASK_MAP);
+	task->seq++;
+	return 0;
+}
+
+static __always_inline struct um_task *um_open_teardown(u32 tid, struct um_task *task, u64 mnt,
+							u32 origin)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	struct um_task fresh = {.tgid = id >> 32, .phase = UM_OPENING, .count = -1};
 
 	fresh.seq = (u32)ts + 1;
 	fresh.mnt = mnt;
-	if (task) { /* EXITING: already followed */
+	fresh.origin = origin;
+	if (task && task->phase == UM_EXITING) { /* already followed */
 		fresh.exiting = 1;
 		fresh.mntns = task->mntns;
 		*task = fresh;
+	} else if (task) {
+		fresh.lane = UM_NESTED;
+		*task = fresh;
 	} else {
+		fresh.met_cleaning = !!(origin & UM_IN_CLEANUP);
 		if (um_follow(tid, &fresh))
 			return 0;
 		task = tasks.lookup(&tid);
 		if (!task)
 			return 0;
 	}
-	task->origin = um_origin(ctx);
-	um_send_opener(ts, tid, fresh.tgid, UM_TEARDOWN, ts, mnt, task->origin, um_ns_of(mnt));
+	um_send_opener(ts, tid, fresh.tgid, UM_TEARDOWN, ts, mnt, task->origin, um_ns_of(mnt),
+		       fresh.lane);
 	return task;
+}
+
+/* The operation that this is part of, maybe a new one, whose phase is OPENING; 0 for none. */
+static __always_inline struct um_task *um_opened(void *ctx, u32 tid, struct um_task *task, u64 mnt)
+{
+	u32 origin = um_origin(ctx);
+
+	if (task && task->phase != UM_EXITING) {
+		if (um_is_inside(task, origin)) {
+			if (!um_park(tid, task))
+				return 0;
+		} else if (um_is_stale(task)) {
+			um_is_back(tid, task, UM_RETURNED_SYSCALL);
+			task = 0;
+		} else {
+			return task;
+		}
+	}
+	return um_open_teardown(tid, task, mnt, origin);
 }
 
 UM_ENTRY(umount_tree)
@@ -73,23 +142,17 @@ UM_ENTRY(umount_tree)
 	u32 tid;
 	struct um_task *task = um_current(&tid);
 	u64 mnt = UM_ARG(0);
-	int known = 1;
 
-	if (task && um_is_stale(task)) {
-		um_is_back(tid, task, 1);
-		task = 0;
-	}
-	if (!task || task->phase == UM_EXITING) {
-		task = um_open_teardown(ctx, tid, task, mnt);
-		if (!task)
-			return 0;
-		known = 0;
-	} else if (!task->mnt) { /* a namespace exit that was first seen asleep */
+	if (!task && !um_all_there())
+		return 0;
+	if (um_may_open(task))
+		task = um_opened(ctx, tid, task, mnt);
+	if (!task)
+		return 0;
+	if (task->phase == UM_OPENING || !task->mnt) { /* the second: first seen asleep */
 		task->mnt = mnt;
-		known = 0;
+		um_describe(tid, task, mnt); /* in one place: the verifier takes long for it */
 	}
-	if (!known) /* in one place: the verifier takes long for it */
-		um_describe(tid, task, mnt);
 	/* An umount(2) of which nothing was seen so far ends as one: its row is marked. */
 	if (task->phase == UM_OPENING)
 		task->phase = task->origin == UM_BY_UMOUNT ? UM_INSIDE : UM_TEARDOWN_IN;

@@ -83,11 +83,13 @@ UM_ENTRY(path_umount)
 			.phase = UM_INSIDE, .by_function = 1, .count = -1, .origin = UM_BY_UMOUNT};
 		u64 ts = bpf_ktime_get_ns();
 
+		if (!um_all_there())
+			return 0;
 		fresh.tgid = bpf_get_current_pid_tgid() >> 32;
 		fresh.seq = (u32)ts + 1;
 		if (um_follow(tid, &fresh))
 			return 0;
-		um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, (int)UM_ARG(1), um_mntns());
+		um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, (int)UM_ARG(1), um_mntns(), 0);
 		task = tasks.lookup(&tid);
 	}
 	if (!task || task->phase != UM_INSIDE)

@@ -48,6 +48,10 @@ UM_RETURN(namespace_unlock)
 	um_tell(tid, task, UM_UNLOCK_EXIT, task->mnt, 0, 0, 0);
 	if (task->phase != UM_TEARDOWN_IN)
 		return 0;
+	if (task->lane) {
+		um_inner_ends(tid, task);
+		return 0;
+	}
 #ifndef UM_ENDS_BY_WORK
 	if (task->exiting) {
 		task->phase = UM_NS_DOWN;

@@ -9,12 +9,14 @@ from tests.correlate.test_umounts import correlate
 from umtrace.records.events import (
     FOREIGN,
     IS_TARGET,
+    NESTED,
     WALKERS_WATCHED,
     GracePeriod,
     Kind,
     NameKind,
     OnStack,
     Origin,
+    Returned,
 )
 from umtrace.records.umounts import PHASES
 
@@ -33,6 +35,12 @@ class Functions(Stream):
             if kind == Kind.MOUNT:
                 self.events[-1] = (ts, MNT, *self.events[-1][2:])
                 self.names.append((ts, tid, NameKind.SOURCE, 0, 5, 0, b"/dev/"))
+        return self
+
+    def inside(self, *events):
+        """Events of an operation inside that of task 7: (time, kind, fields), numbered."""
+        for number, (ts, kind, fields) in enumerate(events):
+            self.event(ts, 7, kind, seq=9000 + number, cpu=NESTED, **fields)
         return self
 
     def foreign(self, ts, tid, kind, *, ret=0, a=0, comm=b"cat"):
@@ -142,6 +150,8 @@ def test_too_many_mounts_to_count_are_unknown():
         (Origin.EXPIRE, "expire"),
         (Origin.FD_CLOSE, "fd-close"),
         (Origin.FAILED_MOUNT, "failed-mount"),
+        (Origin.MOUNT_INTERNAL, "mount-internal"),
+        (len(Origin), "other"),  # of a newer umtrace
         (Origin.OTHER, "other"),
     ],
 )
@@ -311,6 +321,44 @@ def test_any_split_gives_the_same_rows():
     stream.probed(8, 105, steps=sync_steps(cleanup=False, returned=1200), flags=2)
     stream.foreign(300, 9, Kind.WALK, ret=1, a=DYING).foreign(1500, 9, Kind.CLEANUP_EXIT)
     batch = stream.batch()
+    whole, _ = correlate(batch)
+    for cut in range(len(batch.events) + 1):
+        parts, _ = correlate(*split(batch, [cut]))
+        assert parts == whole, cut
+
+
+def nested():
+    """An umount whose cleanup_mnt puts the last reference to a namespace of two mounts."""
+    steps = [*sync_steps()[:-1], (1500, Kind.RETURNED, {"a": Returned.OUTER})]
+    stream = Functions().probed(7, 100, steps=steps)
+    return stream.inside(
+        (600, Kind.TEARDOWN, {"ret": Origin.NS_EXIT, "b": 77, "comm": b"umount"}),
+        (610, Kind.TREE, {}),
+        (620, Kind.UNLOCK, {"a": 2}),
+        (630, Kind.RCU, {}),
+        (730, Kind.RCU_EXIT, {"ret": GracePeriod.OWN}),
+        (740, Kind.UNLOCK_EXIT, {}),
+        (1000, Kind.CLEANUP, {"ret": IS_TARGET}),
+        (1100, Kind.CLEANUP_EXIT, {}),
+        (1200, Kind.CLEANUP, {}),
+        (1400, Kind.CLEANUP_EXIT, {}),
+        (1450, Kind.RETURNED, {"a": Returned.NO_WORK}),
+    )
+
+
+def test_an_operation_inside_another_one_is_a_row_of_its_own():
+    rows, _losses = correlate(nested().batch())
+    inner, outer = rows
+    assert (inner["origin"], inner["mntns"], inner["n_mounts"]) == ("ns-exit", 77, 2)
+    assert (inner["complete"], inner["latency_ns"], inner["rcu_ns"]) == (True, 800, 100)
+    assert inner["shutdown_ns"] == 1400 - 740
+    # The task is not back before what was taken down inside is cleaned up as well.
+    assert (outer["origin"], outer["complete"], outer["latency_ns"]) == ("umount", True, 1400)
+    assert (outer["rcu_ns"], outer["n_mounts"], outer["shutdown_ns"]) == (300, 4, 1000)
+
+
+def test_operations_inside_others_in_any_split():
+    batch = nested().batch()
     whole, _ = correlate(batch)
     for cut in range(len(batch.events) + 1):
         parts, _ = correlate(*split(batch, [cut]))

@@ -55,6 +55,7 @@ PREFIX = {
 #: names of ``records.kinds``; in the header with UM_ before them
 CONSTANTS = (
     "FOREIGN",
+    "NESTED",
     "PUT_EARLIER",
     "PUT_SETTLED",
     "PUT_WALKED",

@@ -89,3 +89,18 @@ def test_a_summary_is_made_once_and_answers_for_fewer_metrics(recording):
     whole = chosen.summary(("mode",))
     assert chosen.summary(("mode",), ("rcu_ns",)) is whole
     assert chosen.summary(("errno",), ("rcu_ns",)) is not whole
+
+
+def test_what_nobody_unmounted_is_left_out_unless_asked_for(tmp_path):
+    rows = container_host(6)
+    for each, origin in zip(rows, ["umount", "mount-internal", None, "ns-exit"], strict=False):
+        each["origin"] = origin
+    meta = Meta(tier="fentry", clock=ClockPair(5, T0_NS), start_ns=T0_NS)
+    with RecordingWriter(tmp_path / "internal.umt", meta) as writer:
+        writer.write(EventBatch(), batch_of(rows))
+    opened = Recording.open(tmp_path / "internal.umt")
+    assert Selection(opened).summary(()).total.count == 5
+    assert Selection(opened, internal=True).extent()[0] == 6
+    internal = RowFilter(origin=("mount-internal",))
+    assert internal.describe() == "--origin mount-internal"
+    assert [r["id"] for r in worst(Selection(opened, internal), 9)] == [rows[1]["id"]]

@@ -59,7 +59,7 @@ def command(
     from umtrace.stats.selection import Selection
 
     opened = Recording.open(recording)
-    chosen = Selection(opened, row_filter)
+    chosen = Selection(opened, row_filter, internal=True)
     unknown = chosen.unknown()
     names = [name.strip() for name in columns.split(",")] if columns else None
     if form == "perfetto" and names:

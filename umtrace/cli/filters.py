@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from umtrace.records.errors import UsageError
+from umtrace.records.kinds import ORIGINS
 from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -63,6 +64,13 @@ _OPTIONS = (
     click.option("--fstype", multiple=True, metavar="GLOB", help="File system, as 'fuse*'."),
     click.option("--mode", type=click.Choice(MODES), multiple=True, help="Plain, or MNT_DETACH."),
     click.option(
+        "--origin",
+        type=click.Choice(ORIGINS),
+        metavar="ORIGIN",
+        multiple=True,
+        help="What took mounts down, as umount, ns-exit; mount-internal shows only if asked for.",
+    ),
+    click.option(
         "--min-latency",
         "min_latency_ns",
         metavar="TIME",
@@ -103,6 +111,7 @@ _NAMES = (
     "mntns",
     "fstype",
     "mode",
+    "origin",
     "min_latency_ns",
     "errno",
 )

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,7 @@ def command(
             stop=lambda: bool(signals.received or deadline.passed or stdout_is_gone()),
             on_ready=ready,
         )
-        _print(ticks, as_json=as_json)
+        _print(_asked(ticks, row_filter), as_json=as_json)
     return 0
 
 
@@ -103,9 +104,17 @@ def _replay(
     opened = Recording.open(path)
     _print_header(as_json=as_json)
     ticks = recorded.replay(opened, row_filter=row_filter, spurious_within_ns=spurious_within_ns)
-    _print(ticks, as_json=as_json)
+    _print(_asked(ticks, row_filter), as_json=as_json)
     complain(opened.problems)
     return read_status(opened)
+
+
+def _asked(ticks: Iterator[Tick], row_filter: RowFilter) -> Iterator[Tick]:
+    """Leave out what nobody unmounted, unless the filter is about that."""
+    from umtrace.stats.matching import without_internal
+
+    for tick in ticks:
+        yield tick if row_filter.origin else replace(tick, rows=without_internal(tick.rows))
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from umtrace.correlate.fields import OPENERS, Column
-from umtrace.records.events import Array, Kind
+from umtrace.records.events import NESTED, Array, Kind
 
 I8 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -83,8 +83,8 @@ class Cut:
 
 def cut(events: Array, order: I8) -> Cut:
     """Cut ``events[order]``, which is sorted by task, at what opens and what ends an operation."""
-    kind, tid = events["kind"][order], events["tid"][order]
-    new_task = np.append(True, tid[1:] != tid[:-1])
+    kind, task = events["kind"][order], task_of(events["tid"][order], events["cpu"][order])
+    new_task = np.append(True, task[1:] != task[:-1])
     terminal = _terminal(events, order, kind)
     starts = new_task | any_of(kind, OPENERS)
     starts[1:] |= terminal[:-1]
@@ -119,13 +119,31 @@ def times_of(ts_ns: Column) -> I8:
     return times
 
 
+def task_of(tid: Column, cpu: Column) -> Column:
+    """Return whose events they are: an operation inside another one of a task counts as a task."""
+    nested = cpu & NESTED
+    if not nested.any():
+        return tid
+    tasks: Column = tid.astype(np.int64) | nested.astype(np.int64) << 32
+    return tasks
+
+
 def by_task(events: Array, foreign: I8) -> I8:
     """Return the positions of all but the foreign events, stably sorted by task."""
-    if not foreign.size:
+    nested = (events["cpu"] & NESTED) != 0
+    inside = nested.any()
+    if not foreign.size and not inside:
         return _sorted(events["tid"])
     ours = np.ones(len(events), np.bool_)
     ours[foreign] = False
-    order = np.flatnonzero(ours)
+    if not inside:
+        return _positions(events, ours)
+    return np.append(_positions(events, ours & ~nested), _positions(events, ours & nested))
+
+
+def _positions(events: Array, of: Bools) -> I8:
+    """Return the positions of some events, stably sorted by tid."""
+    order = np.flatnonzero(of)
     return order[_sorted(events["tid"][order])]
 
 

@@ -70,6 +70,7 @@ ENDED = {wait: f"{wait.name.lower()}_ended" for wait in Wait}
 FIELDS: dict[str, Field] = {
     name: Field(np.dtype(dtype), join)
     for name, dtype, join in (
+        ("task", "i8", later),  # tid, and further up whether it is an operation inside another
         ("tid", "u4", later),
         ("tgid", "u4", later),
         ("opener", "u2", earlier),  # one of OPENERS, or 0: the beginning was not seen

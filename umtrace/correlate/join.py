@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from umtrace.correlate.cut import I8, Bools, Cut, Some
+from umtrace.correlate.cut import I8, Bools, Cut, Some, task_of
 from umtrace.correlate.fields import ENDED, FIELDS, WAIT_NS
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait
@@ -27,10 +27,10 @@ def join_carried(ops: Ops, carried: Ops, cut: Cut) -> Bools:
     """
     if not len(carried):
         return np.zeros(0, np.bool_)
-    tids, number = _first_of_task(cut)
-    at = np.minimum(np.searchsorted(tids, carried["tid"]), tids.size - 1)
+    tasks, number = _first_of_task(cut)
+    at = np.minimum(np.searchsorted(tasks, carried["task"]), tasks.size - 1)
     index = number[at]
-    met = tids[at] == carried["tid"]
+    met = tasks[at] == carried["task"]
     opened = ops["opener"][index] != 0
     superseded: Bools = met & opened
     carried.put("superseded", superseded, 1)
@@ -44,9 +44,10 @@ def join_carried(ops: Ops, carried: Ops, cut: Cut) -> Bools:
 
 def _first_of_task(cut: Cut) -> tuple[I8, I8]:
     """Return the tasks of a batch, sorted, and the number of the first operation of each."""
-    tid = cut.events["tid"][cut.order[cut.starts]]
-    first = np.flatnonzero(np.append(True, tid[1:] != tid[:-1]))
-    return tid[first], cut.number[first]
+    at = cut.order[cut.starts]
+    task = task_of(cut.events["tid"][at], cut.events["cpu"][at])
+    first = np.flatnonzero(np.append(True, task[1:] != task[:-1]))
+    return task[first].astype(np.int64), cut.number[first]
 
 
 def _fold(ops: Ops, index: I8, old: Ops, head: Some) -> None:

@@ -24,7 +24,7 @@ class Grouped:
     """The outcome of one batch."""
 
     complete: Ops  #: in order of completion
-    still_open: Ops  #: at most one per task, sorted by tid
+    still_open: Ops  #: at most one per task, sorted by ``task``
 
 
 def group(events: Array, carried: Ops, foreign: I8) -> Grouped:
@@ -34,7 +34,7 @@ def group(events: Array, carried: Ops, foreign: I8) -> Grouped:
     ----------
     events : ndarray of EVENT_DTYPE, shape (n,)
     carried : Ops
-        What the last call left open, sorted by tid; not to be used again.
+        What the last call left open, sorted by ``task``; not to be used again.
     foreign : ndarray of int64
         Positions of the events of tasks that are in no operation: they are left out.
     """
@@ -44,11 +44,11 @@ def group(events: Array, carried: Ops, foreign: I8) -> Grouped:
     pieces = cut(events, order)
     ops = reduced(pieces)
     superseded = join_carried(ops, carried, pieces)
-    untouched = carried.take(~np.isin(carried["tid"], ops["tid"]))
+    untouched = carried.take(~np.isin(carried["task"], ops["task"]))
     open_ones = ops.take(np.arange(pieces.n_complete, len(ops)))
     return Grouped(
         _merged(carried.take(superseded), ops.part(0, pieces.n_complete), by="done_at"),
-        _merged(untouched, open_ones, by="tid"),
+        _merged(untouched, open_ones, by="task"),
     )
 
 

@@ -133,6 +133,12 @@ def _cleanup_hidden(ops: Ops) -> Bools:
     return hidden
 
 
+def _outlasts(ops: Ops) -> Bools:
+    """Return where the task was not back before an operation inside this one was over, too."""
+    last: Bools = (ops["end"] == Kind.RETURNED) & (ops["end_a"] == Returned.OUTER)
+    return last
+
+
 def _first_hidden(ops: Ops) -> Bools:
     """Return where the first thing done under the lock was not traced.
 
@@ -151,7 +157,7 @@ def _function_end(ops: Ops) -> _I8:
     call = np.where(ops["t_exit"] > 0, ops["t_exit"], ops["t_unlock_exit"])
     end = np.maximum(call, ops["t_cleanup_exit"])
     # A trace without cleanup_mnt: the next system call is a bound, as for stacks.
-    return np.where(_cleanup_hidden(ops), ops["t_end"], end)
+    return np.where(_cleanup_hidden(ops) | _outlasts(ops), ops["t_end"], end)
 
 
 def _from_stacks(ops: Ops) -> dict[str, Known]:
@@ -177,8 +183,9 @@ def _from_functions(ops: Ops) -> dict[str, Known]:
     # What follows the call is measured from its return, which is that of path_umount().
     call_seen = umount | (ops["opener"] != Kind.ENTER)
     hidden, first_seen = _cleanup_hidden(ops), ~_first_hidden(ops)
-    ended = np.where(hidden, ops["t_end"], ops["t_cleanup_exit"])
-    cleaned |= hidden
+    until_the_end = hidden | _outlasts(ops)
+    ended = np.where(until_the_end, ops["t_end"], ops["t_cleanup_exit"])
+    cleaned |= until_the_end
     shut_seen = call_seen & ~_open_ended(ops) & (hidden | ~unseen(ops, Unseen.CLEANUP))
     slept = _waited(ops, [Wait.NAMESPACE_LOCK])
     # Nothing checked and nothing taken down: the unlock is the first thing after the lock.

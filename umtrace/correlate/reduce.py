@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from umtrace.correlate.cut import I8, Cut, Some, any_of
+from umtrace.correlate.cut import I8, Cut, Some, any_of, task_of
 from umtrace.correlate.fields import ENDED, OPENERS, WAIT_NS, WAITS, Column
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait, classify
@@ -58,6 +58,7 @@ def reduced(cut: Cut) -> Ops:
 def _add_beginning(ops: Ops, head: Some) -> None:
     kind = head["kind"]
     ops["tid"], ops["tgid"] = head["tid"], head["tgid"]
+    ops["task"] = task_of(head["tid"], head["cpu"])
     ops["t_first"], ops["comm"] = head.times, head["comm"]
     opened = any_of(kind, OPENERS)
     for name, source in (("opener", "kind"), ("flags", "ret"), ("cgroup", "a"), ("mntns", "b")):

@@ -27,6 +27,7 @@ from umtrace.correlate.texts import Texts
 from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools, choice, distinct, fixed
 from umtrace.records.events import WALKERS_WATCHED, Kind, Origin, Unseen
+from umtrace.records.kinds import ORIGINS
 from umtrace.records.umounts import SCHEMA
 
 #: tiers that probe every function, so that one which is not seen was missed
@@ -35,17 +36,6 @@ WHOLE_TIERS = ("fentry", "kprobe")
 RCU_KINDS = ("normal", "expedited", "piggybacked", "none")
 
 PUTTERS = ("self", "kworker", "other", "pending")
-
-#: by ``records.events.Origin``
-ORIGINS = (
-    "other",
-    "umount",
-    "ns-exit",
-    "detach-on-unlink",
-    "expire",
-    "fd-close",
-    "failed-mount",
-)
 
 Columns = dict[str, Any]
 
@@ -147,7 +137,7 @@ def _origin(ops: Ops) -> npt.NDArray[np.int64]:
     return np.select(
         [(opener == 0) | unseen(ops, Unseen.CALLER), opener == Kind.ENTER, opener == Kind.NS_EXIT],
         [-1, Origin.UMOUNT, Origin.NS_EXIT],
-        np.clip(ops["flags"], 0, len(ORIGINS) - 1),
+        np.where((ops["flags"] > 0) & (ops["flags"] < len(ORIGINS)), ops["flags"], Origin.OTHER),
     )
 
 

@@ -27,12 +27,19 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "UM_FN_RWBASE": ("rwbase_write_lock", "rwbase_write_lock.isra.0"),  # PREEMPT_RT
     "UM_FN_PATH_UMOUNT": ("path_umount",),
     "UM_FN_PUT_NS": ("put_mnt_ns",),
+    # Callers of put_mnt_ns, whose last call namespace_unlock may be.
+    "UM_FN_EVICT": ("evict",),  # of a file of nsfs; nsfs_evict ends with that call as well
+    "UM_FN_SWITCH_NS": ("switch_task_namespaces",),
+    "UM_FN_FREE_NSPROXY": ("free_nsproxy",),
+    "UM_FN_MOUNTS_RELEASE": ("mounts_release",),
     "UM_FN_DROP_COLLECTED": ("drop_collected_mounts",),  # until 6.15
     # Callers of umount_tree: which of them is on the stack is the origin of the umount.
     "UM_FN_DETACH_MOUNTS": ("__detach_mounts",),
     "UM_FN_EXPIRY": ("mark_mounts_for_expiry",),
     "UM_FN_DISSOLVE": ("dissolve_on_fput",),
     "UM_FN_PATH_MOUNT": ("path_mount",),
+    "UM_FN_MOUNT_SUBTREE": ("mount_subtree",),
+    "UM_FN_GET_TREE": ("vfs_get_tree",),
     "UM_FN_COPY_TREE": ("copy_tree",),
     "UM_FN_ATTACH_RECURSIVE": ("attach_recursive_mnt", "attach_recursive_mnt.isra.0"),
     "UM_FN_LOOKUP": ("filename_lookup",),

@@ -42,7 +42,7 @@ _MEANINGS = {
     "tid": "thread id",
     "tgid": "thread group id",
     "kind": "what happened: enum um_kind, or um_name_kind for a name, in bpf/event.h",
-    "cpu": "where it was seen; for some kinds with a flag in the top bit",
+    "cpu": "where it was seen; for some kinds with flags in the two top bits",
     "ret": "return value or flags, by kind",
     "a": "a word that means something else for each kind: bpf/event.h",
     "b": "another one",

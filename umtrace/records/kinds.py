@@ -38,6 +38,8 @@ class Kind(IntEnum):
 
 #: in ``cpu``: sent by a task that is in no operation; carries no sequence
 FOREIGN = 0x8000
+#: in ``cpu``: of an operation inside another one of the same task
+NESTED = 0x4000
 #: in ``a`` of PUT, beside the mount flags
 PUT_EARLIER = 1 << 32  #: the task had it before the busy check
 PUT_SETTLED = 1 << 33  #: what is left was all taken since the check
@@ -63,6 +65,22 @@ class Origin(IntEnum):
     EXPIRE = 4
     FD_CLOSE = 5
     FAILED_MOUNT = 6
+    MOUNT_INTERNAL = 7
+
+
+#: the words of the ``origin`` column, by number
+ORIGINS = (
+    "other",
+    "umount",
+    "ns-exit",
+    "detach-on-unlink",
+    "expire",
+    "fd-close",
+    "failed-mount",
+    "mount-internal",
+)
+#: what nobody unmounted: the kernel took down what it had made for itself
+INTERNAL = ORIGINS[Origin.MOUNT_INTERNAL]
 
 
 class Exit(IntEnum):
@@ -83,6 +101,7 @@ class Returned(IntEnum):
     KTHREAD = 4
     NO_WORK = 5
     CLEANED = 6
+    OUTER = 7
 
 
 class Failed(IntEnum):

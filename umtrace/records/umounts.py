@@ -53,13 +53,17 @@ _NS = pa.int64()
 COLUMNS: tuple[Column, ...] = (
     Column("id", pa.int64(), "number of the row in its recording, in order of completion"),
     Column("t_start", pa.timestamp("ns", tz="UTC"), "entry into the operation, wall clock"),
-    Column("latency_ns", _NS, "entry to return to user mode, deferred shutdown included"),
+    Column(
+        "latency_ns",
+        _NS,
+        "entry to the end of the call or of its last cleanup; no wait for a CPU after that",
+    ),
     Column("latency_bound", _STR, "how latency_ns is known: exact, upper, approx"),
     Column("syscall_ns", _NS, "entry to syscall exit"),
     Column(
         "origin",
         _STR,
-        "umount, ns-exit, detach-on-unlink, expire, fd-close, failed-mount, other",
+        "umount, ns-exit, detach-on-unlink, expire, fd-close, failed-mount, mount-internal, other",
     ),
     Column("mode", _STR, "sync, or lazy (MNT_DETACH)"),
     Column("flags", pa.int32(), "umount2 flags"),
@@ -82,12 +86,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("tree_ns", _NS, "umount_tree and propagation"),
     Column("rcu_ns", _NS, "waiting for the RCU grace period in namespace_unlock"),
     Column("put_ns", _NS, "the mntput loop after the grace period"),
-    Column("shutdown_ns", _NS, "file system shutdown on the way back to user mode"),
+    Column("shutdown_ns", _NS, "file system shutdown after the call, on the way back to user mode"),
     Column("other_ns", _NS, "the rest: latency_ns less the known phases"),
     Column("rcu_kind", _STR, "expedited, normal, piggybacked, none"),
     Column("final_put", _STR, "who dropped the last reference: self, other, kworker, pending"),
     Column("final_put_comm", _STR, "task that dropped the last reference"),
-    Column("tail_ns", _NS, "return to user mode until the last final put"),
+    Column("tail_ns", _NS, "end of latency_ns until the last final put"),
     Column(
         "n_legitimized", pa.int32(), "path walkers that got a reference and must put it themselves"
     ),

@@ -21,6 +21,21 @@ UNSEEN_32 = {
     "reason": "lost: what 32-bit programs unmount (no system call tracepoint shows their calls)",
 }
 
+_OTHERS = "mounts taken down by unlink, expiry, a failed mount, or the close of a detached mount"
+#: and what else takes mounts down outside umount(2), where no function is probed
+UNSEEN_OTHERS = {
+    "meaning": "other teardowns",
+    "probe": "-",
+    "how": "-",
+    "reason": f"lost: {_OTHERS} (only function probes show them)",
+}
+UNSEEN_NAMESPACES = {
+    "meaning": "other namespace ends",
+    "probe": "-",
+    "how": "-",
+    "reason": "lost: mount namespaces that end by setns, unshare or the close of a file",
+}
+
 
 class Source(Protocol):
     """Yields batches of events; what comes after cannot tell the sources apart.

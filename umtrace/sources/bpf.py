@@ -46,6 +46,7 @@ NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
 MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
 _PUTS = ("um_entry_mntput_no_expire", "um_entry_mntput", "um_entry_path_umount")
+_OPENERS = (SYSTEM_CALL, SYSTEM_CALL_32)
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class BpfSource:
             tracefs = self._cleanup.enter_context(Tracefs())
             self._attach_functions(self._loaded, tracefs)
             self._attach_tracepoints(self._loaded, tracefs)
+            self._loaded.set_word("all_there", 1)
         except BaseException:
             self.close()
             raise
@@ -228,7 +230,7 @@ class BpfSource:
             self._kprobes.watch()
         cool = [p for p in self._chosen.probes if not p.hot]
         # What opens an operation goes last: all that must see it is there by then.
-        cool.sort(key=lambda probe: probe.meaning in (SYSTEM_CALL, SYSTEM_CALL_32))
+        cool.sort(key=lambda probe: probe.meaning in _OPENERS)
         self._attach_probes(loaded, tracefs, cool)
         self._attach_walkers(loaded, tracefs)
 
@@ -252,8 +254,11 @@ class BpfSource:
             self._attach_probe(loaded, tracefs, probe)
 
     def _attach_probe(self, loaded: Loaded, tracefs: Tracefs, probe: PlannedProbe) -> None:
+        sides = probe.sides(entry_needed=probe.how == "kprobe")
+        if probe.meaning in _OPENERS:  # an operation that begins must find its end there
+            sides.reverse()
         try:
-            for on_return in probe.sides(entry_needed=probe.how == "kprobe"):
+            for on_return in sides:
                 self._place(loaded, tracefs, probe, on_return=on_return)
         except UmtraceError as error:
             self._offer = self._offer.without(probe.symbol, str(error))

@@ -16,7 +16,7 @@ from umtrace.kernel.offer import Offer
 from umtrace.kernel.plan import FUNCTION_TIERS, Plan, needs_switches, not_ended_by_work
 from umtrace.kernel.refusals import addresses_hidden
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.sources.base import UNSEEN_32
+from umtrace.sources.base import UNSEEN_32, UNSEEN_OTHERS
 from umtrace.sources.loaded import Loaded
 from umtrace.sources.stragglers import Stragglers
 
@@ -86,6 +86,9 @@ class Tracepoints:
             self._attach(SWITCH, "um_switch")
         how = "raw tracepoint" if self.raw_switches else "tracepoint"
         self._note("waits", f"{SWITCH}, kernel stack", how, why)
+        if self.plan.tier not in FUNCTION_TIERS:
+            # By setns(), unshare(), or the close of a file of nsfs: from their first sleep on.
+            self._note("other namespace ends", f"{SWITCH}, kernel stack", how, why)
 
     def _watch_stragglers(self) -> None:
         self.stragglers = Stragglers(
@@ -109,7 +112,7 @@ class Tracepoints:
         self._attach("syscalls:sys_enter_umount", "um_enter")
         self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
         if self.plan.tier not in FUNCTION_TIERS:  # else path_umount sees them
-            self.lines.append(UNSEEN_32)
+            self.lines += [UNSEEN_32, UNSEEN_OTHERS]
 
     def _attach(self, event: str, function: str) -> None:
         self.loaded.attach_event(self.tracefs.event_id(event), function, ProgramType.TRACEPOINT)

@@ -26,6 +26,7 @@ _COLUMNS = {
     "mntns": "mntns",
     "fstype": "fstype",
     "mode": "mode",
+    "origin": "origin",
     "min_latency_ns": "latency_ns",
     "errno": "errno",
 }
@@ -46,6 +47,7 @@ class RowFilter:
     mntns: tuple[int, ...] = ()  #: inode numbers of mount namespaces
     fstype: tuple[str, ...] = ()
     mode: tuple[str, ...] = ()  #: sync, lazy
+    origin: tuple[str, ...] = ()  #: what took the mounts down, ``records.kinds.ORIGINS``
     min_latency_ns: int | None = None  #: latency at least this
     errno: tuple[int, ...] = ()  #: positive, 0 for success
 

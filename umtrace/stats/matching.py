@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.records.arrow import fixed, integers
+from umtrace.records.kinds import INTERNAL
 from umtrace.stats.groups import encode
 
 _AT_LEAST = "latency_ns"
@@ -29,6 +30,14 @@ def matching(wanted: Mapping[str, Any], batch: pa.RecordBatch) -> pa.RecordBatch
     for column, values in wanted.items():
         batch = batch.filter(fixed(_matches(column, values, batch.column(column)), pa.bool_()))
     return batch
+
+
+def without_internal(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows but those of mounts that the kernel made and took down for itself."""
+    codes, values = encode(batch.column("origin"))
+    if INTERNAL not in values:
+        return batch
+    return batch.filter(fixed(codes != values.index(INTERNAL), pa.bool_()))
 
 
 def _matches(name: str, wanted: Any, column: pa.Array) -> npt.NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from umtrace.stats.ahead import read_ahead
 from umtrace.stats.buckets import Int64
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.groups import check_keys
+from umtrace.stats.matching import without_internal
 from umtrace.stats.summarize import DEFAULT_METRICS, LATENCY, columns_for, summarize
 from umtrace.stats.summary import Summary
 from umtrace.stats.unseen import told, unknown_counts
@@ -28,12 +29,15 @@ START = "t_start"
 class Selection:
     """Reads umount rows batch by batch, never all at once.
 
-    ``span`` is half-open, in ns of UTC since the epoch; None is no limit.
+    ``span`` is half-open, in ns of UTC since the epoch; None is no limit. Rows of origin
+    ``mount-internal``, which nobody unmounted, are in it where ``internal`` says so or the filter
+    asks for origins.
     """
 
     recording: Recording
     row_filter: RowFilter = field(default_factory=RowFilter)
     span: tuple[int | None, int | None] = (None, None)
+    internal: bool = False
     _made: dict[tuple[tuple[str, ...], ...], Summary] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -50,9 +54,12 @@ class Selection:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the rows in the order in which they were written, these columns and maybe more."""
-        names = list(dict.fromkeys((*columns, *self.row_filter.columns)))
+        whole = self.internal or self.row_filter.origin or self.recording.meta.filters.get("origin")
+        also = self.row_filter.columns if whole else [*self.row_filter.columns, "origin"]
+        names = list(dict.fromkeys((*columns, *also)))
         found = self.recording.batches("umounts", columns=names, span=self.span)
-        return (self.row_filter.apply(batch) for batch in read_ahead(found))
+        rows = (self.row_filter.apply(batch) for batch in read_ahead(found))
+        return rows if whole else map(without_internal, rows)
 
     def placed(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the rows whose begin is known: a recording may start inside others."""

@@ -15,7 +15,7 @@ from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.clock import monotonic_ns
 from umtrace.records.errors import NoTierError
 from umtrace.records.events import EventBatch
-from umtrace.sources.base import UNSEEN_32
+from umtrace.sources.base import UNSEEN_32, UNSEEN_NAMESPACES, UNSEEN_OTHERS
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format
 from umtrace.sources.ftrace.gate import ENTER, EXIT, NEXT, SWITCH, Gate
@@ -88,7 +88,7 @@ class StaticSource(Running):
         told = any("__name_val" in (form.dtype.names or ()) for form in formats)
         lost = "ok" if told else "lost: path (the event has a pointer only; the text since 7.0)"
         self._note("operation", f"{ENTER}, sys_exit_umount", "tracepoint", lost)
-        self._plan.append(UNSEEN_32)
+        self._plan += [UNSEEN_32, UNSEEN_NAMESPACES, UNSEEN_OTHERS]
         return formats
 
     def _sleeps(self, first: Instance, frames: FrameTable) -> list[Format]:
