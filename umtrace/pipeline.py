@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,6 +37,7 @@ from umtrace.sources.base import Source
 from umtrace.sources.ftrace.text import TextSource
 from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter
+from umtrace.stats.matching import without_internal
 from umtrace.stats.unseen import check_seen
 
 TICK_S = 0.05
@@ -73,7 +75,7 @@ class Totals:
 
     def add(self, tick: Tick) -> None:
         """Count one tick."""
-        rows = tick.rows
+        rows = without_internal(tick.rows)
         self.rows += rows.num_rows
         self.failed += sum(1 for errno in rows.column("errno").to_pylist() if errno)
         self.incomplete += rows.num_rows - (rows.column("complete").true_count if rows else 0)
@@ -134,8 +136,7 @@ def live(
         check_seen(row_filter or RowFilter(), source.tier)
         containers = stack.enter_context(closing(Containers()))
         ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
-        on_ready()
-        yield from stream(
+        ticks = stream(
             source,
             row_filter=row_filter,
             container_of=containers,
@@ -143,6 +144,10 @@ def live(
             ebusy=ebusy,
             questions=Questions(),
         )
+        first = list(islice(ticks, 1))  # what a first time costs is over before anybody is told
+        on_ready()
+        yield from first
+        yield from ticks
 
 
 @contextmanager
@@ -190,19 +195,26 @@ def record(
         writer = stack.enter_context(RecordingWriter(path, meta, force=force))
         containers = stack.enter_context(closing(Containers()))
         ebusy = stack.enter_context(_looking(source.clock, spurious_within_ns))
-        on_ready()  # starts the command, which keeps the priority it was given
-        stack.enter_context(_ahead_of_the_load())
-        questions = Questions()
+        questions, begun = Questions(), False
+
+        def tick(totals: Totals) -> None:
+            nonlocal begun
+            if not begun:  # what a first time costs, of each stage and of the file, is over
+                on_ready()  # starts the command, which keeps the priority it was given
+                stack.enter_context(_ahead_of_the_load())
+                begun = True
+            on_tick(totals)
+
         ticks = stream(
             source,
             row_filter=row_filter,
             container_of=containers,
-            stop=stop,
+            stop=lambda: begun and stop(),
             ebusy=ebusy,
             questions=questions,
         )
         alive: list[EbusyWindow] = []
-        totals = _write_all(ticks, writer, containers, on_tick, alive)
+        totals = _write_all(ticks, writer, containers, tick, alive)
         _note_questions(writer, totals, questions)
         # Once more: a probe may have had a substitute, or not have been attached all the time.
         writer.meta = replace(writer.meta, plan=tuple(source.plan()))
