@@ -92,7 +92,7 @@ lab-check: lab-deps ## Check every kernel, or ONLY=5.10,7 again; writes docs/ker
 
 .PHONY: lab-held
 lab-held: lab-deps ## Mounts held among path walkers, and what is said of them: HELD_KERNELS='5.10 6.12 7'
-	for kernel in $(HELD_KERNELS); do scripts/held-among-walkers --lab $$kernel --mounts $(HELD_MOUNTS) || exit 1; done
+	for kernel in $(HELD_KERNELS); do $(BIN)/python scripts/held-among-walkers --lab $$kernel --mounts $(HELD_MOUNTS) || exit 1; done
 
 .PHONY: bench
 bench: setup ## What umtrace costs here beside its peers, 15 minutes; writes docs/overhead.md (root)
