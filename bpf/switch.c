@@ -97,7 +97,7 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 }
 
 #ifndef UM_FUNCTIONS
-#define UM_UNLOCK_WITHIN 16 /* frames: namespace_unlock lies some 6 above the switch */
+#define UM_UNLOCK_WITHIN 10 /* frames: namespace_unlock lies some 6 above the switch */
 #define UM_TASK_UNINTERRUPTIBLE 2
 
 /*
@@ -121,6 +121,17 @@ static __always_inline int um_puts_ns(struct um_frames *f, int n)
 		mounts |= UM_IN(ip, UM_FN_MOUNT_SUBTREE) | UM_IN(ip, UM_FN_GET_TREE);
 	}
 	return puts && !mounts;
+}
+
+/* Kernel threads sleep so most of the time, and take namespaces down in no such call. */
+static __always_inline int um_is_a_kthread(void)
+{
+	u32 flags = 0;
+#ifdef UM_OFF_TASK_FLAGS
+	bpf_probe_read_kernel(&flags, sizeof(flags),
+			      (char *)bpf_get_current_task() + UM_OFF_TASK_FLAGS);
+#endif
+	return flags & 0x00200000; /* PF_KTHREAD */
 }
 
 static __always_inline int um_sleeps_in_unlock(struct um_frames *f, int n)
@@ -152,10 +163,14 @@ static __always_inline void um_meet(void *ctx, u32 tid, int state)
 	u64 ts;
 	int n;
 
-	if (!f || !active_tasks)
+	if (!f || !active_tasks || um_is_a_kthread())
+		return;
+	/* Most such sleeps are for a disk: the first frames are walked alone, and rule them out. */
+	n = bpf_get_stack(ctx, f->ip, UM_UNLOCK_WITHIN * sizeof(u64), 0);
+	if (n < 0 || !um_sleeps_in_unlock(f, n >> 3))
 		return;
 	n = um_stack(ctx, f);
-	if (!um_sleeps_in_unlock(f, n) || !um_puts_ns(f, n))
+	if (!um_puts_ns(f, n))
 		return;
 	ts = bpf_ktime_get_ns();
 	fresh.tgid = bpf_get_current_pid_tgid() >> 32;
