@@ -54,6 +54,9 @@ def _windows(schema_of):
         "path": ["/mnt/<b>", "/mnt/held"],
         "evidence": [evidence("refcount 3 at the busy check", "gone after 40 µs"), evidence()],
         "holders": [evidence(), evidence({"pid": 7, "comm": "bash", "kind": "cwd"})],
+        "umount_id": [1, 2],
+        "attempts": [1, 4],
+        "cost_ns": [30_000, 120_000],
     }
     columns = [
         pa.array(values[f.name], pa.int64()).cast(f.type)
