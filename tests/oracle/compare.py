@@ -50,7 +50,7 @@ def differences(
 def _of_task(
     tier: str, entries: Sequence[Entry], rows: Sequence[Row], clock: Mapping[str, int]
 ) -> Iterator[str]:
-    entries = sorted(entries, key=lambda entry: entry.begin)
+    entries = sorted(entries, key=lambda entry: entry.end)  # a namespace within another
     if len(rows) < len(entries) and entries[0].origin in TIERS[tier].sometimes:
         entries = [e for e in entries if any(_overlaps(e, row, clock) for row in rows)]
     for extra in rows[len(entries) :]:

@@ -12,14 +12,14 @@ from tests.oracle.ledger import Entry
 
 _BIT32 = "the syscalls:* tracepoints leave out what 32-bit programs call (docs/probes.md)"
 _NO_CALL = "no system call umount: only umount_tree shows it (docs/probes.md)"
-_NO_EXIT = "a namespace that goes without its last task's death: only umount_tree shows it"
+_NO_EXIT = "a namespace that goes without its last task's death: only dying tasks are looked at"
 _TRACEPOINTS = {
     **dict.fromkeys(("umount-32", "lazy-32", "oldumount-32"), _BIT32),
     **dict.fromkeys(
         ("tree-closed/fd-close", "mount-fails/failed-mount", "removed/detach-on-unlink"), _NO_CALL
     ),
-    **dict.fromkeys(("ns-setns/ns-exit", "ns-close/ns-exit", "ns-umount/ns-exit"), _NO_EXIT),
 }
+_ENDS_ALIVE = dict.fromkeys(("ns-setns/ns-exit", "ns-close/ns-exit", "ns-umount/ns-exit"), _NO_EXIT)
 #: seen only where the task sleeps in it
 _ASLEEP = "recognised by the stack of the dying task, if it sleeps while it takes the mounts down"
 _NO_MEMORY = "tracepoints read no struct mount"
@@ -57,7 +57,7 @@ TIERS = {
     "ftrace": Tier(partly=_OLD),
     "tracepoint": Tier(_TRACEPOINTS, {"ns-exit": _ASLEEP}, _BLIND),
     "ftrace-static": Tier(
-        _TRACEPOINTS,
+        {**_TRACEPOINTS, **_ENDS_ALIVE},
         {"ns-exit": _ASLEEP},
         {**_BLIND, "path": "the event has a pointer only before 7.0"},
     ),

@@ -80,13 +80,18 @@ int call_umount(struct call call)
 void write_teardown(const char *origin, pid_t tid, uint64_t begin, uint64_t end)
 {
 	char line[512];
+	uint64_t next = end;
 
+	if (!tid) { /* as after an umount: the next system call is what bounds it */
+		syscall(SYS_getppid);
+		next = now();
+	}
 	put(line, sprintf(line,
 			  "{\"what\":\"teardown\",\"kind\":\"%s\",\"origin\":\"%s\",\"tid\":%d,"
 			  "\"begin\":%llu,\"end\":%llu,\"next\":%llu}\n",
 			  kind, origin, tid ? tid : (pid_t)syscall(SYS_gettid),
 			  (unsigned long long)begin, (unsigned long long)end,
-			  (unsigned long long)end));
+			  (unsigned long long)next));
 }
 
 void write_task(pid_t tid)
