@@ -203,7 +203,7 @@ OPEN, CLAIM = Holder(kind="fd", of="open", pid=5), Holder(kind="swap", of="claim
     [
         ([], [], "", "nobody-seen"),
         ([], ["x"], "", "unknown"),
-        ([], [], "free", "free"),
+        ([], [], "free", "nobody-seen"),
         ([], ["x"], "free", "unknown"),  # not claimed; who has it open is not known
         ([OPEN], [], "", "open"),
         ([OPEN], [], "free", "open"),

@@ -50,7 +50,7 @@ def command(path: str, as_json: bool, whole: bool, ask_kernel: bool) -> int:
 
     \b
     Exit status:
-       0  free, says the kernel (--ask-kernel only)
+       0  a mount is free, says the kernel (--ask-kernel only)
       10  transient: somebody passed by; a retry would do
       11  held: somebody was seen, or the kernel says busy; a device: claimed, or open
       12  nobody was seen to hold it, but its file system stays in use

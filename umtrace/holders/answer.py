@@ -40,7 +40,7 @@ class Answer:
     ``state`` is one of
 
     ================ ============================================================================
-    free             the kernel said so, when asked
+    free             of a mount: the kernel said so, when asked
     nobody-seen      nobody was seen; the kernel was not asked, or could not answer
     transient        somebody passed by
     held             of a mount: somebody was seen holding it, or the kernel says busy
@@ -122,7 +122,7 @@ def verdict_of_a_device(
         return "open"
     if _too_little(unread, lost, n_read):
         return "unknown"
-    return "free" if said == "free" else "nobody-seen"
+    return "nobody-seen"  # not claimed is not free: who has it open was only not seen
 
 
 def _too_little(unread: Mapping[int, str], lost: Iterable[str], n_read: int) -> bool:

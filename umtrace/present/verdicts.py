@@ -17,7 +17,6 @@ _OF_A_MOUNT = {
     "unknown": "Unknown: nobody was seen to hold it, but not all could be looked at.",
 }
 _OF_A_DEVICE = {
-    "free": "Free: not claimed, says the kernel, and nobody was seen to have it open.",
     "nobody-seen": "Nobody was seen to claim it or to have it open.",
     "claimed": "Claimed: mkfs and mount say EBUSY until this has ended.",
     "superblock": "In use by a file system: mkfs says EBUSY until it is unmounted.",
@@ -49,6 +48,8 @@ def verdict(answer: Answer) -> Iterator[str]:
             yield "One of those who have it open may be it."
     elif answer.state == "superblock" and said == "free":
         yield "Free to umount, says the kernel. Its file system stays in use."
+    elif answer.state == "nobody-seen" and answer.subject == "device" and said == "free":
+        yield "Not claimed, says the kernel. Nobody was seen to have it open."
     elif answer.state == "open" and said == "free":
         yield "Open, and not claimed, says the kernel."
     else:

@@ -178,7 +178,8 @@ def _next(answer: Answer) -> Iterator[str]:
     word, path = answer.kernel, shlex.quote(answer.path)
     if word is not None:
         why = f": {word.why}" if word.why else ""
-        said = {"busy": "says busy", "free": "says free", "refused": "was not asked"}[word.said]
+        free = "says free" if answer.mount is not None else "says that nobody claims it"
+        said = {"busy": "says busy", "free": free, "refused": "was not asked"}[word.said]
         yield from _wrapped(f"The kernel {said} ({word.how}){why}.")
     if answer.state in {"nobody-seen", "unknown"} or (
         answer.state == "held" and not answer.holders
