@@ -21,7 +21,7 @@ from umtrace.recording import Recording, RepairReport
 from umtrace.recording import repair as recording_repair
 from umtrace.recording.rebuild import rebuild_locked
 from umtrace.recording.tables import EBUSY, HOLDERS
-from umtrace.records.errors import DamagedInputError
+from umtrace.records.errors import DamagedInputError, UsageError
 from umtrace.records.events import EVENT_DTYPE, Array, EventBatch, Kind
 from umtrace.records.holders import HolderScan, scans_from_arrow
 from umtrace.records.windows import EbusyWindow, windows_to_arrow
@@ -48,7 +48,7 @@ def replay(
     A filter chooses rows, and the EBUSY windows that began with them. What cannot be read is
     named in ``recording.problems``.
     """
-    recorded = RowFilter.from_dict(recording.meta.filters)
+    recorded = _filters_of(recording)
     with closing(ReplaySource(recording)) as source:
         source.open()
         ticks = stream(
@@ -61,6 +61,14 @@ def replay(
             yield from ticks
         else:
             yield from _chosen(ticks, row_filter)
+
+
+def _filters_of(recording: Recording) -> RowFilter:
+    """Return the filters that were recorded with; DamagedInputError where they are none."""
+    try:
+        return RowFilter.from_dict(recording.meta.filters)
+    except UsageError as error:
+        raise DamagedInputError(f"{recording.path}: meta.json: {error}") from error
 
 
 def _chosen(ticks: Iterator[Tick], row_filter: RowFilter) -> Iterator[Tick]:
@@ -77,7 +85,7 @@ def _chosen(ticks: Iterator[Tick], row_filter: RowFilter) -> Iterator[Tick]:
 def repair(path: Path) -> RepairReport:
     """Finish a recording that was cut short; umounts in flight at its end become rows too."""
     recording = Recording.open(path)
-    row_filter = RowFilter.from_dict(recording.meta.filters)
+    row_filter = _filters_of(recording)
 
     def rows_again(batches: Iterator[EventBatch]) -> Iterator[pa.RecordBatch]:
         correlator = UmountCorrelator(

@@ -36,7 +36,7 @@ def make(path):
         umtrace=hostile("version"),
         notes=(hostile("note"),),
         plan=tuple({k: hostile(v) for k, v in step.items()} for step in old.meta.plan),
-        filters={"comm": hostile("*")},
+        filters={"comm": ["*", hostile("x")]},
         extra={**old.meta.extra, "imported": hostile("trace")},
     )
     with RecordingWriter(path, meta) as writer:

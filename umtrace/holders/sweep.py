@@ -114,7 +114,9 @@ class Sweep:
 
     def _files(self, pid: int, tid: int | None = None) -> Iterator[Open]:
         for opened in procfs.files(pid, tid):
-            if may_carry(opened.path) and pid != os.getpid():
+            # A recorder's own perf events are its probes; who uses the library may have a socket.
+            own = pid == os.getpid() and not opened.path.startswith(_SOCKET)
+            if may_carry(opened.path) and not own:
                 self._hidden.append(opened)
             elif opened.path in LINK_PATHS:
                 self.links.append(opened)

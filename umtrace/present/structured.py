@@ -190,7 +190,7 @@ def _markdown_rows(by: Sequence[str], group: GroupSummary) -> list[list[str]]:
 
 def _markdown_windows(row: Mapping[str, Any]) -> list[str]:
     numbers = (count(row["windows"]), count(row["attempts"]), duration(row["duration_ns"]))
-    return [row["class"], VERDICTS[row["spurious"]], *numbers]
+    return [clean(row["class"]), VERDICTS[row["spurious"]], *numbers]
 
 
 def _markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
