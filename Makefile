@@ -23,7 +23,7 @@ demo: setup ## Record real umounts and show what they cost (a bundled recording 
 	@scripts/demo $(BIN)/umtrace
 
 .PHONY: test
-test: setup check test-kernel test-lab ## Everything CI runs
+test: setup check test-slow test-kernel test-lab ## Everything CI runs
 
 .PHONY: check
 check: setup lint unit ## The everyday part: lint, types, unit tests; under two minutes
@@ -39,9 +39,13 @@ lint: setup ## Style, types and the import contract
 unit: setup ## Tests that need neither root nor BPF
 	$(PYTEST) -q -n auto --maxprocesses 4 -m "not kernel and not lab and not slow"
 
+.PHONY: test-slow
+test-slow: setup ## Tests that take longer and need no BPF: real holders, hostile recordings, a short fuzz run
+	$(PYTEST) -q -n auto --maxprocesses 4 -m "slow and not kernel and not lab"
+
 .PHONY: test-kernel
-test-kernel: setup ## Tests on the running kernel (root), and the slow ones
-	$(PYTEST) -q -m "(kernel or slow) and not lab"
+test-kernel: setup ## Tests on the running kernel (root)
+	$(PYTEST) -q -m "kernel and not lab"
 
 .PHONY: test-lab
 test-lab: setup ## Every tier on the oldest, an RT and the newest kernel, under QEMU

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,41 @@ from umtrace.sources.kept import VARIABLE
 # A timed assertion never fails a test: on a busy host an example may take long.
 settings.register_profile("umtrace", deadline=None)
 settings.load_profile("umtrace")
+
+
+#: what `make check` leaves out: `make test` runs it. Each starts processes by the hundred, or makes
+#: real mounts of dozens of kinds.
+SLOW_FILES = frozenset(
+    {
+        "fuzz/test_short.py",
+        "ebusy/test_soundness.py",
+        "holders/test_ask_kernel.py",
+        "holders/test_copies.py",
+        "holders/test_namespaces.py",
+        "holders/test_unanswering.py",
+        "holders/test_unlisted.py",
+        "holders/test_unshown.py",
+        "holders/test_why.py",
+        "holders/test_why_matrix.py",
+        "holders/test_why_paths.py",
+        "holders/test_zombies.py",
+        "readers/test_every_filter.py",
+        "readers/test_hostile_text.py",
+        "readers/test_unseen.py",
+        "recording/test_hostile.py",
+        "system/test_bad_input.py",
+    }
+)
+_TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    missing = [name for name in SLOW_FILES if not (_TESTS / name).is_file()]
+    assert not missing, f"renamed or removed: {missing}"
+    for item in items:
+        if item.path.relative_to(_TESTS).as_posix() in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
 
 
 @lru_cache
