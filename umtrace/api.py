@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from umtrace import analysis
 from umtrace.analysis.meanings import described
+from umtrace.analysis.spans import span_ns
 from umtrace.recording import Meta, Recording
 from umtrace.records import windows
 from umtrace.records.errors import UsageError
@@ -154,7 +155,7 @@ class LoadedRecording:
         ``time`` is that on the wall clock; it comes first where ``ts_ns`` is read.
         """
         offset = self.meta.clock.offset_ns
-        begin, end = (None if ns is None else ns - offset for ns in _span(span))
+        begin, end = (None if ns is None else ns - offset for ns in span_ns(span))
         names = _names(columns)
         stored = names and list(dict.fromkeys("ts_ns" if n == "time" else n for n in names))
         batches = self.recording.batches("events", columns=stored, span=(begin, end))
@@ -168,7 +169,7 @@ class LoadedRecording:
         UsageError where no row can match because the tier does not see the column; a
         UserWarning where some rows are left out because theirs is unknown.
         """
-        chosen = Selection(self.recording, _filter(where), _span(span))
+        chosen = Selection(self.recording, _filter(where), span_ns(span))
         for sentence in chosen.unknown():
             warnings_of_python.warn(sentence, UserWarning, stacklevel=3)
         return chosen
@@ -369,26 +370,6 @@ def _meant(name: str, value: object) -> object:
             return int(value)
         return int(value) if isinstance(value, Integral) else value  # of numpy, too
     return int(value) if name == "errno" and isinstance(value, Integral) else value
-
-
-def _span(span: tuple[object, object]) -> tuple[int | None, int | None]:
-    if not isinstance(span, tuple | list) or len(span) != 2:  # noqa: PLR2004 - a pair
-        raise UsageError(f"no span {span!r}; give a pair as ('2026-01-01 12:00', None), UTC")
-    begin, end = span
-    return _moment(begin), _moment(end)
-
-
-def _moment(moment: object) -> int | None:
-    if moment is None or isinstance(moment, int):
-        return moment
-    import pandas as pd  # noqa: PLC0415
-
-    try:
-        stamp = pd.Timestamp(moment)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        raise UsageError(f"no time {moment!r}; give one as '2026-01-01 12:00', UTC") from None
-    stamp = stamp.tz_localize("UTC") if stamp.tz is None else stamp
-    return int(stamp.as_unit("ns").value)
 
 
 def _document(name: str, schema: pa.Schema) -> None:
