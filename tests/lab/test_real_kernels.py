@@ -14,13 +14,15 @@ import sys
 
 import pytest
 
+from tests.oracle import ledger
+from tests.oracle.tiers import TIERS as ORACLE_TIERS
 from tests.scripts import load_script
 
 pytestmark = pytest.mark.lab
 
 KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "5.10,6.1-rt,7").split(",")
 #: of scripts/kernel-check; a trace that is imported takes a guest minutes: make lab-check
-PARTS = ("selftest", "share", "ebusy", "ftrace", "nobtf", "witness")
+PARTS = ("selftest", "share", "ebusy", "ftrace", "nobtf", "witness", "oracle")
 TIERS = {"fentry", "kprobe", "ftrace", "tracepoint"}
 #: tiers whose programs run with preemption on; kprobes turn it off
 PREEMPTIBLE = {"fentry", "tracepoint"}
@@ -35,10 +37,12 @@ def results(tmp_path_factory):
     """What scripts/kernel-check left for each kernel: one boot each, two at a time."""
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("QEMU is not installed: make lab-deps, as root")
-    out = tmp_path_factory.mktemp("lab")
-    command = ["run-all", "--kernels", ",".join(KERNELS), "--jobs", "2", "--timeout", "2000"]
+    out, carried = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("in")
+    ledger.build(carried / "workload")
+    command = ["run-all", "--kernels", ",".join(KERNELS), "--jobs", "2", "--timeout", "2400"]
+    command += ["--in", str(carried), "--out", str(out)]
     done = subprocess.run(
-        [sys.executable, "-m", "lab", *command, "--out", out, "--", "scripts/kernel-check", *PARTS],
+        [sys.executable, "-m", "lab", *command, "--", "scripts/kernel-check", *PARTS],
         check=False,
         capture_output=True,
         text=True,
@@ -151,6 +155,17 @@ def test_no_held_mount_is_called_spurious(results, kernel):
     assert ("transient-ref", "transient-ref") in calls
     for after in ("lazy-tail", "shared-sb", "downstream"):
         assert (after, after) in calls
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("tier", sorted(ORACLE_TIERS))
+def test_every_row_is_what_was_done(results, kernel, tier):
+    lines = map(json.loads, left(results, kernel, "oracle.jsonl").splitlines())
+    found = {line["asked"]: line for line in lines}[tier]
+    assert "failed" not in found, found["failed"]
+    assert found["skipped"] == {}, "a kind that this kernel and its userland have"
+    assert found["seen"] == [], "the table of the unseen has something that is seen"
+    assert found["differences"] == []
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
