@@ -134,6 +134,18 @@ static __always_inline int um_is_a_kthread(void)
 	return flags & 0x00200000; /* PF_KTHREAD */
 }
 
+/* A grace period is no I/O; that of a disk or a page is what most such sleeps are for. */
+static __always_inline int um_waits_for_io(void)
+{
+	u8 byte = 0;
+#ifdef UM_BIT_TASK_IN_IOWAIT
+	bpf_probe_read_kernel(&byte, sizeof(byte),
+			      (char *)bpf_get_current_task() + UM_BIT_TASK_IN_IOWAIT / 8);
+	byte &= 1 << UM_BIT_TASK_IN_IOWAIT % 8;
+#endif
+	return byte;
+}
+
 static __always_inline int um_sleeps_in_unlock(struct um_frames *f, int n)
 {
 	u64 found = 0;
@@ -163,9 +175,9 @@ static __always_inline void um_meet(void *ctx, u32 tid, int state)
 	u64 ts;
 	int n;
 
-	if (!f || !active_tasks || um_is_a_kthread())
+	if (!f || !active_tasks || um_is_a_kthread() || um_waits_for_io())
 		return;
-	/* Most such sleeps are for a disk: the first frames are walked alone, and rule them out. */
+	/* The first frames are walked alone, and rule nearly all of them out. */
 	n = bpf_get_stack(ctx, f->ip, UM_UNLOCK_WITHIN * sizeof(u64), 0);
 	if (n < 0 || !um_sleeps_in_unlock(f, n >> 3))
 		return;

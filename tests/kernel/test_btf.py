@@ -22,6 +22,12 @@ def test_nested_and_anonymous_members(btf):
     assert btf.offset("page.lru") is not None
 
 
+def test_a_bit_field_has_a_bit(btf):
+    bits = btf.bit_offset("task_struct.in_iowait")
+    assert bits // 8 == btf.offset("task_struct.in_iowait")
+    assert btf.bit_offset("task_struct.pid") == 8 * btf.offset("task_struct.pid")
+
+
 def test_absent_things_are_none_not_zero(btf):
     assert btf.offset("mount.no_such_member") is None
     assert btf.offset("no_such_struct.x") is None

@@ -92,11 +92,16 @@ class Btf:
 
         Members of anonymous structs and unions are found as in C.
         """
+        bits = self.bit_offset(path)
+        return None if bits is None else bits // 8
+
+    def bit_offset(self, path: str) -> int | None:
+        """Return the offset in bits, which of a bit-field is not that of a byte."""
         if path not in self._offsets:
-            self._offsets[path] = self._offset(path)
+            self._offsets[path] = self._bits(path)
         return self._offsets[path]
 
-    def _offset(self, path: str) -> int | None:
+    def _bits(self, path: str) -> int | None:
         struct, *members = path.split(".")
         type_id = self._struct_id(struct)
         total = 0
@@ -164,8 +169,8 @@ class Btf:
             inner_id = self._resolve(member.type)
             label = self._lib.btf__name_by_offset(self._handle, member.name_off)
             if label == name.encode():
-                return bits // 8, inner_id
+                return bits, inner_id
             inner = None if label else self._member(inner_id, name)
             if inner is not None:
-                return bits // 8 + inner[0], inner[1]
+                return bits + inner[0], inner[1]
         return None

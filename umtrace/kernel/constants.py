@@ -6,6 +6,7 @@ compiles the code that needs it out; the plan then says what is lost.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -53,11 +54,18 @@ PLACE: Mapping[str, str] = {
 }
 
 _UNIQUE_ID = "mount.mnt_id_unique"
+_IN_IOWAIT = "task_struct.in_iowait"  # a bit-field
 _WORK = "mount.mnt_rcu"  #: what mntput() leaves to the task
 
+_ALONE = (_UNIQUE_ID, _WORK, _IN_IOWAIT)
 KNOWN_MEMBERS: frozenset[str] = frozenset(
     path
-    for paths in (*MEMBERS.values(), IDENTITY.values(), PLACE.values(), (_UNIQUE_ID, _WORK))
+    for paths in (
+        *MEMBERS.values(),
+        IDENTITY.values(),
+        PLACE.values(),
+        (_UNIQUE_ID, _WORK, _IN_IOWAIT),
+    )
     for path in paths
 )
 
@@ -96,6 +104,9 @@ def layout_constants(btf: Btf | None) -> dict[str, int]:
     found = {name: btf.first_offset(*paths) for name, paths in MEMBERS.items()}
     known = {name: offset for name, offset in found.items() if offset is not None}
     known.setdefault("UM_OFF_MNT_NS_INUM", 0)
+    waits_for_io = btf.bit_offset(_IN_IOWAIT)
+    if waits_for_io is not None and sys.byteorder == "little":  # big-endian: counted from above
+        known["UM_BIT_TASK_IN_IOWAIT"] = waits_for_io
     return known | _identity_constants(btf)
 
 
