@@ -28,6 +28,7 @@ from umtrace.analysis.style import (
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
 from umtrace.analysis.windows import COUNTED, DRAWN, MOST_BARS, plot_ebusy
 from umtrace.records.errors import UsageError
+from umtrace.records.whole_file import written_whole
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.overtime import even_edges, heat, in_flight
 from umtrace.stats.placement import COLUMNS as PLACED_COLUMNS
@@ -123,13 +124,13 @@ DRAW: dict[str, Callable[[Selection, Sequence[str]], Axes]] = {
 KINDS = tuple(DRAW)
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save(figure: Figure, path: str | os.PathLike[str], *, force: bool = True) -> None:
     """Write a figure in the format of the file's suffix; the same figure, the same bytes.
 
     Raises
     ------
     UsageError
-        The suffix is not one of `SUFFIXES`.
+        The suffix is not one of `SUFFIXES`, or the file is there and ``force`` is false.
     OSError
         The file cannot be written.
     """
@@ -137,8 +138,12 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     # Else an SVG has a random salt in its ids, and SVG and PDF the time of day.
     only_printable(figure)
     metadata: dict[str, str | None] = {} if suffix == ".png" else {_DATE[suffix]: None}
-    with pinned_style(), rc_context({"svg.hashsalt": "umtrace"}):
-        figure.savefig(path, dpi=_DPI, metadata=metadata)
+    with (
+        pinned_style(),
+        rc_context({"svg.hashsalt": "umtrace"}),
+        written_whole(Path(path), force=force) as file,
+    ):
+        figure.savefig(file, format=suffix[1:], dpi=_DPI, metadata=metadata)
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     default="-",
     show_default=True,
-    help="Where to write it; - is standard output.",
+    help="Where to write it, mode 0600; - is standard output.",
 )
 @click.option("--columns", metavar="A,B,…", help="Only these columns, in this order.")
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
@@ -64,7 +63,7 @@ def command(
     names = [name.strip() for name in columns.split(",")] if columns else None
     if form == "perfetto" and names:
         raise click.UsageError("--columns is for csv and jsonl; a trace has all it can show")
-    with _destination(output, force=force) as out:
+    with destination(output, force=force) as out:
         if form == "perfetto" and out.isatty():
             raise click.UsageError("a trace is no text for a terminal; give -o FILE")
         _write_trace(out, chosen) if form == "perfetto" else _write_rows(out, chosen, form, names)
@@ -98,35 +97,10 @@ def _write_trace(out: BinaryIO, chosen: Selection) -> None:
         say(f"warning: {left_out:,} {what} no known begin or latency: not in the trace")
 
 
-@contextlib.contextmanager
-def _destination(output: str, *, force: bool) -> Iterator[BinaryIO]:
+def destination(output: str, *, force: bool) -> AbstractContextManager[BinaryIO]:
     """Open where to write; a file appears whole or, on any failure, not at all."""
-    path = Path(output)
+    from umtrace.records.whole_file import written_whole
+
     if output == "-":
-        yield sys.stdout.buffer
-    elif path.exists() and not path.is_file() and not path.is_dir():
-        with path.open("wb") as pipe:  # a FIFO, /dev/fd/63: nothing to protect
-            yield pipe
-    else:
-        with whole_file(path, force=force) as file:
-            yield file
-
-
-@contextlib.contextmanager
-def whole_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
-    """Write a file that appears whole or not at all; UsageError if it is there already."""
-    from umtrace.records.errors import UsageError
-
-    if path.is_dir():
-        raise UsageError(f"{path}: is a directory; name a file")
-    if path.exists() and not force:
-        raise UsageError(f"{path}: exists already; use --force to replace it")
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
+        return nullcontext(sys.stdout.buffer)
+    return written_whole(Path(output), force=force)

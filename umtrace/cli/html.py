@@ -16,7 +16,7 @@ _EPILOG = "Example: umtrace html rec.umt -o rec.html"
 
 @click.command(epilog=_EPILOG)
 @click.argument("recording", metavar="DIR", type=click.Path())
-@click.option("-o", "--output", required=True, metavar="FILE", help="Where to write it.")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Where to write it, mode 0600.")
 @by_option("Group by these columns, or none.")
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
 @filter_options
@@ -26,14 +26,17 @@ def command(recording: str, output: str, by: str, force: bool, row_filter: RowFi
     Summary, pictures, the worst umounts, EBUSY windows with their evidence, losses and
     the probe plan. KEY is as in `umtrace report`.
     """
-    from umtrace.cli.export import whole_file
+    from umtrace.cli.export import destination
 
     import_matplotlib()
     from umtrace.page import page_of
     from umtrace.recording import Recording
+    from umtrace.records.whole_file import check_replaceable
     from umtrace.stats.selection import Selection
 
+    if output != "-":
+        check_replaceable(Path(output), force=force)
     opened = Recording.open(recording)
-    with whole_file(Path(output), force=force) as file:
+    with destination(output, force=force) as file:
         file.write(page_of(Selection(opened, row_filter), key_list(by)).encode())
     return read_status(opened)

@@ -9,7 +9,6 @@ import click
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.pictures import import_matplotlib
 from umtrace.cli.status import read_status
-from umtrace.records.errors import UsageError
 from umtrace.stats.filters import RowFilter
 
 _KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy")
@@ -22,7 +21,9 @@ _EPILOG = "Example: umtrace plot rec.umt --kind phases -o phases.svg"
     "--kind", type=click.Choice(_KINDS), default="hist", show_default=True, help="What to draw."
 )
 @by_option("One series each, or none.")
-@click.option("-o", "--output", required=True, metavar="FILE", help="A .png, .svg or .pdf.")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="A .png, .svg or .pdf, mode 0600."
+)
 @click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
 @filter_options
 def command(
@@ -46,16 +47,16 @@ def command(
     from umtrace.analysis.figures import check_suffix, figure_of, save
     from umtrace.present.terminal import clean, complain
     from umtrace.recording import Recording
+    from umtrace.records.whole_file import check_replaceable
     from umtrace.stats.selection import Selection
 
     check_suffix(output)
-    if Path(output).exists() and not force:
-        raise UsageError(f"{output}: exists already; use --force to replace it")
+    check_replaceable(Path(output), force=force)
     opened = Recording.open(recording)
     source = " ".join([clean(str(opened.path)), row_filter.describe()]).strip()
     chosen = Selection(opened, row_filter)
     complain(chosen.unknown())
     figure = figure_of(kind, chosen, by=key_list(by), source=source)
     complain(opened.problems)
-    save(figure, output)
+    save(figure, output, force=force)
     return read_status(opened)
