@@ -127,12 +127,13 @@ def test_two_at_once_each_write_their_own(way, tmp_path):
 
 
 KILLED = """
-import errno, os, sys, pathlib
+import errno, os, signal, sys, pathlib
 from umtrace.records import whole_file
 def refuse(path, flags, *rest, real=os.open, **options):
     if flags & os.O_TMPFILE == os.O_TMPFILE:
         raise OSError(errno.EOPNOTSUPP, "")
     return real(path, flags, *rest, **options)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 if sys.argv[3] == "named":
     os.open = refuse
 with whole_file.written_whole(pathlib.Path(sys.argv[1]), force=True) as file:
