@@ -15,6 +15,7 @@ import click
 
 from umtrace.cli.group import LazyGroup
 from umtrace.cli.unfailing import unfailing
+from umtrace.present.terminal import clean  # now: later there may be no descriptor to read it by
 from umtrace.records.errors import UmtraceError
 from umtrace.version import __version__
 
@@ -82,8 +83,6 @@ def run(args: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    from umtrace.present.terminal import clean
-
     one_line = clean(" ".join(message.split()))
     if os.environ.get(DEBUG) and sys.exc_info()[0] is not None:
         traceback.print_exc()
