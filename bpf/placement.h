@@ -107,15 +107,3 @@ static __always_inline u64 um_kept(void)
 /* Slots of the words kept between an entry and its return. */
 #define UM_SLOT_CLEANUP 1
 #define UM_SLOT_CLAIM 2
-
-#define UM_PF_KTHREAD 0x00200000
-
-static __always_inline int um_is_kthread(void)
-{
-	u32 flags = 0;
-#ifdef UM_OFF_TASK_FLAGS
-	bpf_probe_read_kernel(&flags, sizeof(flags),
-			      (char *)bpf_get_current_task() + UM_OFF_TASK_FLAGS);
-#endif
-	return flags & UM_PF_KTHREAD;
-}

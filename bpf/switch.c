@@ -123,17 +123,6 @@ static __always_inline int um_puts_ns(struct um_frames *f, int n)
 	return puts && !mounts;
 }
 
-/* Kernel threads sleep so most of the time, and take namespaces down in no such call. */
-static __always_inline int um_is_a_kthread(void)
-{
-	u32 flags = 0;
-#ifdef UM_OFF_TASK_FLAGS
-	bpf_probe_read_kernel(&flags, sizeof(flags),
-			      (char *)bpf_get_current_task() + UM_OFF_TASK_FLAGS);
-#endif
-	return flags & 0x00200000; /* PF_KTHREAD */
-}
-
 /* A grace period is no I/O; that of a disk or a page is what most such sleeps are for. */
 static __always_inline int um_waits_for_io(void)
 {
@@ -175,7 +164,8 @@ static __always_inline void um_meet(void *ctx, u32 tid, int state)
 	u64 ts;
 	int n;
 
-	if (!f || !active_tasks || um_is_a_kthread() || um_waits_for_io())
+	/* Kernel threads sleep so most of the time, and take namespaces down in no such call. */
+	if (!f || !active_tasks || um_is_kthread() || um_waits_for_io())
 		return;
 	/* The first frames are walked alone, and rule nearly all of them out. */
 	n = bpf_get_stack(ctx, f->ip, UM_UNLOCK_WITHIN * sizeof(u64), 0);

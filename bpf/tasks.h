@@ -156,6 +156,18 @@ static __always_inline void um_forget(u32 tid, struct um_task *task)
 	um_not_leaving(n, leaves, unended);
 }
 
+#define UM_PF_KTHREAD 0x00200000
+
+static __always_inline int um_is_kthread(void)
+{
+	u32 flags = 0;
+#ifdef UM_OFF_TASK_FLAGS
+	bpf_probe_read_kernel(&flags, sizeof(flags),
+			      (char *)bpf_get_current_task() + UM_OFF_TASK_FLAGS);
+#endif
+	return flags & UM_PF_KTHREAD;
+}
+
 /* Read a word of the current task's struct mnt_namespace; 0 where it cannot be read. */
 static __always_inline u32 um_read_mnt_ns(u32 offset)
 {

@@ -12,7 +12,6 @@ from umtrace.holders import procfs
 # of what follows the name in /proc/PID/stat
 _STATE, _FLAGS, _START = 0, 6, 19
 _PF_EXITING = 0x4
-_PF_KTHREAD = 0x00200000
 _GONE = frozenset("ZXx")
 
 
@@ -48,7 +47,7 @@ def _exiting_of(pid: int) -> Iterator[Task]:
     if first is None:
         return
     state, flags, task = first
-    if flags & _PF_KTHREAD or not flags & _PF_EXITING:
+    if flags & procfs.PF_KTHREAD or not flags & _PF_EXITING:
         return
     if state not in _GONE:
         yield task

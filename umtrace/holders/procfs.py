@@ -20,7 +20,7 @@ _PROC = "/proc"
 LINKS = ("exe", "cwd", "root")
 _DELETED = " (deleted)"
 _FLAGS = 6  # of what follows the name in /proc/PID/stat
-_PF_KTHREAD = 0x00200000
+PF_KTHREAD = 0x00200000
 _silent: set[int] = set()  # processes that did not say what they map
 INIT_PID_NS = 0xEFFFFFFC  # PROC_PID_INIT_INO
 
@@ -226,7 +226,7 @@ def is_kernel_thread(pid: int) -> bool:
     """Whether it is one of the kernel's own, which hold nothing that /proc would show."""
     with suppress(OSError, ValueError, IndexError):
         flags = _text(f"{_PROC}/{pid}/stat").rpartition(")")[2].split()[_FLAGS]
-        return bool(int(flags) & _PF_KTHREAD)
+        return bool(int(flags) & PF_KTHREAD)
     return False
 
 
