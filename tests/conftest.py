@@ -34,6 +34,7 @@ SLOW_FILES = frozenset(
         "holders/test_unanswering.py",
         "holders/test_unlisted.py",
         "holders/test_unshown.py",
+        "holders/test_uprobes.py",
         "holders/test_why.py",
         "holders/test_why_matrix.py",
         "holders/test_why_paths.py",
