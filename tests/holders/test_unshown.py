@@ -86,7 +86,8 @@ needs_binfmt = pytest.mark.skipif(
 )
 
 
-@needs_binfmt
+@needs_binfmt  # one list of entries for the whole host
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
     "how",
     [
@@ -116,6 +117,7 @@ def test_an_interpreter_the_mount_of_which_was_moved(tmp_path):
 
 
 @needs_binfmt
+@pytest.mark.usefixtures("alone")
 def test_an_interpreter_of_another_mount_or_one_opened_when_it_runs_is_no_holder(tmp_path):
     for number, how in enumerate(("register('/bin/true')", "register(mnt / 'interpreter', 'O')")):
         directory = tmp_path / str(number)
