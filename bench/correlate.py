@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
 from bench.child import in_child
+from bench.memory import peak_kib, reset_peak
 from bench.state_machine import rows as plain_rows
 from bench.streams import stream
 from umtrace.correlate.umounts import UmountCorrelator
@@ -87,11 +87,11 @@ def _measure(way: str, tier: str, events: int, answer: Any) -> None:
             began = time.process_time()
 
     WAYS[way](stream(tier, 100_000))  # imports, and the first memory
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = reset_peak()
     began = time.process_time()
     rows = WAYS[way](batches())
     seconds = time.process_time() - began - made
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_kib()
     answer.put({
         "way": way, "tier": tier, "events": events, "rows": rows, "cpu_s": seconds,
         "events_per_cpu_s": events / seconds, "peak_mib": peak / 1024,

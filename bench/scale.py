@@ -9,7 +9,6 @@ deleted afterwards; ten million rows take some 350 MB.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.child import in_child
+from bench.memory import peak_kib
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.live import EbusyStage
 from umtrace.pipeline import WITHIN
@@ -63,8 +63,8 @@ READINGS = {
     "run(['html', sys.argv[1], '-o', sys.argv[1] + '/page.html', '--force'])",
 }
 _COST = (
-    "\nimport resource; spent = resource.getrusage(resource.RUSAGE_SELF); "
-    "print(spent.ru_utime + spent.ru_stime, spent.ru_maxrss, file=sys.stderr)"
+    "\nimport time; from bench.memory import peak_kib; "
+    "print(time.process_time(), peak_kib(), file=sys.stderr)"
 )
 
 
@@ -105,7 +105,7 @@ class Watch:
 
 def _made(path: Path, rows: int, busy: float, answer: Any) -> None:
     watches = make(path, rows, busy)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_kib() / 1024
     made = {n: {"s": w.s, "cpu_s": w.cpu_s, "peak_mib": peak} for n, w in watches.items()}
     made["write"]["mb"] = _size(path) / 1e6
     answer.put(made)
@@ -129,8 +129,8 @@ def measure(code: str, path: Path) -> tuple[float, float, int]:
     began = time.monotonic()
     command = [sys.executable, "-c", code + _COST, str(path)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    cpu_s, peak_kib = done.stderr.split()[-2:]
-    return time.monotonic() - began, float(cpu_s), int(peak_kib)
+    cpu_s, peak = done.stderr.split()[-2:]
+    return time.monotonic() - began, float(cpu_s), int(peak)
 
 
 def make(path: Path, rows: int, busy: float = BUSY) -> dict[str, Watch]:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 
 import numpy as np
 
+from bench.memory import peak_kib, reset_peak
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.ebusy.live import EbusyStage
 from umtrace.records.events import EVENT_DTYPE, FOREIGN, IS_TARGET, EventBatch, Kind
@@ -99,8 +99,8 @@ def pump(seconds):
         umounts, found = umounts + rows.num_rows, found + len(windows)
         right += sum(_is_right(window) for window in windows)
         if number == 10**9 // TICK_NS:
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+            memory = reset_peak()
+    grown = peak_kib() - memory
     return umounts, right, found, time.process_time() - begin, grown
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.memory import peak_kib, reset_peak
 from tests.ebusy import storm
 from tests.ebusy.streams import MS, busy, fd_of, one, scan, umount, windows_of
 from tests.stats.rows import T0_NS, batch_of
@@ -149,7 +149,7 @@ def pump(n):
     detector, windows, spurious = EbusyDetector(), 0, 0
     for batch in (synthetic(0, 500), synthetic(500, 500)):
         windows += len(detector.feed(batch))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = reset_peak()
     begin = time.process_time()
     for first in range(1000, n, 500):
         found = detector.feed(synthetic(first, 500))
@@ -158,7 +158,7 @@ def pump(n):
         assert detector.n_open <= 40
     seconds = time.process_time() - begin
     windows += len(detector.finish())
-    return windows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+    return windows, seconds, peak_kib() - memory
 
 
 @pytest.mark.slow

@@ -254,9 +254,9 @@ def test_a_small_file_does_not_take_all_memory(tmp_path):
     rewritten(path, "umounts", lambda table: pa.concat_tables([change(table)] * 20))
     assert (path / "umounts-00001.parquet").stat().st_size < 1 << 20
     code = (
-        "import resource, sys; from umtrace.cli.main import run;"
+        "from bench.memory import peak_kib; from umtrace.cli.main import run;"
         f"code = run(['export', {str(path)!r}, '-o', '/dev/null']);"
-        "print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)"
+        "print(code, peak_kib() >> 10)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     status, megabytes = map(int, done.stdout.split())

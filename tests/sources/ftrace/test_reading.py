@@ -125,9 +125,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         for number in range(60_000):
             out.write(REPORT.replace(" 100.0", f" {100 + number}.0"))
     code = (
-        "import resource; from umtrace.cli.main import run;"
+        "from bench.memory import peak_kib; from umtrace.cli.main import run;"
         f"code = run(['import', {str(tmp_path / 't')!r}, '-o', {str(tmp_path / 'r')!r}]);"
-        "print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)"
+        "print(code, peak_kib() >> 10)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     status, megabytes = map(int, done.stdout.split())
