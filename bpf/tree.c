@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* umount_tree: which caller it was, and the opener of what is no umount(2). */
 #define UM_IN_CLEANUP 0x100 /* beside the origin: cleanup_mnt is on the stack, too */
+#define UM_NO_CALLER 0x200  /* instead of an origin: the stack could not be read */
+#define UM_ORIGIN 0xff
 
 /* Whether one of these is a caller decides, in this order; further out may lie what called that. */
 static __always_inline u32 um_by(u64 found, u64 put_ns, u64 collected, u64 mounting)
@@ -57,7 +59,10 @@ static __always_inline u32 um_origin(void *ctx)
 	struct um_frames *f = frames.lookup(&slot);
 	int n = f ? um_stack(ctx, f) : -1;
 
-	return n < 0 ? UM_BY_OTHER : um_caller(f, n);
+	if (n >= 0)
+		return um_caller(f, n);
+	um_lost(UM_LOSS_STACK);
+	return UM_NO_CALLER;
 }
 
 /* Whether this may begin an operation; what goes on under the task's own is part of that. */
@@ -72,7 +77,7 @@ static __always_inline int um_may_open(struct um_task *task)
 /* Whether it began inside the task's own, which is not over. */
 static __always_inline int um_is_inside(struct um_task *task, u32 origin)
 {
-	u32 by = origin & ~UM_IN_CLEANUP;
+	u32 by = origin & UM_ORIGIN;
 
 	if (task->phase == UM_INSIDE)
 		return by != UM_BY_UMOUNT && by != UM_BY_OTHER;
@@ -115,6 +120,8 @@ static __always_inline struct um_task *um_open_teardown(u32 tid, struct um_task 
 	}
 	um_send_opener(ts, tid, fresh.tgid, UM_TEARDOWN, ts, mnt, task->origin, um_ns_of(mnt),
 		       fresh.lane);
+	if (origin & UM_NO_CALLER)
+		um_mark(tid, task, UM_UNSEEN, UM_UNSEEN_CALLER);
 	return task;
 }
 

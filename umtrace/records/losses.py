@@ -22,7 +22,7 @@ class LossReport:
     ring_events_per_cpu: tuple[int, ...] | None = None  #: the same, by CPU
     ring_names: int | None = None  #: name records dropped because the name ring was full
     task_map_full: int | None = None  #: operations not followed: task map full
-    stacks_lost: int | None = None  #: waits whose kernel stack could not be stored
+    stacks_lost: int | None = None  #: kernel stacks not stored: of waits, of callers
     probe_misses: int | None = None  #: probe hits that the kernel skipped (recursion guard)
     #: the same by program or event, where not 0; what cannot spoil a row is listed, not summed
     probe_misses_by: Mapping[str, int] | None = None

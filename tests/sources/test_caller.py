@@ -1,0 +1,73 @@
+"""Who called ``umount_tree`` where the kernel's stack cannot be read: nobody knows, so it is null.
+
+The real program runs in the kernel, without a probe: BPF_PROG_TEST_RUN gives it its arguments.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import struct
+from contextlib import closing
+
+import pytest
+
+from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.kernel.bpf import BPF_SYSCALL, ProgramType
+from umtrace.kernel.syscalls import syscall
+from umtrace.records.events import Kind, Unseen
+from umtrace.records.kinds import Loss
+from umtrace.sources import bpf_files, compiler
+from umtrace.sources.bpf import EVENT_RING_BYTES, NAME_RING_BYTES, BpfSource
+from umtrace.sources.kept import Kept
+from umtrace.sources.loaded import Loaded
+
+pytestmark = pytest.mark.kernel
+
+TEST_RUN = 10  # BPF_PROG_TEST_RUN
+PROGRAM = "um_entry_umount_tree"
+READ = "UM_FRAMES * sizeof(u64), 0)"
+#: a flag that no kernel knows: the helper says -EINVAL
+REFUSED = READ.replace(", 0)", ", 1ULL << 63)")
+
+
+def run(program_fd, *arguments):
+    """Run a raw tracepoint's program once with these arguments."""
+    words = ctypes.create_string_buffer(struct.pack(f"={len(arguments)}Q", *arguments))
+    head = struct.pack("=IIIIQQ", program_fd, 0, 0, 0, 0, 0)
+    tail = struct.pack(
+        "=IIIIQQIII", 0, 0, 8 * len(arguments), 0, ctypes.addressof(words), 0, 0, 0, 0
+    )
+    attr = ctypes.create_string_buffer(head + tail)
+    number = BPF_SYSCALL[platform.machine()]
+    syscall(number, TEST_RUN, ctypes.cast(attr, ctypes.c_void_p), len(attr) - 1)
+
+
+def compiled(monkeypatch, *, readable):
+    source = BpfSource("fentry")
+    whole = bpf_files.program_text(functions=True)
+    assert whole.count(READ) == 1
+    text = whole if readable else whole.replace(READ, REFUSED)
+    monkeypatch.setattr(compiler, "program_text", lambda **_: text)
+    with closing(compiler.Compiler(Kept(None))) as bcc:
+        source._learn_kernel(bcc.tables())
+        constants = {name: w for name, w in source._constants.items() if "FENTRY" not in name}
+        return bcc.compile({**constants, "UM_FENTRY": 1}, functions=True)
+
+
+@pytest.mark.parametrize(("readable", "origin", "lost"), [(True, "other", 0), (False, None, 1)])
+def test_a_stack_that_is_not_read_names_nobody(monkeypatch, readable, origin, lost):
+    from umtrace.sources.rings import Rings
+
+    with closing(Loaded(compiled(monkeypatch, readable=readable))) as loaded:
+        loaded.set_word("all_there", 1)
+        program = loaded._load(PROGRAM, ProgramType.RAW_TRACEPOINT)
+        with closing(Rings(loaded.map_fd, EVENT_RING_BYTES, NAME_RING_BYTES)) as rings:
+            run(program, 0x1000, 0)  # of a mount that cannot be read either
+            batch = rings.read(0, lambda events: events)
+        assert sum(loaded.per_cpu("losses", Loss.STACK)) == lost
+    said = batch.events[batch.events["kind"] == Kind.UNSEEN]
+    assert said["a"].tolist() == [Unseen.CALLER] * lost
+    correlator = UmountCorrelator(clock_offset_ns=0, tier="fentry")
+    correlator.feed(batch)
+    assert correlator.finish().column("origin").to_pylist() == [origin]
