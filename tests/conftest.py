@@ -30,6 +30,7 @@ SLOW_FILES = frozenset(
         "ebusy/test_soundness.py",
         "holders/test_ask_kernel.py",
         "holders/test_copies.py",
+        "holders/test_keepers.py",
         "holders/test_namespaces.py",
         "holders/test_unanswering.py",
         "holders/test_unlisted.py",

@@ -54,6 +54,20 @@ def alive(dev):
     return any(m.dev == dev for _, m in Namespaces.read().mounts())
 """
 TAIL = "\nprint(json.dumps(out))\n"
+#: asks about a mount, runs the remedies, unmounts it
+ASK = """
+def case(name, m, keep):
+    answer = ask(m)
+    found = [h.to_dict() for h in answer.holders if h.of == "superblock"]
+    failed = free(answer)
+    assert umount(m) == 0
+    for _ in range(50):
+        if not (left := alive(answer.dev)): break
+        time.sleep(0.1)  # a namespace ends in the background
+    out.append([name, found, failed, left])
+    keep()
+PRIVATE_COPY = "s.make_private();"
+"""
 
 
 def run(directory, script):
@@ -63,3 +77,11 @@ def run(directory, script):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def only(found):
+    """Return the one case, and its one holder."""
+    ((_, holders, failed, left),) = found
+    assert (failed, left) == ([], False)
+    (holder,) = holders
+    return holder

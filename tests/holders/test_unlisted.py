@@ -19,7 +19,7 @@ WAYS = "file or descriptor or thread or table or chroot"
 
 def test_every_way_into_a_namespace_without_a_list():
     alone = ["unshare", "-m", "--pid", "--fork", "--mount-proc"]
-    tests = Path(__file__).with_name("test_namespaces.py")
+    tests = Path(__file__).with_name("test_keepers.py")
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", WAYS]
     done = subprocess.run(
         [*alone, sys.executable, "-m", "pytest", *options, tests],

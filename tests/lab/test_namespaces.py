@@ -15,7 +15,7 @@ WAYS = "file or descriptor or thread or table or chroot"
 def test_every_way_into_a_namespace_on_the_oldest_kernel():
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("QEMU is not installed: make lab-deps, as root")
-    inside = "python -m pytest -q -p no:cacheprovider tests/holders/test_namespaces.py -k"
+    inside = "python -m pytest -q -p no:cacheprovider tests/holders/test_keepers.py -k"
     done = subprocess.run(
         [
             sys.executable,
