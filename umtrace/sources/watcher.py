@@ -28,6 +28,7 @@ for pause in 0.05 0.1 0.2 0.5 0.5 0.5 1 1 1 2 2; do
 	sleep "$pause"
 done
 """
+_TO_REMOVE_S = 2.0
 
 
 class Watcher:
@@ -41,6 +42,7 @@ class Watcher:
     """
 
     def __init__(self, tracefs: Tracefs, number: str) -> None:
+        self._tracefs, self._number = tracefs, number
         self._process: subprocess.Popen[bytes] | None = None
         with suppress(OSError):  # no shell: what a killed run leaves waits for the next start
             self._process = subprocess.Popen(
@@ -53,8 +55,18 @@ class Watcher:
             )
 
     def close(self) -> None:
-        """End it; all must be removed before."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        """End it; what a signal kept its owner from removing is removed first."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if self._anything_left():
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=_TO_REMOVE_S)
+        process.kill()
+        process.communicate()
+
+    def _anything_left(self) -> bool:
+        with suppress(OSError):
+            names = (*self._tracefs.names("instances"), *self._tracefs.names("events"))
+            return any(self._number in name for name in names)
+        return False

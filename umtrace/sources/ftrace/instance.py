@@ -58,11 +58,12 @@ class Instance:
             raise
 
     def _make(self, buffer_kb: int | None, total_kb: int) -> None:
+        self._open = True  # before it is: a signal may come as soon as it is made
         try:
             os.mkdir(self.path, dir_fd=self._tracefs.fd)
         except OSError as error:
+            self._open = False
             raise refusal("tracefs makes no trace instance", error) from None
-        self._open = True
         self.cpus = sorted(int(n[3:]) for n in self._tracefs.names(f"{self.path}/per_cpu"))
         share = total_kb // max(1, len(self.cpus))
         self.buffer_kb = buffer_kb or min(MOST_BUFFER_KB, max(LEAST_BUFFER_KB, share))
@@ -187,8 +188,10 @@ class Instance:
             remove_event(self._tracefs, self.group, name)
 
     def _remove(self) -> None:
+        name = self.path.rpartition("/")[2]
         for _ in range(20):
             with suppress(OSError):
                 os.rmdir(self.path, dir_fd=self._tracefs.fd)
+            if name not in self._tracefs.names("instances"):
                 return
             time.sleep(0.05)  # somebody may be reading it
