@@ -19,7 +19,7 @@ import time
 from typing import Any
 
 from bench.child import in_child
-from umtrace.pipeline import READER_NICE
+from umtrace.pipeline.run import READER_NICE
 from umtrace.records.events import EVENT_DTYPE
 from umtrace.sources.bpf_files import headers_directory
 

@@ -25,7 +25,7 @@ from bench.child import in_child
 from bench.memory import peak_kib
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.live import EbusyStage
-from umtrace.pipeline import WITHIN
+from umtrace.pipeline.recorder import WITHIN
 from umtrace.recording import Meta, RecordingWriter
 from umtrace.records.arrow import choice, fixed
 from umtrace.records.clock import ClockPair

@@ -295,7 +295,7 @@ class _Recorder:
                 open_source(tier),
                 force=force,
                 row_filter=row_filter,
-                stop=self._stop.is_set,
+                until=pipeline.Until(also=self._stop.is_set),
                 on_ready=self._ready.set,
             )
         except BaseException as error:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from umtrace.ebusy.counters import COUNTED, WalkCounters
-from umtrace.pipeline import WITHIN
-from umtrace.recorded import window_batches
+from umtrace.pipeline.offline import window_batches
+from umtrace.pipeline.recorder import WITHIN
 from umtrace.recording.tables import EBUSY
 from umtrace.records.arrow import text
 from umtrace.records.windows import SCHEMA, EbusyWindow, windows_from_arrow, windows_to_arrow

@@ -10,34 +10,16 @@ import umtrace
 from tests.builders import Stream
 from umtrace.records.clock import ClockPair
 from umtrace.records.errors import NoTierError
-from umtrace.records.losses import LossReport
-
-
-class _FakeSource:
-    """Delivers one batch, then nothing until it is stopped."""
-
-    tier = "fentry"
-    clock = ClockPair(0, 1_700_000_000_000_000_000)
-
-    def __init__(self):
-        self.batches = [Stream().umount(7, 5000).umount(8, 9000).batch()]
-
-    def plan(self):
-        return []
-
-    def read(self, _timeout):
-        return self.batches.pop() if self.batches else Stream().batch()
-
-    def losses(self):
-        return LossReport(ring_events=0)
-
-    def close(self):
-        pass
+from umtrace.sources.fake import FakeSource
 
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr("umtrace.sources.select.open_source", lambda *_a, **_k: _FakeSource())
+    """Delivers one batch, then nothing until it is stopped."""
+    batch = Stream().umount(7, 5000).umount(8, 9000).batch()
+    clock = ClockPair(0, 1_700_000_000_000_000_000)
+    source = FakeSource([batch], clock=clock, endless=True)
+    monkeypatch.setattr("umtrace.sources.select.open_source", lambda *_a, **_k: source)
 
 
 def test_records_while_the_block_runs(fake, tmp_path):

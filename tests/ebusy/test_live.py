@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tests.scripts import load_script
-from umtrace.recorded import ebusy_windows
+from umtrace.pipeline.offline import ebusy_windows
 from umtrace.recording import Recording
 from umtrace.records.windows import windows_to_arrow
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tests.stats.rows import T0_NS, batch_of, row
-from umtrace import recorded, reported
+from umtrace import reported
 from umtrace.ebusy.attempts import attempts, interesting
 from umtrace.ebusy.live import EbusyStage
-from umtrace.pipeline import WITHIN
+from umtrace.pipeline import offline
+from umtrace.pipeline.recorder import WITHIN
 from umtrace.recording import Meta, Recording, RecordingWriter
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import (
@@ -182,7 +183,7 @@ def few_at_once(monkeypatch):
 def test_what_was_lost_is_heeded_however_late_it_was_read(
     with_events, monkeypatch, at_once, lost_ms, unknown
 ):
-    monkeypatch.setattr(recorded, "_ROWS_WITH_CLUES", at_once)
+    monkeypatch.setattr(offline, "_ROWS_WITH_CLUES", at_once)
     path = with_events([ms * _MS for ms in lost_ms])
-    said = [window.klass for window in recorded.ebusy_windows(path)]
+    said = [window.klass for window in offline.ebusy_windows(path)]
     assert said == ["transient-ref"] * (_PASSES - unknown) + ["unknown"] * unknown

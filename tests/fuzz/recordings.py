@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from tests.fuzz.streams import BUNDLED
 from umtrace.cli.main import umtrace
-from umtrace.recorded import replay
+from umtrace.pipeline.offline import replay
 from umtrace.recording import Recording, RecordingWriter
 from umtrace.recording.tables import TABLES
 from umtrace.records.errors import UmtraceError

@@ -13,7 +13,7 @@ import pytest
 
 from tests.scripts import SCRIPTS
 from umtrace import pipeline
-from umtrace.recorded import repair
+from umtrace.pipeline.offline import repair
 from umtrace.recording import Recording
 from umtrace.recording.meta import encode
 from umtrace.records.events import EVENT_DTYPE, EventBatch
@@ -51,7 +51,7 @@ def recorded(path):
     """Record them; returns the rows, windows and mounts as recorded."""
     source = WithAddresses(Recording.open("recordings/lab-ebusy.umt"))
     source.open()
-    pipeline.record(path, source, stop=lambda: False)
+    pipeline.record(path, source, until=pipeline.Until())
     return Recording.open(path)
 
 

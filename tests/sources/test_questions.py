@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.system.umtrace_command import rows_under, umtrace
-from umtrace import recorded
+from umtrace.pipeline import offline
 from umtrace.recording import Recording
 from umtrace.records.events import EVENT_DTYPE, FOREIGN, EventBatch, Kind
 from umtrace.sources.questions import Questions
@@ -139,7 +139,7 @@ def test_questions_are_no_rows_of_a_recording(tmp_path):
     assert [row["flags"] for row in rows_under(path, tmp_path)] == [4, 0]
     recording = Recording.open(path)
     rows = [r for batch in recording.batches("umounts") for r in batch.to_pylist()]
-    again = [r for tick in recorded.replay(recording) for r in tick.rows.to_pylist()]
+    again = [r for tick in offline.replay(recording) for r in tick.rows.to_pylist()]
     assert not [r for r in rows if r["path"] == point.name]
     assert not [r for r in again if r["path"] == point.name]
     counted = json.loads((path / "meta.json").read_text())["questions"]

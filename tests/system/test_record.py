@@ -22,7 +22,7 @@ from tests.system.umtrace_command import (
     start_recording,
     umtrace,
 )
-from umtrace import recorded
+from umtrace.pipeline import offline
 from umtrace.recording import Recording
 
 pytestmark = pytest.mark.kernel
@@ -102,7 +102,7 @@ def test_replay_gives_exactly_the_recorded_rows(tmp_path):
     )
     kept = Recording.open(tmp_path / "r").umounts().to_pylist()
     replayed = [
-        r for tick in recorded.replay(Recording.open(tmp_path / "r")) for r in tick.rows.to_pylist()
+        r for tick in offline.replay(Recording.open(tmp_path / "r")) for r in tick.rows.to_pylist()
     ]
     assert replayed == kept
 
@@ -128,7 +128,7 @@ def test_kill_9_at_a_random_moment_loses_less_than_a_second(tmp_path, run):
         assert umtrace("repair", rec).returncode == 0
     meta = Recording.open(rec).meta
     assert meta.state == "closed"
-    replayed = [r for tick in recorded.replay(Recording.open(rec)) for r in tick.rows.to_pylist()]
+    replayed = [r for tick in offline.replay(Recording.open(rec)) for r in tick.rows.to_pylist()]
     assert replayed == Recording.open(rec).umounts().to_pylist()
 
 

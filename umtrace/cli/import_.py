@@ -44,7 +44,7 @@ def command(trace: Path, output: Path, force: bool) -> None:
     which function). A trace names no mounts, and its times count from the boot, so
     that dates are of 1970.
     """  # noqa: D301 - click's mark of a block that keeps its lines
-    from umtrace.pipeline import import_trace
+    from umtrace.pipeline.imported import import_trace
     from umtrace.present.terminal import clean, say, write
     from umtrace.recording import Recording
 

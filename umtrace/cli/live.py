@@ -1,14 +1,14 @@
-"""What the live commands share: the options, and how they are stopped."""
+"""What the live commands share: the options, attaching a source, and how they are stopped."""
 
 from __future__ import annotations
 
 import select
 import signal
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +16,9 @@ from umtrace.cli.footprint import give_back_memory
 from umtrace.cli.number import Seconds
 from umtrace.records.errors import StoppedError
 from umtrace.records.stopping import StopSignals
+
+if TYPE_CHECKING:
+    from umtrace.sources.base import Source
 
 
 def import_pipeline() -> None:
@@ -45,10 +48,27 @@ duration_option = click.option(
 )
 
 
-def check_start(signals: StopSignals) -> None:
-    """Give up a start that took so long that somebody stopped it; StoppedError."""
-    if signals.last is not None:
-        raise StoppedError(signals.last)
+@contextmanager
+def attached(
+    tier: str, probes: str, signals: StopSignals, say: Callable[[str], None]
+) -> Iterator[Source]:
+    """Attach a source, and say why it is not what was asked for; closed in the end.
+
+    Raises
+    ------
+    StoppedError
+        A signal came meanwhile.
+    """
+    from umtrace.sources.select import declined, open_source, remark
+
+    with closing(open_source(tier, probes, meanwhile=import_pipeline)) as source:
+        if signals.last is not None:
+            raise StoppedError(signals.last)
+        if why := declined(source, tier):
+            say(f"tier {source.tier} instead: {why}")
+        if why := remark(source):
+            say(why)
+        yield source
 
 
 @contextmanager
@@ -72,24 +92,6 @@ def unwinding() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class Deadline:
-    """The end of a duration, which starts once the probes are attached; None: there is none."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._end = float("inf")
-
-    def start(self) -> None:
-        """Let the time begin."""
-        if self._seconds is not None:
-            self._end = time.monotonic() + self._seconds
-
-    @property
-    def passed(self) -> bool:
-        """Whether the time is up."""
-        return time.monotonic() >= self._end
 
 
 def stdout_is_gone() -> bool:

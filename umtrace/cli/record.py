@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -14,14 +14,8 @@ import click
 
 from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options, spurious_option
-from umtrace.cli.live import (
-    Deadline,
-    check_start,
-    duration_option,
-    import_pipeline,
-    probes_option,
-    tier_option,
-)
+from umtrace.cli.live import attached, duration_option, probes_option, tier_option
+from umtrace.present.progress import Progress
 from umtrace.records.errors import StoppedError
 from umtrace.records.stopping import StopSignals
 from umtrace.records.writable import check_writable
@@ -82,8 +76,6 @@ def command(
 
     Progress and summary go to stderr; COMMAND keeps stdin, stdout and its exit status.
     """
-    from umtrace.sources.select import declined, open_source, remark
-
     path = output or _free_name(time.strftime("umtrace-%Y%m%d-%H%M%S"))
     check_writable(path)
     with ExitStack() as stack:
@@ -91,32 +83,28 @@ def command(
         signals = stack.enter_context(StopSignals())
         child = stack.enter_context(Child(command, signals))
         child.check()
-        source = stack.enter_context(closing(open_source(tier, probes, meanwhile=import_pipeline)))
-        check_start(signals)
-        from umtrace import pipeline
-        from umtrace.present.progress import Progress
-
         progress = Progress(quiet=quiet)
-        deadline = Deadline(duration)
+        source = stack.enter_context(attached(tier, probes, signals, progress.say))
+        from umtrace import pipeline
 
         def start() -> None:
             _tell(ready_fd)
-            progress.start(path, source.tier, declined(source, tier), remark(source))
-            deadline.start()
+            progress.start(path, source.tier)
             child.start()
 
+        ended = pipeline.Until(also=lambda: child.done) if command else pipeline.Until(signals)
         totals = pipeline.record(
             path,
             source,
+            sinks=[progress],
+            until=ended.or_after(duration),
             row_filter=row_filter,
             command=command,
             force=force,
-            stop=lambda: deadline.passed or (child.done if command else signals.received > 0),
             on_ready=start,
-            on_tick=progress.tick,
             spurious_within_ns=spurious_within_ns,
         )
-        progress.finish(path, totals)
+        progress.summary(path, totals)
         ctx.exit(child.wait() if command else 0)
 
 

@@ -25,8 +25,8 @@ def command(recording: Path) -> int:
     Example:
       umtrace repair rec.umt && umtrace report rec.umt
     """  # noqa: D301
+    from umtrace.pipeline.offline import repair
     from umtrace.present.terminal import clean, write
-    from umtrace.recorded import repair
     from umtrace.records.errors import DamagedInputError
 
     report = repair(recording)

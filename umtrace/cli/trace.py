@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,22 +13,21 @@ import click
 
 from umtrace.cli.filters import filter_options, spurious_option
 from umtrace.cli.live import (
-    Deadline,
-    check_start,
+    attached,
     duration_option,
-    import_pipeline,
     probes_option,
     stdout_is_gone,
     tier_option,
 )
 from umtrace.cli.status import read_status
+from umtrace.present.terminal import say
 from umtrace.records.stopping import StopSignals
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
     from umtrace.pipeline import Tick
+    from umtrace.records.losses import LossReport
     from umtrace.records.windows import EbusyWindow
-    from umtrace.sources.base import Source
 
 
 @click.command(
@@ -72,49 +70,38 @@ def command(
     if row_filter.errno:
         # Whether a retry succeeds is what tells a spurious EBUSY from a real one.
         click.echo("umtrace: --errno hides retries that succeed: windows stay unknown", err=True)
-    with StopSignals() as signals, closing(_attached(tier, probes)) as source:
-        check_start(signals)
-        from umtrace import pipeline
+    with ExitStack() as stack:
+        signals = stack.enter_context(StopSignals())
+        source = stack.enter_context(attached(tier, probes, signals, say))
+        from umtrace.pipeline import Until, run
 
-        deadline = Deadline(duration)
-
-        def ready() -> None:
-            deadline.start()
-            click.echo("umtrace: tracing; Ctrl-C ends it", err=True)
-            _print_header(as_json=as_json)
-
-        ticks = pipeline.live(
+        run(
             source,
+            [_Lines(row_filter, as_json=as_json)],
+            until=Until(signals, duration, also=stdout_is_gone),
             row_filter=row_filter,
+            on_ready=lambda: say("tracing; Ctrl-C ends it"),
             spurious_within_ns=spurious_within_ns,
-            stop=lambda: bool(signals.received or deadline.passed or stdout_is_gone()),
-            on_ready=ready,
         )
-        _print(_asked(ticks, row_filter), as_json=as_json)
     return 0
 
 
 def _replay(
     path: Path, row_filter: RowFilter, spurious_within_ns: int | None, *, as_json: bool
 ) -> int:
-    from umtrace import recorded
+    from umtrace.pipeline import offline
     from umtrace.present.terminal import complain
     from umtrace.recording import Recording
 
-    opened = Recording.open(path)
-    _print_header(as_json=as_json)
-    ticks = recorded.replay(opened, row_filter=row_filter, spurious_within_ns=spurious_within_ns)
-    _print(_asked(ticks, row_filter), as_json=as_json)
+    opened, printer = Recording.open(path), _Lines(row_filter, as_json=as_json)
+    with printer.opened():
+        for tick in offline.replay(
+            opened, row_filter=row_filter, spurious_within_ns=spurious_within_ns
+        ):
+            printer.take(tick)
+        printer.finish()
     complain(opened.problems)
     return read_status(opened)
-
-
-def _asked(ticks: Iterator[Tick], row_filter: RowFilter) -> Iterator[Tick]:
-    """Leave out what nobody unmounted, unless the filter is about that."""
-    from umtrace.stats.matching import without_internal
-
-    for tick in ticks:
-        yield tick if row_filter.origin else replace(tick, rows=without_internal(tick.rows))
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:
@@ -127,49 +114,52 @@ def _refuse(ctx: click.Context, names: tuple[str, ...]) -> None:
             raise click.UsageError(f"--{name} is for live umounts; --replay prints recorded ones")
 
 
-def _print_header(*, as_json: bool) -> None:
-    from umtrace.present import lines
+class _Lines:
+    """Prints ticks; a sink of the pipeline. The header comes first, losses last."""
 
-    if not as_json:
-        click.echo(lines.HEADER)
-        sys.stdout.flush()
+    def __init__(self, row_filter: RowFilter, *, as_json: bool) -> None:
+        self._whole = bool(row_filter.origin)
+        self._as_json = as_json
+        self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        self._losses: LossReport | None = None
 
+    @contextmanager
+    def opened(self, _run: object = None) -> Iterator[None]:
+        """Print the header."""
+        from umtrace.present import lines
 
-def _attached(tier: str, probes: str) -> Source:
-    from umtrace.present.terminal import say
-    from umtrace.sources.select import declined, open_source, remark
+        if not self._as_json:
+            click.echo(lines.HEADER)
+            sys.stdout.flush()
+        yield
 
-    source = open_source(tier, probes, meanwhile=import_pipeline)
-    if why := declined(source, tier):
-        say(f"tier {source.tier} instead: {why}")
-    if why := remark(source):
-        say(why)
-    return source
+    def take(self, tick: Tick) -> None:
+        """Print what one tick brought, without what nobody unmounted unless that is asked for."""
+        from umtrace.present import lines
+        from umtrace.present.rows import write_jsonl
+        from umtrace.present.terminal import write
+        from umtrace.stats.matching import without_internal
 
-
-def _print(ticks: Iterator[Tick], *, as_json: bool) -> None:
-    from umtrace.present import lines
-    from umtrace.present.heading import loss_text
-    from umtrace.present.rows import write_jsonl
-    from umtrace.present.terminal import write
-
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    losses = None
-    for tick in ticks:
-        losses = tick.losses
+        self._losses = tick.losses
+        rows = tick.rows if self._whole else without_internal(tick.rows)
         found = [(w, True) for w in tick.ebusy.windows] + [(w, False) for w in tick.ebusy.news]
-        if not tick.rows.num_rows and not found:
-            continue
-        if as_json:
-            write_jsonl(sys.stdout.buffer, tick.rows.schema, [tick.rows])
+        if not rows.num_rows and not found:
+            return
+        if self._as_json:
+            write_jsonl(sys.stdout.buffer, rows.schema, [rows])
         else:
-            for row in lines.line_rows(tick.rows):
-                write(lines.line(row, width) + "\n", sys.stdout)
+            for row in lines.line_rows(rows):
+                write(lines.line(row, self._width) + "\n", sys.stdout)
         for window, over in found:
-            _print_window(window, over=over, as_json=as_json)
+            _print_window(window, over=over, as_json=self._as_json)
         sys.stdout.flush()
-    if losses is not None and losses.lost_anything:
-        click.echo(f"umtrace: losses: {loss_text(losses)}", err=True)
+
+    def finish(self) -> None:
+        """Say what was lost, if anything was."""
+        from umtrace.present.heading import loss_text
+
+        if self._losses is not None and self._losses.lost_anything:
+            say(f"losses: {loss_text(self._losses)}")
 
 
 def _print_window(window: EbusyWindow, *, over: bool, as_json: bool) -> None:

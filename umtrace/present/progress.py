@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +15,18 @@ from umtrace.present.units import count, plural
 from umtrace.records.losses import LossReport
 
 _EVERY_S = 0.5
+
+
+class Missed(Protocol):
+    """What a live consumer was not given."""
+
+    @property
+    def rows(self) -> int:
+        """Umounts."""
+
+    @property
+    def windows(self) -> int:
+        """EBUSY windows that were over."""
 
 
 class RunTotals(Protocol):
@@ -28,6 +42,18 @@ class RunTotals(Protocol):
     questions: int
     losses: LossReport
 
+    @property
+    def missed(self) -> Mapping[str, Missed]:
+        """What live consumers were not given, by name."""
+
+
+class Run(Protocol):
+    """What the pipeline says of a run when it begins."""
+
+    @property
+    def totals(self) -> RunTotals:
+        """So far."""
+
 
 class Progress:
     """Writes to stderr; quiet says nothing, a pipe gets no status line."""
@@ -35,36 +61,48 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._live = not quiet and sys.stderr.isatty()
-        self._shown = 0.0
+        self._begun, self._shown = False, 0.0
+        self._totals: RunTotals
 
-    def start(self, path: Path, tier: str, declined: str = "", remark: str = "") -> None:
-        """Say that the probes are attached, why it is not the tier asked for, and what else."""
-        if declined:
-            self._line(f"umtrace: tier {tier} instead: {declined}")
-        if remark:
-            self._line(f"umtrace: {remark}")
-        self._line(f"umtrace: recording into {path} (tier {tier}); Ctrl-C ends it")
+    def say(self, text: str) -> None:
+        """Say one line."""
+        if not self._quiet:
+            sys.stderr.write(clean(f"umtrace: {text}") + "\n")
 
-    def tick(self, totals: RunTotals) -> None:
+    def start(self, path: Path, tier: str) -> None:
+        """Say that the probes are attached."""
+        self.say(f"recording into {path} (tier {tier}); Ctrl-C ends it")
+        self._begun = True
+
+    @contextmanager
+    def opened(self, run: Run) -> Iterator[None]:
+        """Show the counts of this run from `start` on; a sink of the pipeline."""
+        self._totals = run.totals
+        yield
+
+    def take(self, _tick: object) -> None:
         """Show the counts now and then."""
         now = time.monotonic()
-        if self._live and now - self._shown >= _EVERY_S:
+        if self._live and self._begun and now - self._shown >= _EVERY_S:
             self._shown = now
-            sys.stderr.write(f"\r\033[K{_counts(totals)}")
+            sys.stderr.write(f"\r\033[K{_counts(self._totals)}")
             sys.stderr.flush()
 
-    def finish(self, path: Path, totals: RunTotals) -> None:
+    def finish(self) -> None:
+        """Nothing is left to show until the recording is closed: see `summary`."""
+
+    def summary(self, path: Path, totals: RunTotals) -> None:
         """Say what was recorded and what was lost."""
         if self._live:
             sys.stderr.write("\r\033[K")
-        self._line(f"umtrace: {_counts(totals)}: {path}")
-        self._line(f"umtrace: losses: {loss_text(totals.losses)}")
+        self.say(f"{_counts(totals)}: {path}")
+        self.say(f"losses: {loss_text(totals.losses)}")
         if totals.questions:
-            self._line(f"umtrace: {questions_text(totals.questions)}")
-
-    def _line(self, text: str) -> None:
-        if not self._quiet:
-            sys.stderr.write(clean(text) + "\n")
+            self.say(questions_text(totals.questions))
+        for name, missed in totals.missed.items():
+            if missed.rows or missed.windows:
+                what = f"{plural(missed.rows, 'umount')}, {plural(missed.windows, 'EBUSY window')}"
+                self.say(f"{name} missed {what}: it was too slow, or had ended")
 
 
 def _counts(totals: RunTotals) -> str:

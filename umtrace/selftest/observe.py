@@ -66,7 +66,9 @@ class _Running:
         self._ticks: Iterator[pipeline.Tick] = iter(())
         try:
             source = stack.enter_context(closing(open_source(tier)))
-            self._ticks = stack.enter_context(closing(pipeline.live(source, stop=stop)))
+            self._ticks = stack.enter_context(
+                closing(pipeline.steps(source, until=pipeline.Until(also=stop)))
+            )
         except Exception as error:
             self.seen.failure = error
         self.going = self.step()
@@ -120,7 +122,7 @@ class _Exercises:
         if self._process is None:
             return self._started
         try:
-            text = self._process.communicate(timeout=pipeline.TICK_S)[0]
+            text = self._process.communicate(timeout=pipeline.ticks.TICK_S)[0]
         except subprocess.TimeoutExpired:
             return False
         if self._process.returncode:

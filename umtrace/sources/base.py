@@ -1,4 +1,4 @@
-"""What a source of events is: live BPF, ftrace, a recording, or a scripted scenario."""
+"""What a source of events is: live BPF, ftrace, a recording, or a fake one (`sources.fake`)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.sources.ftrace.builders import FIXTURES
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.pipeline import import_trace
+from umtrace.pipeline.imported import import_trace
 from umtrace.present.heading import heading_lines, heading_of
 from umtrace.recording import Recording
 from umtrace.records.errors import DamagedInputError, UsageError

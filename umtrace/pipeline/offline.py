@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.ebusy.attempts import latest_end
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.live import EbusyStage
-from umtrace.pipeline import WITHIN, Tick, stream
+from umtrace.pipeline.recorder import WITHIN
+from umtrace.pipeline.ticks import Tick, stream
 from umtrace.recording import Recording, RepairReport
 from umtrace.recording import repair as recording_repair
 from umtrace.recording.rebuild import rebuild_locked
@@ -25,6 +25,7 @@ from umtrace.records.errors import DamagedInputError, UsageError
 from umtrace.records.events import EVENT_DTYPE, Array, EventBatch, Kind
 from umtrace.records.holders import HolderScan, scans_from_arrow
 from umtrace.records.windows import EbusyWindow, windows_to_arrow
+from umtrace.sources.fake import FakeSource
 from umtrace.sources.replay import ReplaySource
 from umtrace.stats.filters import RowFilter
 
@@ -88,14 +89,11 @@ def repair(path: Path) -> RepairReport:
     row_filter = _filters_of(recording)
 
     def rows_again(batches: Iterator[EventBatch]) -> Iterator[pa.RecordBatch]:
-        correlator = UmountCorrelator(
-            clock_offset_ns=recording.meta.clock.offset_ns,
-            tier=recording.meta.tier,
-            container_of=_recorded_containers(recording),
-        )
-        for batch in batches:
-            yield row_filter.apply(correlator.feed(batch))
-        yield row_filter.apply(correlator.finish())
+        source = FakeSource(batches, tier=recording.meta.tier, clock=recording.meta.clock)
+        containers = _recorded_containers(recording)
+        # Windows follow from the rows that were put back together: see below.
+        for tick in stream(source, row_filter=row_filter, container_of=containers):
+            yield tick.rows
 
     report = recording_repair(path, rows_again)
     if report.changed:

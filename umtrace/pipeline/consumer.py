@@ -1,0 +1,183 @@
+"""A live consumer in a process of its own, behind a bounded pipe.
+
+Whatever it does there, the reader never waits for it: what does not fit into the pipe is missed
+and counted. A consumer that spins, sleeps, raises or dies costs the recording nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import termios
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from umtrace.pipeline.run import Run
+from umtrace.pipeline.ticks import Missed, Tick
+from umtrace.pipeline.updates import Update, encode
+from umtrace.records.errors import UsageError
+from umtrace.search_path import python_child
+
+#: a function that is called once, with the updates of a run; it runs in the child
+Consumer = Callable[[Iterator[Update]], object]
+
+PIPE_BYTES = 1 << 20
+#: a tick beyond this is missed whole: no frame in memory is larger
+MOST_BYTES = 16 << 20
+TO_END_S = 2.0
+_POLL_S = 0.01
+_MOST_FRAMES = 4096  # remembered before those that were read are left out
+_CHILD = "umtrace.pipeline.consumer_child"
+
+
+class ConsumerProcess:
+    """A sink that hands every tick to a function in another process.
+
+    ::
+
+        def screen(updates):
+            for update in updates:
+                print(update.rows.num_rows, "umounts;", update.missed)
+
+        run(source, [ConsumerProcess(screen)], until=Until(seconds=60))
+
+    Parameters
+    ----------
+    consumer : callable
+        A function at the top level of a module: the child imports it by name.
+    name : str, optional
+        Of what is said about it; that of the function by default.
+
+    Attributes
+    ----------
+    missed : Missed
+        What it was not given, because it was too slow or had ended.
+    ended : str or None
+        How it ended; empty if by itself after the last update, None while it runs.
+    """
+
+    def __init__(self, consumer: Consumer, name: str | None = None) -> None:
+        self._target, self._folder = _importable(consumer)
+        self.name = name or str(getattr(consumer, "__name__", "consumer"))
+        self.missed = Missed()
+        self.ended: str | None = None
+        self._unsent = memoryview(b"")  # of one frame at most
+        self._sent = 0  # bytes
+        self._in_pipe: deque[tuple[int, Missed]] = deque()  # where a frame ends, what it holds
+        self._pipe, self._broken = -1, False
+        self._process: subprocess.Popen[bytes]
+
+    @contextmanager
+    def opened(self, run: Run) -> Iterator[None]:
+        """Start the process; end it when the run ends, however that is."""
+        self._start()
+        try:
+            yield
+        finally:
+            self._end()
+            run.totals.missed[self.name] = self.missed
+
+    def take(self, tick: Tick) -> None:
+        """Hand over one tick if the one before has gone; never wait."""
+        holds = Missed(1, tick.rows.num_rows, len(tick.ebusy.windows))
+        if self._push() and len(frame := encode(tick, self.missed)) <= MOST_BYTES:
+            self._unsent = memoryview(frame)
+            self._in_pipe.append((self._sent + len(frame), holds))
+            self._push()
+            if len(self._in_pipe) > _MOST_FRAMES:
+                self._forget_read()
+        else:
+            self.missed += holds
+
+    @property
+    def pid(self) -> int:
+        """Its process; of one that has ended, what it was."""
+        return self._process.pid
+
+    def finish(self) -> None:
+        """Give it a moment to take what is in the pipe, and to end by itself."""
+        until = time.monotonic() + TO_END_S
+        while self._is_behind() and not self._broken and time.monotonic() < until:
+            time.sleep(_POLL_S)
+        if not self._is_behind():
+            self._close()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(until - time.monotonic(), _POLL_S))
+        self._end()
+
+    def _end(self) -> None:
+        """End the process where it has not ended, and count what it has not read by then."""
+        if self.ended is not None:
+            return
+        if self._process.poll() is None:
+            self._process.kill()
+            self.ended = f"did not end within {TO_END_S:g} s and was killed"
+        status = self._process.wait()
+        self.ended = self.ended or (f"ended with status {status}" if status else "")
+        if self._pipe >= 0:
+            self._forget_read()
+            self.missed = sum((holds for _, holds in self._in_pipe), self.missed)
+        self._close()
+
+    def _is_behind(self) -> bool:
+        self._push()
+        return bool(self._unsent) or self._unread() > 0
+
+    def _unread(self) -> int:
+        """Return how many bytes are in the pipe."""
+        size = fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4))
+        return int.from_bytes(size, sys.byteorder)
+
+    def _forget_read(self) -> None:
+        read = self._sent - self._unread()
+        while self._in_pipe and self._in_pipe[0][0] <= read:
+            self._in_pipe.popleft()
+
+    def _close(self) -> None:
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+    def _start(self) -> None:
+        theirs, self._pipe = os.pipe()
+        try:
+            os.set_blocking(self._pipe, False)
+            with suppress(OSError):  # beyond what an ordinary user may have in pipes
+                fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            self._process = subprocess.Popen(
+                python_child(_CHILD, str(theirs), self._target, self._folder),
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs,),
+                start_new_session=True,  # a Ctrl-C is for the recorder, which ends it
+            )
+        finally:
+            os.close(theirs)
+
+    def _push(self) -> bool:
+        """Write what is unsent; whether the pipe can take the next frame."""
+        try:
+            while self._unsent and not self._broken:
+                written = os.write(self._pipe, self._unsent)
+                self._sent += written
+                self._unsent = self._unsent[written:]
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:
+            self._broken = True
+        return not self._broken
+
+
+def _importable(consumer: Consumer) -> tuple[str, str]:
+    """Return module:function, and the folder that the module's name begins in."""
+    module = sys.modules.get(getattr(consumer, "__module__", ""))
+    name = getattr(consumer, "__qualname__", "")
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or not name.isidentifier():
+        raise UsageError(f"{consumer!r} is no function at the top level of a module in a file")
+    depth = module.__name__.count(".") + (Path(file).name == "__init__.py")
+    return f"{module.__name__}:{name}", str(Path(file).resolve().parents[depth])

@@ -1,0 +1,42 @@
+"""A trace of somebody else's tool into a recording."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+from umtrace.ebusy.live import EbusyStage
+from umtrace.pipeline.recorder import FLUSH_S, TickWriter
+from umtrace.pipeline.ticks import Totals, stream
+from umtrace.recording import Meta, RecordingWriter
+from umtrace.records.writable import check_writable
+from umtrace.sources.ftrace.text import TextSource
+
+
+def import_trace(file: Path, path: Path, *, force: bool = False) -> Totals:
+    """Make a recording of a trace that somebody else's tool took; see sources.ftrace.text."""
+    with ExitStack() as stack:
+        check_writable(path)
+        source = stack.enter_context(closing(TextSource(file)))
+        source.open()
+        # A trace does not say of which host and kernel it is: not of this one, as a rule.
+        meta = Meta(tier=source.tier, clock=source.clock, plan=tuple(source.plan()))
+        name = "standard input" if str(file) == "-" else str(file)
+        meta = replace(meta, extra={"imported": name, "left_out": source.left_out})
+        writer = stack.enter_context(RecordingWriter(path, meta, force=force))
+        ticks, totals, flushed = TickWriter(writer), Totals(), 0.0
+        began = time.monotonic()
+        for tick in stream(source, ebusy=EbusyStage(offset_ns=source.clock.offset_ns)):
+            ticks.write(tick)
+            totals.add(tick)
+            now = time.monotonic()
+            if now - flushed >= FLUSH_S:
+                writer.flush()
+                writer.update(losses=tick.losses)
+                flushed = now
+        totals.seconds = time.monotonic() - began
+        ticks.append_windows(ticks.alive)  # of another host, or of another time: nobody to ask
+        writer.close(losses=totals.losses, clock=source.clock)
+    return totals

@@ -1,0 +1,167 @@
+"""The sink that writes a recording, in line with the reading of events.
+
+There is no queue between the two: while the disk is slow, events wait in the kernel's ring, whose
+size in bytes is the bound, and what does not fit there is counted in ``losses``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
+from umtrace.ebusy.shared import lives_on, with_survivors
+from umtrace.holders.survivors import survivors
+from umtrace.kernel.rcu import rcu_state
+from umtrace.pipeline.run import Run, Sink, Until, run
+from umtrace.pipeline.ticks import Tick, Totals
+from umtrace.recording import Meta, RecordingWriter
+from umtrace.recording.tables import EBUSY, HOLDERS
+from umtrace.records.clock import ClockPair, monotonic_ns
+from umtrace.records.holders import scans_to_arrow
+from umtrace.records.identity import MountIdentities
+from umtrace.records.windows import EbusyWindow, windows_to_arrow
+from umtrace.sources.base import Source
+from umtrace.stats.filters import RowFilter
+
+FLUSH_S = 0.25  # what a kill -9 may take
+#: key in meta.json: the threshold that the recorded EBUSY windows were judged by
+WITHIN = "spurious_within_ns"
+#: key in meta.json: how many calls of `umtrace why --ask-kernel` were left out
+QUESTIONS = "questions"
+
+
+class TickWriter:
+    """Writes ticks into a recording; ``alive`` has the windows whose superblock lives on.
+
+    Those are left to the end, when it can be said who keeps them.
+    """
+
+    def __init__(self, writer: RecordingWriter) -> None:
+        self.writer = writer
+        self.alive: list[EbusyWindow] = []
+        self._identities = MountIdentities()
+
+    def write(self, tick: Tick) -> None:
+        """Write one tick."""
+        self.writer.write(self._identities.hide(tick.batch), tick.rows)
+        if tick.ebusy.scans:
+            self.writer.append(HOLDERS.name, scans_to_arrow(tick.ebusy.scans))
+        self.alive += filter(lives_on, tick.ebusy.windows)
+        if over := [window for window in tick.ebusy.windows if not lives_on(window)]:
+            self.append_windows(over)
+
+    def append_windows(self, windows: Sequence[EbusyWindow]) -> None:
+        """Write windows; none is nothing."""
+        if windows:
+            self.writer.append(EBUSY.name, windows_to_arrow(list(windows)))
+
+    def note(self, key: str, value: object) -> None:
+        """Keep something under a key of its own in meta.json."""
+        extra = self.writer.meta.extra
+        if extra.get(key) != value:
+            self.writer.meta = replace(self.writer.meta, extra={**extra, key: value})
+
+
+class RecordingSink:
+    """Writes a recording directory; see docs/recording.md.
+
+    Parameters
+    ----------
+    path : Path
+        Where to.
+    command : sequence of str
+        What is recorded while it runs, for meta.json.
+    force : bool
+        Whether to overwrite a recording.
+    """
+
+    def __init__(self, path: Path, *, command: Sequence[str] = (), force: bool = False) -> None:
+        self._path, self._command, self._force = path, command, force
+        self._flushed = 0.0
+        self._run: Run
+        self._ticks: TickWriter
+
+    @contextmanager
+    def opened(self, run: Run) -> Iterator[None]:
+        """Make the directory; UsageError or OSError where that is not possible."""
+        self._run = run
+        meta = Meta.of_this_host(
+            tier=run.source.tier,
+            clock=run.source.clock,
+            command=self._command,
+            plan=run.source.plan(),
+            filters=run.row_filter.to_dict(),
+        )
+        meta = replace(meta, extra={"rcu": rcu_state(), WITHIN: run.spurious_within_ns})
+        with RecordingWriter(self._path, meta, force=self._force) as writer:
+            self._ticks = TickWriter(writer)
+            yield
+
+    def take(self, tick: Tick) -> None:
+        """Write one tick; four times a second everything reaches the operating system."""
+        self._ticks.write(tick)
+        now = time.monotonic()
+        if now - self._flushed >= FLUSH_S:
+            self._flushed = now
+            self._ticks.writer.flush()
+            self._note_containers()
+            self._ticks.writer.update(losses=tick.losses)
+
+    def finish(self) -> None:
+        """Name who keeps superblocks that live on, compress the last chunk, and close."""
+        writer, totals = self._ticks.writer, self._run.totals
+        if totals.questions:
+            self._ticks.note(QUESTIONS, totals.questions)
+        # Once more: a probe may have had a substitute, or not have been attached all the time.
+        writer.meta = replace(writer.meta, plan=tuple(self._run.source.plan()))
+        self._write_alive()
+        self._note_containers()
+        writer.close(losses=totals.losses, clock=ClockPair.now())
+
+    def _note_containers(self) -> None:
+        """Keep what cgroup ids meant: the cgroups are gone when the recording is replayed."""
+        found = self._run.containers.found.items()
+        if found:
+            self._ticks.note("containers", {str(cgroup_id): name for cgroup_id, name in found})
+
+    def _write_alive(self) -> None:
+        """Find who keeps those superblocks, now that nothing is traced any more."""
+        offset_ns, alive = self._run.source.clock.offset_ns, self._ticks.alive
+
+        def now() -> int:
+            return monotonic_ns() + offset_ns
+
+        scans = {}
+        with suppress(OSError):
+            scans = {scan.umount_id: scan for scan in survivors(alive, now)}
+        if scans:
+            self._ticks.writer.append(HOLDERS.name, scans_to_arrow(list(scans.values())))
+        known = [with_survivors(window, scans.get(window.umount_id or 0)) for window in alive]
+        self._ticks.append_windows(known)
+
+
+def record(
+    path: Path,
+    source: Source,
+    *,
+    until: Until,
+    sinks: Sequence[Sink] = (),
+    row_filter: RowFilter | None = None,
+    command: Sequence[str] = (),
+    force: bool = False,
+    on_ready: Callable[[], None] = lambda: None,
+    spurious_within_ns: int = SPURIOUS_WITHIN_NS,
+) -> Totals:
+    """Record an attached source until it is over; ``sinks`` get the same ticks."""
+    return run(
+        source,
+        [RecordingSink(path, command=command, force=force), *sinks],
+        until=until,
+        row_filter=row_filter,
+        on_ready=on_ready,
+        spurious_within_ns=spurious_within_ns,
+    )

@@ -1,0 +1,106 @@
+"""The order of the stages, as code: source → correlate → filter → EBUSY, tick by tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.ebusy.live import EbusyStage, EbusyUpdate
+from umtrace.records.events import EventBatch
+from umtrace.records.losses import LossReport
+from umtrace.sources.base import Source
+from umtrace.sources.questions import Questions
+from umtrace.stats.filters import RowFilter
+from umtrace.stats.matching import without_internal
+
+TICK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One step of a running pipeline."""
+
+    batch: EventBatch
+    rows: pa.RecordBatch  #: completed and passed by the filter
+    losses: LossReport  #: so far, all stages together
+    ebusy: EbusyUpdate = field(default_factory=EbusyUpdate)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What a live consumer was not given, because it was too slow or had ended."""
+
+    ticks: int = 0
+    rows: int = 0
+    windows: int = 0
+
+    def __add__(self, other: Missed) -> Missed:
+        """Add up."""
+        ticks, rows = self.ticks + other.ticks, self.rows + other.rows
+        return Missed(ticks, rows, self.windows + other.windows)
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a run amounted to; grows as it runs."""
+
+    rows: int = 0
+    failed: int = 0
+    incomplete: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    windows: int = 0
+    spurious: int = 0
+    questions: int = 0  #: calls of `umtrace why --ask-kernel` that were left out
+    losses: LossReport = field(default_factory=LossReport)
+    missed: dict[str, Missed] = field(default_factory=dict)  #: by live consumers, by name
+
+    def add(self, tick: Tick) -> None:
+        """Count one tick."""
+        rows = without_internal(tick.rows)
+        self.rows += rows.num_rows
+        self.failed += sum(1 for errno in rows.column("errno").to_pylist() if errno)
+        self.incomplete += rows.num_rows - (rows.column("complete").true_count if rows else 0)
+        self.events += len(tick.batch.events)
+        self.windows += len(tick.ebusy.windows)
+        self.spurious += sum(window.spurious is True for window in tick.ebusy.windows)
+        self.losses = tick.losses
+
+
+def stream(
+    source: Source,
+    *,
+    row_filter: RowFilter | None = None,
+    container_of: Callable[[int], str | None] = lambda _id: None,
+    stop: Callable[[], bool] = lambda: False,
+    tick_s: float = TICK_S,
+    ebusy: EbusyStage | None = None,
+    questions: Questions | None = None,
+) -> Iterator[Tick]:
+    """Drive an open source until it ends or ``stop()``; the last tick holds what was open.
+
+    ``stop`` is asked before each read, so that what happened before it became true
+    is drained. ``questions`` leaves out what `umtrace why` asks the kernel meanwhile. Without
+    ``ebusy`` no EBUSY windows are looked for.
+    """
+    correlator = UmountCorrelator(
+        clock_offset_ns=source.clock.offset_ns, tier=source.tier, container_of=container_of
+    )
+    row_filter = row_filter or RowFilter()
+    stopping = False
+    while not stopping:
+        stopping = stop()
+        batch = source.read(0 if stopping else tick_s)
+        if batch is None:
+            break
+        if questions is not None:
+            batch = questions.leave_out(batch)
+        rows = row_filter.apply(correlator.feed(batch))
+        update = ebusy.feed(rows, batch.events) if ebusy else EbusyUpdate()
+        yield Tick(batch, rows, source.losses() + correlator.losses(), update)
+    rest = row_filter.apply(correlator.finish())
+    last = ebusy.feed(rest) + ebusy.finish() if ebusy else EbusyUpdate()
+    yield Tick(EventBatch(), rest, source.losses() + correlator.losses(), last)

@@ -1,0 +1,79 @@
+"""A source of events that were made up: for tests, of umtrace and of what is built on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from umtrace.records.clock import ClockPair
+from umtrace.records.events import EventBatch
+from umtrace.records.losses import LossReport
+
+
+class FakeSource:
+    """Delivers batches of events as a live source does, without a kernel.
+
+    ::
+
+        from umtrace.pipeline import Until, run
+        from umtrace.sources.fake import FakeSource
+
+        run(FakeSource(batches), [my_sink], until=Until())
+
+    Parameters
+    ----------
+    batches : iterable of EventBatch
+        One for each read, in order of time; see docs/events.md and ``tests/builders.py``.
+    tier : str
+        Whose events they are.
+    clock : ClockPair, optional
+        CLOCK_MONOTONIC and wall clock at the same moment; ns.
+    losses : LossReport, optional
+        What it says was lost.
+    plan : sequence of mappings
+        The lines of its probe plan.
+    endless : bool
+        Whether reads go on with empty batches after the last one, as those of an idle host.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[EventBatch] = (),
+        *,
+        tier: str = "fentry",
+        clock: ClockPair | None = None,
+        losses: LossReport | None = None,
+        plan: Sequence[dict[str, str]] = (),
+        endless: bool = False,
+    ) -> None:
+        self.tier = tier
+        self.clock = clock or ClockPair(0, 0)
+        self.is_open = False
+        self._batches: Iterator[EventBatch] = iter(batches)
+        self._losses = losses or LossReport(ring_events=0)
+        self._plan = list(plan)
+        self._endless = endless
+
+    def open(self) -> None:
+        """Start; nothing is attached."""
+        self.is_open = True
+
+    def read(self, timeout_s: float) -> EventBatch | None:
+        """Return the next batch at once; after the last None, or, if endless, wait for nothing."""
+        batch = next(self._batches, None)
+        if batch is None and self._endless:
+            time.sleep(timeout_s)
+            return EventBatch()
+        return batch
+
+    def losses(self) -> LossReport:
+        """Return the losses it was made with."""
+        return self._losses
+
+    def plan(self) -> list[dict[str, str]]:
+        """Return the plan it was made with."""
+        return [dict(line) for line in self._plan]
+
+    def close(self) -> None:
+        """End; may be called twice."""
+        self.is_open = False
