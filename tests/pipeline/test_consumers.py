@@ -85,7 +85,7 @@ def _fails():
 
 def test_a_function_that_no_other_process_can_import():
     with pytest.raises(UsageError, match="top level of a module"):
-        ConsumerProcess(lambda updates: next(updates))
+        ConsumerProcess(lambda _updates: None)
 
 
 def test_an_endless_source_waits_and_ends_when_it_is_told():
