@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,6 +122,7 @@ class _Lines:
         self._as_json = as_json
         self._width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         self._losses: LossReport | None = None
+        self._undecided: Mapping[str, tuple[int, int]] = {}
 
     @contextmanager
     def opened(self, _run: object = None) -> Iterator[None]:
@@ -140,7 +141,7 @@ class _Lines:
         from umtrace.present.terminal import write
         from umtrace.stats.matching import without_internal
 
-        self._losses = tick.losses
+        self._losses, self._undecided = tick.losses, tick.undecided
         rows = tick.rows if self._whole else without_internal(tick.rows)
         found = [(w, True) for w in tick.ebusy.windows] + [(w, False) for w in tick.ebusy.news]
         if not rows.num_rows and not found:
@@ -155,9 +156,12 @@ class _Lines:
         sys.stdout.flush()
 
     def finish(self) -> None:
-        """Say what was lost, if anything was."""
+        """Say what the filter could not decide and what was lost, if anything was."""
         from umtrace.present.heading import loss_text
+        from umtrace.stats.unseen import sentences
 
+        for sentence in sentences(self._undecided):
+            say(sentence)
         if self._losses is not None and self._losses.lost_anything:
             say(f"losses: {loss_text(self._losses)}")
 

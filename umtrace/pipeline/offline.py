@@ -28,6 +28,7 @@ from umtrace.records.windows import EbusyWindow, windows_to_arrow
 from umtrace.sources.fake import FakeSource
 from umtrace.sources.replay import ReplaySource
 from umtrace.stats.filters import RowFilter
+from umtrace.stats.unseen import Undecided
 
 #: tiers whose events tell more of an EBUSY than the rows do
 CLUE_TIERS = frozenset({"fentry", "kprobe", "ftrace", "synthetic"})
@@ -74,13 +75,16 @@ def _filters_of(recording: Recording) -> RowFilter:
 
 def _chosen(ticks: Iterator[Tick], row_filter: RowFilter) -> Iterator[Tick]:
     kept: set[int | None] = set()  # ids of the rows so far
+    undecided = Undecided(row_filter)
     for tick in ticks:
+        undecided.feed(tick.rows)
         rows = row_filter.apply(tick.rows)
         kept.update(rows.column("id").to_pylist())
         found = tick.ebusy
         windows = [window for window in found.windows if window.umount_id in kept]
         news = [window for window in found.news if window.umount_id in kept]
-        yield replace(tick, rows=rows, ebusy=replace(found, windows=windows, news=news))
+        ebusy = replace(found, windows=windows, news=news)
+        yield replace(tick, rows=rows, ebusy=ebusy, undecided=undecided.counts)
 
 
 def repair(path: Path) -> RepairReport:

@@ -32,6 +32,8 @@ FLUSH_S = 0.25  # what a kill -9 may take
 WITHIN = "spurious_within_ns"
 #: key in meta.json: how many calls of `umtrace why --ask-kernel` were left out
 QUESTIONS = "questions"
+#: key in meta.json: by column of the filter, in how many of how many rows nobody knows it
+UNDECIDED = "undecided"
 
 
 class TickWriter:
@@ -109,6 +111,7 @@ class RecordingSink:
             self._flushed = now
             self._ticks.writer.flush()
             self._note_containers()
+            self._note_undecided()
             self._ticks.writer.update(losses=tick.losses)
 
     def finish(self) -> None:
@@ -120,6 +123,7 @@ class RecordingSink:
         writer.meta = replace(writer.meta, plan=tuple(self._run.source.plan()))
         self._write_alive()
         self._note_containers()
+        self._note_undecided()
         writer.close(losses=totals.losses, clock=ClockPair.now())
 
     def _note_containers(self) -> None:
@@ -127,6 +131,16 @@ class RecordingSink:
         found = self._run.containers.found.items()
         if found:
             self._ticks.note("containers", {str(cgroup_id): name for cgroup_id, name in found})
+
+    def _note_undecided(self) -> None:
+        """Keep how many rows the filter left out because nobody knows whether they match."""
+        counts = {
+            name: {"unknown": unknown, "rows": rows}
+            for name, (unknown, rows) in self._run.totals.undecided.items()
+            if unknown
+        }
+        if counts:
+            self._ticks.note(UNDECIDED, counts)
 
     def _write_alive(self) -> None:
         """Find who keeps those superblocks, now that nothing is traced any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from umtrace.sources.base import Source
 from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.matching import without_internal
+from umtrace.stats.unseen import Undecided
 
 TICK_S = 0.05
 
@@ -27,6 +28,8 @@ class Tick:
     rows: pa.RecordBatch  #: completed and passed by the filter
     losses: LossReport  #: so far, all stages together
     ebusy: EbusyUpdate = field(default_factory=EbusyUpdate)
+    #: so far, by column of the filter: rows that it left out as unknown, and all rows
+    undecided: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Totals:
     windows: int = 0
     spurious: int = 0
     questions: int = 0  #: calls of `umtrace why --ask-kernel` that were left out
+    undecided: Mapping[str, tuple[int, int]] = field(default_factory=dict)  #: as in `Tick`
     losses: LossReport = field(default_factory=LossReport)
     missed: dict[str, Missed] = field(default_factory=dict)  #: by live consumers, by name
 
@@ -67,7 +71,7 @@ class Totals:
         self.events += len(tick.batch.events)
         self.windows += len(tick.ebusy.windows)
         self.spurious += sum(window.spurious is True for window in tick.ebusy.windows)
-        self.losses = tick.losses
+        self.losses, self.undecided = tick.losses, tick.undecided
 
 
 def stream(
@@ -90,7 +94,7 @@ def stream(
         clock_offset_ns=source.clock.offset_ns, tier=source.tier, container_of=container_of
     )
     row_filter = row_filter or RowFilter()
-    stopping = False
+    undecided, stopping = Undecided(row_filter), False
     while not stopping:
         stopping = stop()
         batch = source.read(0 if stopping else tick_s)
@@ -98,9 +102,14 @@ def stream(
             break
         if questions is not None:
             batch = questions.leave_out(batch)
-        rows = row_filter.apply(correlator.feed(batch))
+        found = correlator.feed(batch)
+        undecided.feed(found)
+        rows = row_filter.apply(found)
         update = ebusy.feed(rows, batch.events) if ebusy else EbusyUpdate()
-        yield Tick(batch, rows, source.losses() + correlator.losses(), update)
-    rest = row_filter.apply(correlator.finish())
+        losses = source.losses() + correlator.losses()
+        yield Tick(batch, rows, losses, update, undecided.counts)
+    found = correlator.finish()
+    undecided.feed(found)
+    rest = row_filter.apply(found)
     last = ebusy.feed(rest) + ebusy.finish() if ebusy else EbusyUpdate()
-    yield Tick(EventBatch(), rest, source.losses() + correlator.losses(), last)
+    yield Tick(EventBatch(), rest, source.losses() + correlator.losses(), last, undecided.counts)

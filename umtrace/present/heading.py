@@ -12,6 +12,7 @@ from umtrace.present.units import NS_PER_S, NULL, duration, plural
 from umtrace.records.errors import UsageError
 from umtrace.records.losses import LossReport
 from umtrace.stats.filters import RowFilter
+from umtrace.stats.unseen import sentences
 
 if TYPE_CHECKING:
     from umtrace.recording import Meta, Recording
@@ -35,7 +36,8 @@ class Heading:
     """What a report says about the recording itself; None and empty mean unknown.
 
     ``problems`` are sentences about damaged chunks, ``filtered`` the filter options,
-    ``recorded_only`` those that `umtrace record` was given.
+    ``recorded_only`` those that `umtrace record` was given, ``undecided`` which rows it left out
+    because nobody knows whether they match.
     ``rcu`` says why grace periods were not expedited, where they were not.
     ``duration_ns`` is None for a recording that was cut short or is being written.
     ``clock`` says how the wall clock moved against the other one, where it did.
@@ -55,6 +57,7 @@ class Heading:
     filtered: str = ""
     unknown: tuple[str, ...] = ()
     recorded_only: str = ""
+    undecided: tuple[str, ...] = ()
     rcu: str = ""
     imported: str = ""
     left_out: str = ""
@@ -81,6 +84,7 @@ def heading_of(recording: Recording, filtered: str = "", unknown: Sequence[str] 
         filtered=filtered,
         unknown=tuple(unknown),
         recorded_only=_recorded_only(meta.filters),
+        undecided=tuple(undecided_texts(meta.extra.get("undecided"))),
         rcu=rcu_text(meta.extra.get("rcu")),
         imported=str(meta.extra.get("imported", "")),
         left_out=str(meta.extra.get("left_out", "")),
@@ -174,6 +178,18 @@ def questions_text(number: object) -> str:
     return f"left out: {plural(number, 'question')} that umtrace why asked the kernel"
 
 
+def undecided_texts(by_column: object) -> list[str]:
+    """Return what the recorder's filter could not decide, a sentence for each column."""
+    counts = {}
+    for name, count in by_column.items() if isinstance(by_column, Mapping) else ():
+        unknown, rows = (
+            (count.get("unknown"), count.get("rows")) if isinstance(count, Mapping) else (0, 0)
+        )
+        if isinstance(unknown, int) and isinstance(rows, int):
+            counts[str(name)] = (unknown, rows)
+    return sentences(counts)
+
+
 def kernel_text(kernel: str) -> str:
     """Return the release of an uname text, and the kind of preemption if it says so."""
     words = kernel.split()
@@ -195,6 +211,7 @@ def _about(heading: Heading) -> Iterator[str]:
         yield heading.questions
     if heading.recorded_only:
         yield f"recorded only: {heading.recorded_only}"
+    yield from (f"unknown when recorded: {sentence}" for sentence in heading.undecided)
     if heading.filtered:
         yield f"only: {heading.filtered}"
     yield from (f"unknown: {sentence}" for sentence in heading.unknown)

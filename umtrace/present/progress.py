@@ -13,6 +13,7 @@ from umtrace.present.heading import loss_text, questions_text
 from umtrace.present.terminal import clean
 from umtrace.present.units import count, plural
 from umtrace.records.losses import LossReport
+from umtrace.stats.unseen import sentences
 
 _EVERY_S = 0.5
 
@@ -40,6 +41,7 @@ class RunTotals(Protocol):
     windows: int
     spurious: int
     questions: int
+    undecided: Mapping[str, tuple[int, int]]
     losses: LossReport
 
     @property
@@ -97,6 +99,8 @@ class Progress:
             sys.stderr.write("\r\033[K")
         self.say(f"{_counts(totals)}: {path}")
         self.say(f"losses: {loss_text(totals.losses)}")
+        for sentence in sentences(totals.undecided):
+            self.say(sentence)
         if totals.questions:
             self.say(questions_text(totals.questions))
         for name, missed in totals.missed.items():

@@ -23,6 +23,7 @@ _WORDS = {
     "mode": "mode",
     "latency_ns": "latency",
     "errno": "outcome",
+    "origin": "origin",
 }
 _BY_PID, _BY_CGROUP, _ORIGIN = "pid", "cgroup_id", "origin"
 #: what the rows of a tier never have; of others it depends on the kernel
@@ -40,33 +41,58 @@ def check_seen(row_filter: RowFilter, tier: str) -> None:
             )
 
 
+class Undecided:
+    """Counts, batch by batch, the rows that a filter cannot decide; feed them unfiltered."""
+
+    def __init__(self, row_filter: RowFilter) -> None:
+        self._counts = {name: [0, 0] for name in row_filter.columns}
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that a batch must have."""
+        return [*dict.fromkeys((*self._counts, *_beside([*self._counts])))]
+
+    @property
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """By column, in how many rows it was unknown, and how many rows there were."""
+        return {name: (unknown, rows) for name, (unknown, rows) in self._counts.items()}
+
+    def feed(self, batch: pa.RecordBatch) -> None:
+        """Count the rows of a batch."""
+        for name, count in self._counts.items():
+            count[0] += int(np.count_nonzero(_is_unknown(name, batch)))
+            count[1] += batch.num_rows
+
+
 def unknown_counts(
     row_filter: RowFilter, read: Callable[[Sequence[str]], Iterable[pa.RecordBatch]]
 ) -> dict[str, tuple[int, int]]:
     """Return by column in how many rows it is unknown, and how many rows there are."""
-    wanted = row_filter.columns
-    columns = [*dict.fromkeys((*wanted, *_beside(wanted)))]
-    counts = {name: [0, 0] for name in wanted}
-    for batch in read(columns):
-        for name in wanted:
-            counts[name][0] += int(np.count_nonzero(_is_unknown(name, batch)))
-            counts[name][1] += batch.num_rows
-    return {name: (unknown, rows) for name, (unknown, rows) in counts.items()}
+    undecided = Undecided(row_filter)
+    for batch in read(undecided.columns):
+        undecided.feed(batch)
+    return undecided.counts
 
 
 def told(counts: Mapping[str, tuple[int, int]], tier: str) -> list[str]:
     """Return a sentence for each column; UsageError where no row knows it."""
-    sentences = []
     for name, (unknown, rows) in counts.items():
         if unknown and unknown == rows:
             raise UsageError(
                 f"no row of this recording has a {_WORDS[name]}: tier {tier} does not see it here, "
                 "and what is unknown does not match; go without this filter"
             )
-        if unknown:
-            verb = "has" if unknown == 1 else "have"
-            sentences.append(f"{unknown:,} of {rows:,} rows {verb} no {_WORDS[name]}: left out")
-    return sentences
+    return sentences(counts)
+
+
+def sentences(counts: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Return a sentence for each column that is unknown in some of the rows, or in all."""
+    return [
+        f"{unknown:,} of {rows:,} rows {'has' if unknown == 1 else 'have'} "
+        f"no {_WORDS.get(name, name)}: left out"
+        for name, (unknown, rows) in counts.items()
+        if unknown
+    ]
 
 
 def _beside(columns: Sequence[str]) -> Iterator[str]:
