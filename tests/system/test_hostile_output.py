@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -29,6 +30,10 @@ def test_the_empty_directory_of_another_user(tmp_path):
     assert not list(path.iterdir())
 
 
+COUNTED = re.compile(r"; ([\d,]+) umounts? recorded in it, ([\d,]+) lost$", re.MULTILINE)
+UMOUNTS = 5
+
+
 @pytest.mark.parametrize("instead", ["symlink", "nothing", "removed"])
 def test_a_directory_that_is_swapped_while_recording(tmp_path, instead):
     above, victim = tmp_path / "above", tmp_path / "victim"
@@ -36,6 +41,7 @@ def test_a_directory_that_is_swapped_while_recording(tmp_path, instead):
     above.mkdir()
     os.chown(above, NOBODY, NOBODY)
     process = start_recording(above / "r", "--tier", "tracepoint")
+    assert umtrace("exercise", "--sync", UMOUNTS).returncode == 0
     swap = {
         "symlink": f"mv {above}/r {above}/moved && ln -s {victim} {above}/r",
         "nothing": f"mv {above}/r {above}/moved",
@@ -49,8 +55,34 @@ def test_a_directory_that_is_swapped_while_recording(tmp_path, instead):
     assert said.startswith(f"umtrace: {above}/r: ")
     assert word in said
     assert not list(victim.iterdir())
-    if instead != "removed":
-        assert not Recording.open(above / "moved").is_open
+    kept, lost = map(int, COUNTED.search(said).groups())
+    assert kept + lost >= UMOUNTS
+    if instead == "removed":
+        assert kept == 0
+    else:
+        left = Recording.open(above / "moved")
+        assert not left.is_open
+        assert kept == left.umounts().num_rows
+
+
+def test_a_file_system_that_is_unmounted_while_recording(tmp_path):
+    above, again = tmp_path / "above", tmp_path / "again"
+    above.mkdir()
+    again.mkdir()
+    for words in (["mount", "-t", "tmpfs", "t", above], ["mount", "--bind", above, again]):
+        subprocess.run(words, check=True)
+    try:
+        process = start_recording(above / "r", "--tier", "tracepoint")
+        assert umtrace("exercise", "--sync", UMOUNTS).returncode == 0
+        subprocess.run(["umount", "-l", above], check=True)
+        _out, said = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert f"{above}/r: was unmounted or moved out of sight while" in said
+        kept, lost = map(int, COUNTED.search(said).groups())
+        assert kept + lost > UMOUNTS  # the last one is that of its own file system
+        assert kept == Recording.open(again / "r").umounts().num_rows
+    finally:
+        subprocess.run(["umount", again], check=True)
 
 
 def test_default_names_that_others_took(tmp_path):

@@ -19,6 +19,7 @@ from umtrace.kernel.rcu import rcu_state
 from umtrace.pipeline.run import Run, Sink, Until, run
 from umtrace.pipeline.ticks import Tick, Totals
 from umtrace.recording import Meta, RecordingWriter
+from umtrace.recording.place import PlaceLostError
 from umtrace.recording.tables import EBUSY, HOLDERS
 from umtrace.records.clock import ClockPair, monotonic_ns
 from umtrace.records.holders import scans_to_arrow
@@ -84,6 +85,8 @@ class RecordingSink:
     def __init__(self, path: Path, *, command: Sequence[str] = (), force: bool = False) -> None:
         self._path, self._command, self._force = path, command, force
         self._flushed = 0.0
+        self._lost: PlaceLostError | None = None
+        self._kept: int | None = None
         self._run: Run
         self._ticks: TickWriter
 
@@ -104,7 +107,16 @@ class RecordingSink:
             yield
 
     def take(self, tick: Tick) -> None:
-        """Write one tick; four times a second everything reaches the operating system."""
+        """Write one tick; four times a second everything reaches the operating system.
+
+        A directory that others removed or moved ends the run: `finish` says what that cost.
+        """
+        if self._lost is not None:
+            return
+        with self._ending_where_lost():
+            self._write(tick)
+
+    def _write(self, tick: Tick) -> None:
         self._ticks.write(tick)
         now = time.monotonic()
         if now - self._flushed >= FLUSH_S:
@@ -115,7 +127,27 @@ class RecordingSink:
             self._ticks.writer.update(losses=tick.losses)
 
     def finish(self) -> None:
-        """Name who keeps superblocks that live on, compress the last chunk, and close."""
+        """Name who keeps superblocks that live on, compress the last chunk, and close.
+
+        PlaceLostError where the directory was removed or moved, with what is left and lost.
+        """
+        if self._lost is None:
+            with self._ending_where_lost():
+                self._close()
+        if self._lost is not None:
+            raise self._lost.counted(self._kept, self._run.totals.rows)
+
+    @contextmanager
+    def _ending_where_lost(self) -> Iterator[None]:
+        try:
+            yield
+        except PlaceLostError as lost:
+            self._lost = lost
+            if lost.kept is not None:  # of the rows that nobody unmounted reports say nothing
+                self._kept = max(lost.kept - self._run.totals.internal, 0)
+            self._run.end()
+
+    def _close(self) -> None:
         writer, totals = self._ticks.writer, self._run.totals
         if totals.questions:
             self._ticks.note(QUESTIONS, totals.questions)

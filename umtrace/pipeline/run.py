@@ -43,6 +43,8 @@ class Run:
         Threshold of a spurious EBUSY.
     totals : Totals
         So far, up to and with the tick that is taken.
+    end : callable
+        Ends the run; what is under way still comes.
     """
 
     source: Source
@@ -50,6 +52,7 @@ class Run:
     containers: Containers
     spurious_within_ns: int
     totals: Totals
+    end: Callable[[], None]
 
 
 class Sink(Protocol):
@@ -89,7 +92,7 @@ class Until:
         also: Callable[[], bool] = lambda: False,
     ) -> None:
         self._signals, self._seconds, self._also = signals, seconds, also
-        self._begun, self._end = False, float("inf")
+        self._begun, self._end, self._ended = False, float("inf"), False
 
     def or_after(self, seconds: float | None) -> Until:
         """Return the same with a duration; None: without."""
@@ -101,10 +104,14 @@ class Until:
         if self._seconds is not None:
             self._end = time.monotonic() + self._seconds
 
+    def end(self) -> None:
+        """Let it be over, whether it began or not."""
+        self._ended = True
+
     def __call__(self) -> bool:
         """Whether it is over; not before it began."""
-        if not self._begun:
-            return False
+        if self._ended or not self._begun:
+            return self._ended
         signalled = self._signals is not None and self._signals.received > 0
         return signalled or time.monotonic() >= self._end or self._also()
 
@@ -176,6 +183,7 @@ def steps(
             containers=containers,
             spurious_within_ns=spurious_within_ns,
             totals=totals,
+            end=until.end,
         )
         for sink in sinks:
             stack.enter_context(sink.opened(about))

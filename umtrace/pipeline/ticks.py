@@ -51,6 +51,7 @@ class Totals:
     """What a run amounted to; grows as it runs."""
 
     rows: int = 0
+    internal: int = 0  #: rows besides, which nobody unmounted
     failed: int = 0
     incomplete: int = 0
     events: int = 0
@@ -66,6 +67,7 @@ class Totals:
         """Count one tick."""
         rows = without_internal(tick.rows)
         self.rows += rows.num_rows
+        self.internal += tick.rows.num_rows - rows.num_rows
         self.failed += sum(1 for errno in rows.column("errno").to_pylist() if errno)
         self.incomplete += rows.num_rows - (rows.column("complete").true_count if rows else 0)
         self.events += len(tick.batch.events)

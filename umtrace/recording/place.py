@@ -15,11 +15,24 @@ from umtrace.records.writable import check_ours
 
 
 class PlaceLostError(OSError):
-    """The directory is no longer where it was; ``gone`` where nothing can be written there."""
+    """The directory is no longer where it was; ``gone`` where nothing can be written there.
 
-    def __init__(self, path: Path, what: str, *, gone: bool) -> None:
+    ``kept`` is how many umount rows can still be read there, None where nobody knows.
+    """
+
+    def __init__(self, path: Path, what: str, *, gone: bool, kept: int | None = None) -> None:
         super().__init__(errno.ESTALE, what, str(path))
         self.gone = gone
+        self.kept = kept
+
+    def counted(self, kept: int | None, seen: int) -> PlaceLostError:
+        """Return the same with what it cost: umounts that are left of those that were seen."""
+        if kept is None:
+            told = f"{_umounts(seen)} recorded; umtrace repair shows how many are left"
+        else:
+            told = f"{_umounts(kept)} recorded in it, {seen - kept:,} lost"
+        path, what = Path(str(self.filename)), f"{self.strerror}; {told}"
+        return PlaceLostError(path, what, gone=self.gone, kept=kept)
 
 
 class Place:
@@ -68,7 +81,8 @@ class Place:
             if os.path.samestat(self.path.lstat(), found):
                 return None
         if not found.st_nlink:
-            return PlaceLostError(self.path, "was removed while it was written to", gone=True)
+            what = "was removed while it was written to"
+            return PlaceLostError(self.path, what, gone=True, kept=0)
         return PlaceLostError(self.path, f"was {self._whereabouts(found)}", gone=False)
 
     def _whereabouts(self, found: os.stat_result) -> str:
@@ -85,3 +99,7 @@ class Place:
             if os.path.samestat(below.stat(), os.fstat(self._fd)):
                 return below
         return self.path
+
+
+def _umounts(number: int) -> str:
+    return f"{number:,} umount{'' if number == 1 else 's'}"

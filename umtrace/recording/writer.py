@@ -207,6 +207,7 @@ class RecordingWriter:
         if not lost.gone:  # it can still be finished, wherever it is
             with contextlib.suppress(OSError):
                 self._finish(list(self._tables.values()))
+                lost.kept = self._tables[UMOUNTS.name].rows
         raise lost from None
 
 
