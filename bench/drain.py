@@ -21,7 +21,7 @@ from typing import Any
 from bench.child import in_child
 from umtrace.pipeline.run import READER_NICE
 from umtrace.records.events import EVENT_DTYPE
-from umtrace.sources.bpf_files import headers_directory
+from umtrace.sources.bpf.text import headers_directory
 
 _PROGRAM = """
 struct event { u64 word[8]; };
@@ -89,7 +89,7 @@ def _measure(way: str, seconds: float, rate: int, answer: Any) -> None:
         handled += ctypes.cast(data, ctypes.POINTER(ctypes.c_uint64 * 8)).contents[0] > 0
 
     if way == "umtrace":
-        from umtrace.sources.ringbuf import RingReader
+        from umtrace.sources.bpf.rings import RingReader
 
         ring = RingReader(program[b"events"].map_fd, 16 << 20, EVENT_DTYPE)
     elif way == "bcc ring buffer":

@@ -27,7 +27,7 @@ from umtrace.kernel.bpf import (
     object_info,
     open_raw_tracepoint,
 )
-from umtrace.sources.program_info import counters
+from umtrace.sources.bpf.program_info import counters
 
 _GET_FD_BY_ID, _ENABLE_STATS = 13, 32
 _NAME_AT = 64

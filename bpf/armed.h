@@ -4,6 +4,11 @@
  * drops the reference microseconds later is seen; the hot probes test one word as long
  * as nothing is armed. A mount is armed until a retry would succeed, or its time is up.
  */
+#ifndef UMTRACE_ARMED_H
+#define UMTRACE_ARMED_H
+
+#include "mount.h"
+
 /*
  * The sum that mnt_get_count makes, without its lock: -1 unknown. A reference that moves
  * to another CPU meanwhile can be missed, so what matters is counted twice.
@@ -313,4 +318,6 @@ static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *said)
 #define um_arm(mnt)
 #define um_umount_puts(mnt)
 #define um_umount_returns(mnt, ret, said) 0
+#endif
+
 #endif

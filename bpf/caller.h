@@ -4,6 +4,11 @@
  * stack. A reference that stat(2) puts before it returns is one that it took itself; that
  * of an open file is put by close(2), or on the way back to user mode.
  */
+#ifndef UMTRACE_CALLER_H
+#define UMTRACE_CALLER_H
+
+#include "config.h"
+
 #if defined(__x86_64__) && defined(UM_OFF_TASK_STACK) && defined(UM_OFF_TASK_STATUS)
 #define UM_STACK_BYTES 16384
 #define UM_USER_CS 0x33
@@ -69,4 +74,6 @@ static __always_inline int um_only_walks(int said)
 #else
 #define um_syscall() 0
 #define um_only_walks(said) 0
+#endif
+
 #endif

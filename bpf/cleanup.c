@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The end of a mount: one event per dying mount names who dropped the last reference. */
+#include "leaving.h"
+#include "mount.h"
+#include "placement.h"
+
 static __always_inline int um_is_its_own(struct um_task *task, u16 kind)
 {
 	if (!task || task->phase == UM_EXITING)

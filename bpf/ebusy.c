@@ -4,6 +4,10 @@
  * take and put references, superblocks that live on, and block devices that are claimed
  * in vain.
  */
+#include "armed.h"
+#include "caller.h"
+#include "frames.h"
+#include "placement.h"
 
 /* An event of a task that is in no operation: no sequence. */
 static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt)

@@ -5,18 +5,12 @@
  * wake-up per event would keep a CPU out of idle, and the expedited grace period
  * that is being measured would itself become slower. The reader polls. An EBUSY, which waits
  * for nothing, rings a bell: who made the mount busy may be gone soon.
- *
- * Constants set by the loader, here and in the files after this one: UM_EVENT_PAGES,
- * UM_NAME_PAGES, UM_MAX_TASKS, UM_HOST_MNTNS, offsets UM_OFF_*, functions UM_FN_*.
  */
 #ifndef UMTRACE_EMIT_H
 #define UMTRACE_EMIT_H
 
+#include "config.h"
 #include "event.h"
-
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
 
 BPF_RINGBUF_OUTPUT(events, UM_EVENT_PAGES);
 BPF_RINGBUF_OUTPUT(names, UM_NAME_PAGES);

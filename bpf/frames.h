@@ -3,6 +3,12 @@
  * Kernel stacks: which of the functions given as UM_FN_* ("address, length", 0, 0 where
  * unknown) lie on one.
  */
+#ifndef UMTRACE_FRAMES_H
+#define UMTRACE_FRAMES_H
+
+#include "config.h"
+#include "event.h"
+
 #define UM_FRAMES 127
 struct um_frames {
 	u64 ip[UM_FRAMES + 1];
@@ -79,3 +85,5 @@ static __always_inline u64 um_in_task_work(struct um_frames *f, int n)
 	}
 	return found;
 }
+
+#endif

@@ -5,6 +5,12 @@
  * ends the operation, or the call itself if there is none. Elsewhere the task's next system
  * call does, for which every system call of the host has to be looked at.
  */
+#ifndef UMTRACE_LEAVING_H
+#define UMTRACE_LEAVING_H
+
+#include "frames.h"
+#include "tasks.h"
+
 static __always_inline void um_is_back(u32 tid, struct um_task *task, u64 how)
 {
 	um_mark(tid, task, UM_RETURNED, how);
@@ -186,3 +192,5 @@ static __always_inline void um_leave(u32 tid, struct um_task *task, int more)
 	task->leaves = 1;
 	__sync_fetch_and_add(&n->leaving, 1);
 }
+
+#endif

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Reads what is known of a struct mount. Offsets come from BTF as UM_OFF_*. */
+#ifndef UMTRACE_LOOK_H
+#define UMTRACE_LOOK_H
+
+#include "config.h"
+
 #define UM_READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)(from))
 
 /* Identities need BTF; without it the times alone are sent. */
@@ -116,4 +121,6 @@ static __always_inline u64 um_mount_id(u64 mnt)
 }
 #else
 #define um_ns_of(mnt) 0
+#endif
+
 #endif

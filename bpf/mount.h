@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* What the function probes say of a mount: its identity, its source, where it is attached. */
+#ifndef UMTRACE_MOUNT_H
+#define UMTRACE_MOUNT_H
+
+#include "look.h"
+#include "tasks.h"
+
 static __always_inline struct um_task *um_current(u32 *tid)
 {
 	*tid = bpf_get_current_pid_tgid();
@@ -224,3 +230,5 @@ static __always_inline void um_tell(u32 tid, struct um_task *task, u16 kind, u64
 	e->b = b;
 	um_submit(e);
 }
+
+#endif

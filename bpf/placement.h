@@ -4,6 +4,10 @@
  * the programs in them, else kprobe and kretprobe. A return probe of the second kind does not see the arguments: they
  * are kept by task between the two.
  */
+#ifndef UMTRACE_PLACEMENT_H
+#define UMTRACE_PLACEMENT_H
+
+#include "config.h"
 #include <uapi/linux/ptrace.h>
 
 #define UM_PARM0(ctx) PT_REGS_PARM1(ctx)
@@ -23,6 +27,7 @@
 #define UM_HOT_RETVAL(n_args) ctx[n_args]
 #define UM_HOT_ARG(n, kept) ctx[n]
 #define um_stash(slot, word)
+#define um_keep(word)
 #define um_stashed(slot) 0
 
 #else
@@ -107,3 +112,5 @@ static __always_inline u64 um_kept(void)
 /* Slots of the words kept between an entry and its return. */
 #define UM_SLOT_CLEANUP 1
 #define UM_SLOT_CLAIM 2
+
+#endif

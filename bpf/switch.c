@@ -7,6 +7,8 @@
  * Where functions tell all this (UM_ENDS_BY_WORK, and whose grace period it was) context
  * switches are left alone: walking a stack is the dearest thing that is done to an umount.
  */
+#include "leaving.h"
+
 static __always_inline void um_send_off(u32 tid, struct um_task *task, int state, u64 on_stack,
 					u32 unknown)
 {

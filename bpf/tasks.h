@@ -3,6 +3,11 @@
  * The tasks that are followed: those inside an umount, on the way out of one, or about
  * to take a mount namespace down with them. Shared by all tiers.
  */
+#ifndef UMTRACE_TASKS_H
+#define UMTRACE_TASKS_H
+
+#include "emit.h"
+
 enum um_phase {
 	UM_OPENING = 0, /* followed, its opener not sent yet: it may be preempted here since 7.x */
 	UM_INSIDE = 1,	/* in umount(2) */
@@ -217,3 +222,5 @@ static __always_inline void um_send_opener(u64 ts, u32 tid, u32 tgid, u16 kind, 
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	um_submit(e);
 }
+
+#endif

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* umount_tree: which caller it was, and the opener of what is no umount(2). */
+#include "leaving.h"
+#include "mount.h"
+#include "placement.h"
+
 #define UM_IN_CLEANUP 0x100 /* beside the origin: cleanup_mnt is on the stack, too */
 #define UM_NO_CALLER 0x200  /* instead of an origin: the stack could not be read */
 #define UM_ORIGIN 0xff

@@ -4,6 +4,9 @@
  * followed task: mount(2), bind and pivot_root pass the same functions, and a busy check
  * may be anybody's.
  */
+#include "armed.h"
+#include "operation.h"
+#include "placement.h"
 
 /*
  * The system call itself: its only argument points at the registers of the caller, of which

@@ -3,6 +3,10 @@
  * namespace_unlock and the grace period in it. synchronize_rcu_expedited has some 20 other
  * callers: only those inside namespace_unlock count.
  */
+#include "armed.h"
+#include "leaving.h"
+#include "placement.h"
+
 static __always_inline struct um_task *um_unlocking(u32 *tid)
 {
 	struct um_task *task = um_current(tid);

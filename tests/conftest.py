@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from umtrace.diagnosis import working_tiers
 from umtrace.records.errors import UmtraceError
-from umtrace.sources.kept import VARIABLE
+from umtrace.sources.bpf.cache import VARIABLE
 
 # A timed assertion never fails a test: on a busy host an example may take long.
 settings.register_profile("umtrace", deadline=None)

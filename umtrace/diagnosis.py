@@ -13,7 +13,7 @@ from umtrace.kernel.refusals import missing_privilege
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
-from umtrace.sources.kept import VARIABLE, Kept
+from umtrace.sources.bpf.cache import VARIABLE, Kept
 from umtrace.sources.leftovers import remove_leftovers
 from umtrace.sources.select import LIVE_TIERS, declined, open_source
 

@@ -144,9 +144,9 @@ def test_known_symbols_keep_suffixes_but_not_cold():
 
 
 def test_every_candidate_has_its_handlers():
-    from umtrace.sources.bpf_files import program_text
+    from umtrace.sources.bpf.text import program_text
 
-    text = program_text(functions=True)
+    text = program_text()
     for candidate in (c for meaning in MEANINGS for c in meaning.candidates):
         if candidate.entry or candidate.kprobe_entry:
             assert f"_ENTRY({candidate.function})" in text

@@ -8,7 +8,7 @@ import pytest
 from umtrace.correlate.waits import Wait, classify
 from umtrace.kernel.stacks import FUNCTIONS, function_constants, on_stack
 from umtrace.kernel.symbols import Symbols
-from umtrace.sources.bpf_files import program_text
+from umtrace.sources.bpf.text import program_text
 
 SYSCALL = ["__x64_sys_umount", "do_syscall_64", "entry_SYSCALL_64_after_hwframe"]
 
@@ -98,5 +98,5 @@ def test_constants_of_known_and_unknown_functions():
 
 
 def test_the_program_and_the_list_name_the_same_functions():
-    used = set(re.findall(r"UM_FN_(?!\*)\w+", program_text(functions=True)))
+    used = set(re.findall(r"UM_FN_(?!\*)\w+", program_text()))
     assert used == set(FUNCTIONS)

@@ -17,10 +17,10 @@ from umtrace.kernel.bpf import BPF_SYSCALL, ProgramType
 from umtrace.kernel.syscalls import syscall
 from umtrace.records.events import Kind, Unseen
 from umtrace.records.kinds import Loss
-from umtrace.sources import bpf_files, compiler
-from umtrace.sources.bpf import EVENT_RING_BYTES, NAME_RING_BYTES, BpfSource
-from umtrace.sources.kept import Kept
-from umtrace.sources.loaded import Loaded
+from umtrace.sources.bpf import compiler, text
+from umtrace.sources.bpf.cache import Kept
+from umtrace.sources.bpf.loaded import Loaded
+from umtrace.sources.bpf.source import EVENT_RING_BYTES, NAME_RING_BYTES, BpfSource
 
 pytestmark = pytest.mark.kernel
 
@@ -45,19 +45,19 @@ def run(program_fd, *arguments):
 
 def compiled(monkeypatch, *, readable):
     source = BpfSource("fentry")
-    whole = bpf_files.program_text(functions=True)
+    whole = text.program_text()
     assert whole.count(READ) == 1
-    text = whole if readable else whole.replace(READ, REFUSED)
-    monkeypatch.setattr(compiler, "program_text", lambda **_: text)
+    changed = whole if readable else whole.replace(READ, REFUSED)
+    monkeypatch.setattr(compiler, "program_text", lambda: changed)
     with closing(compiler.Compiler(Kept(None))) as bcc:
         source._learn_kernel(bcc.tables())
         constants = {name: w for name, w in source._constants.items() if "FENTRY" not in name}
-        return bcc.compile({**constants, "UM_FENTRY": 1}, functions=True)
+        return bcc.compile({**constants, "UM_FENTRY": 1})
 
 
 @pytest.mark.parametrize(("readable", "origin", "lost"), [(True, "other", 0), (False, None, 1)])
 def test_a_stack_that_is_not_read_names_nobody(monkeypatch, readable, origin, lost):
-    from umtrace.sources.rings import Rings
+    from umtrace.sources.bpf.rings import Rings
 
     with closing(Loaded(compiled(monkeypatch, readable=readable))) as loaded:
         loaded.set_word("all_there", 1)

@@ -11,10 +11,10 @@ from contextlib import closing
 import pytest
 
 from umtrace.records.errors import NoTierError
-from umtrace.sources import circumstances
-from umtrace.sources.bpf_files import bpf_directory
-from umtrace.sources.compiler import COMPILED, KEPT, Compiler
-from umtrace.sources.kept import Kept, file_state
+from umtrace.sources.bpf import cache
+from umtrace.sources.bpf.cache import Kept, file_state
+from umtrace.sources.bpf.compiler import COMPILED, KEPT, Compiler
+from umtrace.sources.bpf.text import bpf_directory
 
 ANSWER = {
     "maps": {"events": {"fd": 3, "info": [27, 0, 0, 4096, 0]}},
@@ -38,7 +38,7 @@ def compiled(constant, *, another_process=False):
     if another_process:
         Compiler._compiled.clear()
     with closing(Compiler()) as compiler:
-        return compiler.compile({"UM_X": constant}, functions=False), compiler.how
+        return compiler.compile({"UM_X": constant}), compiler.how
 
 
 def test_a_compiler_that_is_killed_in_its_answer(monkeypatch):
@@ -46,7 +46,7 @@ def test_a_compiler_that_is_killed_in_its_answer(monkeypatch):
     monkeypatch.setattr(Compiler, "_command", lambda _self: [sys.executable, "-c", script])
     monkeypatch.setattr(Compiler, "_compiled", {})
     with closing(Compiler(Kept(None))) as compiler, pytest.raises(NoTierError, match="with 7"):
-        compiler.compile({"UM_X": 1}, functions=False)
+        compiler.compile({"UM_X": 1})
 
 
 def test_the_same_constants_are_compiled_once(asked):
@@ -64,9 +64,9 @@ def test_other_processes_find_it(asked):
 
 def test_another_kernel_or_umtrace_or_header_is_another_key(asked, monkeypatch):
     compiled(1)
-    monkeypatch.setattr(circumstances, "__version__", "0")
+    monkeypatch.setattr(cache, "__version__", "0")
     assert compiled(1, another_process=True)[1] == COMPILED
-    monkeypatch.setattr(circumstances, "possible_cpus", lambda: 7)
+    monkeypatch.setattr(cache, "possible_cpus", lambda: 7)
     assert compiled(1, another_process=True)[1] == COMPILED
     assert len(asked) == 3
 
@@ -76,19 +76,19 @@ def test_what_0_1_0_kept_is_never_asked_for(asked, monkeypatch):
     compiled(1)
     (key,) = {json.loads(request)["flags"][0] for request in asked}
     assert key == "-nostdinc"
-    now = circumstances.circumstances()
-    monkeypatch.setattr(circumstances, "_INCLUDED", "")
-    assert circumstances.circumstances() != now
+    now = cache.circumstances()
+    monkeypatch.setattr(cache, "_INCLUDED", "")
+    assert cache.circumstances() != now
 
 
 def test_a_header_that_is_included_is_in_the_key(monkeypatch, tmp_path):
     copy = tmp_path / "bpf"
     shutil.copytree(bpf_directory(), copy)
-    monkeypatch.setattr(circumstances, "bpf_directory", lambda: copy)
-    seen = {circumstances.circumstances()}
+    monkeypatch.setattr(cache, "bpf_directory", lambda: copy)
+    seen = {cache.circumstances()}
     for header in [*copy.rglob("*.h")]:
         header.write_text(header.read_text() + "/* changed */\n")
-        seen.add(circumstances.circumstances())
+        seen.add(cache.circumstances())
     assert len(seen) == 1 + len([*copy.rglob("*.h")])
 
 
@@ -96,7 +96,7 @@ def test_the_child_is_started_ahead_where_nothing_is_kept(asked):
     with closing(Compiler()) as compiler:
         compiler.expect()
         assert asked == ["start"]
-        compiler.compile({"UM_X": 1}, functions=False)
+        compiler.compile({"UM_X": 1})
     Compiler._compiled.clear()
     asked.clear()
     with closing(Compiler()) as compiler:
@@ -121,7 +121,7 @@ def test_meanwhile_is_while_the_child_works(monkeypatch, tmp_path):
         monkeypatch.setattr(Compiler, "start", lambda _self: child)
         with closing(Compiler(Kept(None))) as compiler:
             # The child answers only after this.
-            compiler.compile({}, functions=False, meanwhile=(tmp_path / "done").touch)
+            compiler.compile({}, meanwhile=(tmp_path / "done").touch)
             assert compiler.how == COMPILED
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from umtrace.sources.kept import _OF_ROOT, AT_MOST, VARIABLE, Kept, file_state
+from umtrace.sources.bpf.cache import _OF_ROOT, AT_MOST, VARIABLE, Kept, file_state
 
 KEY = f"{'a' * 32}-{'b' * 32}"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from umtrace.records.events import EVENT_DTYPE
-from umtrace.sources.ringbuf import RingReader
+from umtrace.sources.bpf.rings import RingReader
 
 SIZE = mmap.PAGESIZE  # 56 records and 64 bytes: every lap ends in another place
 RECORD = 8 + EVENT_DTYPE.itemsize

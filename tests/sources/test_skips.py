@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from umtrace.records.events import EVENT_DTYPE, Kind
-from umtrace.sources.skips import SkipWatch
+from umtrace.sources.bpf.skips import SkipWatch
 
 
 def batch():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from umtrace.sources.stragglers import Stragglers
+from umtrace.sources.bpf.stragglers import Stragglers
 
 
 class Host:

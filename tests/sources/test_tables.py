@@ -10,8 +10,8 @@ import pytest
 from umtrace.kernel import btf
 from umtrace.kernel.offer import Offer
 from umtrace.kernel.symbols import Symbols
-from umtrace.sources import tables
-from umtrace.sources.kept import TABLES, Kept
+from umtrace.sources.bpf import tables
+from umtrace.sources.bpf.cache import TABLES, Kept
 
 AROUND = "a" * 32
 FOUND = tables.Tables(

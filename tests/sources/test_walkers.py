@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from umtrace.records.events import EVENT_DTYPE, Kind
-from umtrace.sources import walkers
+from umtrace.sources.bpf import walkers
 
 
 class Probes:

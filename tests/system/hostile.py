@@ -8,7 +8,7 @@ import struct
 import sys
 from pathlib import Path
 
-from umtrace.sources.bpf_files import bpf_directory, headers_directory
+from umtrace.sources.bpf.text import bpf_directory, headers_directory
 
 #: whose entry point pip writes; not in the checkout, whose directory Python would search first
 SCRIPT = (

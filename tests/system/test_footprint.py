@@ -39,7 +39,7 @@ def test_readers_keep_the_quick_pool():
 
 def test_what_attaches_the_probes_imports_nothing_large():
     # It would be waited for: the probes' compiler is asked first, then all of it is imported.
-    modules = "umtrace.cli.main, umtrace.cli.record, umtrace.cli.trace, umtrace.sources.bpf"
+    modules = "umtrace.cli.main, umtrace.cli.record, umtrace.cli.trace, umtrace.sources.bpf.source"
     loaded = subprocess.check_output(
         [sys.executable, "-c", f"import sys, {modules}; print(*sys.modules)"], text=True
     )

@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from tests.system import hostile
-from umtrace.sources.kept import VARIABLE
+from umtrace.sources.bpf.cache import VARIABLE
 
 pytestmark = pytest.mark.kernel
 

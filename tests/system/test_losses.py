@@ -10,7 +10,7 @@ import pytest
 
 from tests.system.umtrace_command import COMMAND
 from umtrace import pipeline
-from umtrace.sources.bpf import BpfSource
+from umtrace.sources.bpf.source import BpfSource
 
 PAGE = 4096
 

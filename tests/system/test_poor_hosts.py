@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.system.umtrace_command import COMMAND, losses, outcome, rows_under
-from umtrace.sources.kept import VARIABLE
+from umtrace.sources.bpf.cache import VARIABLE
 
 # An empty file in their place, in a mount namespace of the recorder's own.
 BTF, SYMBOLS = "/sys/kernel/btf/vmlinux", "/proc/kallsyms"

@@ -42,7 +42,7 @@ def _is_roots(folder: str | os.PathLike[str] | None) -> bool:
 
 def _of_root() -> str | None:
     """Return root's own folder, whatever sudo left in HOME; None where it has none."""
-    from umtrace.sources.kept import Kept
+    from umtrace.sources.bpf.cache import Kept
 
     kept = Kept.of_this_user().folder
     if kept is None:

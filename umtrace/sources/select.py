@@ -15,7 +15,7 @@ Meanwhile = Callable[[], object]
 
 
 def _bpf(tier: str, probes: str, declined: Plan, meanwhile: Meanwhile) -> Source:
-    from umtrace.sources.bpf import BpfSource  # noqa: PLC0415 - bcc only when it is used
+    from umtrace.sources.bpf.source import BpfSource  # noqa: PLC0415 - bcc only when it is used
 
     return BpfSource(tier, probes=probes, declined=declined, meanwhile=meanwhile)
 

@@ -9,13 +9,19 @@ data pages a second time after themselves; mapping those would count them twice 
 from __future__ import annotations
 
 import mmap
+import select
+import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.records.events import Array
+from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, Array, EventBatch
 
-_BUSY = np.uint32(1 << 31)
+_UNCOMMITTED = np.uint32(1 << 31)
+_BUSY_FILL = 0.1  # above this fill the reader does not sleep
+#: storms of EBUSY may shorten one wait in so long
+APART_S = 0.05
 _HEADER = 8  # u32 length with flags, u32 page offset
 
 
@@ -55,7 +61,7 @@ class RingReader:
         # busy bit after; the bit is read after the position and before the data.
         while count > 0:
             records = self._run(begin, count)
-            busy = np.flatnonzero(records["length"] & _BUSY)
+            busy = np.flatnonzero(records["length"] & _UNCOMMITTED)
             ready = int(busy[0]) if busy.size else records.size
             pieces.append(records["data"][:ready].copy())
             begin += ready * self._record.itemsize
@@ -95,3 +101,67 @@ class RingReader:
         self._consumer = self._producer = np.zeros(1, np.uint64)
         self._consumer_map.close()
         self._producer_map.close()
+
+
+class Bell:
+    """Waits for a probe to ring, or for the time to be up.
+
+    Parameters
+    ----------
+    map_fd : int
+        A ring buffer into which a probe puts a word, and wakes who polls it.
+    size : int
+        Its data area, bytes.
+    """
+
+    def __init__(self, map_fd: int, size: int) -> None:
+        self._ring = RingReader(map_fd, size, np.dtype("<u8"))
+        self._poll = select.poll()
+        self._poll.register(map_fd, select.POLLIN)
+        self._rang_at = 0.0
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait; return whether it rang."""
+        now = time.monotonic()
+        deaf = min(max(self._rang_at + APART_S - now, 0.0), timeout_s)
+        if deaf:
+            time.sleep(deaf)
+        rang = bool(self._poll.poll(max(timeout_s - deaf, 0.0) * 1000))
+        if rang:
+            self._rang_at = time.monotonic()
+            self._ring.read()
+        return rang
+
+    def close(self) -> None:
+        """Unmap the ring; may be called twice."""
+        self._ring.close()
+
+
+class Rings:
+    """Drains events and names.
+
+    Parameters
+    ----------
+    map_fd : callable
+        Returns the descriptor of the map of that name: events, names, bell.
+    event_bytes, name_bytes : int
+        Sizes of the two rings.
+    """
+
+    def __init__(self, map_fd: Callable[[str], int], event_bytes: int, name_bytes: int) -> None:
+        self._events = RingReader(map_fd("events"), event_bytes, EVENT_DTYPE)
+        self._names = RingReader(map_fd("names"), name_bytes, NAME_DTYPE)
+        self._bell = Bell(map_fd("bell"), mmap.PAGESIZE)
+
+    def read(self, timeout_s: float, look: Callable[[Array], Array]) -> EventBatch:
+        """Wait up to ``timeout_s`` and drain; ``look`` may add to the events."""
+        if timeout_s > 0 and self._events.fill < _BUSY_FILL:
+            self._bell.wait(timeout_s)
+        # Events first: the name of an event is submitted before the event itself.
+        events = look(self._events.read())
+        return EventBatch(events, self._names.read())
+
+    def close(self) -> None:
+        """Unmap; may be called twice."""
+        for ring in (self._events, self._names, self._bell):
+            ring.close()

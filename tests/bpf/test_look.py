@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from umtrace.sources.bpf_files import bpf_directory
+from umtrace.sources.bpf.text import bpf_directory
 
 #: of 6.12, as far as it matters here
 OFFSETS = {
@@ -27,7 +27,8 @@ def words_read(**offsets):
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     assert compiler, "a C compiler is needed: apt-get install gcc"
     defines = [f"-D{name}={offset}" for name, offset in {**OFFSETS, **offsets}.items()]
-    command = [compiler, "-E", "-P", *defines, str(bpf_directory() / "look.h")]
+    folder = bpf_directory()
+    command = [compiler, "-E", "-P", *defines, f"-I{folder}/headers/include", f"{folder}/look.h"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     bodies = {name: text.partition(f"void um_look{rest}(")[2].partition("\n}")[0]
               for name, rest in (("mount", ""), ("superblock", "_at_sb"))}  # fmt: skip

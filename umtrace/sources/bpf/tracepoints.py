@@ -17,8 +17,8 @@ from umtrace.kernel.plan import FUNCTION_TIERS, Plan, needs_switches, not_ended_
 from umtrace.kernel.refusals import addresses_hidden
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.sources.base import UNSEEN_32, UNSEEN_OTHERS
-from umtrace.sources.loaded import Loaded
-from umtrace.sources.stragglers import Stragglers
+from umtrace.sources.bpf.loaded import Loaded
+from umtrace.sources.bpf.stragglers import Stragglers
 
 NEXT_SYSCALL = "um_next_syscall"
 SWITCH = "sched:sched_switch"

@@ -7,8 +7,8 @@ from contextlib import closing
 
 from umtrace.kernel.bpf import AttachType, ProgramType, load_program
 from umtrace.kernel.tracefs import Tracefs
+from umtrace.sources.bpf.loaded import memory_unlimited, refused
 from umtrace.sources.kprobe_events import KprobeEvents
-from umtrace.sources.loaded import memory_unlimited, refused
 
 _RETURN_0 = bytes.fromhex("b7000000000000009500000000000000")  # r0 = 0; exit
 

@@ -33,13 +33,13 @@ from umtrace.records.kinds import Loss
 from umtrace.records.losses import LossReport
 from umtrace.records.pathcalls import words as path_call_words
 from umtrace.sources.base import PROGRAMS
-from umtrace.sources.compiler import Compiler
+from umtrace.sources.bpf.compiler import Compiler
+from umtrace.sources.bpf.loaded import Loaded
+from umtrace.sources.bpf.program_info import counters, recursion_misses
+from umtrace.sources.bpf.tracepoints import NEXT_SYSCALL, SWITCH, Tracepoints
+from umtrace.sources.bpf.trial import try_fentry, try_kprobe
+from umtrace.sources.bpf.walkers import WalkerProbes
 from umtrace.sources.kprobe_events import KprobeEvents
-from umtrace.sources.loaded import Loaded
-from umtrace.sources.program_info import counters, recursion_misses
-from umtrace.sources.tracepoints import NEXT_SYSCALL, SWITCH, Tracepoints
-from umtrace.sources.trial import try_fentry, try_kprobe
-from umtrace.sources.walkers import WalkerProbes
 
 EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
@@ -51,9 +51,9 @@ _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
 
 if TYPE_CHECKING:
     from umtrace.records.events import Array, EventBatch
-    from umtrace.sources.rings import Rings
-    from umtrace.sources.skips import SkipWatch
-    from umtrace.sources.tables import Tables
+    from umtrace.sources.bpf.rings import Rings
+    from umtrace.sources.bpf.skips import SkipWatch
+    from umtrace.sources.bpf.tables import Tables
 
 
 class BpfSource:
@@ -129,11 +129,7 @@ class BpfSource:
                     compiler.expect()  # imports bcc while this process reads symbols and BTF
                 self._learn_kernel(compiler.tables())
                 self._try_functions()
-                compiled = compiler.compile(
-                    self._constants,
-                    functions=self.tier in FUNCTION_TIERS,
-                    meanwhile=self._meanwhile,
-                )
+                compiled = compiler.compile(self._constants, meanwhile=self._meanwhile)
                 self._note(PROGRAMS, "compiled from bpf/", compiler.how, compiler.remark or "ok")
             self._meanwhile()
             self._loaded = Loaded(compiled)
@@ -144,7 +140,7 @@ class BpfSource:
         except BaseException:
             self.close()
             raise
-        from umtrace.sources.rings import Rings  # noqa: PLC0415 - numpy: see ``meanwhile``
+        from umtrace.sources.bpf.rings import Rings  # noqa: PLC0415 - numpy: see ``meanwhile``
 
         self._rings = Rings(self._loaded.map_fd, *self._ring_bytes)
         self.clock = ClockPair.now()
@@ -243,7 +239,7 @@ class BpfSource:
                 announce=lambda on: loaded.set_word("watching", on),
                 adaptive=self._adaptive,
             )
-            from umtrace.sources.skips import SkipWatch  # noqa: PLC0415 - numpy
+            from umtrace.sources.bpf.skips import SkipWatch  # noqa: PLC0415 - numpy
 
             self._skips = SkipWatch([partial(_puts_skipped, loaded), partial(_events_lost, loaded)])
 

@@ -28,9 +28,9 @@ from umtrace.kernel.bpf import (
 from umtrace.kernel.constants import possible_cpus
 from umtrace.kernel.refusals import perf_refused, refusal
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
-from umtrace.sources.compiler import Compiled
-from umtrace.sources.perf_event import attach_kprobe, attach_tracepoint
-from umtrace.sources.stderr import SHOW, last_line
+from umtrace.sources.bpf.compiler import Compiled
+from umtrace.sources.bpf.perf_event import attach_kprobe, attach_tracepoint
+from umtrace.sources.bpf.stderr import SHOW, last_line
 
 _LOAD_WORD = 0x18  # BPF_LD | BPF_DW | BPF_IMM: two instructions wide
 _PSEUDO_MAP_FD = 1

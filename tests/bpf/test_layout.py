@@ -24,7 +24,7 @@ from umtrace.records.events import (
     Returned,
     Unseen,
 )
-from umtrace.sources.bpf_files import bpf_directory
+from umtrace.sources.bpf.text import bpf_directory
 
 HEADER = bpf_directory() / "event.h"
 STRUCTS = {"um_event": EVENT_DTYPE, "um_name": NAME_DTYPE}

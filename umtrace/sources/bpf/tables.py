@@ -20,7 +20,7 @@ from umtrace.kernel.constants import KNOWN_MEMBERS, layout_constants
 from umtrace.kernel.offer import PROBED, WANTED, Offer, offer_of
 from umtrace.kernel.preemption import preemptible
 from umtrace.kernel.symbols import Symbols
-from umtrace.sources.kept import Kept, file_state
+from umtrace.sources.bpf.cache import Kept, file_state
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 #: whose work is kept: another version of one of them does it again

@@ -15,12 +15,11 @@ from typing import Any, ClassVar
 from umtrace.kernel.bpf import MapInfo
 from umtrace.records.errors import NoTierError
 from umtrace.search_path import python_child
-from umtrace.sources import bcc_child
-from umtrace.sources.bpf_files import bpf_directory, headers_directory, program_text
-from umtrace.sources.circumstances import circumstances, key_of
-from umtrace.sources.kept import TABLES, Kept
-from umtrace.sources.stderr import SHOW, last_line
-from umtrace.sources.tables import Tables, of_this_boot
+from umtrace.sources.bpf import bcc_child
+from umtrace.sources.bpf.cache import TABLES, Kept, circumstances, key_of
+from umtrace.sources.bpf.stderr import SHOW, last_line
+from umtrace.sources.bpf.tables import Tables, of_this_boot
+from umtrace.sources.bpf.text import bpf_directory, headers_directory, program_text
 
 COMPILED, KEPT = "compiled now", "kept"
 _PIPE_BYTES = 1 << 18  # a request fits before the child reads
@@ -88,7 +87,7 @@ class Compiler:
         return self._child
 
     def _command(self) -> list[str]:
-        return python_child("umtrace.sources.bcc_child")
+        return python_child("umtrace.sources.bpf.bcc_child")
 
     def _started(self) -> subprocess.Popen[str]:
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -114,10 +113,9 @@ class Compiler:
         self,
         constants: Mapping[str, int | str],
         *,
-        functions: bool,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> Compiled:
-        """Compile the probe programs with ``-D`` constants.
+        """Compile the probe programs with ``-D`` constants: those that bpf/config.h lists.
 
         ``meanwhile`` is called while the child works, if it has to.
 
@@ -128,7 +126,7 @@ class Compiler:
         """
         defines = [f"-D{name}={value}" for name, value in constants.items()]
         flags = [_OWN_HEADERS_ONLY, f"-I{bpf_directory()}", "-w", *defines]
-        request = json.dumps({"text": program_text(functions=functions), "flags": flags})
+        request = json.dumps({"text": program_text(), "flags": flags})
         if request not in self._compiled:
             self._compiled[request] = _decoded(self._answer(request, meanwhile))
         return self._compiled[request]

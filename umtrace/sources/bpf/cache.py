@@ -17,6 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from umtrace.kernel.constants import possible_cpus
+from umtrace.sources.bpf.text import bpf_directory
+from umtrace.version import __version__
+
 VARIABLE = "UMTRACE_CACHE"
 AT_MOST = 32  # a tier with a probe set takes one, of 50 to 200 KB, for each boot; tables another
 _OF_ROOT = Path("/var/cache/umtrace")
@@ -24,6 +28,10 @@ _MAGIC = "umtrace compiled 1"
 _COMPILED, TABLES = ".compiled", ".tables"
 #: whatever else lies in a folder that the user chose is left alone
 _OURS = re.compile(r"\.?[0-9a-f]{32}-[0-9a-f]{32}(\.compiled|\.tables|\.\d+)")
+#: What else decides the answer. 0.1.0 took headers from the working directory as well: what it
+#: kept is never asked for.
+_INCLUDED = "own headers only"
+_NOTES = Path("/sys/kernel/notes")  # with the build id
 
 
 class _UselessError(Exception):
@@ -219,3 +227,31 @@ def _drop(folder: int, names: list[str]) -> int:
             os.unlink(name, dir_fd=folder)
             dropped += 1
     return dropped
+
+
+def circumstances() -> str:
+    """Return a hash of this kernel, this umtrace and its headers.
+
+    The compiler itself is looked at when an answer is used. It sees no variable and no folder
+    but these: `compiler.py`.
+    """
+    host = os.uname()
+    seen = hashlib.sha256()
+    for word in (
+        _INCLUDED,
+        __version__,
+        host.release,
+        host.version,
+        host.machine,
+        str(possible_cpus()),
+    ):
+        seen.update(word.encode() + b"\0")
+    seen.update(_NOTES.read_bytes() if _NOTES.exists() else b"")
+    for path in sorted(bpf_directory().rglob("*.h")):
+        seen.update(path.read_bytes())
+    return seen.hexdigest()[:32]
+
+
+def key_of(around: str, request: str) -> str:
+    """Return the name of an answer; it begins with its circumstances."""
+    return f"{around}-{hashlib.sha256(request.encode()).hexdigest()[:32]}"

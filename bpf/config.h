@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Every constant that the loader gives with -D (umtrace/sources/bpf/, umtrace/kernel/constants.py).
+ * Offsets are in bytes, from BTF. The required ones come first; code that needs an optional one
+ * that is missing is compiled out, and the probe plan says what is lost.
+ */
+#ifndef UMTRACE_CONFIG_H
+#define UMTRACE_CONFIG_H
+
+/* In an editor, or under a plain C compiler, nobody gives them, and there is no bcc. */
+#ifndef BPF_HASH
+#include "editor.h"
+#endif
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+#ifndef UM_EVENT_PAGES /* pages of the event ring */
+#error "UM_EVENT_PAGES is missing: pages of the event ring"
+#endif
+#ifndef UM_NAME_PAGES /* pages of the name ring */
+#error "UM_NAME_PAGES is missing: pages of the name ring"
+#endif
+#ifndef UM_MAX_TASKS /* operations followed at the same time */
+#error "UM_MAX_TASKS is missing: operations followed at the same time"
+#endif
+#ifndef UM_HOST_MNTNS /* inode number of the host's mount namespace, 0 unknown */
+#error "UM_HOST_MNTNS is missing: inode number of the host's mount namespace, 0 unknown"
+#endif
+#ifndef UM_TASK_DEAD /* TASK_DEAD, of a task that has exited */
+#error "UM_TASK_DEAD is missing: TASK_DEAD, of a task that has exited"
+#endif
+#ifndef UM_OFF_MNT_NS_INUM /* mnt_namespace.ns.inum, 0 unknown */
+#error "UM_OFF_MNT_NS_INUM is missing: mnt_namespace.ns.inum, 0 unknown"
+#endif
+#ifndef UM_KNOWS_TASK_WORK /* 1 where the address of task_work_run is known, else 0 */
+#error "UM_KNOWS_TASK_WORK is missing: 1 where the address of task_work_run is known, else 0"
+#endif
+
+/* Functions that may lie on a stack: "address, length", 0, 0 where unknown. */
+#ifndef UM_FN_UNLOCK
+#error "UM_FN_UNLOCK is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_RCU
+#error "UM_FN_RCU is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_RCU_NORMAL
+#error "UM_FN_RCU_NORMAL is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_RCU_NORMAL_PART
+#error "UM_FN_RCU_NORMAL_PART is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_WAIT_RCU_GP
+#error "UM_FN_WAIT_RCU_GP is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_FUNNEL
+#error "UM_FN_FUNNEL is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_MUTEX
+#error "UM_FN_MUTEX is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_DOWN_WRITE
+#error "UM_FN_DOWN_WRITE is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_RWSEM_SLOW
+#error "UM_FN_RWSEM_SLOW is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_RWBASE
+#error "UM_FN_RWBASE is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_PATH_UMOUNT
+#error "UM_FN_PATH_UMOUNT is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_PUT_NS
+#error "UM_FN_PUT_NS is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_EVICT
+#error "UM_FN_EVICT is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_SWITCH_NS
+#error "UM_FN_SWITCH_NS is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_FREE_NSPROXY
+#error "UM_FN_FREE_NSPROXY is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_MOUNTS_RELEASE
+#error "UM_FN_MOUNTS_RELEASE is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_DROP_COLLECTED
+#error "UM_FN_DROP_COLLECTED is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_DETACH_MOUNTS
+#error "UM_FN_DETACH_MOUNTS is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_EXPIRY
+#error "UM_FN_EXPIRY is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_DISSOLVE
+#error "UM_FN_DISSOLVE is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_PATH_MOUNT
+#error "UM_FN_PATH_MOUNT is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_MOUNT_SUBTREE
+#error "UM_FN_MOUNT_SUBTREE is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_GET_TREE
+#error "UM_FN_GET_TREE is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_COPY_TREE
+#error "UM_FN_COPY_TREE is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_ATTACH_RECURSIVE
+#error "UM_FN_ATTACH_RECURSIVE is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_LOOKUP
+#error "UM_FN_LOOKUP is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_TASK_WORK
+#error "UM_FN_TASK_WORK is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_CLEANUP
+#error "UM_FN_CLEANUP is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_LOOKUP_MNT
+#error "UM_FN_LOOKUP_MNT is missing (umtrace/kernel/stacks.py)"
+#endif
+#ifndef UM_FN_CLEANUP_WORK
+#error "UM_FN_CLEANUP_WORK is missing (umtrace/kernel/stacks.py)"
+#endif
+
+/*
+ * Optional.
+ *
+ * Which programs, and how they are attached:
+ *   UM_FUNCTIONS             with the function probes
+ *   UM_FENTRY                they are fentry and fexit, else kprobe and kretprobe
+ *   UM_FENTRY_WALKS          hot returns are fexit, the rest is kprobes
+ *   UM_WITH_WALKERS          with the probes on path walks
+ *   UM_SYSCALL_FUNCTION      umount(2) is probed at its own function
+ *   UM_ENDS_BY_WORK          a task's list of work says where an umount ends
+ *
+ * struct task_struct, or where sched_switch has the same:
+ *   UM_OFF_TASK_PID          task_struct.pid
+ *   UM_OFF_TASK_STATE        task_struct.__state
+ *   UM_AT_PREV_PID           sched_switch: prev_pid
+ *   UM_AT_PREV_STATE         sched_switch: prev_state
+ *   UM_AT_NEXT_PID           sched_switch: next_pid
+ *   UM_OFF_TASK_FLAGS        task_struct.flags
+ *   UM_BIT_TASK_IN_IOWAIT    task_struct.in_iowait, in bits
+ *   UM_OFF_TASK_WORKS        task_struct.task_works
+ *   UM_OFF_TASK_SWITCHES     task_struct.nvcsw, with nivcsw behind it
+ *   UM_OFF_TASK_NSPROXY      task_struct.nsproxy
+ *   UM_OFF_NSPROXY_MNT_NS    nsproxy.mnt_ns
+ *   UM_OFF_MNT_NS_MOUNTS     mnt_namespace.nr_mounts
+ *   UM_OFF_TASK_STACK        task_struct.stack
+ *   UM_OFF_TASK_STATUS       task_struct.thread_info.status
+ *
+ * struct mount and what hangs on it: all of the first group, or none:
+ *   UM_OFF_MOUNT_MNT         mount.mnt
+ *   UM_OFF_MOUNT_NS          mount.mnt_ns
+ *   UM_OFF_MOUNT_ID          mount.mnt_id
+ *   UM_OFF_MOUNT_DEVNAME     mount.mnt_devname
+ *   UM_OFF_VFSMOUNT_SB       vfsmount.mnt_sb
+ *   UM_OFF_VFSMOUNT_FLAGS    vfsmount.mnt_flags
+ *   UM_OFF_SB_DEV            super_block.s_dev
+ *   UM_OFF_SB_TYPE           super_block.s_type
+ *   UM_OFF_SB_ACTIVE         super_block.s_active
+ *   UM_OFF_FSTYPE_NAME       file_system_type.name
+ *   UM_OFF_PATH_MNT          path.mnt
+ *   UM_OFF_MOUNT_ID_UNIQUE   mount.mnt_id_unique
+ *   UM_OFF_MOUNT_RCU         mount.mnt_rcu
+ *
+ * Where a mount is attached: all of them, or none:
+ *   UM_OFF_MOUNT_PARENT      mount.mnt_parent
+ *   UM_OFF_MOUNT_MOUNTPOINT  mount.mnt_mountpoint
+ *   UM_OFF_VFSMOUNT_ROOT     vfsmount.mnt_root
+ *   UM_OFF_DENTRY_PARENT     dentry.d_parent
+ *   UM_OFF_DENTRY_NAME       dentry.d_name.name
+ *   UM_OFF_DENTRY_LEN        dentry.d_name.len
+ *
+ * More of a busy mount:
+ *   UM_ADDR_PER_CPU_OFFSET   address of __per_cpu_offset
+ *   UM_CPUS                  possible CPUs, up to which references are counted
+ *   UM_OFF_MOUNT_PCP         mount.mnt_pcp
+ *   UM_OFF_PCP_GETS          mnt_pcp.mnt_count, or mnt_gets
+ *   UM_OFF_PCP_PUTS          mnt_pcp.mnt_puts
+ *   UM_OFF_SB_MOUNTS         super_block.s_mounts
+ *   UM_OFF_MOUNT_INSTANCE    mount.mnt_instance, until 6.17
+ *   UM_OFF_MOUNT_NEXT_FOR_SB mount.mnt_next_for_sb, since then
+ *   UM_OFF_BDEV_DEV          block_device.bd_dev
+ *   UM_CLAIM_ARGS            arguments of bd_prepare_to_claim
+ *   UM_ADDR_UNMOUNTED        address of fs/namespace.c: unmounted
+ *   UM_PATH_CALLS            which system calls take a path: UM_WORD(number, bits) each
+ */
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* How an operation of umount(2) begins and ends, wherever the two are seen. */
+#ifndef UMTRACE_OPERATION_H
+#define UMTRACE_OPERATION_H
+
+#include "leaving.h"
+
+/* Where context switches are looked at, none may send something before the opener. */
+#ifdef UM_ENDS_BY_WORK
+#define UM_BEGINS UM_INSIDE
+#else
+#define UM_BEGINS UM_OPENING
+#endif
+
+static __always_inline void um_umount_begins(const char *name, u64 flags)
+{
+	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
+	u32 tid = id;
+	struct um_task fresh = {
+		.tgid = id >> 32, .seq = ts, .phase = UM_BEGINS, .origin = UM_BY_UMOUNT};
+	struct um_active *n = um_active();
+	struct um_task *old = n && n->followed ? tasks.lookup(&tid) : 0;
+
+	/* Also reached by um_next_syscall, in whichever order the kernel calls the two. */
+	if (old) {
+		if (um_is_on_its_way_out(old))
+			um_mark(tid, old, UM_RETURNED, UM_RETURNED_SYSCALL);
+		um_forget(tid, old);
+	}
+	fresh.seq++; /* the first number is the ENTER event's own */
+	if (um_follow(tid, &fresh))
+		return;
+	um_send_path(ts, tid, name);
+	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns(), 0);
+	if (UM_BEGINS == UM_INSIDE)
+		return;
+	old = tasks.lookup(&tid);
+	if (old)
+		old->phase = UM_INSIDE;
+}
+
+static __always_inline void um_umount_ends(s64 ret)
+{
+	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
+	u32 tid = id;
+	struct um_task *task = tasks.lookup(&tid);
+	struct um_event *e;
+
+	/* The system call's entry was skipped, and path_umount's probes have begun and ended it. */
+	if (task && task->by_function && task->phase == UM_LEAVING)
+		return;
+	if (!task && !um_all_there())
+		return;
+	/* Without a task the operation began before the probes: its exit is sent alone. */
+	e = um_begin(ts, tid, id >> 32, UM_EXIT, task ? task->seq++ : 0);
+	if (e) {
+		e->ret = ret;
+		if (task && task->by_function)
+			e->a = 2;
+		if (!task) {
+			e->a = 1;
+			bpf_get_current_comm(e->comm, sizeof(e->comm));
+		}
+		um_submit(e);
+	}
+	if (task && ret < 0) /* nothing was unmounted: no shutdown is due */
+		um_forget(tid, task);
+	else if (task)
+		um_leave(tid, task, 0);
+	/* Last: where programs can be preempted, who is woken runs at once, and that switch is no wait. */
+	um_ring(ret);
+}
+
+#endif
