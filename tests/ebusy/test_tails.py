@@ -6,6 +6,7 @@ from tests.ebusy.streams import MS, busy, one, umount, windows_of
 from tests.stats.rows import T0_NS, batch_of
 from umtrace.ebusy.counters import WalkCounters
 from umtrace.ebusy.detector import EbusyDetector
+from umtrace.present.ebusy import holder_names
 from umtrace.records.clues import Clues, Failure, Superblock, Walk
 from umtrace.records.holders import Holder, HolderScan
 
@@ -48,6 +49,20 @@ def test_a_shared_superblock_names_the_namespaces():
     assert (window.klass, window.spurious, window.dev) == ("shared-sb", False, "7:0")
     assert [holder.mntns for holder in window.holders] == [4026, 4027]
     assert window.end_ns is None
+
+
+def test_what_is_known_of_a_superblock_that_died_is_beside_the_namespace():
+    """Its mounts are gone when tracing ends: nobody can read where they were."""
+    row = umount(0, path="/mnt/data")
+    alive = Superblock(T0_NS + 1000, row["tid"], "7:0", 2, (4026,))
+    died = Superblock(T0_NS + 2 * MS, 1, "7:0", 1)
+    window = one([row], clues=Clues(superblocks=(alive, died)))
+    assert window.end_ns == T0_NS + 2 * MS
+    assert [h.match for h in window.holders] == ["dev"]
+    named = "namespace 4026: a mount of 7:0, unmounted as /mnt/data (mount)"
+    assert holder_names(window) == named
+    pathless = one([umount(0, path=None)], clues=Clues(superblocks=(alive, died)))
+    assert holder_names(pathless) == "namespace 4026: a mount of 7:0 (mount)"
 
 
 def test_umounts_of_one_superblock_are_one_window_until_it_dies():

@@ -88,6 +88,13 @@ def _where(holder: Holder) -> str:
     return f"{holder.kind} {holder.detail} was in mount namespace {holder.mntns}{kept}"
 
 
+def _in(namespace: int, known: _Alive) -> Holder:
+    """Return the mounts of a namespace, of which nobody could read the path there."""
+    path = f", unmounted as {known.first.path}" if known.first.path else ""
+    note = f"a mount of {known.superblock.dev}{path}"
+    return Holder(kind="mount", of="superblock", mntns=namespace, match="dev", note=note)
+
+
 def _window(known: _Alive, end_ns: int | None) -> EbusyWindow:
     first, superblock = known.first, known.superblock
     where = ", ".join(str(ns) for ns in superblock.mntns)
@@ -106,7 +113,7 @@ def _window(known: _Alive, end_ns: int | None) -> EbusyWindow:
         path=first.path,
         dev=superblock.dev,
         umount_id=first.id,
-        holders=tuple(Holder(kind="mount", of="superblock", mntns=n) for n in superblock.mntns),
+        holders=tuple(_in(namespace, known) for namespace in superblock.mntns),
         evidence=tuple(facts),
         attempts=known.umounts,
         cost_ns=known.cost_ns,

@@ -187,7 +187,8 @@ def _name(holder: Holder) -> str:
     if holder.keeper is not None:
         return clean(f"{holder.keeper}")
     if holder.mntns is not None:
-        return f"namespace {holder.mntns}"
+        note = f": {holder.note}" if holder.note else ""
+        return clean(f"namespace {holder.mntns}{note}")
     return clean(holder.detail or holder.comm or NULL)
 
 
