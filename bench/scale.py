@@ -24,7 +24,7 @@ import pyarrow as pa
 from bench.child import in_child
 from bench.memory import peak_kib
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
-from umtrace.ebusy.live import EbusyStage
+from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.recorder import WITHIN
 from umtrace.recording import Meta, RecordingWriter
 from umtrace.records.arrow import choice, fixed

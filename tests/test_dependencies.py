@@ -11,7 +11,9 @@ import tomllib
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-NAMES = [re.split(r"[<>=~! ]", wanted)[0] for wanted in PROJECT["dependencies"]]
+EXTRAS = PROJECT["optional-dependencies"]
+WANTED = [*PROJECT["dependencies"], *EXTRAS["report"]]
+NAMES = [re.split(r"[<>=~! ]", wanted)[0] for wanted in WANTED]
 
 
 def imported(path):

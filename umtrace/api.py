@@ -27,16 +27,16 @@ import pyarrow as pa
 from umtrace import analysis
 from umtrace.analysis.meanings import described
 from umtrace.analysis.spans import span_ns
+from umtrace.query.comparability import warnings
+from umtrace.query.selection import Selection
 from umtrace.recording import Meta, Recording
 from umtrace.records import windows
 from umtrace.records.errors import UsageError
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import SCHEMA
 from umtrace.records.writable import check_writable
-from umtrace.stats.comparability import warnings
 from umtrace.stats.compare import compare as compare_summaries
 from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
-from umtrace.stats.selection import Selection
 from umtrace.stats.summarize import METRICS
 
 if TYPE_CHECKING:

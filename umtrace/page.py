@@ -8,10 +8,10 @@ from umtrace.analysis.figures import figure_of
 from umtrace.analysis.svg import svg_of
 from umtrace.present.heading import heading_of
 from umtrace.present.page import Page, Picture, page_html
+from umtrace.query.selection import Selection
+from umtrace.query.worst import worst
 from umtrace.reported import window_summary
 from umtrace.stats.plain import plain_rows
-from umtrace.stats.selection import Selection
-from umtrace.stats.worst import worst
 
 _WORST = 15
 _WINDOWS = 40

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 from umtrace.ebusy.counters import COUNTED, WalkCounters
 from umtrace.pipeline.offline import window_batches
 from umtrace.pipeline.recorder import WITHIN
+from umtrace.query.begun import ROW_ID, WINDOW_ID, Begun
+from umtrace.query.selection import Selection
 from umtrace.recording.tables import EBUSY
 from umtrace.records.arrow import text
 from umtrace.records.windows import SCHEMA, EbusyWindow, windows_from_arrow, windows_to_arrow
-from umtrace.stats.begun import ROW_ID, WINDOW_ID, Begun
 from umtrace.stats.groups import check_keys
-from umtrace.stats.selection import Selection
 from umtrace.stats.summarize import columns_for, summarize
 from umtrace.stats.summary import Summary
 from umtrace.stats.windows import TOTALLED, WindowTotals, longest

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.memory import peak_kib, reset_peak
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.ebusy.live import EbusyStage
+from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.records.events import EVENT_DTYPE, FOREIGN, IS_TARGET, EventBatch, Kind
 
 PER_TICK = 250

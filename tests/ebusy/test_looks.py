@@ -6,7 +6,7 @@ import pytest
 
 from tests.ebusy.streams import busy, scan, umount
 from tests.stats.rows import batch_of
-from umtrace.ebusy.live import EbusyStage
+from umtrace.pipeline.ebusy import EbusyStage
 
 DETACH = 2
 

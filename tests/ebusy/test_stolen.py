@@ -8,7 +8,7 @@ from tests.builders import split
 from tests.correlate.test_functions import DYING, Functions, sync_steps
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.ebusy.counters import WalkCounters
-from umtrace.ebusy.live import EbusyStage
+from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.records.events import Kind
 
 UMOUNTER, THIEF = 7, 50

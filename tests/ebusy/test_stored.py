@@ -8,9 +8,11 @@ import pytest
 from tests.stats.rows import T0_NS, batch_of, row
 from umtrace import reported
 from umtrace.ebusy.attempts import attempts, interesting
-from umtrace.ebusy.live import EbusyStage
 from umtrace.pipeline import offline
+from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.recorder import WITHIN
+from umtrace.query.begun import Begun
+from umtrace.query.selection import Selection
 from umtrace.recording import Meta, Recording, RecordingWriter
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import (
@@ -22,9 +24,7 @@ from umtrace.records.events import (
     Kind,
 )
 from umtrace.records.windows import EbusyWindow, windows_to_arrow
-from umtrace.stats.begun import Begun
 from umtrace.stats.filters import RowFilter
-from umtrace.stats.selection import Selection
 
 NO_FILTER = RowFilter()
 MARK = EbusyWindow(klass="expire", spurious=False, begin_ns=T0_NS, end_ns=T0_NS + 5, attempts=9)

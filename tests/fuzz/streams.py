@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.ebusy.live import EbusyStage
+from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.recording import Recording
 from umtrace.records.arrow import integers
 from umtrace.records.events import EVENT_DTYPE, FOREIGN, EventBatch, Kind

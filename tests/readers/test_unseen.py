@@ -91,8 +91,8 @@ def test_rows_without_a_begin_are_counted_not_drawn_in_1970(call, tmp_path, many
         assert "2026-01-01" in text or "00:00:00" in text or "without a known begin" in text
         assert "1970-0" not in text
     from umtrace.analysis.figures import figure_of
+    from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.stats.selection import Selection
 
     chosen = Selection(Recording.open(path))
     assert chosen.extent()[1] == T0_NS

@@ -5,14 +5,14 @@ import threading
 import pytest
 
 from tests.stats.rows import T0_NS, batch_of, container_host, row
+from umtrace.query.ahead import read_ahead
+from umtrace.query.selection import Selection
+from umtrace.query.worst import worst
 from umtrace.recording import Meta, Recording, RecordingWriter
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import EventBatch
-from umtrace.stats.ahead import read_ahead
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.plain import plain_rows
-from umtrace.stats.selection import Selection
-from umtrace.stats.worst import worst
 
 
 @pytest.fixture

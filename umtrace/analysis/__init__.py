@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from umtrace.records.errors import not_installed
+
 if TYPE_CHECKING:
     from umtrace.analysis.accessor import Plots
     from umtrace.analysis.compared import Compared
@@ -42,4 +44,8 @@ _MODULES = {
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'umtrace.analysis' has no attribute {name!r}")
-    return getattr(import_module(f"umtrace.analysis.{_MODULES[name]}"), name)
+    try:
+        module = import_module(f"umtrace.analysis.{_MODULES[name]}")
+    except ModuleNotFoundError as error:
+        raise ImportError(not_installed(error) or str(error)) from error
+    return getattr(module, name)

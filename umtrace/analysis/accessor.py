@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from umtrace.analysis import figures
 from umtrace.analysis.style import pinned_style
-from umtrace.stats.selection import Selection
+from umtrace.query.selection import Selection
 
 By = str | tuple[str, ...] | list[str] | None
 

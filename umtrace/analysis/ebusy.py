@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 
 from umtrace.analysis.frames import rows_to_frame
+from umtrace.query.begun import begun_windows
+from umtrace.query.selection import Selection
 from umtrace.records.windows import SCHEMA
-from umtrace.stats.begun import begun_windows
-from umtrace.stats.selection import Selection
 
 TABLE = "ebusy"
 

@@ -27,12 +27,13 @@ from umtrace.analysis.style import (
 )
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
 from umtrace.analysis.windows import COUNTED, DRAWN, MOST_BARS, plot_ebusy
+from umtrace.query.selection import Selection
 from umtrace.records.errors import UsageError
 from umtrace.records.whole_file import written_whole
+from umtrace.stats.columns import START
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.overtime import even_edges, heat, in_flight
 from umtrace.stats.placement import COLUMNS as PLACED_COLUMNS
-from umtrace.stats.selection import START, Selection
 from umtrace.stats.summarize import DEFAULT_METRICS, LATENCY, RCU, errno_name
 from umtrace.stats.summary import GroupSummary
 

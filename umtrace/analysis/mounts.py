@@ -20,8 +20,8 @@ from umtrace.analysis.style import (
     umounts,
 )
 from umtrace.stats.buckets import Int64
+from umtrace.stats.columns import durations
 from umtrace.stats.grouped import GroupedHistogram
-from umtrace.stats.selection import durations
 from umtrace.stats.summarize import RCU
 
 COLUMNS = ("n_mounts", RCU)

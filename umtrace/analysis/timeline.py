@@ -22,9 +22,9 @@ from umtrace.analysis.style import (
 )
 from umtrace.records.umounts import WORDS
 from umtrace.stats.buckets import Int64
+from umtrace.stats.columns import times
 from umtrace.stats.overtime import Floats, lanes
 from umtrace.stats.placement import PLACED, place
-from umtrace.stats.selection import times
 
 #: so many umounts are drawn one by one; more are counted
 MOST_DRAWN = 400

@@ -29,10 +29,10 @@ def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> in
     from umtrace.present.heading import heading_of
     from umtrace.present.structured import to_json
     from umtrace.present.terminal import complain, width_of, write
+    from umtrace.query.comparability import warnings
+    from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.stats.comparability import warnings
     from umtrace.stats.compare import compare
-    from umtrace.stats.selection import Selection
 
     opened = Recording.open(a), Recording.open(b)
     chosen = [Selection(recording, row_filter) for recording in opened]

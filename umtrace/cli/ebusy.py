@@ -45,9 +45,9 @@ def command(
     from umtrace import reported
     from umtrace.present.ebusy import MOST, ebusy_json, ebusy_text
     from umtrace.present.terminal import complain, width_of, write
+    from umtrace.query.selection import Selection
     from umtrace.recording import Recording
     from umtrace.records.windows import windows_from_arrow
-    from umtrace.stats.selection import Selection
     from umtrace.stats.windows import WindowTotals
 
     opened = Recording.open(recording)

@@ -14,7 +14,7 @@ from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
-    from umtrace.stats.selection import Selection
+    from umtrace.query.selection import Selection
 
 
 @click.command()
@@ -54,8 +54,8 @@ def command(
       umtrace export rec.umt --to perfetto -o rec.pftrace
     """  # noqa: D301
     from umtrace.present.terminal import say
+    from umtrace.query.selection import Selection
     from umtrace.recording.reader import Recording
-    from umtrace.stats.selection import Selection
 
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter, internal=True)

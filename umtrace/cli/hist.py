@@ -56,8 +56,8 @@ def command(
     from umtrace.present.report import histogram_text
     from umtrace.present.structured import histogram_dict, to_json
     from umtrace.present.terminal import width_of, write
+    from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.stats.selection import Selection
 
     metric = f"{phase}_ns"
     opened = Recording.open(recording)

@@ -30,9 +30,9 @@ def command(recording: str, output: str, by: str, force: bool, row_filter: RowFi
 
     import_matplotlib()
     from umtrace.page import page_of
+    from umtrace.query.selection import Selection
     from umtrace.recording import Recording
     from umtrace.records.whole_file import check_replaceable
-    from umtrace.stats.selection import Selection
 
     if output != "-":
         check_replaceable(Path(output), force=force)

@@ -16,7 +16,7 @@ import click
 from umtrace.cli.group import LazyGroup
 from umtrace.cli.unfailing import unfailing
 from umtrace.present.terminal import clean  # now: later there may be no descriptor to read it by
-from umtrace.records.errors import UmtraceError
+from umtrace.records.errors import UmtraceError, not_installed
 from umtrace.version import __version__
 
 #: environment variable that shows what an error message leaves out
@@ -99,6 +99,8 @@ def _explained(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, OSError):
         return _os_message(error), 1
+    if isinstance(error, ModuleNotFoundError) and (why := not_installed(error)):
+        return why, 1
     return _unexpected(error), 1
 
 

@@ -46,9 +46,9 @@ def command(
     import_matplotlib()
     from umtrace.analysis.figures import check_suffix, figure_of, save
     from umtrace.present.terminal import clean, complain
+    from umtrace.query.selection import Selection
     from umtrace.recording import Recording
     from umtrace.records.whole_file import check_replaceable
-    from umtrace.stats.selection import Selection
 
     check_suffix(output)
     check_replaceable(Path(output), force=force)

@@ -38,9 +38,9 @@ def command(
     from umtrace.present.heading import heading_of
     from umtrace.present.report import report_text
     from umtrace.present.terminal import complain, width_of, write
+    from umtrace.query.selection import Selection
     from umtrace.recording import Recording
     from umtrace.reported import report_of
-    from umtrace.stats.selection import Selection
 
     if as_json and style not in {None, "json"}:
         raise click.UsageError(f"--json and --format {style} contradict each other: give one")

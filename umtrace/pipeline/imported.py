@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
-from umtrace.ebusy.live import EbusyStage
+from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.recorder import FLUSH_S, TickWriter
 from umtrace.pipeline.ticks import Totals, stream
 from umtrace.recording import Meta, RecordingWriter

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from umtrace.ebusy.attempts import latest_end
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
-from umtrace.ebusy.live import EbusyStage
+from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.recorder import WITHIN
 from umtrace.pipeline.ticks import Tick, stream
 from umtrace.recording import Recording, RepairReport

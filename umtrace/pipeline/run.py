@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
-from umtrace.ebusy.live import EbusyStage
 from umtrace.holders.worker import ScanWorker
 from umtrace.kernel.cgroups import Containers
+from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.ticks import Tick, Totals, stream
 from umtrace.records.clock import ClockPair, monotonic_ns
 from umtrace.records.stopping import StopSignals

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.ebusy.live import EbusyStage, EbusyUpdate
+from umtrace.pipeline.ebusy import EbusyStage, EbusyUpdate
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
 from umtrace.sources.base import Source

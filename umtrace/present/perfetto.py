@@ -19,9 +19,9 @@ from umtrace.present.names import phase_name
 from umtrace.present.protobuf import message, number, text
 from umtrace.present.terminal import clean
 from umtrace.records.clock import ClockPair
+from umtrace.stats.columns import START
 from umtrace.stats.placement import PLACED, place
 from umtrace.stats.plain import plain_rows
-from umtrace.stats.selection import START
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
 
 #: columns of the rows that are read

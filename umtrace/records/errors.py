@@ -17,6 +17,9 @@ from __future__ import annotations
 
 from signal import Signals
 
+#: what extras bring: the library, and the extra that has it
+_EXTRAS = {"pandas": "report", "matplotlib": "report", "jinja2": "report", "markupsafe": "report"}
+
 
 class UmtraceError(Exception):
     """Base of all errors a user can act on."""
@@ -54,3 +57,10 @@ class StoppedError(UmtraceError):
     def __init__(self, number: int, when: str = "before the probes were attached") -> None:
         super().__init__(f"stopped by {Signals(number).name} {when}")
         self.exit_code = 128 + number
+
+
+def not_installed(error: ModuleNotFoundError) -> str | None:
+    """Return what to install, for a library that an extra brings; None for any other module."""
+    name = (error.name or "").partition(".")[0]
+    extra = _EXTRAS.get(name)
+    return extra and f"this needs {name}, which is not installed: pip install 'umtrace[{extra}]'"

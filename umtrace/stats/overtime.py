@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.stats.buckets import Int64
+from umtrace.stats.columns import durations, times
 from umtrace.stats.placement import PLACED, place
-from umtrace.stats.selection import durations, times
 
 Floats = npt.NDArray[np.float64]
 

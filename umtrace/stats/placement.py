@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.stats.buckets import Int64
-from umtrace.stats.selection import durations
+from umtrace.stats.columns import durations
 from umtrace.stats.summarize import LATENCY
 
 #: the order in which the phases are laid out

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.records.arrow import fixed, mask
+from umtrace.stats.columns import durations
 from umtrace.stats.groups import encode
-from umtrace.stats.selection import durations
 
 #: the columns that are summed up
 TOTALLED = ("class", "spurious", "attempts", "duration_ns")

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from umtrace.query.selection import Selection
 from umtrace.records.arrow import fixed
 from umtrace.records.umounts import SCHEMA
+from umtrace.stats.columns import START, durations, times
 from umtrace.stats.plain import plain_rows
-from umtrace.stats.selection import START, Selection, durations, times
 from umtrace.stats.summarize import LATENCY
 
 _MOST_READS = 64  # beyond, one reading of all that lies between costs less

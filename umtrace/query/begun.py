@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from umtrace.query.selection import Selection
 from umtrace.recording.tables import EBUSY
 from umtrace.records.arrow import fixed, integers
-from umtrace.stats.selection import Selection
 
 #: of a row, and of a window the row's
 ROW_ID, WINDOW_ID = "id", "umount_id"

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from umtrace.records.arrow import integers
-from umtrace.stats.ahead import read_ahead
-from umtrace.stats.buckets import Int64
+from umtrace.query.ahead import read_ahead
+from umtrace.stats.columns import START, durations, times
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.groups import check_keys
 from umtrace.stats.matching import without_internal
@@ -21,8 +20,6 @@ from umtrace.stats.unseen import told, unknown_counts
 
 if TYPE_CHECKING:
     from umtrace.recording import Recording
-
-START = "t_start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +123,3 @@ class Selection:
                 begin = min(begin, int(start.min()))
                 end = max(end, int((start + durations(batch, LATENCY)).max()))
         return (rows, begin, end) if rows else (0, 0, 0)
-
-
-def times(batch: pa.RecordBatch) -> Int64:
-    """Return when the rows began, ns of UTC, int64 of shape (batch.num_rows,)."""
-    return integers(batch.column(START))
-
-
-def durations(batch: pa.RecordBatch, column: str) -> Int64:
-    """Return a duration column, 0 for null and for the impossible, of the same shape."""
-    return np.maximum(integers(batch.column(column)), 0)
