@@ -319,8 +319,7 @@ begin("import ctypes, mmap; c = ctypes.CDLL(None); c.syscall.argtypes = [ctypes.
 begin("import array, socket; a, b = socket.socketpair(); f = os.open(sys.argv[1] + '/x', 0);"
       " a.sendmsg([b'x'], [(1, 1, array.array('i', [f]))]); os.close(f)")
 """,
-        ("in-flight", "suspect"),
-        ("unknown",),
+        ("in-flight", "mount"),
     ),
     Kind(
         "mount context of fsopen(2)",

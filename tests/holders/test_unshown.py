@@ -215,9 +215,21 @@ held = begin('''if 1:
 def test_a_descriptor_that_nobody_has_received(tmp_path):
     answer = asked(tmp_path, IN_FLIGHT)
     holder = found(answer, "in-flight")
-    assert answer["state"] == "unknown"
-    assert (holder["of"], holder["comm"][:6]) == ("suspect", "python")
-    assert holder["detail"].startswith("socket:[")
+    assert answer["state"] == "held"
+    assert (holder["of"], holder["comm"][:6]) == ("mount", "python")
+    assert holder["detail"].endswith("/x")
+    assert "in flight in socket:[" in holder["note"]
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_descriptor_in_flight_of_another_mount_is_no_suspect(tmp_path):
+    elsewhere = IN_FLIGHT.replace('sys.argv[1] + "/x"', '"/dev/null"')
+    cwd = """
+held_too = begin('import os, sys; os.chdir(sys.argv[1])')
+"""
+    answer = asked(tmp_path, elsewhere + cwd)
+    assert answer["state"] == "held"
+    assert {holder["kind"] for holder in answer["holders"]} == {"cwd"}
 
 
 CONTEXT = """

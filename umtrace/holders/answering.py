@@ -19,6 +19,9 @@ _RING = b"anon_inode:[io_uring]"
 _PATH_FIELD = 5
 _FSOPEN, _FSCONFIG, _FSMOUNT, _FSCONFIG_CMD_CREATE = 430, 431, 432, 6
 _MOST_TEXT = 1 << 20
+_PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # one number on every architecture
+_SO_PEEK_OFF, _SCM_PIDFD, _EBUSY = 42, 4, 16
+_MOST_PEEKED = 1 << 18  # bytes before the first message with descriptors
 
 
 def mapped(pid: int, prefixes: list[bytes]) -> list[tuple[bytes, bool]]:
@@ -143,6 +146,48 @@ def seen_from(root: bytes, file: bytes) -> bytes:
         os.close(text)
 
 
+def queued(pid: int, fd: int, name: bytes) -> list[tuple[int, bytes]]:
+    """Return mount id and link of the descriptors that come next in a Unix socket's queue.
+
+    They stay there: MSG_PEEK has copies for the moment (pidfd_getfd(2), Linux 5.6). OSError where
+    that is refused, or where its owner peeks itself from an offset, which would move.
+    """
+    import array  # noqa: PLC0415 - for what is in flight alone
+    import ctypes  # noqa: PLC0415
+    import socket  # noqa: PLC0415
+
+    libc, found = ctypes.CDLL(None, use_errno=True), array.array("i")
+    task = libc.syscall(_PIDFD_OPEN, pid, 0)
+    copy = libc.syscall(_PIDFD_GETFD, task, fd, 0)
+    if task >= 0:
+        os.close(task)
+    if copy < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_getfd")
+    with socket.socket(fileno=copy) as one:
+        same = os.readlink(b"/proc/self/fd/%d" % copy) == name  # noqa: PTH115
+        if not same or one.getsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF) >= 0:
+            raise OSError(_EBUSY, "not looked into")
+        flags = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+        messages = one.recvmsg(_MOST_PEEKED, 4096, flags)[1]
+    for level, kind, data in messages:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) // found.itemsize * found.itemsize])
+        elif (level, kind) == (socket.SOL_SOCKET, _SCM_PIDFD):
+            os.close(int.from_bytes(data[:4], sys.byteorder))
+    try:
+        return [_opened(number) for number in found]
+    finally:
+        for number in found:
+            os.close(number)
+
+
+def _opened(number: int) -> tuple[int, bytes]:
+    for line in _beginning(b"/proc/self/fdinfo/%d" % number).split(b"\n"):
+        if line.startswith(b"mnt_id:"):
+            return int(line[7:]), os.readlink(b"/proc/self/fd/%d" % number)  # noqa: PTH115
+    raise OSError(_EBUSY, "no mount id")
+
+
 def _beginning(path: bytes) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
@@ -161,6 +206,7 @@ _QUESTIONS: dict[str, Callable[..., object]] = {
     "fsid": fsid,
     "loop": loop,
     "seen_from": seen_from,
+    "queued": queued,
 }
 
 

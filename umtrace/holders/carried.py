@@ -46,10 +46,15 @@ def carried(opened: Open, *, ask: bool) -> Iterator[Claim]:
     yield from reader(opened, ask)
 
 
-def _in_flight(opened: Open, _ask: bool) -> Iterator[Claim]:
+def waiting(opened: Open) -> int:
+    """Return how many descriptors a socket has not received; 0 where the kernel does not say."""
     number = _field(fdinfo(opened), "scm_fds")
-    if number not in {"", "0"}:
-        note = f"{number} of descriptors sent to it, not received"
+    return int(number) if number.isdigit() else 0
+
+
+def _in_flight(opened: Open, _ask: bool) -> Iterator[Claim]:
+    if number := waiting(opened):
+        note = f"{number} descriptor{'' if number == 1 else 's'} sent to it, not received"
         yield Claim(kind="in-flight", pid=opened.pid, fd=opened.fd, detail=opened.path, note=note)
 
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 from umtrace.holders import procfs
 from umtrace.holders.below import Below
 from umtrace.holders.binfmt import interpreters
-from umtrace.holders.carried import carried, closed_rings, ring_workers
+from umtrace.holders.carried import carried, closed_rings, ring_workers, waiting
 from umtrace.holders.claims import Claim, Seen
 from umtrace.holders.images import images
+from umtrace.holders.inflight import unpacked
 from umtrace.holders.links import linked_uprobes
 from umtrace.holders.lookup import follow, may_never_answer
 from umtrace.holders.mounts import Mount, MountTable
@@ -77,7 +78,17 @@ class Unshown:
         yield from linked_uprobes(sweep.links, mounts, sweep.lost)
         yield from ring_workers()
         yield from closed_rings(sweep.rings)
-        yield from _lasting(list(sweep.carriers()))
+        for opened, claim in _lasting(list(sweep.carriers())):
+            yield from self._unpacked(opened, claim)
+
+    def _unpacked(self, opened: Open, claim: Claim) -> Iterator[Claim]:
+        """Yield what is in flight one by one, for a mount; a device may be open by any node."""
+        if claim.kind != "in-flight" or self._mount is None or opened.tid != opened.pid:
+            yield claim
+            return
+        number = waiting(opened)
+        found = list(unpacked(claim, number, self._spaces.lists))
+        yield from found if waiting(opened) == number else [claim]
 
     def _seen(self, space: Namespace, mount: Mount) -> Seen:
         if space.inode == self._spaces.own:
@@ -157,14 +168,14 @@ class Unshown:
         return self._of.get(mount.mnt_id) if mount else None
 
 
-def _lasting(carriers: list[Open]) -> Iterator[Claim]:
+def _lasting(carriers: list[Open]) -> Iterator[tuple[Open, Claim]]:
     """Yield what descriptors carry in two looks: nearly all that is sent is received at once."""
     first = {opened: list(carried(opened, ask=True)) for opened in carriers}
     if any(first.values()):
         time.sleep(_SECOND_LOOK_S)
     for opened, claims in first.items():
         later = list(carried(opened, ask=True)) if claims else []
-        yield from (claim for claim in claims if claim in later)
+        yield from ((opened, claim) for claim in claims if claim in later)
 
 
 def fuse_connection(mount: Mount) -> str | None:
