@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from umtrace.records.events import (
-    FOREIGN,
     IS_TARGET,
     WALKERS_WATCHED,
     EventBatch,
     Exit,
-    Failed,
     GracePeriod,
     Kind,
     NameKind,
@@ -24,19 +22,17 @@ from umtrace.records.events import (
     Returned,
     Unseen,
 )
-from umtrace.sources.ftrace.following import Following
+from umtrace.sources.ftrace.beside import Beside
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.names import parts
-from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase, event_of
+from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
 from umtrace.sources.ftrace.records import LOST, Record
 
-_EBUSY = 16
-_MOST_CLAIMS = 4096
 _TOP = UNKNOWN - 4096  # above are error pointers
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
 
 
-class Translator(Following):
+class Translator(Beside):
     """Fed with records in the order of time; deterministic.
 
     Parameters
@@ -65,13 +61,10 @@ class Translator(Following):
         counts: bool = True,
         unseen: Unseen = Unseen(0),  # noqa: B008 - a constant
     ) -> None:
-        super().__init__(lineage, unseen)
+        super().__init__(lineage, unseen, shift=shift)
         self._counts = counts
         self._origin_at = origin_at
-        self._shift = shift
         self._watching = watching
-        self._claims: dict[int, int] = {}  # task -> device it claims
-        self._let_go: dict[int, int] = {}  # task -> device whose superblock it let go
         self._foreign: dict[int, list[tuple[int, bytes]]] = {}  # cleanups under way
         self._handlers: dict[str, Callable[[Record], None]] = {
             name[1:]: getattr(self, name) for name in dir(self) if name.startswith("_um_")
@@ -348,47 +341,6 @@ class Translator(Following):
             self._loose(r, Kind.CLEANUP_EXIT, mnt, 0, 0, 0, comm)
             if not cleaning:
                 del self._foreign[r.tid]
-
-    def _loose(
-        self, r: Record, kind: Kind, mnt: int, ret: int, a: int, b: int, comm: bytes
-    ) -> None:
-        """Add an event of a task that is in no operation."""
-        who, cpu = (r.tid, self._lineage.tgid(r.tid)), r.cpu | FOREIGN
-        event = event_of(kind, r.ts_ns, cpu, who, mnt=mnt, ret=ret, a=a, b=b, comm=comm)
-        self._out.events.append(event)
-
-    # ---- block devices claimed in vain ----
-
-    def _um_claim(self, r: Record) -> None:
-        if len(self._claims) >= _MOST_CLAIMS:
-            self._claims.clear()  # of claims that succeeded, whose return is not told
-        self._claims[r.tid] = r.fields["dev"]
-
-    def _um_claimed(self, r: Record) -> None:
-        dev, comm = self._claims.pop(r.tid, 0), r.fields["comm"][:15]
-        self._loose(r, Kind.FAILED, 0, r.fields["ret"], Failed.CLAIM, dev, comm)
-
-    def _um_let_go(self, r: Record) -> None:
-        if len(self._let_go) >= _MOST_CLAIMS:
-            self._let_go.clear()
-        self._let_go[r.tid] = r.fields["dev"]
-
-    def _um_refused(self, r: Record) -> None:
-        dev, ret = self._let_go.pop(r.tid, None), r.fields["ret"]
-        if dev is not None and ret == -_EBUSY:
-            self._loose(r, Kind.FAILED, 0, ret, Failed.MOUNT, dev, r.fields["comm"][:15])
-
-    # ---- path walkers ----
-
-    def _um_walk(self, r: Record) -> None:
-        f = r.fields
-        if f["mnt"] < self._shift:  # no mount: what was read through it is undefined
-            return
-        self._loose(r, Kind.WALK, f["mnt"] - self._shift, f["ret"], f["flags"], 0, f["comm"][:15])
-
-    def _um_put(self, r: Record) -> None:
-        f = r.fields
-        self._loose(r, Kind.PUT, f["mnt"] - self._shift, 0, f["flags"], 0, f["comm"][:15])
 
 
 def _inum(r: Record) -> int:
