@@ -53,8 +53,6 @@ class Tier:
     longest_path: int = 4096
 
 
-#: an event with such a path does not fit into a page of the trace buffer: the kernel drops the hit
-_PAGE = "an event with a path of about 4,095 bytes is dropped, and counted (docs/ftrace.md)"
 _ONE = "it follows one operation of a task at a time: the umount around another's end is marked"
 _BLIND = dict.fromkeys(("fstype", "n_mounts", "final_put"), _NO_MEMORY)
 
@@ -63,9 +61,8 @@ _OLD = {"oldumount-32": (("path",), "no probe at oldumount(2): the row begins at
 TIERS = {
     "fentry": Tier(partly=_OLD),
     "kprobe": Tier(partly=_OLD),
-    "ftrace": Tier(
-        {"too-long": _PAGE}, partly=_OLD, incomplete={"ns-umount": _ONE}, longest_path=4000
-    ),
+    # A path of about 4,095 bytes does not fit into a page of the trace buffer (docs/ftrace.md).
+    "ftrace": Tier(partly=_OLD, incomplete={"ns-umount": _ONE}, longest_path=4000),
     "tracepoint": Tier(_TRACEPOINTS, {"ns-exit": _ASLEEP}, _BLIND),
     "ftrace-static": Tier(
         {**_TRACEPOINTS, **_ENDS_ALIVE},

@@ -2,51 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sources.ftrace.builders import record, translator
-from umtrace.correlate.umounts import UmountCorrelator
+from tests.sources.ftrace.builders import CLEANUP, MOUNT, record, rows, translator, umount
 from umtrace.records.events import Exit, Kind, Origin, Returned, Unseen
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.records import LOST
 from umtrace.sources.ftrace.translate import Translator
-
-
-def umount(ts=1000, tid=7, ret=0, **enter):
-    """A sync umount as the kernel tells it, with all that belongs to it."""
-    fields = {"path": b"/mnt/a", "flags": 0, "comm": b"umount", **enter}
-    steps = [
-        ("um_enter", fields),
-        ("um_path", {"flags": 0, "comm": b"umount", "vfsmount": 0x120, **MOUNT}),
-        ("um_check", {"mnt": 0x100}),
-        ("um_count", {"mnt": 0x100, **NS}),
-        ("um_counted", {"ret": 3 if ret else 2}),
-        ("um_checked", {"ret": int(bool(ret))}),
-    ]
-    steps += [] if ret else TAKEN_DOWN
-    steps += [("um_path_exit", {"ret": ret}), ("um_exit", {"ret": ret})]
-    steps += [] if ret else [("um_cleanup", CLEANUP), ("um_cleanup_exit", {})]
-    return [record(ts + 10 * i, name, tid, **fields) for i, (name, fields) in enumerate(steps)]
-
-
-NS = {"ns": 0xFFFF888000000000, "inum": 4026531841}
-MOUNT = {"id": 55, "mflags": 0x1000, "dev": 40, "fstype": b"tmpfs", "source": b"none", **NS}
-CLEANUP = {"mnt": 0x100, "comm": b"umount", "mflags": 0x2000000, "active": 1, "dev": 40}
-TAKEN_DOWN = [
-    ("um_tree", {"mnt": 0x100, "how": 3, "caller": 1, "comm": b"umount"}),
-    ("um_unlock", {}),
-    ("um_rcu", {}),
-    ("um_rcu_exit", {}),
-    ("um_count", {"mnt": 0x100, **NS}),
-    ("um_counted", {"ret": 1}),
-    ("um_unlock_exit", {}),
-    ("um_count", {"mnt": 0x100, **NS}),
-    ("um_counted", {"ret": 0}),
-]
-
-
-def rows(*batches):
-    correlator = UmountCorrelator(clock_offset_ns=0, tier="ftrace")
-    found = [row for batch in batches for row in correlator.feed(batch).to_pylist()]
-    return found + correlator.finish().to_pylist()
 
 
 def test_a_sync_umount_is_a_whole_row():

@@ -84,33 +84,36 @@ def events(layout: Mapping[str, int], *, walkers: bool) -> list[Event]:
 
 def _operation(machine: Machine, layout: Mapping[str, int]) -> list[Event]:
     of_path, of_tree = _of_path(layout), _described("$arg1", 0, layout)
-    enter = (f"path=+0({machine.name}):ustring", f"flags={machine.flags}:s32", "comm=$comm:string")
+    enter = (f"flags={machine.flags}:s32", "comm=$comm:string")
     tree = ("mnt=$arg1:x64", "how=$arg2:u32", f"caller={machine.caller}:x64", "comm=$comm:string")
     path = ("flags=$arg2:s32", "comm=$comm:string", *of_path)
     leave = ("ret=$retval:s32",)
     return [
         Event("um_enter", machine.syscall, "operation", enter, required=True),
+        # By itself: with a path that fills a page of the buffer the kernel drops the hit.
+        Event("um_name", machine.syscall, "path", (f"path=+0({machine.name}):ustring",),
+              lost="path"),
         Event("um_exit", machine.syscall, "operation", leave, on_return=True, required=True),
         Event("um_path", "path_umount", "umount(2)", path, required=True),
         Event("um_path_exit", "path_umount", "umount(2)", leave, on_return=True, required=True),
         Event("um_tree", "umount_tree", "tree", (*tree, *of_tree), required=True),
         Event("um_unlock", "namespace_unlock", "unlock", required=True),
         Event("um_unlock_exit", "namespace_unlock", "unlock", on_return=True, required=True),
-    ]
+    ]  # fmt: skip
 
 
 def _operation_32(machine: Machine) -> list[Event]:
     """Return the system call of 32-bit programs; their words are in ebx and ecx."""
     if machine is not MACHINES["x86_64"]:
         return []
-    path, flags = "path=+0(+40($arg1)):ustring", "flags=+88($arg1):s32"
+    path, enter = "path=+0(+40($arg1)):ustring", ("flags=+88($arg1):s32", "comm=$comm:string")
     call, what = "__ia32_sys_umount", "32-bit system call"
     lost = "path and lookup_ns of what 32-bit programs unmount"
     back = Event("um_exit32", call, what, ("ret=$retval:s32",), on_return=True, lost=lost)
     return [
         back,
-        Event("um_enter32", call, what, (path, flags, "comm=$comm:string"), lost=lost,
-              pair=back.name),
+        Event("um_enter32", call, what, enter, lost=lost, pair=back.name),
+        Event("um_name32", call, what, (path,), lost="path", pair="um_enter32"),
     ]  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
 from umtrace.sources.ftrace.records import LOST, Record
 
 _TOP = UNKNOWN - 4096  # above are error pointers
+_HALVES = frozenset({"um_enter", "um_name", "um_enter32", "um_name32"})
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
 
 
@@ -65,6 +66,8 @@ class Translator(Beside):
         self._counts = counts
         self._origin_at = origin_at
         self._watching = watching
+        #: by task, its last record, where that is half of the entry of a system call
+        self._halves: dict[int, Record] = {}
         self._foreign: dict[int, list[tuple[int, bytes]]] = {}  # cleanups under way
         self._handlers: dict[str, Callable[[Record], None]] = {
             name[1:]: getattr(self, name) for name in dir(self) if name.startswith("_um_")
@@ -75,6 +78,8 @@ class Translator(Beside):
         for record in records:
             if record.ts_ns >= self._lineage.due_ns:
                 self._lineage.settle()
+            if self._halves and record.name not in _HALVES:
+                self._halves.pop(record.tid, None)
             if self._unanswered and record.name != "um_exit":
                 self._give_up(record.tid)
             if record.name in _BIRTHS:
@@ -94,12 +99,34 @@ class Translator(Beside):
             op.settle()
         return self._out.take()
 
+    def lose(self, until_ns: int) -> None:
+        """Mark what is under way, and know no longer which halves belong together."""
+        super().lose(until_ns)
+        self._halves.clear()
+
     # ---- umount(2) ----
 
     def _um_enter(self, r: Record) -> None:
         op = self._open(r, Phase.INSIDE)
-        self._out.names += parts(r.ts_ns, r.tid, NameKind.PATH, r.fields["path"])
+        half = self._halves.pop(r.tid, None)
+        if "path" in r.fields:  # of another tool's trace
+            self._called(r, r.fields["path"])
+        elif half is not None and "path" in half.fields:
+            self._called(r, half.fields["path"])
+        else:
+            self._halves[r.tid] = r
         self._enter(op, r)
+
+    def _um_name(self, r: Record) -> None:
+        """Take the path, of a probe at the same place; which of the two comes first is open."""
+        half = self._halves.pop(r.tid, None)
+        if half is not None and "path" not in half.fields:
+            self._called(half, r.fields["path"])
+        else:
+            self._halves[r.tid] = r
+
+    def _called(self, enter: Record, path: bytes) -> None:
+        self._out.names += parts(enter.ts_ns, enter.tid, NameKind.PATH, path)
 
     def _enter(self, op: Operation, r: Record) -> None:
         op.hold()
@@ -145,7 +172,7 @@ class Translator(Beside):
         elif not op.by_function:  # else path_umount() has begun and ended it
             self._out.alone(r, self._lineage.tgid(r.tid), int(r.fields["ret"]))
 
-    _um_enter32, _um_exit32 = _um_enter, _um_exit
+    _um_enter32, _um_name32, _um_exit32 = _um_enter, _um_name, _um_exit
 
     def _give_up(self, tid: int) -> None:
         """Take the return of path_umount() for the end of the call: nothing else shows it."""
