@@ -26,9 +26,9 @@ from umtrace.sources.ftrace.beside import Beside
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.names import parts
 from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
+from umtrace.sources.ftrace.origin import inum_of, origin_of
 from umtrace.sources.ftrace.records import LOST, Record
 
-_TOP = UNKNOWN - 4096  # above are error pointers
 _HALVES = frozenset({"um_enter", "um_name", "um_enter32", "um_name32"})
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
 
@@ -147,7 +147,7 @@ class Translator(Beside):
                 op.skip()
         vfsmount = r.fields.get("vfsmount", 0)
         op.mnt = vfsmount - self._shift if vfsmount else 0
-        op.mntns = _inum(r)
+        op.mntns = inum_of(r)
         op.tell(Kind.PATH_UMOUNT, r.ts_ns, r.cpu, ret=r.fields.get("flags", 0))
         self._describe(op, r)
 
@@ -223,7 +223,7 @@ class Translator(Beside):
     def _um_count(self, r: Record) -> None:
         op = self._busy(r)
         if op is not None:
-            op.counted = (r.fields["mnt"], _inum(r))
+            op.counted = (r.fields["mnt"], inum_of(r))
 
     def _um_counted(self, r: Record) -> None:
         op = self._busy(r)
@@ -243,7 +243,7 @@ class Translator(Beside):
     def _um_tree(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is None:
-            origin = self._origin_at(r.fields["caller"]) if "caller" in r.fields else None
+            origin = origin_of(r, self._origin_at)
             if origin == Origin.UMOUNT:
                 return  # began before the trace, or its opener is lost
             op = self._teardown(r, origin)
@@ -255,7 +255,7 @@ class Translator(Beside):
 
     def _teardown(self, r: Record, origin: Origin | None) -> Operation:
         op = self._open(r, Phase.TEARDOWN)
-        op.mnt, op.origin, op.mntns = r.fields.get("mnt", 0), int(origin or 0), _inum(r)
+        op.mnt, op.origin, op.mntns = r.fields.get("mnt", 0), int(origin or 0), inum_of(r)
         cgroup, comm = self._lineage.cgroup(r.tid), r.fields["comm"][:15]
         op.tell(Kind.TEARDOWN, r.ts_ns, r.cpu, ret=op.origin, a=cgroup, b=op.mntns, comm=comm)
         self._say_unseen(op, r, Unseen.CALLER if origin is None else Unseen(0))
@@ -368,9 +368,3 @@ class Translator(Beside):
             self._loose(r, Kind.CLEANUP_EXIT, mnt, 0, 0, 0, comm)
             if not cleaning:
                 del self._foreign[r.tid]
-
-
-def _inum(r: Record) -> int:
-    """Return the namespace of the record's mount; 0 where it has none that can be read."""
-    ns = r.fields.get("ns", 0)
-    return int(r.fields["inum"]) if 0 < ns < _TOP else 0
