@@ -39,8 +39,6 @@ class Tier:
         Columns that may be null.
     partly : mapping
         Kinds of which the named columns are null.
-    incomplete : mapping
-        Kinds the row of which is marked, without times.
     longest_path : int
         Bytes from which on a path may be null or cut.
     """
@@ -49,11 +47,9 @@ class Tier:
     sometimes: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
     partly: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
-    incomplete: Mapping[str, str] = field(default_factory=dict)
     longest_path: int = 4096
 
 
-_ONE = "it follows one operation of a task at a time: the umount around another's end is marked"
 _BLIND = dict.fromkeys(("fstype", "n_mounts", "final_put"), _NO_MEMORY)
 
 _OLD = {"oldumount-32": (("path",), "no probe at oldumount(2): the row begins at path_umount")}
@@ -62,7 +58,7 @@ TIERS = {
     "fentry": Tier(partly=_OLD),
     "kprobe": Tier(partly=_OLD),
     # A path of about 4,095 bytes does not fit into a page of the trace buffer (docs/ftrace.md).
-    "ftrace": Tier(partly=_OLD, incomplete={"ns-umount": _ONE}, longest_path=4000),
+    "ftrace": Tier(partly=_OLD, longest_path=4000),
     "tracepoint": Tier(_TRACEPOINTS, {"ns-exit": _ASLEEP}, _BLIND),
     "ftrace-static": Tier(
         {**_TRACEPOINTS, **_ENDS_ALIVE},

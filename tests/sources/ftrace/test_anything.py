@@ -48,6 +48,9 @@ COMMON = {
 }
 BIRTHS = ["task_newtask", "sched_process_exit", "cgroup_attach_task", LOST]
 FUNCTIONS = sorted(translator()._handlers)
+#: those that put an operation inside another one
+DEEP = ["um_enter", "um_name", "um_exit", "um_tree", "um_unlock", "um_unlock_exit", "um_cleanup",
+        "um_cleanup_exit", "um_count", "um_counted"]  # fmt: skip
 STATIC = ["sys_enter_umount", "sys_exit_umount", "sys_enter", "sched_switch", "task_rename", STACK,
           LOST_GATED]  # fmt: skip
 
@@ -92,7 +95,7 @@ def check_rows(tier, *batches):
 
 
 @settings(max_examples=60)
-@given(streams(FUNCTIONS + BIRTHS))
+@given(streams(FUNCTIONS + BIRTHS) | streams(DEEP))
 def test_of_functions(records):
     told = translator(shift=0x20)
     check_rows("ftrace", told.feed(records), told.finish())

@@ -91,6 +91,46 @@ def test_text_of_tracefs_without_the_system_call(tmp_path):
     assert (row["shutdown_ns"], row["latency_bound"]) == (None, "approx")
 
 
+NESTED = """\
+  umount-100 [001]   100.000000: sys_enter_umount:     name: 0x7ffd, flags: 0x00000000
+  umount-100 [001]   100.000010: funcgraph_entry:                   |  path_umount() {
+  umount-100 [001]   100.000012: funcgraph_entry:        1.000 us   |    umount_tree();
+  umount-100 [001]   100.000014: funcgraph_entry:      + 20.000 us  |    namespace_unlock();
+  umount-100 [001]   100.000040: funcgraph_exit:       + 30.000 us  |  }
+  umount-100 [001]   100.000041: sys_exit_umount:      0x0
+  umount-100 [001]   100.000050: funcgraph_entry:                   |  cleanup_mnt() {
+  umount-100 [001]   100.000060: funcgraph_entry:        1.000 us   |    umount_tree();
+  umount-100 [001]   100.000065: funcgraph_entry:                   |    namespace_unlock() {
+  umount-100 [001]   100.000066: funcgraph_entry:      + 50.000 us  |      RCU();
+  umount-100 [001]   100.000120: funcgraph_exit:       + 55.000 us  |    }
+  umount-100 [001]   100.000130: funcgraph_exit:       + 80.000 us  |  }
+  umount-100 [001]   100.000140: funcgraph_entry:      + 20.000 us  |  cleanup_mnt();
+""".replace("RCU()", "synchronize_rcu_expedited()")
+NEXT = "  umount-100 [001]   100.000200: sys_enter:            NR 3 (3, 0, 0, 0, 0, 0)\n"
+
+
+@pytest.mark.parametrize("end", ["", NEXT], ids=["the end", "a system call"])
+def test_a_namespace_that_ends_inside_an_umount_is_a_row_of_its_own(tmp_path, end):
+    outer, inner = rows(tmp_path, NESTED + end)
+    assert (outer["mode"], outer["complete"], outer["rcu_ns"]) == ("sync", True, 0)
+    assert (outer["origin"], outer["latency_ns"], outer["shutdown_ns"]) == (
+        "umount",
+        160_000,
+        120_000,
+    )
+    assert (inner["origin"], inner["complete"], inner["rcu_ns"]) == (None, True, 50_000)
+    assert (inner["path"], inner["latency_ns"]) == (None, 100_000)
+    assert inner["n_mounts"] is None
+
+
+def test_what_follows_a_cleanup_is_no_part_of_it(tmp_path):
+    after = NESTED.replace("  umount-100 [001]   100.000130", "  umount-100 [001]   100.000055")
+    lines = sorted(after.splitlines(keepends=True), key=lambda line: line.split()[2])
+    found = rows(tmp_path, "".join(lines))
+    assert [(row["origin"], row["complete"]) for row in found] == [("umount", True), (None, True)]
+    assert found[0]["latency_ns"] == 55_000
+
+
 CALLS = """\
           umount-101   [000] .....   100.000000: sys_umount(name: 0x55b7015c92e0, flags: 0)
           umount-101   [000] .....   100.000300: sys_umount -> 0x0

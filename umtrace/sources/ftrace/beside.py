@@ -21,8 +21,8 @@ class Beside(Following):
         From a ``struct vfsmount`` back to its ``struct mount``.
     """
 
-    def __init__(self, lineage: Lineage, unseen: Unseen, *, shift: int) -> None:
-        super().__init__(lineage, unseen)
+    def __init__(self, lineage: Lineage, unseen: Unseen, *, counts: bool, shift: int) -> None:
+        super().__init__(lineage, unseen, counts=counts)
         self._shift = shift
         self._claims: dict[int, int] = {}  # task -> device it claims
         self._let_go: dict[int, int] = {}  # task -> device whose superblock it let go

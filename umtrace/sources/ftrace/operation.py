@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from umtrace.records.events import Kind
+from umtrace.records.events import NESTED, Kind
 from umtrace.sources.ftrace.records import Record
 
 EventTuple = tuple[int, int, int, int, int, int, int, int, int, int, bytes]
@@ -44,6 +44,10 @@ class Operation:
     phase: Phase
     seq: int
     out: list[EventTuple]
+    nested: bool = False  #: it began inside another one of the task
+    other: Operation | None = None  #: the one of the two that is not at work
+    torn: bool = False  #: records may be missing, those of a return as well
+    in_umount: bool = False  #: in path_umount
     held: list[EventTuple] | None = None
     by_function: bool = False
     mnt: int = 0
@@ -76,6 +80,7 @@ class Operation:
         """Add an event of this operation."""
         mount = self.mnt if mnt is None else mnt
         who = (self.tid, self.tgid)
+        cpu |= NESTED if self.nested else 0
         event = event_of(kind, ts, cpu, who, mnt=mount, ret=ret, a=a, b=b, seq=self.seq, comm=comm)
         self.seq = (self.seq + 1) & _WORD
         (self.out if self.held is None else self.held).append(event)
@@ -98,6 +103,11 @@ class Operation:
     def skip(self) -> None:
         """Leave a number out: an event is lost."""
         self.seq = (self.seq + 1) & _WORD
+
+    @property
+    def both(self) -> tuple[Operation, ...]:
+        """The operations that the task is in."""
+        return (self,) if self.other is None else (self, self.other)
 
     @property
     def taken_down(self) -> int:

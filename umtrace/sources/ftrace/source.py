@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
@@ -18,6 +19,7 @@ from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.clock import monotonic_ns
 from umtrace.records.errors import NoTierError, UmtraceError
 from umtrace.records.events import EventBatch, Origin
+from umtrace.records.losses import LossReport
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.events import events
 from umtrace.sources.ftrace.instance import Instance
@@ -158,6 +160,11 @@ class FtraceSource(Running):
         batch = self._translator.feed(records)
         self._lineage.refresh()
         return batch
+
+    def losses(self) -> LossReport:
+        """Return what the kernel could not deliver, and what nobody followed."""
+        not_followed = self._translator.not_followed if self._translator else None
+        return replace(super().losses(), task_map_full=not_followed)
 
 
 def _loss(lost: str, why: str) -> str:

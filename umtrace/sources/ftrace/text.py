@@ -95,6 +95,7 @@ class TextSource:
         self._sorted = SortedRecords()
         self._names: set[str] = set()
         self._batches: Iterator[EventBatch] = iter(())
+        self._not_followed = 0
         # The file says when its host had booted nowhere: times start with the boot.
         self.clock = ClockPair(0, 0)
 
@@ -133,6 +134,7 @@ class TextSource:
         while len(some := list(islice(records, _AT_ONCE))) == _AT_ONCE:
             yield translator.feed(some)
         parts = (translator.feed(some), translator.finish())
+        self._not_followed = translator.not_followed
         yield EventBatch(
             np.concatenate([part.events for part in parts]),
             np.concatenate([part.names for part in parts]),
@@ -148,8 +150,8 @@ class TextSource:
         return f"{number:,} {lines} not understood; the first is line {first:,}"
 
     def losses(self) -> LossReport:
-        """Return what the file itself says was lost."""
-        return LossReport(ring_events=self._parser.lost)
+        """Return what the file itself says was lost, and what nobody followed."""
+        return LossReport(ring_events=self._parser.lost, task_map_full=self._not_followed)
 
     def plan(self) -> list[dict[str, str]]:
         """Return what the file holds."""

@@ -30,6 +30,8 @@ from umtrace.sources.ftrace.origin import inum_of, origin_of
 from umtrace.sources.ftrace.records import LOST, Record
 
 _HALVES = frozenset({"um_enter", "um_name", "um_enter32", "um_name32"})
+#: what path_umount() takes down, though its own entry was not seen
+_OF_ITS_OWN = (None, Origin.UMOUNT, Origin.OTHER)
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
 
 
@@ -62,8 +64,7 @@ class Translator(Beside):
         counts: bool = True,
         unseen: Unseen = Unseen(0),  # noqa: B008 - a constant
     ) -> None:
-        super().__init__(lineage, unseen, shift=shift)
-        self._counts = counts
+        super().__init__(lineage, unseen, counts=counts, shift=shift)
         self._origin_at = origin_at
         self._watching = watching
         #: by task, its last record, where that is half of the entry of a system call
@@ -96,7 +97,8 @@ class Translator(Beside):
             self._give_up(op.tid)
             if op.last is not None and not self._counts:
                 self._end(op, op.last, Returned.UNTOLD)
-            op.settle()
+            for each in op.both:
+                each.settle()
         return self._out.take()
 
     def lose(self, until_ns: int) -> None:
@@ -145,6 +147,7 @@ class Translator(Beside):
             self._enter(op, r)
             if self._lost_lately:
                 op.skip()
+        op.in_umount = True
         vfsmount = r.fields.get("vfsmount", 0)
         op.mnt = vfsmount - self._shift if vfsmount else 0
         op.mntns = inum_of(r)
@@ -155,6 +158,7 @@ class Translator(Beside):
         op = self._busy(r, Phase.INSIDE)
         if op is None:
             return
+        op.in_umount = False
         ret = r.fields.get("ret")
         op.tell(Kind.PATH_UMOUNT_EXIT, r.ts_ns, r.cpu, ret=ret or 0)
         if ret is None:  # the system call's exit says it, if that was traced
@@ -188,14 +192,10 @@ class Translator(Beside):
         op.tell(Kind.EXIT, r.ts_ns, r.cpu, ret=ret, a=how)
         op.phase = Phase.LEAVING
         if ret < 0:
-            del self._ops[r.tid]
+            op.other, waiting = None, op.other
+            self._resume(waiting, r.tid)
         else:
             self._end_if_clean(op, r)
-
-    def _end_if_clean(self, op: Operation, r: Record) -> None:
-        op.last = r
-        if self._counts and op.is_clean:
-            self._end(op, r, Returned.CLEANED)
 
     def _um_next(self, r: Record) -> None:
         """Take a system call of an imported trace: whoever makes it is back in user mode."""
@@ -241,20 +241,35 @@ class Translator(Beside):
     # ---- taking down ----
 
     def _um_tree(self, r: Record) -> None:
-        op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
+        op = self._taker(r)
         if op is None:
-            origin = origin_of(r, self._origin_at)
-            if origin == Origin.UMOUNT:
-                return  # began before the trace, or its opener is lost
-            op = self._teardown(r, origin)
+            return
         op.settle(b=op.mntns)
         how = r.fields.get("how", 0)
         op.connected = bool(how & 4)
         op.roots += 1
         op.tell(Kind.TREE, r.ts_ns, r.cpu, ret=how, mnt=r.fields.get("mnt", 0))
 
-    def _teardown(self, r: Record, origin: Origin | None) -> Operation:
-        op = self._open(r, Phase.TEARDOWN)
+    def _taker(self, r: Record) -> Operation | None:
+        """Return the operation that this is part of, maybe a new one; None if none is followed."""
+        op = self._busy(r)
+        if op is not None and (op.phase == Phase.TEARDOWN or op.in_umount):
+            return op
+        origin = origin_of(r, self._origin_at)
+        inside = op is not None and op.phase == Phase.INSIDE
+        if inside and origin in _OF_ITS_OWN:
+            return op
+        if origin == Origin.UMOUNT:
+            return None  # began before the trace, or its opener is lost
+        if op is not None and not op.torn and (inside or op.cleaning):
+            new = self._nest(r, op)
+        else:
+            new = self._open(r, Phase.TEARDOWN)
+        if new is not None:
+            self._teardown(new, r, origin)
+        return new
+
+    def _teardown(self, op: Operation, r: Record, origin: Origin | None) -> None:
         op.mnt, op.origin, op.mntns = r.fields.get("mnt", 0), int(origin or 0), inum_of(r)
         cgroup, comm = self._lineage.cgroup(r.tid), r.fields["comm"][:15]
         op.tell(Kind.TEARDOWN, r.ts_ns, r.cpu, ret=op.origin, a=cgroup, b=op.mntns, comm=comm)
@@ -262,7 +277,6 @@ class Translator(Beside):
         if r.ts_ns < self._losing_until:
             op.skip()
         self._describe(op, r)
-        return op
 
     def _describe(self, op: Operation, r: Record) -> None:
         if "id" not in r.fields or not op.mnt:
@@ -297,7 +311,9 @@ class Translator(Beside):
         if op.phase != Phase.TEARDOWN:
             return
         op.phase = Phase.LEAVING
-        if op.origin == Origin.EXPIRE:  # a kernel thread: no task work
+        if op.nested:
+            self._inner_ends(op, r)
+        elif op.origin == Origin.EXPIRE:  # a kernel thread: no task work
             self._end(op, r, Returned.KTHREAD)
         else:
             self._end_if_clean(op, r)
@@ -356,6 +372,9 @@ class Translator(Beside):
 
     def _um_cleanup_exit(self, r: Record) -> None:
         op = self._ops.get(r.tid)
+        if op is not None and op.nested and op.phase == Phase.TEARDOWN:
+            self._cut_short(op, r)  # its namespace_unlock() is over, and was not seen
+            op = self._ops.get(r.tid)
         if op is not None and op.cleaning:
             op.tell(Kind.CLEANUP_EXIT, r.ts_ns, r.cpu, mnt=op.cleaning.pop())
             op.cleaned += 1
