@@ -10,7 +10,8 @@ from pathlib import Path
 
 import tomllib
 
-TIERS = ("fentry", "kprobe", "ftrace", "tracepoint", "ftrace-static")
+from umtrace.records.tiers import names
+
 COLUMNS = (
     ("phases", ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")),
     ("identity", ("fstype", "dev", "mount_id", "source", "mountpoint")),
@@ -124,7 +125,7 @@ def seen_lines(kernel: Path) -> list[list[object]]:
     if not tiers:
         return [[*first, "-", "no result: the guest was cut off", *empty]]
     lines = []
-    for name in TIERS:
+    for name in names():
         if name not in tiers:
             lines.append([*first, name, "does not attach", *empty])
             continue

@@ -15,13 +15,14 @@ from umtrace.recording import Recording
 from umtrace.records.arrow import integers
 from umtrace.records.events import EVENT_DTYPE, FOREIGN, EventBatch, Kind
 from umtrace.records.holders import Holder, HolderScan
+from umtrace.records.tiers import names
 from umtrace.records.windows import windows_to_arrow
 from umtrace.stats.summarize import summarize
 
 BUNDLED = Path(__file__).parents[2] / "recordings"
 AT_ONCE = 100  # inputs of one run of the correlator: each is the life of one task
 _LONGEST = 60
-_TIERS = ("fentry", "kprobe", "tracepoint", "ftrace", "ftrace-static", "synthetic", "newer")
+_TIERS = (*names(), "newer")
 _WORDS = (0, 1, 2, 3, 7, 16, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1)
 _COMMS = (b"", b"umount", b"\xff\xfe\x00x", b"sixteen bytes ok", b"fuse.x", b"\x1b[31m")
 _STEPS = (0, 1, 999, 10**6, 5 * 10**9, 10**12, 2**60)

@@ -15,13 +15,15 @@ import sys
 import pytest
 
 from tests.scripts import load_script
+from umtrace.records.tiers import TIERS, names
 
 pytestmark = pytest.mark.lab
 
 KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "5.10,6.1-rt,7").split(",")
 #: of scripts/kernel-check; a trace that is imported takes a guest minutes: make lab-check
 PARTS = ("selftest", "share", "ebusy", "ftrace", "nobtf", "witness")
-TIERS = {"fentry", "kprobe", "ftrace", "tracepoint"}
+#: those that are compared with each other: they know the path of every umount
+NAMING = {tier.name for tier in TIERS if tier.names_mounts}
 #: tiers whose programs run with preemption on; kprobes turn it off
 PREEMPTIBLE = {"fentry", "tracepoint"}
 #: exp_funnel_lock is inlined before 6.12
@@ -83,7 +85,7 @@ def counted_losses(tier, found):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_every_count_is_exact_in_every_tier(results, kernel):
     tiers = {tier["tier"]: tier for tier in selftest(results, kernel)["tiers"]}
-    assert set(tiers) == TIERS | {"ftrace-static"}
+    assert set(tiers) == set(names())
     wrong = {name: failed(tier) for name, tier in tiers.items() if failed(tier)}
     if skips_hits(kernel):
         wrong = {name: found for name, found in wrong.items() if not counted_losses(name, found)}
@@ -93,7 +95,7 @@ def test_every_count_is_exact_in_every_tier(results, kernel):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_tiers_that_run_at_once_say_the_same(results, kernel):
     pairs = selftest(results, kernel)["together"]
-    assert len(pairs) == len(TIERS) - 1
+    assert len(pairs) == len(NAMING) - 1
     wrong = [pair for pair in pairs if failed(pair)]
     if skips_hits(kernel):
         wrong = [pair for pair in wrong if not any(pair["lost"])]
@@ -104,7 +106,7 @@ def test_tiers_that_run_at_once_say_the_same(results, kernel):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("tier", sorted(TIERS))
+@pytest.mark.parametrize("tier", sorted(NAMING))
 def test_the_kind_of_grace_period_is_named(results, kernel, tier):
     tiers = {each["tier"]: each for each in selftest(results, kernel)["tiers"]}
     kinds = tiers[tier]["rcu_kinds"]

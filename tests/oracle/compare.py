@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from tests.oracle.ledger import Entry, Ledger
-from tests.oracle.tiers import TIERS, excused
+from tests.oracle.tiers import excused, of
 
 Row = Mapping[str, Any]
 #: null only where the tier is excused
@@ -53,7 +53,7 @@ def _of_task(
     tier: str, entries: Sequence[Entry], rows: Sequence[Row], clock: Mapping[str, int]
 ) -> Iterator[str]:
     entries = sorted(entries, key=lambda entry: entry.end)  # a namespace within another
-    if len(rows) < len(entries) and entries[0].origin in TIERS[tier].sometimes:
+    if len(rows) < len(entries) and entries[0].origin in of(tier).sometimes:
         entries = [e for e in entries if any(_overlaps(e, row, clock) for row in rows)]
     for extra in rows[len(entries) :]:
         yield f"a row that is not in the ledger: {_brief(extra)}"
@@ -71,8 +71,8 @@ def _of_row(tier: str, entry: Entry, row: Row, clock: Mapping[str, int]) -> Iter
     if not row["complete"]:
         yield f"incomplete: {row['incomplete_why']}: {_brief(row)}"
         return
-    unknown = TIERS[tier].unknown
-    hidden, _why = TIERS[tier].partly.get(entry.key, ((), ""))
+    unknown = of(tier).unknown
+    hidden, _why = of(tier).partly.get(entry.key, ((), ""))
     for column in COLUMNS:
         expected, seen = getattr(entry, column), row[column]
         if column in hidden:
@@ -81,7 +81,7 @@ def _of_row(tier: str, entry: Entry, row: Row, clock: Mapping[str, int]) -> Iter
             continue
         if expected is None or (seen is None and column in unknown):
             continue
-        if column == "path" and _is_no_path(expected, seen, TIERS[tier].longest_path):
+        if column == "path" and _is_no_path(expected, seen, of(tier).longest_path):
             continue
         if expected != seen:
             yield f"{column} is {seen!r}, not {expected!r}"

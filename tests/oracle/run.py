@@ -1,6 +1,6 @@
 """Record the workload under tiers, one after the other, and say what does not agree.
 
-    python -m tests.oracle.run WORKLOAD FOLDER FILES TIER...
+    python -m tests.oracle.run WORKLOAD FOLDER FILES [TIER...]
 
 Runs here and in the lab's guests; prints a line of JSON for each tier. FOLDER holds what is made.
 """
@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.oracle import ledger
 from tests.oracle.compare import differences, seen_all_the_same
+from umtrace.records.tiers import names
 
 UMTRACE = [sys.executable, "-m", "umtrace"]
 _WAIT_S = 300
@@ -52,9 +53,9 @@ def observe(tier: str, workload: Path, folder: Path, files: int) -> dict[str, An
 
 
 def main() -> None:
-    """Go through the tiers; each is printed as it ends."""
+    """Go through the tiers, all by default; each is printed as it ends."""
     workload, folder, files, *tiers = sys.argv[1:]
-    for tier in tiers:
+    for tier in tiers or names():
         found = observe(tier, Path(workload), Path(folder) / tier, int(files))
         print(json.dumps({"asked": tier, **found}), flush=True)  # noqa: T201 - its result
 

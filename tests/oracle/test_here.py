@@ -8,8 +8,8 @@ import pytest
 
 from tests.oracle import ledger
 from tests.oracle.run import observe
-from tests.oracle.tiers import TIERS
 from umtrace.diagnosis import working_tiers
+from umtrace.records.tiers import names
 
 pytestmark = pytest.mark.kernel
 FILES = 100_000
@@ -29,7 +29,7 @@ def works():
     return working_tiers()
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", names())
 def test_every_row_is_what_was_done(tmp_path, workload, works, tier):
     if tier not in works:
         pytest.skip(f"this kernel has no tier {tier}: umtrace doctor says why")

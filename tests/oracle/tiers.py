@@ -54,6 +54,7 @@ _BLIND = dict.fromkeys(("fstype", "n_mounts", "final_put"), _NO_MEMORY)
 
 _OLD = {"oldumount-32": (("path",), "no probe at oldumount(2): the row begins at path_umount")}
 
+#: a tier that is not in it is excused from nothing
 TIERS = {
     "fentry": Tier(partly=_OLD),
     "kprobe": Tier(partly=_OLD),
@@ -70,4 +71,9 @@ TIERS = {
 
 def excused(tier: str, entry: Entry) -> str:
     """Return why a tier has no row of this; empty if it must have one."""
-    return TIERS[tier].unseen.get(entry.key, "")
+    return of(tier).unseen.get(entry.key, "")
+
+
+def of(tier: str) -> Tier:
+    """Return what a tier is excused from."""
+    return TIERS.get(tier) or Tier()

@@ -16,6 +16,7 @@ from umtrace.cli.footprint import give_back_memory
 from umtrace.cli.number import Seconds
 from umtrace.records.errors import StoppedError
 from umtrace.records.stopping import StopSignals
+from umtrace.records.tiers import names
 
 if TYPE_CHECKING:
     from umtrace.sources.base import Source
@@ -32,7 +33,7 @@ tier_option = click.option(
     default="auto",
     show_default=True,
     metavar="TIER",
-    help="auto, fentry, kprobe, ftrace, tracepoint, ftrace-static; see `umtrace doctor`.",
+    help=f"auto, {', '.join(names())}; see `umtrace doctor`.",
 )
 
 probes_option = click.option(

@@ -28,10 +28,8 @@ from umtrace.correlate.waits import Wait
 from umtrace.records.arrow import Bools, choice, distinct, fixed
 from umtrace.records.events import WALKERS_WATCHED, Kind, Origin, Unseen
 from umtrace.records.kinds import ORIGINS
+from umtrace.records.tiers import tier_named
 from umtrace.records.umounts import SCHEMA
-
-#: tiers that probe every function, so that one which is not seen was missed
-WHOLE_TIERS = ("fentry", "kprobe")
 
 RCU_KINDS = ("normal", "expedited", "piggybacked", "none")
 
@@ -71,7 +69,8 @@ def build_rows(
     """
     n = len(ops)
     times = timing(ops)
-    why = _incomplete_why(ops, why_open, whole=tier in WHOLE_TIERS, sound=times.sound)
+    whole = bool(tier_named(tier).probes_every_function)
+    why = _incomplete_why(ops, why_open, whole=whole, sound=times.sound)
     complete = why < 0
     columns: Columns = {
         "id": fixed(np.arange(first_id, first_id + n), pa.int64()),

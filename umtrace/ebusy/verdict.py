@@ -24,11 +24,10 @@ from umtrace.ebusy.walkers import (
 from umtrace.records.clues import Walk
 from umtrace.records.holders import Holder
 from umtrace.records.pathcalls import PATH_CALLS
+from umtrace.records.tiers import tier_named
 from umtrace.records.windows import EbusyWindow
 
 _PLAIN_COUNT = 2  # one for being mounted, one for umount's own path walk
-#: tiers that see the count at every busy check that makes one
-COUNTING_TIERS = frozenset({"fentry", "kprobe"})
 _MOST_FACTS = 16
 _RING_OF = re.compile(r"io[-_]uring of (pid \d+(?: \([^)]*\))?)")
 
@@ -112,7 +111,7 @@ def _found(run: Run, verdict: Verdict, _within: int) -> bool:
 
 def _counted(run: Run, verdict: Verdict, _within: int) -> bool:
     """Go by the row's own count, where it says that it was not this mount's."""
-    if run.first.tier not in COUNTING_TIERS or run.checks:
+    if not tier_named(run.first.tier or "").counts_references or run.checks:
         return False
     if run.first.refcount is None:
         verdict.evidence.append("the busy check made no count: maybe there was a mount below")

@@ -1,9 +1,9 @@
 """The probe plan: what to probe on a kernel, as a pure function of what it offers.
 
-``make_plan(offer, tier, probes)`` never touches the host. A trial that fails goes back in
+``make_plan(offer, placement, probes)`` never touches the host. A trial that fails goes back in
 as ``offer.without(symbol, reason)`` and is planned again.
 
-For another tier: ``make_plan(offer, "kprobe", probes)`` is right for everything that is
+For another source: ``make_plan(offer, "kprobe", probes)`` is right for everything that is
 placed as a kprobe, kprobe events in tracefs included. Take ``plan.probes``: place
 ``probe.symbol`` (already with its suffix; names such as ``a.isra.0`` are accepted by
 kprobe_events, event names are not allowed the dot) on ``probe.sides(entry_needed=True)``,
@@ -28,7 +28,7 @@ from umtrace.kernel.meanings import (
 from umtrace.kernel.offer import Offer
 
 PROBE_SETS = ("full", "light", "adaptive")
-FUNCTION_TIERS = ("fentry", "kprobe")
+PLACEMENTS = ("fentry", "kprobe", "")  #: the last: no function probes
 _WHY_KPROBE = (
     "a kprobe: a fentry program can be preempted here, and the kernel then skips it for others"
 )
@@ -78,9 +78,9 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The choices of one tier on one kernel, in the order of the meanings."""
+    """The choices for one placement on one kernel, in the order of the meanings."""
 
-    tier: str
+    placement: str  #: one of PLACEMENTS
     choices: tuple[Choice, ...]
 
     @property
@@ -94,7 +94,7 @@ class Plan:
 
     @property
     def impossible(self) -> str:
-        """Why the tier cannot work here; empty if it can."""
+        """Why such probes cannot do here; empty if they can."""
         for choice in self.choices:
             if choice.lost and choice.meaning.required:
                 return choice.reason
@@ -107,7 +107,7 @@ class Plan:
     def _line(self, choice: Choice) -> dict[str, str]:
         probe = choice.probe
         why = choice.meaning.why
-        if probe and probe.hot and probe.how != self.tier:
+        if probe and probe.hot and probe.how != self.placement:
             why += f"; {_WHY_KPROBE}"
         return {
             "meaning": choice.meaning.name,
@@ -153,36 +153,38 @@ def needs_switches(offer: Offer, plan: Plan) -> str:
     return not_ended_by_work(offer, plan)
 
 
-def make_plan(offer: Offer, tier: str, probes: str = "full") -> Plan:
+def make_plan(offer: Offer, placement: str, probes: str = "full") -> Plan:
     """Decide what to probe.
 
     Parameters
     ----------
     offer : Offer
         What the kernel has, less what trials refused.
-    tier : str
-        ``fentry``, ``kprobe``; any other has no function probes.
+    placement : str
+        One of PLACEMENTS: ``placement`` of a tier (`records.tiers`).
     probes : str
         One of PROBE_SETS; ``light`` leaves the hot functions alone.
     """
-    meanings = MEANINGS if tier in FUNCTION_TIERS else ()
+    if placement not in PLACEMENTS:
+        raise ValueError(f"no placement {placement!r}")
+    meanings = MEANINGS if placement else ()
     return Plan(
-        tier=tier,
-        choices=tuple(_choose(offer, tier, probes, meaning) for meaning in meanings),
+        placement=placement,
+        choices=tuple(_choose(offer, placement, probes, meaning) for meaning in meanings),
     )
 
 
-def _choose(offer: Offer, tier: str, probes: str, meaning: Meaning) -> Choice:
+def _choose(offer: Offer, placement: str, probes: str, meaning: Meaning) -> Choice:
     if meaning.hot and probes == "light":
         return Choice(meaning, None, f"left out by --probes light: {meaning.lost}", lost=True)
     if meaning.needs_layout and "mount.mnt" not in offer.members:
         return Choice(meaning, None, f"lost: {meaning.lost} (no BTF)", lost=True)
     refusals: list[str] = []
-    how = "kprobe" if offer.preemptible and not meaning.skippable else tier
+    how = "kprobe" if offer.preemptible and not meaning.skippable else placement
     for candidate in meaning.candidates:
         if candidate.kprobe_only and how != "kprobe":
             continue
-        symbol, refusal = _symbol(offer, tier, candidate)
+        symbol, refusal = _symbol(offer, placement, candidate)
         if symbol:
             probe = PlannedProbe(meaning, candidate, symbol, how)
             if not candidate.lost:
@@ -193,28 +195,28 @@ def _choose(offer: Offer, tier: str, probes: str, meaning: Meaning) -> Choice:
     return Choice(meaning, None, f"lost: {meaning.lost} ({'; '.join(refusals)})", lost=True)
 
 
-def _symbol(offer: Offer, tier: str, candidate: Candidate) -> tuple[str, str]:
+def _symbol(offer: Offer, placement: str, candidate: Candidate) -> tuple[str, str]:
     """Return the symbol to probe, or "" and why there is none."""
     function = candidate.function
     refusal = f"this kernel has no function {function}: inlined, or another name"
     # Addresses hidden, hence names unread: only a trial can tell.
     for symbol in offer.variants(function) if offer.symbols_known else [function]:
-        refusal = _objection(offer, tier, candidate, symbol)
+        refusal = _objection(offer, placement, candidate, symbol)
         if not refusal:
             return symbol, ""
     return "", refusal
 
 
-def _objection(offer: Offer, tier: str, candidate: Candidate, symbol: str) -> str:
+def _objection(offer: Offer, placement: str, candidate: Candidate, symbol: str) -> str:
     """Return what speaks against a symbol; empty if nothing does."""
     suffix = symbol[len(candidate.function) :]
     if symbol in offer.refused:
         return offer.refused[symbol]
     if ".part." in suffix:
         return f"only {symbol}: the head of the function is inlined into its callers"
-    if tier == "fentry" and offer.btf_missing:
+    if placement == "fentry" and offer.btf_missing:
         return offer.btf_missing
-    if tier == "fentry" and (suffix or candidate.function not in offer.btf_functions):
+    if placement == "fentry" and (suffix or candidate.function not in offer.btf_functions):
         return f"BTF does not describe {symbol}"
     if suffix and candidate.needs_arguments:
         return f"{symbol}: the compiler changed its arguments"

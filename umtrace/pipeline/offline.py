@@ -24,14 +24,13 @@ from umtrace.recording.tables import EBUSY, HOLDERS
 from umtrace.records.errors import DamagedInputError, UsageError
 from umtrace.records.events import EVENT_DTYPE, Array, EventBatch, Kind
 from umtrace.records.holders import HolderScan, scans_from_arrow
+from umtrace.records.tiers import tier_named
 from umtrace.records.windows import EbusyWindow, windows_to_arrow
 from umtrace.sources.fake import FakeSource
 from umtrace.sources.replay import ReplaySource
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.unseen import Undecided
 
-#: tiers whose events tell more of an EBUSY than the rows do
-CLUE_TIERS = frozenset({"fentry", "kprobe", "ftrace", "synthetic"})
 # Clues are kept for the last 4096 mounts: rows and events must keep step. And in a small
 # batch few rows are of a mount that another row of it says is busy.
 _ROWS_AT_ONCE = 512
@@ -149,7 +148,8 @@ def _rows_with_events(
     recording: Recording, rows_at_once: int | None
 ) -> Iterator[tuple[pa.RecordBatch, Array]]:
     """Yield rows, each with the events up to its end; none where the tier has no clues in them."""
-    has_clues = recording.meta.tier in CLUE_TIERS
+    # Of a tier that is not known here the events are read: they may have some.
+    has_clues = tier_named(recording.meta.tier).gives_clues is not False
     batches = recording.event_batches() if has_clues else iter(())
     at_once = rows_at_once or (_ROWS_WITH_CLUES if has_clues else _ROWS_AT_ONCE)
     ahead = np.empty(0, EVENT_DTYPE)

@@ -8,9 +8,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from umtrace.records.tiers import tier_named
 from umtrace.selftest.observe import Row, Seen, observe, rows_of
 from umtrace.selftest.result import Agreement, Check, failed, unlike
-from umtrace.sources.select import STAND_INS
 
 WORKLOAD = ("--sync", "25", "--lazy", "25", "--busy", "5", "--ns-exit", "5")
 _TWO = 2
@@ -43,7 +43,7 @@ def run_together(tiers: Sequence[str]) -> list[Agreement]:
     Those that do not know paths are left out; nothing is done for less than two. One that
     fails beside the others is paired with itself in a check that says so.
     """
-    tiers = [tier for tier in tiers if tier not in STAND_INS.values()]
+    tiers = [tier for tier in tiers if tier_named(tier).names_mounts]
     if len(tiers) < _TWO:
         return []
     try:

@@ -11,10 +11,11 @@ from typing import Any
 
 from umtrace.records.errors import NoTierError, NotPermittedError
 from umtrace.records.losses import LossReport
+from umtrace.records.tiers import Tier, tier_named
 from umtrace.records.umounts import COLUMNS, PHASES
 from umtrace.selftest.observe import Row, observe, rows_of
 from umtrace.selftest.result import Check, Result, failed, unlike
-from umtrace.sources.select import STAND_INS, open_source
+from umtrace.sources.select import open_source
 
 #: What a run does: every kind of umount that every tier sees, and those that only
 #: function probes see.
@@ -24,7 +25,6 @@ HELD_WORKLOAD = ("--lazy", "3", "--hold-ms", "100")
 HELD_NS = 100_000_000
 
 _EBUSY = 16
-_FUNCTION_TIERS = ("fentry", "kprobe", "ftrace")
 
 
 def run(tier: str) -> Result:
@@ -48,20 +48,20 @@ def run(tier: str) -> Result:
 
 
 def _compared(tier: str, began: float) -> Result:
-    tier = _actual(tier)
-    functions = tier in _FUNCTION_TIERS
-    workloads = (FUNCTION_WORKLOAD, HELD_WORKLOAD) if functions else (WORKLOAD,)
-    (ledger, *held), (seen,) = observe([tier], *workloads)
+    actual = _actual(tier_named(tier))
+    workloads = (FUNCTION_WORKLOAD, HELD_WORKLOAD) if actual.probes_functions else (WORKLOAD,)
+    (ledger, *held), (seen,) = observe([actual.name], *workloads)
     mine = rows_of(ledger, seen.rows)
-    checks = list(_checks(ledger, mine, seen.losses, named=tier != "ftrace-static"))
-    if functions:
+    checks = list(_checks(ledger, mine, seen.losses, named=bool(actual.names_mounts)))
+    checks.append(_never_check(actual, seen.rows))
+    if actual.probes_functions:
         checks += _function_checks(ledger, mine)
-        if tier != "ftrace":  # which reads no dentry
+        if actual.reads_dentries:
             checks.append(_mountpoint_check(mine))
         checks += _held_checks(held[0], rows_of(held[0], seen.rows))
     done = [row for row in mine if row["origin"] == "umount" and not row["errno"]]
     return Result(
-        tier=tier,
+        tier=actual.name,
         checks=tuple(checks),
         clock_ratio=_clock_ratio(ledger, mine),
         columns=tuple(c.name for c in COLUMNS if any(row[c.name] is not None for row in done)),
@@ -70,12 +70,12 @@ def _compared(tier: str, began: float) -> Result:
     )
 
 
-def _actual(tier: str) -> str:
+def _actual(tier: Tier) -> Tier:
     """Return the tier that stands in for one that cannot be had here, or the tier itself."""
-    if tier not in STAND_INS:
+    if not tier.stand_in:
         return tier
-    with closing(open_source(tier)) as source:
-        return source.tier
+    with closing(open_source(tier.name)) as source:
+        return tier_named(source.tier)
 
 
 def _checks(
@@ -120,6 +120,12 @@ def _function_checks(ledger: Mapping[str, Any], rows: Sequence[Row]) -> Iterable
     kinds = {row["rcu_kind"] for row in umounts}
     # Null: no function and no sleep showed whose it was, as with ftrace before 6.12.
     yield Check("more than one kind of grace period", False, len(kinds - {"piggybacked", None}) > 1)
+
+
+def _never_check(tier: Tier, rows: Sequence[Row]) -> Check:
+    """Hold the table of the tiers to what a tier says of itself."""
+    known = sorted(name for name in tier.never if any(row[name] is not None for row in rows))
+    return Check("columns it cannot know", "none", ", ".join(known) or "none")
 
 
 def _mountpoint_check(rows: Sequence[Row]) -> Check:

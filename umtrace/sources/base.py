@@ -40,6 +40,9 @@ UNSEEN_NAMESPACES = {
 class Source(Protocol):
     """Yields batches of events; what comes after cannot tell the sources apart.
 
+    ``tier`` is the name that rows and ``meta.json`` carry. What may differ with it is a
+    property of its record (`records.tiers`): a consumer asks for that, never for the name.
+
     ``open`` attaches, ``read`` drains what is there, ``close`` leaves the kernel as
     it was found and may be called twice.
     """

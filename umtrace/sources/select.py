@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError, UmtraceError, UsageError
+from umtrace.records.tiers import TIERS, tier_named
 from umtrace.sources.base import PROGRAMS, Source
 from umtrace.sources.leftovers import remove_leftovers
 
@@ -34,16 +35,16 @@ def _ftrace_static(_tier: str, _probes: str, declined: Plan, meanwhile: Meanwhil
     return StaticSource(declined=declined)
 
 
-#: tier -> maker; the order is the order of preference of ``auto``
-LIVE_TIERS: dict[str, Callable[[str, str, Plan, Meanwhile], Source]] = {
+Maker = Callable[[str, str, Plan, Meanwhile], Source]
+_MAKERS: dict[str, Maker] = {
     "fentry": _bpf,
     "kprobe": _bpf,
     "ftrace": _ftrace,
     "tracepoint": _bpf,
     "ftrace-static": _ftrace_static,
 }
-#: where a tier that was asked for by name cannot be had, the one that stands in
-STAND_INS = {"ftrace": "ftrace-static"}
+#: tier -> maker, in the order of preference of ``auto``
+LIVE_TIERS: dict[str, Maker] = {tier.name: _MAKERS[tier.name] for tier in TIERS}
 
 
 def open_source(tier: str, probes: str = "full", meanwhile: Meanwhile = lambda: None) -> Source:
@@ -51,9 +52,9 @@ def open_source(tier: str, probes: str = "full", meanwhile: Meanwhile = lambda: 
 
     First of all what killed runs left in tracefs is removed, which slows the host down.
 
-    Where dynamic events are refused ``ftrace-static`` stands in for ``ftrace``. The tiers
-    that were tried in vain come first in the source's plan, with reasons. ``meanwhile`` is
-    called once or more before anything is attached, while the compiler works if it does.
+    A tier that cannot be had is replaced by its stand-in, if it has one. The tiers that were
+    tried in vain come first in the source's plan, with reasons. ``meanwhile`` is called once
+    or more before anything is attached, while the compiler works if it does.
 
     Raises
     ------
@@ -68,8 +69,8 @@ def open_source(tier: str, probes: str = "full", meanwhile: Meanwhile = lambda: 
         remove_leftovers(tracefs)
     if tier == "auto":
         return _first_that_opens(LIVE_TIERS, probes, meanwhile)
-    if tier in STAND_INS:
-        return _first_that_opens((tier, STAND_INS[tier]), probes, meanwhile)
+    if stand_in := tier_named(tier).stand_in:
+        return _first_that_opens((tier, stand_in), probes, meanwhile)
     return _opened(tier, probes, [], meanwhile)
 
 
@@ -97,7 +98,7 @@ def declined(source: Source, tier: str) -> str:
 
     Of ``auto`` the last resort needs a reason: that of the tier before it.
     """
-    if source.tier == tier or (tier == "auto" and source.tier not in STAND_INS.values()):
+    if source.tier == tier or (tier == "auto" and source.tier != TIERS[-1].name):
         return ""
     lines = [line for line in source.plan() if line["reason"].startswith("not used: ")]
     return lines[-1]["reason"].removeprefix("not used: ") if lines else ""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from umtrace.records.arrow import Bools, integers, mask
 from umtrace.records.errors import UsageError
+from umtrace.records.tiers import tier_named
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.groups import encode
 
@@ -26,14 +27,12 @@ _WORDS = {
     "origin": "origin",
 }
 _BY_PID, _BY_CGROUP, _ORIGIN = "pid", "cgroup_id", "origin"
-#: what the rows of a tier never have; of others it depends on the kernel
-_NEVER = {"tracepoint": frozenset({"fstype"}), "ftrace-static": frozenset({"fstype"})}
 
 
 def check_seen(row_filter: RowFilter, tier: str) -> None:
     """Raise UsageError where a tier does not see what a filter asks for: nothing would match."""
     for name in row_filter.columns:
-        if name in _NEVER.get(tier, ()):
+        if name in tier_named(tier).never:
             raise UsageError(
                 f"--{name} matches nothing in tier {tier}, which does not see the {_WORDS[name]} "
                 "of an umount; go without it, or try a tier with function probes "

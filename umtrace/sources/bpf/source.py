@@ -16,7 +16,6 @@ from umtrace.kernel.event_fields import objection
 from umtrace.kernel.meanings import SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.kernel.offer import Offer
 from umtrace.kernel.plan import (
-    FUNCTION_TIERS,
     PROBE_SETS,
     Plan,
     PlannedProbe,
@@ -32,6 +31,7 @@ from umtrace.records.errors import NoTierError, UmtraceError, UsageError
 from umtrace.records.kinds import Loss
 from umtrace.records.losses import LossReport
 from umtrace.records.pathcalls import words as path_call_words
+from umtrace.records.tiers import tier_named
 from umtrace.sources.base import PROGRAMS
 from umtrace.sources.bpf.compiler import Compiler
 from umtrace.sources.bpf.loaded import Loaded
@@ -86,16 +86,17 @@ class BpfSource:
         meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
         self.tier = tier
+        self._placement = tier_named(tier).placement
         self.clock = ClockPair.now()
         self._ring_bytes = (event_ring_bytes, name_ring_bytes)
         if probes not in PROBE_SETS:
             raise UsageError(f"no probe set '{probes}'; there is {', '.join(PROBE_SETS)}")
         # Kprobe events cannot come and go while their watcher knows them by name.
-        self._adaptive = probes == "adaptive" and tier == "fentry"
+        self._adaptive = probes == "adaptive" and self._placement == "fentry"
         light = probes == "light" or (probes == "adaptive" and not self._adaptive)
         self._probe_set = "light" if light else "full"
         self._offer = Offer()
-        self._chosen = Plan(tier, ())
+        self._chosen = Plan(self._placement, ())
         self._walkers: WalkerProbes | None = None
         self._skips: SkipWatch | None = None
         self._tracepoints: Tracepoints | None = None
@@ -125,7 +126,7 @@ class BpfSource:
         require_root()
         try:
             with closing(Compiler()) as compiler:
-                if self.tier not in FUNCTION_TIERS:
+                if not self._placement:
                     compiler.expect()  # imports bcc while this process reads symbols and BTF
                 self._learn_kernel(compiler.tables())
                 self._try_functions()
@@ -164,12 +165,12 @@ class BpfSource:
             if unusable := objection(SWITCH, offsets):
                 raise NoTierError(unusable)
             self._constants |= switch_constants(offsets)
-        if self.tier == "fentry" and self._offer.preemptible and not _kprobes_work():
+        if self._placement == "fentry" and self._offer.preemptible and not _kprobes_work():
             self._offer = replace(self._offer, preemptible=False)  # skipped hits mark their rows
-        self._chosen = make_plan(self._offer, self.tier, self._probe_set)
+        self._chosen = make_plan(self._offer, self._placement, self._probe_set)
         if self._chosen.impossible:
             raise NoTierError(self._chosen.impossible)
-        if self.tier in FUNCTION_TIERS:
+        if self._placement:
             self._constants |= self._function_tier_constants()
 
     @property
@@ -180,9 +181,9 @@ class BpfSource:
     def _try_functions(self) -> None:
         """Fail before the compiler's second rather than after it where a tier is refused."""
         first = next((p for p in self._chosen.probes if p.meaning.required), None)
-        if first and self.tier == "fentry" and self._btf_ids.get(first.function):
+        if first and self._placement == "fentry" and self._btf_ids.get(first.function):
             try_fentry(first.symbol, self._btf_ids[first.function])
-        elif first and self.tier == "kprobe":
+        elif first and self._placement == "kprobe":
             try_kprobe(first.symbol)
 
     def _function_tier_constants(self) -> dict[str, int | str]:
@@ -191,7 +192,7 @@ class BpfSource:
             constants["UM_SYSCALL_FUNCTION"] = 1
         if not not_ended_by_work(self._offer, self._chosen):
             constants["UM_ENDS_BY_WORK"] = 1
-        if self.tier == "fentry":
+        if self._placement == "fentry":
             by_kprobe = any(probe.how == "kprobe" for probe in self._chosen.probes)
             constants["UM_FENTRY_WALKS" if by_kprobe else "UM_FENTRY"] = 1
         if any(probe.hot for probe in self._chosen.probes):
@@ -258,7 +259,7 @@ class BpfSource:
                 self._place(loaded, tracefs, probe, on_return=on_return)
         except UmtraceError as error:
             self._offer = self._offer.without(probe.symbol, str(error))
-            self._chosen = make_plan(self._offer, self.tier, self._probe_set)
+            self._chosen = make_plan(self._offer, self._placement, self._probe_set)
             substitute = self._chosen.probe_for(probe.meaning)
             if substitute:
                 self._attach_probe(loaded, tracefs, substitute)
@@ -270,7 +271,8 @@ class BpfSource:
     ) -> None:
         program = _program(probe, on_return=on_return)
         # What may come and go must not be an event: its watcher knows them by name.
-        if probe.how == "kprobe" and self._kprobes and not (probe.hot and self.tier == "fentry"):
+        stays = not (probe.hot and self._placement == "fentry")
+        if probe.how == "kprobe" and self._kprobes and stays:
             event = self._kprobes.add(probe.symbol, on_return=on_return)
             loaded.attach_event(tracefs.event_id(event), program, ProgramType.KPROBE)
         elif probe.how == "kprobe":
@@ -326,7 +328,7 @@ class BpfSource:
 
     def _spoiling(self, missed: dict[str, int]) -> int:
         # In the function tiers any later system call of the task does.
-        harmless = {NEXT_SYSCALL} if self.tier in FUNCTION_TIERS else set()
+        harmless = {NEXT_SYSCALL} if self._placement else set()
         return sum(n for name, n in missed.items() if name not in harmless)
 
     def plan(self) -> list[dict[str, str]]:

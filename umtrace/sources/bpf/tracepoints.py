@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from umtrace.kernel.bpf import ProgramType
 from umtrace.kernel.meanings import SYSTEM_CALL
 from umtrace.kernel.offer import Offer
-from umtrace.kernel.plan import FUNCTION_TIERS, Plan, needs_switches, not_ended_by_work
+from umtrace.kernel.plan import Plan, needs_switches, not_ended_by_work
 from umtrace.kernel.refusals import addresses_hidden
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.sources.base import UNSEEN_32, UNSEEN_OTHERS
@@ -61,7 +61,7 @@ class Tracepoints:
         NoTierError, NotPermittedError
             As the kernel says.
         """
-        functions = self.plan.tier in FUNCTION_TIERS
+        functions = bool(self.plan.placement)
         known = "ok" if self.offer.symbols_known else addresses_hidden()
         why = needs_switches(self.offer, self.plan) if functions else known
         if why:
@@ -86,7 +86,7 @@ class Tracepoints:
             self._attach(SWITCH, "um_switch")
         how = "raw tracepoint" if self.raw_switches else "tracepoint"
         self._note("waits", f"{SWITCH}, kernel stack", how, why)
-        if self.plan.tier not in FUNCTION_TIERS:
+        if not self.plan.placement:
             # By setns(), unshare(), or the close of a file of nsfs: from their first sleep on.
             self._note("other namespace ends", f"{SWITCH}, kernel stack", how, why)
 
@@ -111,7 +111,7 @@ class Tracepoints:
         self._attach("syscalls:sys_exit_umount", "um_exit")
         self._attach("syscalls:sys_enter_umount", "um_enter")
         self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
-        if self.plan.tier not in FUNCTION_TIERS:  # else path_umount sees them
+        if not self.plan.placement:  # else path_umount sees them
             self.lines += [UNSEEN_32, UNSEEN_OTHERS]
 
     def _attach(self, event: str, function: str) -> None:

@@ -20,6 +20,7 @@ from umtrace.records.clock import monotonic_ns
 from umtrace.records.errors import NoTierError, UmtraceError
 from umtrace.records.events import EventBatch, Origin
 from umtrace.records.losses import LossReport
+from umtrace.records.tiers import tier_named
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.events import events
 from umtrace.sources.ftrace.instance import Instance
@@ -81,7 +82,8 @@ class FtraceSource(Running):
         symbols = Symbols.load()
         layout, offer = _kernel(symbols)
         # What is right for a kprobe is right for a kprobe event.
-        plan = make_plan(offer, "kprobe", "full" if self._walkers else "light")
+        placement = tier_named(self.tier).placement
+        plan = make_plan(offer, placement, "full" if self._walkers else "light")
         if plan.impossible:
             raise NoTierError(plan.impossible)
         instance = self._instance(tracefs, self._buffer_kb)
