@@ -109,8 +109,12 @@ NESTED = """\
 NEXT = "  umount-100 [001]   100.000200: sys_enter:            NR 3 (3, 0, 0, 0, 0, 0)\n"
 
 
-@pytest.mark.parametrize("end", ["", NEXT], ids=["the end", "a system call"])
-def test_a_namespace_that_ends_inside_an_umount_is_a_row_of_its_own(tmp_path, end):
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [("", (100_000, "approx", None)), (NEXT, (140_000, "approx", 80_000))],
+    ids=["the end", "a system call"],
+)
+def test_a_namespace_that_ends_inside_an_umount_is_a_row_of_its_own(tmp_path, end, last):
     outer, inner = rows(tmp_path, NESTED + end)
     assert (outer["mode"], outer["complete"], outer["rcu_ns"]) == ("sync", True, 0)
     assert (outer["origin"], outer["latency_ns"], outer["shutdown_ns"]) == (
@@ -119,8 +123,9 @@ def test_a_namespace_that_ends_inside_an_umount_is_a_row_of_its_own(tmp_path, en
         120_000,
     )
     assert (inner["origin"], inner["complete"], inner["rcu_ns"]) == (None, True, 50_000)
-    assert (inner["path"], inner["latency_ns"]) == (None, 100_000)
-    assert inner["n_mounts"] is None
+    assert (inner["latency_ns"], inner["latency_bound"], inner["shutdown_ns"]) == last
+    assert (inner["path"], inner["n_mounts"], inner["final_put"]) == (None, None, None)
+    assert outer["final_put"] == "self"
 
 
 def test_what_follows_a_cleanup_is_no_part_of_it(tmp_path):

@@ -129,7 +129,7 @@ class Following:
         op.last = r
         if op.cleaning or (self._counts and not op.is_clean):
             return
-        inner = None if op.nested else op.other
+        inner = None if op.nested or not self._counts else op.other
         if inner is not None:  # whatever comes now is what the inner one took down
             op.other, inner.other, inner.last = None, op, r
             self._resume(inner, op.tid)
@@ -157,6 +157,8 @@ class Following:
 
     def _say_unseen(self, op: Operation, r: Record, also: Unseen) -> None:
         """Say what no record of this operation will show; second of its events."""
+        if op.nested and not self._counts:  # nothing tells whose mounts are cleaned up later
+            also |= Unseen.CLEANUP
         unseen = int(self._unseen | also)
         if unseen:
             op.tell(Kind.UNSEEN, r.ts_ns, r.cpu, a=unseen)
