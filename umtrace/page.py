@@ -10,7 +10,7 @@ from umtrace.present.heading import heading_of
 from umtrace.present.page import Page, Picture, page_html
 from umtrace.query.selection import Selection
 from umtrace.query.worst import worst
-from umtrace.reported import window_summary
+from umtrace.reported import gather, report_of
 from umtrace.stats.plain import plain_rows
 
 _WORST = 15
@@ -39,17 +39,17 @@ def page_of(selection: Selection, by: Sequence[str] = ("mode",)) -> str:
     """Return the page about some rows of a recording."""
     recording = selection.recording
     unknown = selection.unknown()
-    summary = selection.summary(by)
-    totals, windows = window_summary(selection, _WINDOWS)
-    pictures = list(_pictures(selection, by, with_windows=len(totals) > 0))
+    found = gather(selection, by, n_longest=_WINDOWS, columns=None)
+    pictures = list(_pictures(selection, by, with_windows=len(found.windows) > 0))
     longest = worst(selection, _WORST)
+    heading = heading_of(recording, selection.row_filter.describe(), unknown)
     page = Page(
-        heading=heading_of(recording, selection.row_filter.describe(), unknown),
-        summary=summary,
+        report=report_of(found, heading),
+        total=found.summary.total,
         pictures=pictures,
         worst=longest,
-        windows=list(plain_rows([windows])),
-        n_windows=len(totals),
+        windows=list(plain_rows([found.longest])),
+        n_windows=len(found.windows),
         plan=recording.meta.plan,
         command=recording.meta.command,
         version=recording.meta.umtrace,

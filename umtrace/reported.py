@@ -1,4 +1,4 @@
-"""What a report tells of a recording: the summary of its umounts, and its EBUSY windows."""
+"""What a report says of a recording: gathers its umounts and EBUSY windows into sections."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import pyarrow.compute as pc
 from umtrace.ebusy.counters import COUNTED, WalkCounters
 from umtrace.pipeline.offline import window_batches
 from umtrace.pipeline.recorder import WITHIN
+from umtrace.present.heading import Heading
+from umtrace.present.report.section import Report, Section
+from umtrace.present.sections import ebusy, groups, histograms, phases, walkers
+from umtrace.present.verdict import caveats, verdict
 from umtrace.query.begun import ROW_ID, WINDOW_ID, Begun
 from umtrace.query.selection import Selection
 from umtrace.recording.tables import EBUSY
 from umtrace.records.arrow import text
-from umtrace.records.windows import SCHEMA, EbusyWindow, windows_from_arrow, windows_to_arrow
+from umtrace.records.windows import SCHEMA, windows_from_arrow, windows_to_arrow
 from umtrace.stats.groups import check_keys
 from umtrace.stats.summarize import columns_for, summarize
 from umtrace.stats.summary import Summary
@@ -82,13 +86,6 @@ def windows_table(
     return table.sort_by("begin")
 
 
-def window_summary(selection: Selection, n: int) -> tuple[WindowTotals, pa.RecordBatch]:
-    """Return the totals of the EBUSY windows, and the n longest."""
-    windows = Windows(selection)
-    windows.see_all()
-    return _totals_and_longest(windows, n, None)
-
-
 def walk_counters(selection: Selection) -> WalkCounters:
     """Count the walkers that met a dying mount."""
     counters = WalkCounters()
@@ -98,30 +95,64 @@ def walk_counters(selection: Selection) -> WalkCounters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What `umtrace report` shows; ``longest`` are the windows that took longest."""
+class Gathered:
+    """What was read for a report; ``longest`` are the windows that took longest."""
 
     summary: Summary
     counters: WalkCounters
     windows: WindowTotals
-    longest: list[EbusyWindow]
+    longest: pa.RecordBatch
 
 
-def report_of(selection: Selection, by: Sequence[str]) -> Report:
-    """Gather a report: the umount rows are read once."""
+def gather(
+    selection: Selection,
+    by: Sequence[str],
+    *,
+    n_longest: int = _LONGEST,
+    columns: Sequence[str] | None = _TOLD,
+) -> Gathered:
+    """Read what the sections need: the umount rows once.
+
+    ``columns`` are those of the longest windows; None is all of them.
+    """
     counters, windows = WalkCounters(), Windows(selection)
-    columns = (*columns_for(check_keys(by)), *COUNTED, *windows.rows_needed)
+    needed = (*columns_for(check_keys(by)), *COUNTED, *windows.rows_needed)
 
     def counted() -> Batches:
-        for rows in selection.batches(columns):
+        for rows in selection.batches(needed):
             counters.add(rows)
             windows.see(rows)
             yield rows
 
     summary = summarize(counted(), by=by)
-    totals, worst = _totals_and_longest(windows, _LONGEST, _TOLD)
-    shown = windows_from_arrow(worst)
-    return Report(summary=summary, counters=counters, windows=totals, longest=shown)
+    selection.keep(summary)
+    totals, worst = _totals_and_longest(windows, n_longest, columns)
+    return Gathered(summary=summary, counters=counters, windows=totals, longest=worst)
+
+
+def sections_of(found: Gathered) -> list[Section]:
+    """Return the sections of a report in their order: each file of `present.sections` has one."""
+    longest = windows_from_arrow(found.longest.slice(0, _LONGEST))
+    return [
+        groups.section(found.summary),
+        phases.section(found.summary),
+        histograms.section(found.summary),
+        ebusy.section(found.windows, longest, found.counters.to_dict()),
+        walkers.section(found.counters, found.summary.total.count),
+    ]
+
+
+def report_of(found: Gathered, heading: Heading) -> Report:
+    """Return the report; ``heading`` was made after the rows were read."""
+    total = found.summary.total
+    return Report(
+        heading=heading,
+        n_rows=total.count,
+        n_incomplete=total.n_incomplete,
+        verdict=verdict(total) if total.count else (),
+        notes=list(caveats(total)),
+        sections=sections_of(found),
+    )
 
 
 def _totals_and_longest(

@@ -57,7 +57,8 @@ def test_stored_windows_are_read(recording):
     opened = recording(**{WITHIN: 1000})
     assert _classes(opened) == ["expire"]
     assert _classes(opened, spurious_within_ns=1000) == ["expire"]
-    totals, longest = reported.window_summary(Selection(opened), 3)
+    found = reported.gather(Selection(opened), ["mode"])
+    totals, longest = found.windows, found.longest
     assert (len(totals), longest.num_rows) == (1, 1)
 
 
@@ -103,7 +104,7 @@ def test_a_filter_chooses_windows_by_their_umount_and_leaves_their_verdict(withi
     assert _classes(opened, RowFilter(comm=("b",)), **named) == ["transient-ref"]
     assert _classes(opened, RowFilter(errno=(16,)), **named) == ["unknown", "transient-ref"]
     assert _classes(opened, RowFilter(errno=(0,)), **named) == []
-    totals = reported.report_of(Selection(opened, RowFilter(comm=("b",))), ["mode"]).windows
+    totals = reported.gather(Selection(opened, RowFilter(comm=("b",))), ["mode"]).windows
     assert len(totals) == 1
 
 

@@ -39,6 +39,30 @@ def test_report_and_its_formats(out, recording):
     assert out("report", path, "--format", "markdown")[1].startswith("`")
 
 
+def test_report_of_some_sections(out, recording):
+    path = recording(container_host(40))
+    chosen = ("--section", "walkers", "--section", "groups")
+    data = json.loads(out("report", path, "--json", *chosen)[1])
+    assert list(data) == ["groups", "walkers", "losses", "meta"]
+    text = out("report", path, *chosen)[1]
+    assert "losses: none" in text
+    assert "backed off" in text
+    assert "Phases of" not in text
+    assert out("report", path, "--format", "csv", "--section", "ebusy")[1].count("\n") == 1
+    assert out("report", path, "--section", "nope")[0] == 2
+
+
+def test_report_on_one_screen(out, recording):
+    path = recording(container_host(40))
+    code, text, _ = out("report", path, "--short")
+    assert code == 0
+    assert "umounts: 40 (" in text
+    assert "Phases of" not in text
+    code, text, err = out("report", path, "--short", "--format", "csv")
+    assert (code, text) == (2, "")
+    assert "--short and --format csv" in err
+
+
 def test_report_filters_and_says_so(out, recording):
     path = recording(container_host(40), filters={"mode": ["sync", "lazy"]})
     _, text, _ = out("report", path, "--errno", "EBUSY", "--min-latency", "1us", "--comm", "umo*")

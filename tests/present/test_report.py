@@ -4,16 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from tests.present.reports import of_rows
 from tests.stats.rows import batch_of, container_host, row
 from umtrace.present.heading import heading_lines, kernel_text, loss_text, rcu_text
-from umtrace.present.report import histogram_text, report_text
+from umtrace.present.hist import histogram_text
+from umtrace.present.report.as_text import report_text
 from umtrace.records.losses import LossReport
 from umtrace.stats.bins import EDGES_LOG2
 from umtrace.stats.summarize import summarize
 
 
 def _report(rows, heading, **options):
-    return report_text(summarize([batch_of(rows)], **options), heading)
+    return report_text(of_rows(rows, heading, **options))
 
 
 def test_report_of_a_container_host(golden, heading):

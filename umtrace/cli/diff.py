@@ -26,8 +26,8 @@ def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> in
     interval excludes 1. KEY is as in `umtrace report`.
     """
     from umtrace.present.diff import DiffPage, diff_dict, diff_text
+    from umtrace.present.escaped import to_json
     from umtrace.present.heading import heading_of
-    from umtrace.present.structured import to_json
     from umtrace.present.terminal import complain, width_of, write
     from umtrace.query.comparability import warnings
     from umtrace.query.selection import Selection

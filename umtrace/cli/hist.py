@@ -52,9 +52,9 @@ def command(
 
     KEY is as in `umtrace report`.
     """
+    from umtrace.present.escaped import to_json
     from umtrace.present.heading import heading_of
-    from umtrace.present.report import histogram_text
-    from umtrace.present.structured import histogram_dict, to_json
+    from umtrace.present.hist import histogram_dict, histogram_text
     from umtrace.present.terminal import width_of, write
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.status import read_status
+from umtrace.present import sections
 from umtrace.stats.filters import RowFilter
 
+if TYPE_CHECKING:
+    from umtrace.present.report.section import Report
+
 _FORMATS = ("table", "json", "csv", "markdown")
+_SECTIONS = sorted(module.name for module in iter_modules(sections.__path__))
 _EPILOG = "Example: umtrace report rec.umt --by fstype,mode --min-latency 1ms"
 
 
@@ -21,47 +28,72 @@ _EPILOG = "Example: umtrace report rec.umt --by fstype,mode --min-latency 1ms"
     "--format",
     "style",
     type=click.Choice(_FORMATS),
-    help="What to write; csv has the groups alone.  [default: table]",
+    help="What to write; csv has a table of each section, the groups first.  [default: table]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--section",
+    "names",
+    type=click.Choice(_SECTIONS),
+    multiple=True,
+    help="Only this section, in every format; may be given again.",
+)
+@click.option("--short", is_flag=True, help="What it comes to, in 24 lines of 80 columns.")
 @filter_options
 def command(
-    recording: str, by: str, style: str | None, as_json: bool, row_filter: RowFilter
+    recording: str,
+    by: str,
+    style: str | None,
+    as_json: bool,
+    names: tuple[str, ...],
+    short: bool,
+    row_filter: RowFilter,
 ) -> int:
     """Summarise the recording DIR: outcomes, latency and phase quantiles, the share of RCU.
 
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
     rcu_kind, mntns.
     """
-    from umtrace.present import structured
-    from umtrace.present.ebusy import section_lines
     from umtrace.present.heading import heading_of
-    from umtrace.present.report import report_text
-    from umtrace.present.terminal import complain, width_of, write
+    from umtrace.present.terminal import complain, write
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.reported import report_of
+    from umtrace.reported import gather, report_of
 
     if as_json and style not in {None, "json"}:
         raise click.UsageError(f"--json and --format {style} contradict each other: give one")
     style = "json" if as_json else style or "table"
+    if short and style != "table":
+        raise click.UsageError(f"--short and --format {style} contradict each other: give one")
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter)
     unknown = chosen.unknown()
-    found = report_of(chosen, key_list(by))
-    summary, heading = found.summary, heading_of(opened, row_filter.describe(), unknown)
-    if style == "json":
-        ebusy = {"windows": found.windows.rows(), "counters": found.counters.to_dict()}
-        text = structured.to_json({**structured.report_dict(summary, heading), "ebusy": ebusy})
-    elif style == "csv":
-        complain(heading.problems)
-        text = structured.report_csv(summary)
-    elif style == "markdown":
-        text = structured.report_markdown(summary, heading, found.windows.rows())
-    else:
-        more = section_lines(found.windows, found.longest, found.counters)
-        text = report_text(
-            summary, heading, width_of(sys.stdout), list(more) if summary.total.count else []
-        )
-    write(text, sys.stdout)
+    found = gather(chosen, key_list(by))
+    report = report_of(found, heading_of(opened, row_filter.describe(), unknown)).only(names)
+    if style == "csv":
+        complain(report.heading.problems)
+    write(_written(report, "short" if short else style), sys.stdout)
     return read_status(opened)
+
+
+def _written(report: Report, style: str) -> str:
+    if style == "json":
+        from umtrace.present.report.as_json import report_json
+
+        return report_json(report)
+    if style == "csv":
+        from umtrace.present.report.as_csv import report_csv
+
+        return report_csv(report)
+    if style == "markdown":
+        from umtrace.present.report.as_markdown import report_markdown
+
+        return report_markdown(report)
+    if style == "short":
+        from umtrace.present.report.short import short_text
+
+        return short_text(report)
+    from umtrace.present.report.as_text import report_text
+    from umtrace.present.terminal import width_of
+
+    return report_text(report, width_of(sys.stdout))

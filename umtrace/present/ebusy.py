@@ -1,4 +1,4 @@
-"""EBUSY windows for reading: a table, a line each, a section of the report."""
+"""EBUSY windows for reading: a table, a line each, and what a report has of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import Any, Protocol
 
 from umtrace.present.escaped import dumps
+from umtrace.present.names import VERDICTS
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import NULL, clock, count, duration, plural
 from umtrace.records.holders import Holder
@@ -21,7 +22,6 @@ _HEADER = "time (UTC)    class            verdict   calls    lasted  path, by wh
 _RULE = "─"
 _BELOW = " " * 14
 _wrapped = partial(wrap, break_on_hyphens=False, break_long_words=False)
-VERDICTS = {True: "spurious", False: "real", None: "unknown"}
 
 
 class Counters(Protocol):
@@ -89,19 +89,14 @@ def walker_names(window: EbusyWindow) -> str:
     return ", ".join(list(names)[:3])
 
 
-def section_lines(
-    totals: WindowTotals, longest: Sequence[EbusyWindow], counters: Counters
-) -> Iterator[str]:
-    """Yield the EBUSY section of a report; nothing where there is nothing to say."""
-    if len(totals):
-        yield f"EBUSY in {_summed(totals)}"
-        for window in longest:
-            line = window_line(window)
-            who = clean(holder_names(window) or walker_names(window))
-            fits = len(line) <= WIDTH or not who
-            for part in [line] if fits else [line.removesuffix(f": {who}"), f"    by {who}"]:
-                yield from _wrapped(part, WIDTH, subsequent_indent="      ")
-    yield from counter_lines(counters)
+def longest_lines(longest: Sequence[EbusyWindow]) -> Iterator[str]:
+    """Yield the longest windows for a report, none wider than 80."""
+    for window in longest:
+        line = window_line(window)
+        who = clean(holder_names(window) or walker_names(window))
+        fits = len(line) <= WIDTH or not who
+        for part in [line] if fits else [line.removesuffix(f": {who}"), f"    by {who}"]:
+            yield from _wrapped(part, WIDTH, subsequent_indent="      ")
 
 
 def counter_lines(counters: Counters) -> Iterator[str]:
@@ -118,6 +113,20 @@ def counter_lines(counters: Counters) -> Iterator[str]:
     )
 
 
+def summed(totals: WindowTotals, *, classes: bool = True) -> str:
+    """Return how many windows had which verdict, and which class."""
+    verdicts: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    for row in totals.rows():
+        verdicts[VERDICTS[row["spurious"]]] += row["windows"]
+        found[row["class"]] += row["windows"]
+    parts = [", ".join(f"{count(n)} {name}" for name, n in verdicts.most_common())]
+    if classes:
+        named = ", ".join(f"{clean(name)} {count(n)}" for name, n in found.most_common())
+        parts.append(f"({named})")
+    return f"{plural(len(totals), 'window')}: {' '.join(parts)}"
+
+
 def _lines(
     windows: Sequence[EbusyWindow],
     totals: WindowTotals,
@@ -128,7 +137,7 @@ def _lines(
     none: str,
 ) -> Iterator[str]:
     if windows:
-        yield from _wrapped(_summed(totals), width)
+        yield from _wrapped(summed(totals), width)
         yield from ("", _HEADER, _RULE * width)
         for window in windows:
             yield from _row(window, width)
@@ -163,21 +172,6 @@ def _row(window: EbusyWindow, width: int) -> Iterator[str]:
         yield from _wrapped(
             clean(f"by {who}"), width, initial_indent=_BELOW, subsequent_indent=_BELOW + "   "
         )
-
-
-def _summed(totals: WindowTotals) -> str:
-    verdicts: Counter[str] = Counter()
-    classes: Counter[str] = Counter()
-    for row in totals.rows():
-        verdicts[VERDICTS[row["spurious"]]] += row["windows"]
-        classes[row["class"]] += row["windows"]
-    return (
-        f"{plural(len(totals), 'window')}: "
-        + ", ".join(f"{count(n)} {name}" for name, n in verdicts.most_common())
-        + " ("
-        + ", ".join(f"{clean(name)} {count(n)}" for name, n in classes.most_common())
-        + ")"
-    )
 
 
 def _name(holder: Holder) -> str:

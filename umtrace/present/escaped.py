@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 _SUSPECT = re.compile(r"[^ -~\n]")
 
@@ -16,6 +17,11 @@ def dumps(value: object, *, indent: int | None = None, ascii_only: bool = True) 
     """Return JSON text in which whatever cannot be printed is escaped."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     return _SUSPECT.sub(_escaped, text)
+
+
+def to_json(data: dict[str, Any]) -> str:
+    """Return JSON text in ASCII for people too, ending in a newline."""
+    return dumps(data, indent=2) + "\n"
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -10,6 +10,8 @@ from umtrace.stats.groups import Key
 from umtrace.stats.summarize import errno_name
 
 _CONTAINER_CHARS = 12
+#: whether an EBUSY was spurious
+VERDICTS = {True: "spurious", False: "real", None: "unknown"}
 
 
 def phase_name(column: str) -> str:

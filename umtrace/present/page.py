@@ -10,19 +10,20 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from umtrace.present.heading import Heading, heading_lines, loss_text
-from umtrace.present.names import key_label, phase_name
+from umtrace.present.heading import heading_lines, loss_text
+from umtrace.present.names import phase_name
+from umtrace.present.report.as_html import report_views
+from umtrace.present.report.as_text import nothing
+from umtrace.present.report.section import Report
 from umtrace.present.terminal import clean, visible
 from umtrace.present.units import NULL, clock, count, duration, percent, plural
-from umtrace.present.verdict import caveats, verdict
 from umtrace.records.umounts import PHASES
-from umtrace.stats.histogram import Histogram
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
-from umtrace.stats.summary import GroupSummary, Summary
+from umtrace.stats.summary import GroupSummary
 
 Row = Mapping[str, Any]
-_QUANTILES = (0.5, 0.9, 0.99)
-_MOST_GROUPS = 12
+#: templates of what only this page has, by the section that they follow
+_MORE = {"phases": "worst.html", "ebusy": "windows.html"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """All that the page tells.
+    """All that the page tells: a report, and what no other format has.
 
     Attributes
     ----------
-    summary : Summary
-        With latency and all phases.
+    total : GroupSummary
+        All umounts, with latency and all phases.
     worst : sequence of mapping
         Umount rows, the longest first, ``t_start`` in ns.
     windows : sequence of mapping
@@ -50,8 +51,8 @@ class Page:
         The probe plan.
     """
 
-    heading: Heading
-    summary: Summary
+    report: Report
+    total: GroupSummary
     pictures: Sequence[Picture] = ()
     worst: Sequence[Row] = ()
     windows: Sequence[Row] = ()
@@ -81,38 +82,28 @@ def _finalized(value: object) -> object:
 
 
 def _view(page: Page) -> dict[str, Any]:
-    total = page.summary.total
-    recording, *facts = heading_lines(page.heading, total.n_incomplete, total.count)
-    shown = page.summary.groups[:_MOST_GROUPS]
+    report, heading = page.report, page.report.heading
+    recording, *facts = heading_lines(heading, report.n_incomplete, report.n_rows)
     return {
-        "title": clean(page.heading.source),
+        "title": clean(heading.source),
         "recording": recording,
         "facts": facts,
-        "lossy": page.heading.losses.lost_anything,
-        "verdict": verdict(total) if total.count else [_nothing(page)],
-        "caveats": list(caveats(total)),
-        "tiles": list(_tiles(total)),
+        "lossy": heading.losses.lost_anything,
+        "verdict": report.verdict if report.n_rows else [nothing(heading)],
+        "notes": report.notes,
+        "tiles": list(_tiles(page.total)),
         "pictures": [(p.title, p.caption, Markup(p.svg)) for p in page.pictures],  # noqa: S704
-        "groups": [(key_label(page.summary.by, g.key), _group_rows(g)) for g in shown],
-        "more_groups": len(page.summary.groups) - len(shown),
-        "phases": [_phase(name, total) for name in PHASES],
+        "sections": report_views(report),
+        "more": _MORE,
         "worst": [_worst(row) for row in page.worst],
         "windows": [_window(row) for row in page.windows],
         "n_windows": page.n_windows,
-        "losses": loss_text(page.heading.losses),
+        "losses": loss_text(heading.losses),
         "counters": [(name.replace("_", " "), _counter(v)) for name, v in page.counters.items()],
         "plan": page.plan,
         "command": clean(" ".join(page.command)),
         "version": page.version,
     }
-
-
-def _nothing(page: Page) -> str:
-    if page.heading.problems:
-        return "No umount in what could be read; the damage is named above."
-    if page.heading.filtered:
-        return "No umount in this recording passes the filter."
-    return "No umount was recorded."
 
 
 def _tiles(total: GroupSummary) -> Iterator[tuple[str, str, str]]:
@@ -122,32 +113,6 @@ def _tiles(total: GroupSummary) -> Iterator[tuple[str, str, str]]:
     yield "latency p50", duration(latency.quantile(0.5)), f"p90 {duration(latency.quantile(0.9))}"
     yield "latency p99", duration(latency.quantile(0.99)), f"max {duration(latency.max)}"
     yield "RCU wait", percent(rcu.share), f"of the time of {plural(rcu.n_shared, 'umount')}"
-
-
-def _group_rows(group: GroupSummary) -> list[list[str]]:
-    failed = ", ".join(f"{name} {count(n)}" for name, n in group.errnos.items())
-    latency, rcu = group.metric(LATENCY), group.metric(RCU)
-    seen = count(rcu.occurred.count) if rcu.histogram.count else NULL
-    return [
-        ["latency", count(group.count), failed or "0", *_times(latency.occurred), ""],
-        ["RCU wait", seen, "", *_times(rcu.occurred), percent(group.share(RCU))],
-    ]
-
-
-def _phase(name: str, group: GroupSummary) -> dict[str, Any]:
-    metric, share = group.metric(name), group.share(name)
-    return {
-        "name": phase_name(name),
-        "seen": count(metric.occurred.count) if metric.histogram.count else NULL,
-        "times": _times(metric.occurred),
-        "share": percent(share),
-        "width": round(100 * (share or 0), 1),
-        "column": name,
-    }
-
-
-def _times(histogram: Histogram) -> list[str]:
-    return [*(duration(histogram.quantile(q)) for q in _QUANTILES), duration(histogram.max)]
 
 
 def _worst(row: Row) -> dict[str, Any]:

@@ -97,12 +97,18 @@ class Selection:
 
         One that was made before may be returned, and have more metrics than these.
         """
+        keys = check_keys(by)
         for (known_by, known), made in self._made.items():
-            if known_by == tuple(by) and set(metrics) <= set(known):
+            if known_by == keys and set(metrics) <= set(known):
                 return made
-        rows = self.batches(columns_for(check_keys(by), metrics))
-        made = self._made[tuple(by), tuple(metrics)] = summarize(rows, by=by, metrics=metrics)
+        rows = self.batches(columns_for(keys, metrics))
+        made = summarize(rows, by=by, metrics=metrics)
+        self.keep(made, metrics)
         return made
+
+    def keep(self, made: Summary, metrics: Sequence[str] = DEFAULT_METRICS) -> None:
+        """Keep a summary of all the rows, of these metrics at least, for `summary` to return."""
+        self._made[made.by, tuple(metrics)] = made
 
     def extent(self) -> tuple[int, int, int]:
         """Return (rows, begin of the first, end of the last), ns of UTC; zeros without rows.

@@ -5,15 +5,18 @@ import io
 import json
 from dataclasses import replace
 
+from tests.present.reports import of_rows
 from tests.stats.rows import batch_of, container_host, row
-from umtrace.present import structured
+from umtrace.present.hist import histogram_dict
+from umtrace.present.report.as_csv import report_csv
+from umtrace.present.report.as_json import report_json
+from umtrace.present.report.as_markdown import report_markdown
 from umtrace.records.umounts import PHASES
 from umtrace.stats.summarize import summarize
 
 
 def _json(rows, heading, **options):
-    summary = summarize([batch_of(rows)], **options)
-    return json.loads(structured.to_json(structured.report_dict(summary, heading)))
+    return json.loads(report_json(of_rows(rows, heading, **options)))
 
 
 def test_json_has_the_documented_shape(heading):
@@ -46,15 +49,15 @@ def test_json_of_nothing_is_still_json(heading):
 
 def test_histogram_json_counts_every_umount_that_waited(heading):
     summary = summarize([batch_of(container_host())], metrics=("rcu_ns",))
-    data = structured.histogram_dict(summary, heading, "rcu_ns")
+    data = histogram_dict(summary, heading, "rcu_ns")
     for group in data["groups"]:
         assert sum(number for _, _, number in group["bins"]) == group["n"]
         assert group["p99"] <= group["bins"][-1][1]
 
 
 def test_csv_is_one_line_per_group_with_empty_for_null(heading):
-    summary = summarize([batch_of(container_host())], by=("mode", "fstype"))
-    lines = list(csv.DictReader(io.StringIO(structured.report_csv(summary))))
+    report = of_rows(container_host(), heading, ["groups"], by=("mode", "fstype"))
+    lines = list(csv.DictReader(io.StringIO(report_csv(report))))
     assert [(line["mode"], line["fstype"]) for line in lines] == [
         ("sync", "tmpfs"),
         ("lazy", "overlay"),
@@ -66,16 +69,15 @@ def test_csv_is_one_line_per_group_with_empty_for_null(heading):
 
 
 def test_markdown(golden, heading):
-    summary = summarize([batch_of(container_host())])
-    golden("report.md", structured.report_markdown(summary, heading))
+    golden("report.md", report_markdown(of_rows(container_host(), heading)))
 
 
 def test_markdown_tells_damage(heading):
     damaged = replace(heading, problems=("umounts-00001.parquet: damaged, skipped",))
-    text = structured.report_markdown(summarize([batch_of([])]), damaged)
+    text = report_markdown(of_rows([], damaged))
     assert "DAMAGED: umounts-00001.parquet" in text
 
 
 def test_markdown_escapes_bars(heading):
-    summary = summarize([batch_of([row(comm="a|b")])], by=("comm",))
-    assert "| a\\|b |" in structured.report_markdown(summary, heading)
+    report = of_rows([row(comm="a|b")], heading, by=("comm",))
+    assert "| a\\|b |" in report_markdown(report)

@@ -1,0 +1,1 @@
+"""A report is data, a head and sections, which one walk renders into each format."""

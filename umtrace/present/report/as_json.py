@@ -1,0 +1,54 @@
+"""A report as JSON, for programs.
+
+Stable from version 1 on: keys are added, none changes. Null is unknown, times are ns, shares
+0 to 1. ``losses`` and ``meta`` are always there; every other key is a section::
+
+    {"groups": [{
+        "key": {"mode": "sync"},
+        "count": 41, "incomplete": 0, "upper_bound": 0, "outcome_unknown": 0,
+        "errno": {"EBUSY": 7},
+        "latency_ns": TIMES, "rcu_ns": TIMES, "rcu_share": 0.12,
+        "phases": {"lookup_ns": TIMES and "share", ...}}],
+     "phases": {"lookup_ns": TIMES and "share", ...},
+     "histograms": [{"duration": "rcu_ns", "key": {"mode": "sync"},
+                     "bins": [[LOW, HIGH, COUNT], ...]}],
+     "ebusy": {"windows": [{"class": "held", "spurious": false, "windows": 3,
+                            "attempts": 9, "duration_ns": 7000}], "counters": WALKERS},
+     "walkers": {"umounts": 198, "discounted": 1, ...},
+     "losses": {"ring_events": 0, ...},
+     "meta": {"source": ..., "kernel": ..., "problems": [...], ...}}
+
+TIMES is ``{"n", "n_zero", "n_null", "p50", "p90", "p99", "max", "mean"}``, as
+`umtrace.present.times` says. LOW and HIGH are null where a bin has no end; empty bins
+are left out. The key of a histogram is empty where it is that of all groups together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from umtrace.present.escaped import to_json
+from umtrace.present.heading import Heading
+from umtrace.present.report.section import Report
+
+
+def report_json(report: Report) -> str:
+    """Return JSON text in ASCII, ending in a newline."""
+    return to_json(report_dict(report))
+
+
+def report_dict(report: Report) -> dict[str, Any]:
+    """Return the mapping that the module's docstring describes."""
+    return {**{each.name: each.data for each in report.sections}, **head_dict(report.heading)}
+
+
+def head_dict(heading: Heading) -> dict[str, Any]:
+    """Return ``losses`` and ``meta``, which every JSON about a recording has."""
+    values = {f.name: getattr(heading, f.name) for f in fields(heading) if f.name != "losses"}
+    meta = {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in values.items()
+    }
+    return {"losses": heading.losses.to_dict(), "meta": meta}

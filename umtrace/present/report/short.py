@@ -1,0 +1,51 @@
+"""A report within one screen of 24 lines and 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+from umtrace.present.heading import heading_lines
+from umtrace.present.report.as_text import sentences
+from umtrace.present.report.section import Report
+from umtrace.present.terminal import WIDTH, clean
+from umtrace.present.units import plural
+
+#: 24 with the prompt below it
+LINES = 23
+_HEAD = 9
+_SENTENCES = 8
+_REST = "and {} more; without --short they are there"
+
+
+def short_text(report: Report) -> str:
+    """Return the head, what it comes to, and the lines of the heaviest sections."""
+    head = _cut(heading_lines(report.heading, report.n_incomplete, report.n_rows), _HEAD)
+    said = _cut(sentences(report), _SENTENCES)
+    lines = [*head, "", *said]
+    if report.n_rows:
+        lines += ["", *_sections(report, LINES - len(lines) - 1)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _sections(report: Report, room: int) -> list[str]:
+    """Return the lines of as many sections as have room, in the order of their weights."""
+    heaviest = sorted(report.sections, key=lambda section: -section.weight)
+    return _cut([section.line for section in heaviest], room, "section")
+
+
+def _cut(texts: Sequence[str], room: int, noun: str = "line") -> list[str]:
+    """Return the texts, wrapped, of which whole ones are left out where there is no room."""
+    wrapped = [_wrapped(text) for text in texts]
+    if sum(map(len, wrapped)) <= room:
+        return [line for lines in wrapped for line in lines]
+    kept: list[str] = []
+    for number, lines in enumerate(wrapped):
+        if len(kept) + len(lines) > room - 1:
+            return [*kept, _REST.format(plural(len(wrapped) - number, noun))]
+        kept += lines
+    return kept
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(clean(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False) or [""]

@@ -1,0 +1,55 @@
+"""The EBUSY windows of a report: how many of each class, and the longest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from umtrace.present.ebusy import longest_lines, summed
+from umtrace.present.report.section import Column, Kind, Lines, Section, Table
+from umtrace.present.terminal import clean
+from umtrace.present.units import NULL, duration
+from umtrace.records.windows import EbusyWindow
+from umtrace.stats.windows import WindowTotals
+
+_COLUMNS = (
+    Column("class", Kind.WORD, "EBUSY class"),
+    Column("spurious", Kind.VERDICT, "verdict"),
+    Column("windows", Kind.COUNT),
+    Column("attempts", Kind.COUNT, "calls"),
+    Column("duration_ns", Kind.DURATION_NS, "time in them"),
+)
+
+
+def section(
+    totals: WindowTotals, longest: Sequence[EbusyWindow], counters: dict[str, Any]
+) -> Section:
+    """Return the section; ``counters`` are in its JSON, where they were before `walkers`."""
+    found = totals.rows()
+    rows = [[row[column.name] for column in _COLUMNS] for row in found]
+    return Section(
+        name="ebusy",
+        title="EBUSY windows",
+        line=_line(totals, longest),
+        weight=85,
+        blocks=[
+            Lines(_lines(totals, longest) if found else [], ("text",)),
+            Table(_COLUMNS, rows, formats=("markdown", "csv", "html")),
+        ],
+        data={"windows": found, "counters": counters},
+    )
+
+
+def _lines(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> list[str]:
+    return [f"EBUSY in {summed(totals)}", *longest_lines(longest)]
+
+
+def _line(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> str:
+    if not len(totals):
+        return "EBUSY: no window"
+    parts = [summed(totals, classes=False)]
+    parts += [
+        f"longest {duration(each.duration_ns)}, {each.klass}, {each.path or each.dev or NULL}"
+        for each in longest[:1]
+    ]
+    return clean(f"EBUSY: {'; '.join(parts)}")

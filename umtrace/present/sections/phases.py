@@ -1,0 +1,129 @@
+"""The phases of an umount: where its time goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from umtrace.present.names import key_label, phase_name
+from umtrace.present.report.section import Block, Column, Kind, Lines, Section, Table
+from umtrace.present.times import QUANTILES, quantiles, times
+from umtrace.present.units import NULL, count, percent, plural
+from umtrace.records.umounts import PHASES
+from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
+
+#: up to here each group gets its own phases and bars; beyond, all groups together
+_DETAILED_GROUPS = 3
+_SHARES = 3
+_TIME_WIDTH = 7
+_IN_TEXT = ("p50", "p99", "max")
+_NOTE = (
+    "Times are of the umounts in which the phase took any time; “-” is what this tier cannot "
+    "see, which is not zero."
+)
+
+
+def section(summary: Summary) -> Section:
+    """Return the phases: of each group to read in text, of all umounts elsewhere."""
+    total = summary.total
+    blocks = [block for group, label in detailed(summary) for block in _of_group(group, label)]
+    return Section(
+        name="phases",
+        title="Phases of all umounts",
+        line=_line(total),
+        weight=80,
+        blocks=[*blocks, *_of_all(total), _for_programs(total)],
+        data={name: {**times(total.metric(name)), "share": total.share(name)} for name in PHASES},
+    )
+
+
+def detailed(summary: Summary) -> list[tuple[GroupSummary, str]]:
+    """Return the groups that get phases and bars of their own, each with its label."""
+    if len(summary.groups) <= _DETAILED_GROUPS:
+        return [(group, key_label(summary.by, group.key)) for group in summary.groups]
+    return [(summary.total, f"all {count(len(summary.groups))} groups")]
+
+
+def _of_group(group: GroupSummary, label: str) -> list[Block]:
+    """Return one line per phase in the order of time, those that the tier sees.
+
+    ``seen in`` counts the umounts in which the phase took any time; where the phase is
+    known for a part of the group only, it says of how many.
+    """
+    title = f"Phases of {label}, {plural(group.count, 'umount')}"
+    seen = [name for name in PHASES if group.metric(name).histogram.count]
+    if not seen:
+        return [Table((), (), f"{title}: none seen by this tier", ("text",))]
+    times_shown = [Column(f"{n}_ns", Kind.DURATION_NS, n, _TIME_WIDTH) for n in _IN_TEXT]
+    columns = [
+        Column("phase", Kind.PHASE),
+        Column("seen in", Kind.WORD, right=True),
+        *times_shown,
+        Column("share", Kind.PERCENT, least=_TIME_WIDTH),
+        Column("bar", Kind.BAR, title=""),
+    ]
+    rows = [_row(group, name, columns) for name in seen]
+    return [Table(columns, rows, title, ("text",)), Lines(_left_out(group, seen), ("text",))]
+
+
+def _row(group: GroupSummary, name: str, columns: list[Column]) -> list[Any]:
+    metric, share = group.metric(name), group.share(name)
+    found = dict(zip((*QUANTILES, "max"), quantiles(metric.occurred), strict=True))
+    shown = [found[c.heading] for c in columns if c.kind is Kind.DURATION_NS]
+    return [name, _seen(metric, group.count), *shown, share, share or 0.0]
+
+
+def _left_out(group: GroupSummary, seen: list[str]) -> list[str]:
+    partly = [phase_name(name) for name in seen if group.is_partly_known(name)]
+    unseen = [phase_name(name) for name in PHASES if name not in seen]
+    lines = []
+    if partly:
+        lines.append(f"no share: {', '.join(partly)} (known in a part of the umounts only)")
+    if unseen:
+        lines.append(f"not seen: {', '.join(unseen)} (unknown, not zero)")
+    return lines
+
+
+def _of_all(total: GroupSummary) -> list[Block]:
+    formats = ("markdown", "html")
+    if not total.count:
+        return []
+    shown = [
+        Column(f"{n}_ns", Kind.DURATION_NS, n, roomy=n in {"p90", "max"})
+        for n in (*QUANTILES, "max")
+    ]
+    columns = [
+        Column("phase", Kind.PHASE),
+        Column("seen in", Kind.WORD, right=True),
+        *shown,
+        Column("share", Kind.PERCENT),
+        Column("bar", Kind.BAR, title="", roomy=True),
+    ]
+    rows = [_row(total, name, columns) for name in PHASES]
+    return [Table(columns, rows, formats=formats), Lines([_NOTE], formats)]
+
+
+def _for_programs(total: GroupSummary) -> Table:
+    names = ("phase", *times(MetricSummary()), "share")
+    rows = [
+        [name, *times(total.metric(name)).values(), total.share(name)]
+        for name in PHASES
+        if total.count
+    ]
+    return Table([Column(name) for name in names], rows, formats=("csv",))
+
+
+def _seen(metric: MetricSummary, n_rows: int) -> str:
+    known = metric.histogram.count
+    if not known:
+        return NULL
+    seen = count(metric.occurred.count)
+    return seen if known == n_rows else f"{seen} of {count(known)}"
+
+
+def _line(total: GroupSummary) -> str:
+    shares = {name: share for name in PHASES if (share := total.share(name)) is not None}
+    if not shares:
+        return "phases: shares of the time unknown"
+    largest = sorted(shares, key=lambda name: -shares[name])[:_SHARES]
+    parts = (f"{phase_name(name)} {percent(shares[name])}" for name in largest)
+    return f"phases: {', '.join(parts)} of the time"
