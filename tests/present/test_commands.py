@@ -185,14 +185,6 @@ def test_a_reader_that_goes_away_gets_no_complaint(recording):
         assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("command", ["report", "hist", "plot"])
-def test_help_has_an_example(out, command):
-    code, text, _ = out(command, "--help")
-    assert code == 0
-    assert f"Example: umtrace {command} " in text
-    assert max(map(len, text.splitlines())) <= 80
-
-
 def test_filter_options_make_a_row_filter():
     @click.command()
     @filter_options

@@ -6,23 +6,24 @@ import sys
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.live import unwinding
 
 
-@click.command("doctor", epilog="Example: umtrace doctor --json")
+@click.command("doctor", epilog=examples("umtrace doctor", "umtrace doctor --json"))
 @click.option(
     "--clean",
     is_flag=True,
-    help="First remove what killed runs left in tracefs, and the compiled programs kept.",
+    help="First remove what killed runs left in tracefs, and the cache of compiled programs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 @unwinding()
 def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
-    """Say what this kernel offers, which probes are used, and what would mend the rest.
+    """Check which tiers and probes work on this kernel, and print how to enable the rest.
 
-    Each tier is attached for a moment and detached. Exit status 0 if any works, 3 where a
-    privilege is missing, else 4.
+    Each tier is attached for a moment and detached. The exit status is 0 if any tier works, 3 if
+    a privilege is missing, else 4.
     """
     from umtrace.diagnosis import clean_up, diagnose, forget_programs
     from umtrace.present.doctor import doctor_text

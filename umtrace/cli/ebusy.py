@@ -7,17 +7,24 @@ from pathlib import Path
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.filters import filter_options, judged_option
 from umtrace.cli.status import read_status
 from umtrace.records.windows import CLASSES
 from umtrace.stats.filters import RowFilter
 
 
-@click.command("ebusy", epilog="Example: umtrace ebusy rec.umt --class held")
+@click.command("ebusy", epilog=examples("umtrace ebusy rec.umt --class held"))
 @click.argument("recording", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Only these.")
-@click.option("--no-evidence", is_flag=True, help="The table alone.")
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    type=click.Choice(CLASSES),
+    help="Select by class.",
+)
+@click.option("--no-evidence", is_flag=True, help="Print the table without the evidence.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @judged_option
 @filter_options
 def command(
@@ -28,19 +35,19 @@ def command(
     spurious_within_ns: int | None,
     row_filter: RowFilter,
 ) -> int:
-    """List the EBUSY windows of the recording DIR: was it really busy, by whom, how long.
+    """List the EBUSY windows of the recording DIR: real or spurious, the holder, the duration.
 
     \b
-    transient-ref    a path walk held it for less than --spurious-within
-    held             a task or the kernel held it: who, and how
-    submount         another mount was mounted below it
-    propagated-copy  a copy in another namespace was held
-    expire           MNT_EXPIRE: any reference is EBUSY
-    stolen-put       umount returned, then another task put the last reference
-    lazy-tail        MNT_DETACH returned, the file system lived on
-    shared-sb        umount done, other mounts keep the superblock
-    downstream       another call that failed inside one of these
-    unknown          nobody was seen, and no retry came in time
+    transient-ref    a path walk held the mount, for less than --spurious-within
+    held             a task or the kernel held the mount
+    submount         another mount was mounted below
+    propagated-copy  a propagated copy in another namespace was held
+    expire           MNT_EXPIRE fails while there is any other reference
+    stolen-put       umount returned before another task put the last reference
+    lazy-tail        the file system stayed in use after MNT_DETACH returned
+    shared-sb        other mounts keep the superblock after the umount
+    downstream       another call that failed within one of these windows
+    unknown          no holder was seen and no retry succeeded in time
     """  # noqa: D301
     from umtrace import reported
     from umtrace.present.ebusy import MOST, ebusy_json, ebusy_text

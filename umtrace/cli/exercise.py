@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.number import Number, Seconds
 from umtrace.records.errors import UsageError
 
@@ -17,71 +18,83 @@ if TYPE_CHECKING:
 _COUNT = click.IntRange(min=0)
 _DEFAULTS = {"sync": 10, "lazy": 5, "busy": 3}
 
-_EPILOG = """\b
-Examples:
-  umtrace exercise --sync 23 --lazy 11 --busy 7
-  umtrace exercise --sync 200 --walkers 2 --json > ledger.json
-  umtrace record -- umtrace exercise --tasks 64 --duration 5
-"""
+_EPILOG = examples(
+    "umtrace exercise --sync 23 --lazy 11 --busy 7",
+    "umtrace exercise --sync 200 --walkers 2 --json > ledger.json",
+    "umtrace record -- umtrace exercise --tasks 64 --duration 5",
+)
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--sync", type=_COUNT, metavar="N", help="Umounts, each of a mount of its own.")
-@click.option("--lazy", type=_COUNT, metavar="N", help="The same with MNT_DETACH.")
-@click.option("--busy", type=_COUNT, metavar="N", help="Umounts that an open file makes EBUSY.")
+@click.option("--sync", type=_COUNT, metavar="N", help="Unmount N mounts with umount(2).")
+@click.option("--lazy", type=_COUNT, metavar="N", help="Unmount N mounts with MNT_DETACH.")
 @click.option(
-    "--propagate", type=_COUNT, metavar="N", help="One umount that takes N propagated copies along."
+    "--busy", type=_COUNT, metavar="N", help="Try to unmount N mounts that have a file open (EBUSY)."
 )
 @click.option(
-    "--ns-exit", type=_COUNT, metavar="N", help="Tasks that exit and leave a mount namespace."
+    "--propagate", type=_COUNT, metavar="N", help="Unmount one mount that has N propagated copies."
 )
 @click.option(
-    "--detach", type=_COUNT, metavar="N", help="Mountpoints removed under another namespace."
+    "--ns-exit",
+    type=_COUNT,
+    metavar="N",
+    help="Destroy N mount namespaces by the exit of their last task.",
 )
 @click.option(
-    "--fd-close", type=_COUNT, metavar="N", help="Detached mounts that go with their descriptor."
+    "--detach",
+    type=_COUNT,
+    metavar="N",
+    help="Remove N mountpoints that are mounted on in another namespace.",
 )
 @click.option(
-    "--tasks", type=_COUNT, metavar="N", help="Tasks that mount and unmount at the same time."
+    "--fd-close", type=_COUNT, metavar="N", help="Close the descriptors of N detached mounts."
 )
+@click.option("--tasks", type=_COUNT, metavar="N", help="Mount and unmount in N tasks at once.")
 @click.option(
     "--duration",
     type=Seconds(),
     metavar="TIME",
-    help="How long the tasks do that: 10, 10s, 1m; 1s unless given.",
+    help="Run --tasks for TIME, such as 10, 10s or 1m.  [default: 1s]",
 )
 @click.option(
     "--task-mode",
     type=click.Choice(["mixed", "sync", "lazy"]),
     default="mixed",
     show_default=True,
-    help="How the tasks unmount; mixed is both in turn.",
+    help="Unmount this way in --tasks; mixed alternates.",
 )
 @click.option(
     "--walkers",
     type=_COUNT,
     default=0,
+    show_default=True,
     metavar="N",
-    help="Processes that walk into the sync mounts; an EBUSY is retried.",
+    help="Walk into the sync mounts with N processes; retry on EBUSY.",
 )
 @click.option(
-    "--files", type=_COUNT, default=0, metavar="N", help="Files in each mount before its umount."
+    "--files",
+    type=_COUNT,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Create N files in each mount.",
 )
 @click.option(
     "--fstype",
     type=click.Choice(["tmpfs", "ext4", "xfs"]),
     default="tmpfs",
     show_default=True,
-    help="File system; ext4 and xfs are on loop devices.",
+    help="Mount this file system; ext4 and xfs use loop devices.",
 )
 @click.option(
     "--hold-ms",
     type=Number(min=0),
     default=0.0,
+    show_default=True,
     metavar="MS",
-    help="How long an open file outlives each lazy umount and the last EBUSY.",
+    help="Close the open file MS milliseconds after each lazy umount and the last EBUSY.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the whole ledger as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the complete list as JSON.")
 def command(
     *,
     duration: float | None,
@@ -93,11 +106,11 @@ def command(
     as_json: bool,
     **counts: int | None,
 ) -> int:
-    """Do real umounts in a private mount namespace, and say which.
+    """Run known umounts in a private mount namespace and list them.
 
-    Nothing on the host is mounted or unmounted. Without any count it does 10 sync,
-    5 lazy and 3 busy umounts; with any, just what was asked for. The ledger says
-    what a tracer has to see, call by call; `umtrace selftest` compares the two.
+    Nothing on the host is mounted or unmounted. Without a count the command runs 10 sync, 5 lazy
+    and 3 busy umounts; with a count, only those. The list (--json: the ledger) has each call that
+    a tracer must see; `umtrace selftest` compares a recording with it.
     """
     from umtrace.exercise.config import ExerciseConfig
     from umtrace.exercise.run import run

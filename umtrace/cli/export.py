@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.filters import filter_options
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from umtrace.query.selection import Selection
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "umtrace export rec.umt --to jsonl --errno EBUSY",
+        "umtrace export rec.umt -o rows.csv --columns t_start,path,latency_ns",
+        "umtrace export rec.umt --to perfetto -o rec.pftrace",
+    )
+)
 @click.argument("recording", metavar="DIR", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--to",
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     type=click.Choice(["csv", "jsonl", "perfetto"]),
     default="csv",
     show_default=True,
-    help="What to write.",
+    help="Write this format.",
 )
 @click.option(
     "-o",
@@ -33,26 +40,22 @@ if TYPE_CHECKING:
     metavar="FILE",
     default="-",
     show_default=True,
-    help="Where to write it, mode 0600; - is standard output.",
+    help="Write to FILE, mode 0600; - is standard output.",
 )
-@click.option("--columns", metavar="A,B,…", help="Only these columns, in this order.")
-@click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option(
+    "--columns", metavar="A,B,…", help="Write only these columns, in this order.  [default: all]"
+)
+@click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists.")
 @filter_options
 def command(
     recording: Path, form: str, output: str, columns: str | None, force: bool, row_filter: RowFilter
 ) -> int:
-    """Write the umount rows of the recording DIR as CSV or JSON lines, or as a trace.
+    """Export the umounts of the recording DIR as CSV, JSON lines or a Perfetto trace.
 
-    Times are UTC with nanoseconds; an unknown value is an empty cell or null.
-    A Perfetto trace has a track per task with its phases, the RCU waits and the
-    EBUSY windows; open it in ui.perfetto.dev.
-
-    \b
-    Examples:
-      umtrace export rec.umt --to jsonl | jq 'select(.errno == 16).path'
-      umtrace export rec.umt -o rows.csv --columns t_start,path,latency_ns
-      umtrace export rec.umt --to perfetto -o rec.pftrace
-    """  # noqa: D301
+    Times are UTC with nanoseconds. An unknown value is an empty cell or null. A Perfetto trace
+    has one track per task with the phases, the RCU waits and the EBUSY windows; open it in
+    ui.perfetto.dev.
+    """
     from umtrace.present.terminal import say
     from umtrace.query.selection import Selection
     from umtrace.recording.reader import Recording

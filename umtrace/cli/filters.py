@@ -48,44 +48,66 @@ def _cgroup(text: str) -> int:
 _PID = click.IntRange(min=0, max=2**31 - 1)
 _INODE = click.IntRange(min=0, max=2**32 - 1)
 _OPTIONS = (
-    click.option("--pid", type=_PID, metavar="PID", multiple=True, help="Process id."),
-    click.option("--comm", multiple=True, metavar="GLOB", help="Task name, as 'runc*'."),
+    click.option("--pid", type=_PID, metavar="PID", multiple=True, help="Select by process id."),
+    click.option(
+        "--comm", multiple=True, metavar="GLOB", help="Select by task name, such as 'runc*'."
+    ),
     click.option(
         "--cgroup",
         metavar="ID|PATH",
         callback=_parsed(_cgroup),
         multiple=True,
-        help="Cgroup v2, by id or path.",
+        help="Select by cgroup v2, an id or a path.",
     ),
-    click.option("--container", multiple=True, metavar="GLOB", help="Container id, as '3f2a*'."),
     click.option(
-        "--mntns", type=_INODE, metavar="INODE", multiple=True, help="Inode of a mount namespace."
+        "--container",
+        multiple=True,
+        metavar="GLOB",
+        help="Select by container id, such as '3f2a*'.",
     ),
-    click.option("--fstype", multiple=True, metavar="GLOB", help="File system, as 'fuse*'."),
-    click.option("--mode", type=click.Choice(MODES), multiple=True, help="Plain, or MNT_DETACH."),
+    click.option(
+        "--mntns",
+        type=_INODE,
+        metavar="INODE",
+        multiple=True,
+        help="Select by mount namespace, an inode number.",
+    ),
+    click.option(
+        "--fstype",
+        multiple=True,
+        metavar="GLOB",
+        help="Select by file system type, such as 'fuse*'.",
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice(MODES),
+        multiple=True,
+        help="Select sync umounts, or lazy ones (MNT_DETACH).",
+    ),
     click.option(
         "--origin",
         type=click.Choice(ORIGINS),
         metavar="ORIGIN",
         multiple=True,
-        help="What took mounts down, as umount, ns-exit; mount-internal shows only if asked for.",
+        help="Select by what unmounted, such as umount or ns-exit. mount-internal is hidden unless "
+        "selected.",
     ),
     click.option(
         "--min-latency",
         "min_latency_ns",
         metavar="TIME",
         callback=_parsed(parse_duration),
-        help="At least this long, as 250us or 1ms.",
+        help="Select umounts that took at least TIME, such as 250us or 1ms.",
     ),
     click.option(
         "--errno",
         metavar="ERRNO",
         callback=_parsed(parse_errno),
         multiple=True,
-        help="Outcome: EBUSY, 16, or ok.",
+        help="Select by result: EBUSY, 16, or ok.",
     ),
 )
-#: how soon a reference must be gone to count as that of a walker passing by
+#: a reference that is gone within this time counts as that of a path walk
 spurious_option = click.option(
     "--spurious-within",
     "spurious_within_ns",
@@ -93,15 +115,15 @@ spurious_option = click.option(
     default="10ms",
     show_default=True,
     callback=_parsed(parse_duration),
-    help="An EBUSY whose cause was gone by then is spurious.",
+    help="Class an EBUSY as spurious if its cause is gone within TIME.",
 )
-#: the same for a recording, which has been judged once already
+#: the same for a recording, which stores the threshold it was classed by
 judged_option = click.option(
     "--spurious-within",
     "spurious_within_ns",
     metavar="TIME",
     callback=_parsed(parse_duration),
-    help="An EBUSY whose cause was gone by then is spurious.  [default: as recorded]",
+    help="Class an EBUSY as spurious if its cause is gone within TIME.  [default: as recorded]",
 )
 _NAMES = (
     "pid",

@@ -10,21 +10,21 @@ import click
 
 #: command -> one line for `umtrace --help`; the module is umtrace.cli.<command>, or <command>_
 COMMANDS = {
-    "doctor": "What this kernel offers, the probe plan, and what would mend it.",
-    "record": "Record umounts until Ctrl-C, a duration, or a command's end.",
+    "doctor": "Check which tiers and probes work on this kernel.",
+    "record": "Record umounts to a directory.",
     "trace": "Print one line per umount as it happens.",
-    "report": "Summarise a recording: counts, errno, quantiles, RCU share.",
-    "hist": "Histogram bars of a phase, in the terminal.",
-    "ebusy": "EBUSY windows: was it really busy, who made it so, for how long.",
-    "why": "Who keeps a mount busy right now, in every namespace.",
-    "export": "Write a recording's rows as CSV, JSON lines or a Perfetto trace.",
-    "plot": "Draw a recording as a picture.",
-    "html": "One self-contained page: summary, pictures, worst umounts, EBUSY.",
-    "diff": "Two recordings: what became slower or faster, with intervals.",
-    "import": "Make a recording of a trace-cmd file or of ftrace text.",
-    "repair": "Finish a recording that was cut short.",
-    "exercise": "Do real umounts in a private mount namespace, and say which.",
-    "selftest": "Record the exercise and compare it with its ledger, count by count.",
+    "report": "Print counts, errors, latency quantiles and the RCU share.",
+    "hist": "Print a histogram of one phase.",
+    "ebusy": "List EBUSY windows: real or spurious, the holder, the duration.",
+    "why": "List what holds a mount or block device now.",
+    "export": "Export the umounts as CSV, JSON lines or a Perfetto trace.",
+    "plot": "Draw a recording as PNG, SVG or PDF.",
+    "html": "Write a recording as one self-contained HTML page.",
+    "diff": "Compare two recordings: which phases became slower or faster.",
+    "import": "Convert a trace-cmd file or ftrace text to a recording.",
+    "repair": "Finish a recording after its writer was killed.",
+    "exercise": "Run known umounts in a private mount namespace and list them.",
+    "selftest": "Record known umounts in each tier and compare every count.",
 }
 
 

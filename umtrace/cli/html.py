@@ -6,25 +6,32 @@ from pathlib import Path
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.pictures import import_matplotlib
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
-_EPILOG = "Example: umtrace html rec.umt -o rec.html"
+_EPILOG = examples("umtrace html rec.umt -o rec.html")
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("recording", metavar="DIR", type=click.Path())
-@click.option("-o", "--output", required=True, metavar="FILE", help="Where to write it, mode 0600.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="Write to FILE, mode 0600; - is standard output.",
+)
 @by_option("Group by these columns, or none.")
-@click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists.")
 @filter_options
 def command(recording: str, output: str, by: str, force: bool, row_filter: RowFilter) -> int:
-    """Write the recording DIR as one page that needs nothing else, for a mail or an issue.
+    """Write the recording DIR as one self-contained HTML page, to attach to a mail or an issue.
 
-    Summary, pictures, the worst umounts, EBUSY windows with their evidence, losses and
-    the probe plan. KEY is as in `umtrace report`.
+    The page has the summary, plots, the slowest umounts, the EBUSY windows with their evidence,
+    the losses and the probe plan. `umtrace report --help` lists the values of KEY.
     """
     from umtrace.cli.export import destination
 

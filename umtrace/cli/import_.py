@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from umtrace.cli.examples import examples
 
-@click.command("import", epilog="Example: umtrace import trace.dat -o rec.umt")
+
+@click.command("import", epilog=examples("umtrace import trace.dat -o rec.umt"))
 @click.argument("trace", metavar="FILE", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "-o",
@@ -16,33 +18,33 @@ import click
     metavar="DIR",
     required=True,
     type=click.Path(path_type=Path),
-    help="Recording.",
+    help="Write the recording to DIR, mode 0700.",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")
 def command(trace: Path, output: Path, force: bool) -> None:
-    """Make a recording of FILE, a trace that another tool took of umounts.
+    """Convert FILE, a trace of umounts by another tool, to a recording.
 
-    FILE is a trace-cmd file (trace.dat; trace-cmd must be installed), or text as
-    tracefs or `trace-cmd report` prints it; a pipe will do, and - is standard input.
+    FILE is a trace-cmd file (trace.dat; trace-cmd must be installed), or the text that tracefs
+    or `trace-cmd report` prints. It may be a pipe; - is standard input.
 
     \b
-    Understood are
-      the tracer function_graph, of path_umount, umount_tree, namespace_unlock,
+    The import reads
+      the tracer function_graph on path_umount, umount_tree, namespace_unlock,
         synchronize_rcu_expedited, synchronize_rcu_normal, __wait_rcu_gp,
         propagate_mount_busy, cleanup_mnt;
       the events syscalls:sys_enter_umount and sys_exit_umount;
-      any later system call, or the death, of a task: they bound the latency.
+      any later system call or the exit of a task, which bound the latency.
 
     \b
-    A trace that has it all:
+    This command records all of them:
       trace-cmd record -C mono -p function_graph -l path_umount -l umount_tree \\
         -l namespace_unlock -l synchronize_rcu_expedited -l cleanup_mnt \\
         -l propagate_mount_busy -e syscalls:sys_enter_umount \\
         -e syscalls:sys_exit_umount umount /mnt/a
 
-    What was not traced is null in the rows (docs/ftrace.md says which column needs
-    which function). A trace names no mounts, and its times count from the boot, so
-    that dates are of 1970.
+    A column is null where its function was not traced; docs/ftrace.md lists which column needs
+    which function. A trace has no mount identities. Its times count from boot, so dates are in
+    1970.
     """  # noqa: D301 - click's mark of a block that keeps its lines
     from umtrace.pipeline.imported import import_trace
     from umtrace.present.terminal import clean, say, write

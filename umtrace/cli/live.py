@@ -41,11 +41,12 @@ probes_option = click.option(
     type=click.Choice(["full", "light", "adaptive"]),
     default="full",
     show_default=True,
-    help="Function tiers: with path walkers, without, or when they matter.",
+    help="Probe path walks always, never (light), or only while a mount is busy (adaptive). "
+    "For tiers that probe functions.",
 )
 
 duration_option = click.option(
-    "-d", "--duration", metavar="TIME", type=Seconds(), help="Stop after so long: 10, 10s, 1m."
+    "-d", "--duration", metavar="TIME", type=Seconds(), help="Stop after TIME, such as 10, 10s or 1m."
 )
 
 

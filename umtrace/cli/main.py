@@ -34,9 +34,9 @@ _OS_ERRORS = {
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="umtrace")
 def umtrace() -> None:
-    """Show what umount costs: RCU waits, locks, file system shutdown, EBUSY.
+    """Record umounts and show where their time goes and what keeps a mount busy.
 
-    Try `umtrace doctor` first; it says what this kernel offers.
+    Run `umtrace doctor` first: it shows which tiers work on this kernel.
     """
 
 

@@ -6,42 +6,47 @@ from pathlib import Path
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.pictures import import_matplotlib
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 _KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy")
-_EPILOG = "Example: umtrace plot rec.umt --kind phases -o phases.svg"
+_EPILOG = examples("umtrace plot rec.umt --kind phases -o phases.svg")
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("recording", metavar="DIR", type=click.Path())
 @click.option(
-    "--kind", type=click.Choice(_KINDS), default="hist", show_default=True, help="What to draw."
+    "--kind", type=click.Choice(_KINDS), default="hist", show_default=True, help="Draw this plot."
 )
-@by_option("One series each, or none.")
+@by_option("Draw one series per value of these columns, or none.")
 @click.option(
-    "-o", "--output", required=True, metavar="FILE", help="A .png, .svg or .pdf, mode 0600."
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="Write to FILE.png, .svg or .pdf, mode 0600.",
 )
-@click.option("-f", "--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists.")
 @filter_options
 def command(
     recording: str, kind: str, by: str, output: str, force: bool, row_filter: RowFilter
 ) -> int:
-    """Draw the recording DIR.
+    """Draw the recording DIR as PNG, SVG or PDF.
 
     \b
-    hist, cdf  how long umount took, and its RCU wait
-    phases     where the time of a mean umount goes
-    modes      median and tail of each phase, sync against lazy
+    hist, cdf  distribution of latency and of the RCU wait
+    phases     mean time of each phase
+    modes      median and p99 of each phase, sync against lazy
     heatmap    latency over time
-    timeline   umounts side by side in time, with their phases
-    mounts     RCU wait against the mounts that went with one umount
+    timeline   umounts over time, with their phases
+    mounts     RCU wait against the number of mounts unmounted at once
     ebusy      EBUSY windows over time
 
-    KEY is as in `umtrace report`, for the first three lines; the four largest
-    groups are drawn.
+    `umtrace report --help` lists the values of KEY. --by applies to hist, cdf and phases, which
+    draw the four largest groups.
     """  # noqa: D301
     import_matplotlib()
     from umtrace.analysis.figures import check_suffix, figure_of, save

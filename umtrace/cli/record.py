@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from umtrace.cli.child import Child
+from umtrace.cli.examples import examples
 from umtrace.cli.filters import filter_options, spurious_option
 from umtrace.cli.live import attached, duration_option, probes_option, tier_option
 from umtrace.present.progress import Progress
@@ -34,14 +35,14 @@ def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -
 @click.command(
     "record",
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
-    epilog="Example: umtrace record -o demo.umt -- umtrace exercise --sync 20 --lazy 10",
+    epilog=examples("umtrace record -o demo.umt -- umtrace exercise --sync 20 --lazy 10"),
 )
 @click.option(
     "-o",
     "--output",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Where to, mode 0700.  [default: umtrace-DATE-TIME.umt]",
+    help="Write the recording to DIR, mode 0700.  [default: umtrace-DATE-TIME.umt]",
 )
 @duration_option
 @tier_option
@@ -53,7 +54,7 @@ def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -
     type=int,
     metavar="N",
     callback=_open_fd,
-    help="Write a line to N once attached.",
+    help="Write `ready` to file descriptor N once the probes are attached.",
 )
 @spurious_option
 @filter_options
@@ -72,9 +73,10 @@ def command(
     spurious_within_ns: int,
     row_filter: RowFilter,
 ) -> None:
-    """Record umounts until Ctrl-C, --duration, or the end of COMMAND.
+    """Record umounts to a directory, until Ctrl-C, --duration, or the end of COMMAND.
 
-    Progress and summary go to stderr; COMMAND keeps stdin, stdout and its exit status.
+    Progress and summary go to stderr. COMMAND keeps stdin and stdout; its exit status is
+    returned.
     """
     path = output or _free_name(time.strftime("umtrace-%Y%m%d-%H%M%S"))
     check_writable(path)

@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.examples import examples
+
 if TYPE_CHECKING:
     from umtrace.recording.repair import RepairReport
 
 
-@click.command()
+@click.command(epilog=examples("umtrace repair rec.umt && umtrace report rec.umt"))
 @click.argument("recording", metavar="DIR", type=click.Path(path_type=Path, readable=False))
 def command(recording: Path) -> int:
-    """Finish the recording DIR, whose writer was killed or ran out of disk.
+    """Finish the recording DIR after its writer was killed or ran out of disk.
 
-    Everything readable is kept; what is not is said, and set aside as *.damaged.
-    A recording that needs nothing is left alone. The exit status is 5 where rows that had
-    been recorded are missing or cannot be read.
-
-    \b
-    Example:
-      umtrace repair rec.umt && umtrace report rec.umt
-    """  # noqa: D301
+    All readable rows stay. A chunk that cannot be read is reported and renamed to *.damaged. A
+    complete recording is not changed. The exit status is 5 if recorded rows are missing or cannot
+    be read.
+    """
     from umtrace.pipeline.offline import repair
     from umtrace.present.terminal import clean, write
     from umtrace.records.errors import DamagedInputError
@@ -37,9 +35,9 @@ def command(recording: Path) -> int:
 
 def _summary(report: RepairReport) -> list[str]:
     if not report.changed:
-        found = ["nothing that a repair could do", *report.missing]
+        found = ["repair cannot restore this", *report.missing]
         return [f"{report.path}: {'; '.join(found) if report.missing else 'nothing to repair'}"]
     lines = [f"{report.path}: repaired, {report.rows_kept} rows saved from open chunks"]
     if report.rows_rebuilt is not None:
-        lines.append(f"  {report.rows_rebuilt} umount rows worked out again from the events")
+        lines.append(f"  {report.rows_rebuilt} umount rows rebuilt from the events")
     return lines + [f"  {note}" for note in (*report.notes, *report.missing)]

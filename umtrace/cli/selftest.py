@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.live import unwinding
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
 
@@ -17,17 +18,23 @@ if TYPE_CHECKING:
     from umtrace.selftest import Agreement, Check, Result
 
 
-@click.command("selftest", epilog="Example: umtrace selftest --tier tracepoint")
-@click.option("--tier", default="all", metavar="TIER", help="One tier instead of all that work.")
+@click.command("selftest", epilog=examples("umtrace selftest --tier tracepoint"))
+@click.option(
+    "--tier",
+    default="all",
+    show_default=True,
+    metavar="TIER",
+    help="Check one tier, or all that work.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @click.pass_context
 @unwinding()
 def command(ctx: click.Context, tier: str, as_json: bool) -> None:
-    """Unmount known things under each tier and compare every count exactly.
+    """Check each tier: record known umounts and compare every count.
 
-    Then once under all tiers at once: what they say of the same umounts must agree.
-    Works in a private mount namespace. Exit status 1 if anything differs. A tier that
-    fails is reported, and the others go on.
+    A last run has all tiers at once; their rows for the same umounts must agree. The umounts
+    happen in a private mount namespace. The exit status is 1 if anything differs. A tier that
+    fails is reported; the others still run.
     """
     from umtrace import selftest
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.filters import filter_options, spurious_option
 from umtrace.cli.live import (
     attached,
@@ -32,18 +33,21 @@ if TYPE_CHECKING:
 
 @click.command(
     "trace",
-    epilog="Example: umtrace trace --comm 'containerd*' --min-latency 1ms",
+    epilog=examples(
+        "umtrace trace --comm 'containerd*' --min-latency 1ms",
+        "umtrace trace --replay rec.umt --errno EBUSY",
+    ),
 )
 @duration_option
 @tier_option
 @probes_option
-@click.option("--json", "as_json", is_flag=True, help="JSON lines, all columns.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines with all columns.")
 @click.option(
     "--replay",
     "recording",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Print a recording's umounts instead of live ones.",
+    help="Print the umounts of the recording DIR instead of live ones.",
 )
 @spurious_option
 @filter_options
@@ -60,16 +64,17 @@ def command(
 ) -> int:
     """Print one line per umount as it happens, until Ctrl-C or --duration.
 
-    An EBUSY gets a second line once it is known who made the mount busy, and one when
-    it is over; with --json these have a key "event" with "ebusy-open" or "ebusy".
+    An EBUSY prints two more lines: one when its holder is found, one when its window ends.
+    With --json these lines have a key "event", "ebusy-open" or "ebusy".
     """
     if recording is not None:
         _refuse(ctx, ("tier", "probes", "duration"))
         within_ns = spurious_within_ns if _is_given(ctx, "spurious_within_ns") else None
         return _replay(recording, row_filter, within_ns, as_json=as_json)
     if row_filter.errno:
-        # Whether a retry succeeds is what tells a spurious EBUSY from a real one.
-        click.echo("umtrace: --errno hides retries that succeed: windows stay unknown", err=True)
+        # A spurious EBUSY differs from a real one in the retry that succeeds.
+        text = "--errno hides the retries that succeed: EBUSY windows stay unknown"
+        click.echo(f"umtrace: {text}", err=True)
     with ExitStack() as stack:
         signals = stack.enter_context(StopSignals())
         source = stack.enter_context(attached(tier, probes, signals, say))

@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from umtrace.cli.examples import examples
+
 #: beside the codes of every command, 1 to 5, which mean that there is no answer
 EXIT_CODES = {
     "free": 0,
@@ -29,33 +31,37 @@ class _Untouched(click.Path):
 
 @click.command(
     "why",
-    epilog="Example: umtrace why --ask-kernel /mnt; case $? in 0|10|12) umount /mnt;; esac",
+    epilog=examples(
+        "umtrace why /mnt", "umtrace why --ask-kernel /mnt; case $? in 0|10|12) umount /mnt;; esac"
+    ),
 )
 @click.argument("path", type=_Untouched())
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-@click.option("--all", "whole", is_flag=True, help="Every holder, with its whole path.")
-@click.option("--ask-kernel", is_flag=True, help="Ask the kernel as well; see above.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--all", "whole", is_flag=True, help="List every holder with its full path.")
+@click.option(
+    "--ask-kernel", is_flag=True, help="Test with a system call whether PATH is busy; see above."
+)
 def command(path: str, as_json: bool, whole: bool, ask_kernel: bool) -> int:
-    """Say who keeps PATH busy: a mount point, a block device, or what is below a directory.
+    """List what holds PATH now: a mount point, a block device, or the mounts below a directory.
 
-    Looks at what all processes have open, at swap, loop devices, overlay layers, exports and other
-    files of the kernel, at what is stacked on a device, and at the mounts of every mount
-    namespace. It umounts nothing. It reads the mount table of one process per namespace, for a
-    moment: not for a loop.
+    The command reads the open files of all processes, swap, loop devices, overlay layers, NFS
+    exports, other files of the kernel, the devices stacked on a device, and the mounts of every
+    mount namespace. It unmounts nothing. It opens the mount table of one process per namespace
+    for a moment, so do not run it in a loop.
 
-    No program sees every holder. --ask-kernel asks the kernel as well, once: a mount by
-    umount2(MNT_EXPIRE), which unmounts nothing unless another program does the same in the same
-    moment; a device by opening it with O_EXCL, which claims it for that moment. docs/why.md
-    has the price of each.
+    No program sees every holder. --ask-kernel makes one system call to test it. For a mount this
+    is umount2(MNT_EXPIRE); it unmounts nothing unless another program makes the same call at the
+    same time. For a device it is an open with O_EXCL, which claims the device for that moment.
+    docs/why.md gives the cost of each.
 
     \b
     Exit status:
-       0  a mount is free, says the kernel (--ask-kernel only)
-      10  transient: somebody passed by; a retry would do
-      11  held: somebody was seen, or the kernel says busy; a device: claimed, or open
-      12  nobody was seen to hold it, but its file system stays in use
-      13  unknown: nobody was seen, but too much could not be looked at: use root
-      14  nobody was seen, and the kernel was not asked
+       0  free: the kernel confirms it (--ask-kernel only)
+      10  transient: a path walk or a short open; retry
+      11  held: a holder was seen, or the kernel reports busy; a device: claimed or open
+      12  no holder of the mount, but its file system stays in use
+      13  unknown: no holder was seen, but too much could not be read; run as root
+      14  no holder was seen; the kernel was not asked
     1 to 5 are errors, as for every command.
     """  # noqa: D301
     from umtrace.holders.inquiry import Inquiry
@@ -73,5 +79,5 @@ def command(path: str, as_json: bool, whole: bool, ask_kernel: bool) -> int:
     else:
         write("".join(line + "\n" for line in why_lines(answer, whole=whole)), sys.stdout)
         if os.geteuid() != 0 and answer.blind:
-            click.echo("umtrace: without root most processes cannot be looked at: sudo", err=True)
+            click.echo("umtrace: most processes cannot be read without root; use sudo", err=True)
     return code
