@@ -187,4 +187,4 @@ def test_rows_that_are_gone_are_counted_not_called_nothing(tmp_path, capsys):
     (path / "umounts-00001.parquet").unlink()
     assert run(["repair", str(path)]) == 5
     said = capsys.readouterr().out
-    assert "nothing that a repair could do; umounts: 100 rows are missing" in said
+    assert "repair cannot restore this; umounts: 100 rows are missing" in said

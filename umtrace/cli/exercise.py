@@ -29,7 +29,7 @@ _EPILOG = examples(
 @click.option("--sync", type=_COUNT, metavar="N", help="Unmount N mounts with umount(2).")
 @click.option("--lazy", type=_COUNT, metavar="N", help="Unmount N mounts with MNT_DETACH.")
 @click.option(
-    "--busy", type=_COUNT, metavar="N", help="Try to unmount N mounts that have a file open (EBUSY)."
+    "--busy", type=_COUNT, metavar="N", help="Try to unmount N mounts with a file open (EBUSY)."
 )
 @click.option(
     "--propagate", type=_COUNT, metavar="N", help="Unmount one mount that has N propagated copies."

@@ -46,7 +46,7 @@ probes_option = click.option(
 )
 
 duration_option = click.option(
-    "-d", "--duration", metavar="TIME", type=Seconds(), help="Stop after TIME, such as 10, 10s or 1m."
+    "-d", "--duration", metavar="TIME", type=Seconds(), help="Stop after TIME, such as 10s or 1m."
 )
 
 
