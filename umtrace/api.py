@@ -34,7 +34,7 @@ from umtrace.records import windows
 from umtrace.records.errors import UsageError
 from umtrace.records.losses import LossReport
 from umtrace.records.umounts import SCHEMA
-from umtrace.records.writable import check_writable
+from umtrace.records.writable import check_writable, free_path
 from umtrace.stats.compare import compare as compare_summaries
 from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
 from umtrace.stats.summarize import METRICS
@@ -245,7 +245,7 @@ def record(
     Parameters
     ----------
     path : path, optional
-        Where; ``umtrace-DATE-TIME.umt`` in the working directory by default.
+        Where; ``umtrace-DATE-TIMEZ.umt``, of UTC, in the working directory by default.
     tier, force, **where
         As the options of ``umtrace record``.
 
@@ -255,7 +255,7 @@ def record(
         Once the probes are attached. Complete after the block; inside it has what was
         written so far, and properties that are read inside are read again after it.
     """
-    target = Path(path) if path is not None else Path(time.strftime("umtrace-%Y%m%d-%H%M%S.umt"))
+    target = free_path(time.time_ns()) if path is None else Path(path)
     loaded = LoadedRecording(target)
     recorder = _Recorder(target, tier=tier, force=force, row_filter=_filter(where))
     with recorder:

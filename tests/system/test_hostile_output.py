@@ -90,7 +90,7 @@ def test_default_names_that_others_took(tmp_path):
     code = (
         "import os, time\n"
         "for n in range(120):\n"
-        " os.mkdir(time.strftime('umtrace-%Y%m%d-%H%M%S.umt', time.localtime(time.time() + n)))\n"
+        " os.mkdir(time.strftime('umtrace-%Y%m%d-%H%M%SZ.umt', time.gmtime(time.time() + n)))\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     words = [*COMMAND, "record", "--tier", "tracepoint", "-d", "0"]

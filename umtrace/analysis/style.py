@@ -6,7 +6,6 @@ import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from matplotlib.ticker import (
     NullFormatter,
 )
 
+from umtrace.records.clock import date_time
 from umtrace.stats.buckets import Int64
 
 NS_PER_S = 1e9
@@ -165,8 +165,7 @@ def _leading(value: float) -> int:
 
 def time_axis(axes: Axes, begin_ns: int, length_ns: int) -> None:
     """Label x, in seconds after a moment of UTC in ns, over a length in ns."""
-    moment = datetime.fromtimestamp(begin_ns // 10**9, timezone.utc)
-    axes.set_xlabel(f"time after {moment:%Y-%m-%d %H:%M:%S}.{begin_ns % 10**9 // 10**6:03} UTC")
+    axes.set_xlabel(f"time after {date_time(begin_ns, ms=True)}")
     for size, unit in _LONG_UNITS:
         if length_ns >= _FEWEST_UNITS * size * NS_PER_S:
             step = size * max(

@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import count
 from pathlib import Path
 
 import click
@@ -19,7 +18,7 @@ from umtrace.cli.live import attached, duration_option, probes_option, tier_opti
 from umtrace.present.progress import Progress
 from umtrace.records.errors import StoppedError
 from umtrace.records.stopping import StopSignals
-from umtrace.records.writable import check_writable
+from umtrace.records.writable import check_writable, free_path
 from umtrace.stats.filters import RowFilter
 
 
@@ -42,7 +41,7 @@ def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -
     "--output",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Write the recording to DIR, mode 0700.  [default: umtrace-DATE-TIME.umt]",
+    help="Write the recording to DIR, mode 0700.  [default: umtrace-DATE-TIMEZ.umt, of UTC]",
 )
 @duration_option
 @tier_option
@@ -78,7 +77,7 @@ def command(
     Progress and summary go to stderr. COMMAND keeps stdin and stdout; its exit status is
     returned.
     """
-    path = output or _free_name(time.strftime("umtrace-%Y%m%d-%H%M%S"))
+    path = output or free_path(time.time_ns())
     check_writable(path)
     with ExitStack() as stack:
         stack.enter_context(_said_when_cut_short(path))
@@ -108,12 +107,6 @@ def command(
         )
         progress.summary(path, totals)
         ctx.exit(child.wait() if command else 0)
-
-
-def _free_name(stem: str) -> Path:
-    """Return a name that nobody has taken: that of a second is easily guessed."""
-    names = (Path(f"{stem}{f'-{n}' if n > 1 else ''}.umt") for n in count(1))
-    return next(name for name in names if not os.path.lexists(name))
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from umtrace.present.terminal import clean
 from umtrace.present.units import NS_PER_S, NULL, duration, plural
+from umtrace.records.clock import date_time, utc
 from umtrace.records.errors import UsageError
 from umtrace.records.losses import LossReport
 from umtrace.stats.filters import RowFilter
@@ -76,7 +77,7 @@ def heading_of(recording: Recording, filtered: str = "", unknown: Sequence[str] 
         kernel=meta.kernel or None,
         tier=meta.tier,
         host=meta.host or None,
-        start=_wall_clock(meta.start_ns),
+        start=utc(meta.start_ns) if meta.start_ns else None,
         duration_ns=_lasted(meta),
         clock=clock_text(meta.clock, meta.clock_end),
         losses=recording.losses,
@@ -222,12 +223,8 @@ def _when(heading: Heading) -> str:
         return f"imported from {heading.imported}"
     start, ns = heading.start, heading.duration_ns
     how_long = "not finished," if ns is None else duration(ns)
-    when = f"{start.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC" if start else NULL
+    when = date_time(int(start.timestamp()) * NS_PER_S) if start else NULL
     return f"{how_long} from {when}"
-
-
-def _wall_clock(ns: int) -> datetime | None:
-    return datetime.fromtimestamp(ns / NS_PER_S, timezone.utc) if ns else None
 
 
 def _recorded_only(filters: Mapping[str, Any]) -> str:

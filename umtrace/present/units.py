@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from umtrace.records.clock import utc
 
 NULL = "-"
 
@@ -52,9 +52,8 @@ def clock(ns: int | None) -> str:
     """Return the time of day of a wall clock value, always in UTC: `16:06:40.322`, `-` for None."""
     if ns is None:
         return NULL
-    seconds, rest = divmod(ns, NS_PER_S)
-    when = datetime.fromtimestamp(seconds, timezone.utc)
-    return f"{when:%H:%M:%S}.{rest // 1_000_000:03}"
+    when = utc(ns)
+    return f"{when:%H:%M:%S}.{when.microsecond // 1000:03}"
 
 
 def percent(part: float | None) -> str:

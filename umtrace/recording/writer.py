@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
@@ -20,7 +19,7 @@ from umtrace.recording.columns import events_to_arrow, names_to_arrow
 from umtrace.recording.meta import Meta, encode
 from umtrace.recording.place import Place, PlaceLostError
 from umtrace.recording.tables import EVENTS, NAMES, TABLES, UMOUNTS, TableKind
-from umtrace.records.clock import ClockPair
+from umtrace.records.clock import ClockPair, date_time
 from umtrace.records.errors import UsageError
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
@@ -198,9 +197,8 @@ class RecordingWriter:
         """Note what happened; raises what is behind it where the directory was removed or moved."""
         self.failed = True
         lost = error if isinstance(error, PlaceLostError) else self._place.lost()
-        when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         why = (lost or error).strerror
-        note = f"writing stopped at {when} UTC ({why}); nothing later is in it"
+        note = f"writing stopped at {date_time(time.time_ns())} ({why}); nothing later is in it"
         self.meta = replace(self.meta, notes=(*self.meta.notes, note))
         if lost is None:
             return

@@ -1,5 +1,8 @@
 """Event times are CLOCK_MONOTONIC; rows carry wall clock time. The pair joins them.
 
+Wall clock times are shown in UTC, whatever the zone of the reader, and say so: `utc` is the one
+way from ns to a date.
+
 The probes read the host's clock. In a time namespace ours is another one, by days.
 """
 
@@ -8,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 
@@ -45,6 +49,19 @@ class ClockPair:
         real = time.clock_gettime_ns(time.CLOCK_REALTIME)
         after = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         return cls((before + after) // 2, real)
+
+
+def utc(ns: int) -> datetime:
+    """Return a wall clock time, ns since the epoch, as a date of UTC in whole µs."""
+    seconds, rest = divmod(ns, _NS_PER_S)
+    return datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=rest // 1000)
+
+
+def date_time(ns: int, *, ms: bool = False) -> str:
+    """Return a wall clock time for people: `2026-11-25 16:06:38 UTC`, or `…38.894 UTC`."""
+    when = utc(ns)
+    rest = f".{when.microsecond // 1000:03}" if ms else ""
+    return f"{when:%Y-%m-%d %H:%M:%S}{rest} UTC"
 
 
 def monotonic_ns() -> int:

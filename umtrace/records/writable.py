@@ -1,14 +1,27 @@
-"""Whether a recording can be made there: asked before probes are compiled and attached."""
+"""Where a recording can be made: asked before probes are compiled and attached."""
 
 from __future__ import annotations
 
 import os
 import stat
+from itertools import count
 from pathlib import Path
 
+from umtrace.records.clock import utc
 from umtrace.records.errors import NotPermittedError
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def free_path(now_ns: int) -> Path:
+    """Return a path in the working directory that nobody has taken: one of a second is guessed.
+
+    ``now_ns`` is wall clock time. It is in the name as UTC, which the Z says: a recording is
+    read in other zones than it was made in, and the same hour of a night may come twice.
+    """
+    stem = f"umtrace-{utc(now_ns):%Y%m%d-%H%M%S}Z"
+    names = (Path(f"{stem}{f'-{n}' if n > 1 else ''}.umt") for n in count(1))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def check_writable(path: Path) -> None:
