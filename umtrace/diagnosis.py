@@ -13,6 +13,7 @@ from umtrace.kernel.refusals import missing_privilege
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.records.plan_line import PlanLine
 from umtrace.sources.bpf.cache import VARIABLE, Kept
 from umtrace.sources.leftovers import remove_leftovers
 from umtrace.sources.select import LIVE_TIERS, declined, open_source
@@ -25,7 +26,7 @@ class TierResult:
     tier: str
     works: bool
     reason: str
-    plan: tuple[dict[str, str], ...] = ()
+    plan: tuple[PlanLine, ...] = ()
     exit_code: int = 0  #: of the error, where it did not attach
 
 
@@ -53,7 +54,10 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
-        return asdict(self)
+        found = asdict(self)
+        for tier, result in zip(found["tiers"], self.tiers, strict=True):
+            tier["plan"] = [line.to_dict() for line in result.plan]
+        return found
 
 
 def diagnose() -> Diagnosis:

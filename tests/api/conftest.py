@@ -11,11 +11,12 @@ from umtrace.recording import Meta, RecordingWriter
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine
 
 NO_LOSS = LossReport(
     ring_events=0, ring_names=0, task_map_full=0, stacks_lost=0, probe_misses=0, unmatched_events=0
 )
-PLAN = ({"meaning": "<b>operation</b>", "probe": "sys_enter_umount", "how": "tp", "reason": "ok"},)
+PLAN = (PlanLine(meaning="<b>operation</b>", probe="sys_enter_umount", how="tp"),)
 
 
 def write_recording(path, rows, events=None, windows=None, **meta):

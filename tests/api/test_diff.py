@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from tests.stats.rows import container_host, row
 from umtrace.cli.main import run
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PROGRAMS, PlanLine
 
 
 @pytest.fixture
@@ -90,12 +92,20 @@ def test_rcu_settings_are_compared(out, write):
 
 
 def test_reasons_against_other_tiers_are_no_difference(out, write):
-    plan = {"meaning": "operation", "probe": "x", "how": "tp", "reason": "ok"}
-    refused = {"meaning": "tier fentry", "probe": "-", "how": "-", "reason": "not used: no"}
+    plan = PlanLine(meaning="operation", probe="x", how="tp")
+    refused = PlanLine(meaning="tier fentry", state="declined", reason="no")
     a, b = write([], "a.umt", plan=(plan,)), write([], "b.umt", plan=(plan, refused))
-    c = write([], "c.umt", plan=({**plan, "probe": "y"},))
+    c = write([], "c.umt", plan=(replace(plan, probe="y"),))
     assert "different probe plans" not in out(a, b)[1]
     assert "different probe plans" in out(a, c)[1]
+
+
+def test_programs_that_were_compiled_or_kept_are_the_same(out, write):
+    paths = [
+        write([], f"{how}.umt", plan=(PlanLine(meaning=PROGRAMS, probe="compiled", how=how),))
+        for how in ("bcc", "kept")
+    ]
+    assert "different probe plans" not in out(*paths)[1]
 
 
 def test_many_groups_are_cut_short(out, write):

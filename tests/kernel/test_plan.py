@@ -36,7 +36,7 @@ def probe_of(plan, function):
 
 
 def reason_of(plan, name):
-    return next(line["reason"] for line in plan.lines() if line["meaning"] == name)
+    return next(line.text for line in plan.lines() if line.meaning == name)
 
 
 def test_there_is_a_table_for_every_lab_kernel():
@@ -49,7 +49,12 @@ def test_plan_of_each_lab_kernel(kernel):
     plans = {tier: make_plan(offer, placement) for tier, placement in PLANS.items()}
     plans["fentry --probes light"] = make_plan(offer, "fentry", "light")
     tiers = [
-        {"tier": tier, "works": not p.impossible, "reason": p.impossible, "plan": p.lines()}
+        {
+            "tier": tier,
+            "works": not p.impossible,
+            "reason": p.impossible,
+            "plan": [line.to_dict() for line in p.lines()],
+        }
         for tier, p in plans.items()
     ]
     text = f"{kernel} ({offer.release})\n\n"
@@ -194,7 +199,7 @@ def test_where_fentry_programs_can_be_preempted_all_but_a_hot_return_are_kprobes
     offer = replace(offer_of("6.12"), preemptible=True)
     plan = make_plan(offer, "fentry")
     assert {p.function for p in plan.probes if p.how == "fentry"} == {"__legitimize_mnt"}
-    (why,) = [line["why"] for line in plan.lines() if line["probe"] == "mntput_no_expire"]
+    (why,) = [line.why for line in plan.lines() if line.probe == "mntput_no_expire"]
     assert "preempted" in why
     offer = replace(offer, preemptible=False)
     assert {p.how for p in make_plan(offer, "fentry").probes} == {"fentry"}

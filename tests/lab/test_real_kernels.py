@@ -123,7 +123,7 @@ def test_the_kind_of_grace_period_is_named(results, kernel, tier):
 def test_no_function_probe_is_refused(results, kernel, tier):
     doctor = json.loads(left(results, kernel, "doctor.json"))
     (plan,) = [each["plan"] for each in doctor["tiers"] if each["tier"] == tier]
-    lost = {line["meaning"] for line in plan if line["reason"] != "ok"}
+    lost = {line["meaning"] for line in plan if line["state"] != "ok"}
     assert lost <= ({"shared grace period"} if INLINED_FUNNEL.match(kernel) else set())
 
 
@@ -168,7 +168,7 @@ def test_without_btf_kprobes_give_times_and_no_identities(results, kernel):
     tiers = {tier["tier"]: tier for tier in doctor["tiers"]}
     assert not tiers["fentry"]["works"]
     assert tiers["kprobe"]["works"]
-    lost = [line["reason"] for line in tiers["kprobe"]["plan"] if line["reason"] != "ok"]
+    lost = [line["reason"] for line in tiers["kprobe"]["plan"] if line["state"] != "ok"]
     assert any("n_legitimized" in reason and "BTF" in reason for reason in lost)
     lines = left(results, kernel, "nobtf.jsonl").splitlines()
     rows = [row for row in map(json.loads, lines) if row["origin"] == "umount"]

@@ -12,6 +12,7 @@ import pyarrow as pa
 from umtrace.recording import Recording, RecordingWriter
 from umtrace.recording.tables import EBUSY, HOLDERS, UMOUNTS
 from umtrace.records.events import EventBatch
+from umtrace.records.plan_line import PlanLine
 
 #: colours, CSI as one byte, text that runs backwards, line ends of several kinds, tags
 NASTY = "\x1b[31m\x9b2J\u202e\u2028\u2029\x85\x07\x7f\x00\r\u200b\U000e0041\nFORGED"
@@ -35,7 +36,10 @@ def make(path):
         tier=hostile("tier"),
         umtrace=hostile("version"),
         notes=(hostile("note"),),
-        plan=tuple({k: hostile(v) for k, v in step.items()} for step in old.meta.plan),
+        plan=tuple(
+            PlanLine.from_dict({k: hostile(v) for k, v in line.to_dict().items()})
+            for line in old.meta.plan
+        ),
         filters={"comm": ["*", hostile("x")]},
         extra={**old.meta.extra, "imported": hostile("trace")},
     )

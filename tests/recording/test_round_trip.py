@@ -29,6 +29,7 @@ from umtrace.records.clock import ClockPair
 from umtrace.records.errors import UsageError
 from umtrace.records.events import EVENT_DTYPE, EventBatch
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine
 from umtrace.records.umounts import SCHEMA
 
 SMALL = Limits(chunk_rows=30)
@@ -180,7 +181,7 @@ def test_rows_of_another_schema_are_refused(tmp_path):
 def test_meta_survives_with_unknown_keys(tmp_path):
     losses = LossReport(ring_events=3, ring_events_per_cpu=(1, 2), probe_misses=None)
     given = samples.meta(
-        plan=({"meaning": "enter", "probe": "fentry", "reason": "BTF"},),
+        plan=(PlanLine(meaning="enter", probe="x", how="fentry", state="lost", reason="BTF"),),
         command=("umtrace", "record"),
         filters={"pid": [1]},
         extra={"future": {"x": 1}},

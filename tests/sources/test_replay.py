@@ -6,6 +6,7 @@ from tests.recording import samples
 from umtrace.recording import Recording, RecordingWriter
 from umtrace.recording.chunk_writer import Limits
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine
 from umtrace.sources.base import Source
 from umtrace.sources.replay import ReplaySource
 
@@ -20,7 +21,7 @@ def drain(source):
 
 
 def test_a_recording_replays(tmp_path):
-    plan = ({"meaning": "enter", "probe": "x", "reason": "y"},)
+    plan = (PlanLine(meaning="enter", probe="x", state="substitute", reason="y"),)
     with RecordingWriter(
         tmp_path / "r", samples.meta(plan=plan), limits=Limits(chunk_rows=30)
     ) as writer:

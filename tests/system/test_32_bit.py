@@ -50,5 +50,5 @@ def test_what_a_32_bit_program_unmounts_is_seen_or_said_to_be_lost(tmp_path, tie
     lines = map(json.loads, umtrace("export", recording, "--to", "jsonl").stdout.splitlines())
     seen = [row for row in lines if row["tid"] == child.pid and row["origin"] == "umount"]
     plan = json.loads((recording / "meta.json").read_text())["plan"]
-    lost = [x for x in plan if "32-bit" in x["meaning"] and x["reason"].startswith("lost: ")]
+    lost = [x for x in plan if "32-bit" in x["meaning"] and x["state"] == "lost"]
     assert (len(seen), len(lost)) in {(1, 0), (0, 1)}

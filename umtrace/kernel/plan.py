@@ -26,6 +26,7 @@ from umtrace.kernel.meanings import (
     Meaning,
 )
 from umtrace.kernel.offer import Offer
+from umtrace.records.plan_line import PlanLine, State
 
 PROBE_SETS = ("full", "light", "adaptive")
 PLACEMENTS = ("fentry", "kprobe", "")  #: the last: no function probes
@@ -72,8 +73,13 @@ class Choice:
 
     meaning: Meaning
     probe: PlannedProbe | None
-    reason: str  #: why so, or what is lost and why
-    lost: bool = False
+    reason: str = ""  #: what is lost and why; empty where nothing is
+    state: State = "ok"
+
+    @property
+    def lost(self) -> bool:
+        """Whether anything is not seen."""
+        return self.state != "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +102,27 @@ class Plan:
     def impossible(self) -> str:
         """Why such probes cannot do here; empty if they can."""
         for choice in self.choices:
-            if choice.lost and choice.meaning.required:
-                return choice.reason
+            if choice.probe is None and choice.meaning.required:
+                return f"lost: {choice.reason}"
         return ""
 
-    def lines(self) -> list[dict[str, str]]:
-        """Return the plan as ``doctor`` and ``meta.json`` have it, one mapping per line."""
+    def lines(self) -> list[PlanLine]:
+        """Return the plan as ``doctor`` and ``meta.json`` have it."""
         return [self._line(choice) for choice in self.choices if choice.probe or choice.lost]
 
-    def _line(self, choice: Choice) -> dict[str, str]:
+    def _line(self, choice: Choice) -> PlanLine:
         probe = choice.probe
         why = choice.meaning.why
         if probe and probe.hot and probe.how != self.placement:
             why += f"; {_WHY_KPROBE}"
-        return {
-            "meaning": choice.meaning.name,
-            "probe": probe.symbol if probe else choice.meaning.function,
-            "how": probe.how if probe else "-",
-            "reason": "ok" if probe and not choice.lost else choice.reason,
-            "why": why,
-        }
+        return PlanLine(
+            meaning=choice.meaning.name,
+            probe=probe.symbol if probe else choice.meaning.function,
+            how=probe.how if probe else "-",
+            state=choice.state,
+            reason=choice.reason,
+            why=why,
+        )
 
 
 def not_ended_by_work(offer: Offer, plan: Plan) -> str:
@@ -176,9 +183,9 @@ def make_plan(offer: Offer, placement: str, probes: str = "full") -> Plan:
 
 def _choose(offer: Offer, placement: str, probes: str, meaning: Meaning) -> Choice:
     if meaning.hot and probes == "light":
-        return Choice(meaning, None, f"left out by --probes light: {meaning.lost}", lost=True)
+        return _lost(meaning, "left out by --probes light")
     if meaning.needs_layout and "mount.mnt" not in offer.members:
-        return Choice(meaning, None, f"lost: {meaning.lost} (no BTF)", lost=True)
+        return _lost(meaning, "no BTF")
     refusals: list[str] = []
     how = "kprobe" if offer.preemptible and not meaning.skippable else placement
     for candidate in meaning.candidates:
@@ -188,11 +195,15 @@ def _choose(offer: Offer, placement: str, probes: str, meaning: Meaning) -> Choi
         if symbol:
             probe = PlannedProbe(meaning, candidate, symbol, how)
             if not candidate.lost:
-                return Choice(meaning, probe, meaning.why)
-            fallback = "; ".join([*refusals, f"lost: {candidate.lost}"])
-            return Choice(meaning, probe, fallback, lost=True)
+                return Choice(meaning, probe)
+            instead = "; ".join([*refusals, f"lost: {candidate.lost}"])
+            return Choice(meaning, probe, instead, "substitute")
         refusals.append(refusal)
-    return Choice(meaning, None, f"lost: {meaning.lost} ({'; '.join(refusals)})", lost=True)
+    return _lost(meaning, "; ".join(refusals))
+
+
+def _lost(meaning: Meaning, why: str) -> Choice:
+    return Choice(meaning, None, f"{meaning.lost} ({why})", "lost")
 
 
 def _symbol(offer: Offer, placement: str, candidate: Candidate) -> tuple[str, str]:

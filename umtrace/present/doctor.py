@@ -32,12 +32,10 @@ def _lines(findings: Mapping[str, Any]) -> Iterator[str]:
 
 def _plan(plan: Sequence[Mapping[str, str]]) -> Iterator[str]:
     for probe in plan:
-        ok = probe["reason"] == "ok"
+        ok = probe["state"] == "ok"
         yield from _item(ok, probe["meaning"], f"{probe['probe']} ({probe['how']})")
-        if not ok:
-            yield from _wrapped(probe["reason"])
-        elif probe.get("why"):
-            yield from _wrapped(probe["why"])
+        said = probe.get("why", "") if ok else probe["reason"]
+        yield from _wrapped(said)
 
 
 def _inlined(found: Mapping[str, str]) -> Iterator[str]:

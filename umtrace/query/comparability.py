@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from umtrace.records.plan_line import PROGRAMS
+
 if TYPE_CHECKING:
     from umtrace.recording import Recording
     from umtrace.stats.summary import GroupSummary, Summary
@@ -63,10 +65,10 @@ def _losses(name: str, recording: Recording) -> Iterator[str]:
         yield f"{name} is damaged: {recording.problems[0]}"
 
 
-def _attached(recording: Recording) -> set[tuple[str | None, ...]]:
-    # A probe "-" only says why another tier was not used.
-    steps = [step for step in recording.meta.plan if step.get("probe") != "-"]
-    return {tuple(step.get(name) for name in ("meaning", "probe", "how")) for step in steps}
+def _attached(recording: Recording) -> set[tuple[str, str, str]]:
+    # Where compiled programs came from, and why another tier was not used, is no difference.
+    lines = [line for line in recording.meta.plan if line.probe != "-"]
+    return {(one.meaning, one.probe, one.how) for one in lines if one.meaning != PROGRAMS}
 
 
 def _release(recording: Recording) -> str:

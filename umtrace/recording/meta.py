@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from umtrace.records.clock import ClockPair
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine
 from umtrace.version import __version__
 
 #: Major: older readers must refuse. Minor: they may read on.
@@ -32,7 +33,7 @@ class Meta:
     boot_id: str = ""
     kernel: str = ""
     command: tuple[str, ...] = ()
-    plan: tuple[dict[str, str], ...] = ()  #: probes with the reason of each choice
+    plan: tuple[PlanLine, ...] = ()  #: probes with the reason of each choice
     filters: dict[str, Any] = field(default_factory=dict)
     tables: tuple[str, ...] = ()  #: the kinds of table that may be there
     state: str = "open"  #: open while written, closed when finished or repaired
@@ -52,7 +53,7 @@ class Meta:
         tier: str,
         clock: ClockPair | None = None,
         command: Sequence[str] = (),
-        plan: Sequence[Mapping[str, str]] = (),
+        plan: Sequence[PlanLine] = (),
         filters: Mapping[str, Any] | None = None,
     ) -> Meta:
         """Describe a recording that starts now, here."""
@@ -65,7 +66,7 @@ class Meta:
             boot_id=_boot_id(),
             kernel=f"{host.release} {host.version} {host.machine}",
             command=tuple(command),
-            plan=tuple(dict(step) for step in plan),
+            plan=tuple(plan),
             filters=dict(filters or {}),
             start_ns=clock.realtime_ns,
         )
@@ -82,6 +83,7 @@ class Meta:
         own["clock"] = _clock_to_dict(self.clock)
         own["clock_end"] = self.clock_end and _clock_to_dict(self.clock_end)
         own["losses"] = self.losses.to_dict()
+        own["plan"] = [line.to_dict() for line in self.plan]
         return {**own, **self.extra}
 
     @classmethod
@@ -98,7 +100,7 @@ class Meta:
             boot_id=_get(raw, "boot_id", str, ""),
             kernel=_get(raw, "kernel", str, ""),
             command=_items(raw, "command", str),
-            plan=tuple(_strings(step) for step in _items(raw, "plan", dict)),
+            plan=tuple(PlanLine.from_dict(_strings(one)) for one in _items(raw, "plan", dict)),
             filters=_get(raw, "filters", dict, {}),
             tables=_items(raw, "tables", str),
             state=_get(raw, "state", str, "open"),

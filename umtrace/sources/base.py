@@ -7,34 +7,31 @@ from typing import TYPE_CHECKING, Protocol
 from umtrace.kernel.meanings import SYSTEM_CALL_32
 from umtrace.records.clock import ClockPair
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine
 
 if TYPE_CHECKING:
     from umtrace.records.events import EventBatch
 
-PROGRAMS = "programs"  #: in the plan: where compiled programs came from
 #: line of the plan wherever umount(2) is seen by its tracepoints alone
-UNSEEN_32 = {
-    "meaning": SYSTEM_CALL_32.name,
-    "probe": "-",
-    "how": "-",
+UNSEEN_32 = PlanLine(
+    meaning=SYSTEM_CALL_32.name,
+    state="lost",
     # ARCH_TRACE_IGNORE_COMPAT_SYSCALLS, of x86, arm64 and others
-    "reason": "lost: what 32-bit programs unmount (no system call tracepoint shows their calls)",
-}
+    reason="what 32-bit programs unmount (no system call tracepoint shows their calls)",
+)
 
 _OTHERS = "mounts taken down by unlink, expiry, a failed mount, or the close of a detached mount"
 #: and what else takes mounts down outside umount(2), where no function is probed
-UNSEEN_OTHERS = {
-    "meaning": "other teardowns",
-    "probe": "-",
-    "how": "-",
-    "reason": f"lost: {_OTHERS} (only function probes show them)",
-}
-UNSEEN_NAMESPACES = {
-    "meaning": "other namespace ends",
-    "probe": "-",
-    "how": "-",
-    "reason": "lost: mount namespaces that end by setns, unshare or the close of a file",
-}
+UNSEEN_OTHERS = PlanLine(
+    meaning="other teardowns",
+    state="lost",
+    reason=f"{_OTHERS} (only function probes show them)",
+)
+UNSEEN_NAMESPACES = PlanLine(
+    meaning="other namespace ends",
+    state="lost",
+    reason="mount namespaces that end by setns, unshare or the close of a file",
+)
 
 
 class Source(Protocol):
@@ -59,8 +56,8 @@ class Source(Protocol):
     def losses(self) -> LossReport:
         """Return everything lost since ``open``."""
 
-    def plan(self) -> list[dict[str, str]]:
-        """Return the probe plan: one mapping per meaning, with the reason of each choice."""
+    def plan(self) -> list[PlanLine]:
+        """Return the probe plan: what was decided for each meaning, and why."""
 
     def close(self) -> None:
         """Detach everything."""

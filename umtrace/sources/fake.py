@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine
 
 
 class FakeSource:
@@ -30,7 +31,7 @@ class FakeSource:
         CLOCK_MONOTONIC and wall clock at the same moment; ns.
     losses : LossReport, optional
         What it says was lost.
-    plan : sequence of mappings
+    plan : sequence of PlanLine
         The lines of its probe plan.
     endless : bool
         Whether reads go on with empty batches after the last one, as those of an idle host.
@@ -43,7 +44,7 @@ class FakeSource:
         tier: str = "fentry",
         clock: ClockPair | None = None,
         losses: LossReport | None = None,
-        plan: Sequence[dict[str, str]] = (),
+        plan: Sequence[PlanLine] = (),
         endless: bool = False,
     ) -> None:
         self.tier = tier
@@ -70,9 +71,9 @@ class FakeSource:
         """Return the losses it was made with."""
         return self._losses
 
-    def plan(self) -> list[dict[str, str]]:
+    def plan(self) -> list[PlanLine]:
         """Return the plan it was made with."""
-        return [dict(line) for line in self._plan]
+        return list(self._plan)
 
     def close(self) -> None:
         """End; may be called twice."""

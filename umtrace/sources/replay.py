@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from umtrace.recording.reader import Recording
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine
 
 
 class ReplaySource:
@@ -34,9 +35,9 @@ class ReplaySource:
         """Return what was lost while recording."""
         return self.recording.losses
 
-    def plan(self) -> list[dict[str, str]]:
+    def plan(self) -> list[PlanLine]:
         """Return the probe plan that the recording was made with."""
-        return [dict(step) for step in self.recording.meta.plan]
+        return list(self.recording.meta.plan)
 
     def close(self) -> None:
         """Let go of the recording's files."""

@@ -7,11 +7,12 @@ from contextlib import suppress
 
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.errors import NoTierError, UmtraceError, UsageError
+from umtrace.records.plan_line import PROGRAMS, PlanLine
 from umtrace.records.tiers import TIERS, tier_named
-from umtrace.sources.base import PROGRAMS, Source
+from umtrace.sources.base import Source
 from umtrace.sources.leftovers import remove_leftovers
 
-Plan = list[dict[str, str]]
+Plan = list[PlanLine]
 Meanwhile = Callable[[], object]
 
 
@@ -82,8 +83,7 @@ def _first_that_opens(tiers: Iterable[str], probes: str, meanwhile: Meanwhile) -
             return _opened(name, probes, declined, meanwhile)
         except UmtraceError as error:  # noqa: PERF203 - a handful of tiers
             failure = error
-            reason = f"not used: {error}"
-            declined.append({"meaning": f"tier {name}", "probe": "-", "how": "-", "reason": reason})
+            declined.append(PlanLine(meaning=f"tier {name}", state="declined", reason=str(error)))
     raise failure
 
 
@@ -100,11 +100,10 @@ def declined(source: Source, tier: str) -> str:
     """
     if source.tier == tier or (tier == "auto" and source.tier != TIERS[-1].name):
         return ""
-    lines = [line for line in source.plan() if line["reason"].startswith("not used: ")]
-    return lines[-1]["reason"].removeprefix("not used: ") if lines else ""
+    reasons = [line.reason for line in source.plan() if line.state == "declined"]
+    return reasons[-1] if reasons else ""
 
 
 def remark(source: Source) -> str:
     """Return why compiled programs were not taken from where they are kept, or not kept."""
-    reasons = (line["reason"] for line in source.plan() if line["meaning"] == PROGRAMS)
-    return next((reason for reason in reasons if reason != "ok"), "")
+    return next((line.reason for line in source.plan() if line.meaning == PROGRAMS), "")

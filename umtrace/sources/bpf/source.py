@@ -31,8 +31,8 @@ from umtrace.records.errors import NoTierError, UmtraceError, UsageError
 from umtrace.records.kinds import Loss
 from umtrace.records.losses import LossReport
 from umtrace.records.pathcalls import words as path_call_words
+from umtrace.records.plan_line import PROGRAMS, PlanLine
 from umtrace.records.tiers import tier_named
-from umtrace.sources.base import PROGRAMS
 from umtrace.sources.bpf.compiler import Compiler
 from umtrace.sources.bpf.loaded import Loaded
 from umtrace.sources.bpf.program_info import counters, recursion_misses
@@ -66,7 +66,7 @@ class BpfSource:
     probes : str
         ``full``; ``light`` without what a path walk would pay for; ``adaptive``, light until
         an EBUSY or a slow umount shows up (fentry only; light elsewhere).
-    declined : sequence of mappings
+    declined : sequence of PlanLine
         Lines of the plan for the tiers that were tried before this one.
     event_ring_bytes, name_ring_bytes : int
         Sizes of the two rings, powers of two and multiples of the page size.
@@ -80,7 +80,7 @@ class BpfSource:
         tier: str = "tracepoint",
         *,
         probes: str = "full",
-        declined: Sequence[dict[str, str]] = (),
+        declined: Sequence[PlanLine] = (),
         event_ring_bytes: int = EVENT_RING_BYTES,
         name_ring_bytes: int = NAME_RING_BYTES,
         meanwhile: Callable[[], object] = lambda: None,
@@ -111,7 +111,7 @@ class BpfSource:
         self._symbols = Symbols([], [])
         self._btf_ids: dict[str, int] = {}
         self._no_btf = ""
-        self._plan: list[dict[str, str]] = list(declined)
+        self._plan: list[PlanLine] = list(declined)
 
     def open(self) -> None:
         """Compile, load and attach.
@@ -131,7 +131,7 @@ class BpfSource:
                 self._learn_kernel(compiler.tables())
                 self._try_functions()
                 compiled = compiler.compile(self._constants, meanwhile=self._meanwhile)
-                self._note(PROGRAMS, "compiled from bpf/", compiler.how, compiler.remark or "ok")
+                self._note_programs(compiler)
             self._meanwhile()
             self._loaded = Loaded(compiled)
             tracefs = self._cleanup.enter_context(Tracefs())
@@ -283,8 +283,11 @@ class BpfSource:
         else:
             raise NoTierError(self._no_btf or f"BTF does not describe {probe.function}")
 
-    def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
-        self._plan.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
+    def _note_programs(self, compiler: Compiler) -> None:
+        line = PlanLine(meaning=PROGRAMS, probe="compiled from bpf/", how=compiler.how)
+        if compiler.remark:
+            line = replace(line, state="substitute", reason=compiler.remark)
+        self._plan.append(line)
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and drain both rings; None once closed."""
@@ -331,15 +334,14 @@ class BpfSource:
         harmless = {NEXT_SYSCALL} if self._placement else set()
         return sum(n for name, n in missed.items() if name not in harmless)
 
-    def plan(self) -> list[dict[str, str]]:
+    def plan(self) -> list[PlanLine]:
         """Return what is probed, how, and why so."""
         lines = self._chosen.lines()
         if self._walkers and self._adaptive:
             hot = {probe.meaning.name for probe in self._chosen.probes if probe.hot}
             watched = f"{self._walkers.times} times, {self._walkers.watched_s:.1f} s in all"
-            for line in lines:
-                if line["meaning"] in hot:
-                    line["reason"] = f"--probes adaptive: attached {watched}"
+            said = f"--probes adaptive: attached {watched}"
+            lines = [replace(one, reason=said) if one.meaning in hot else one for one in lines]
         return [*self._plan, *lines]
 
     def close(self) -> None:

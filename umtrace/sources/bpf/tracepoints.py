@@ -8,7 +8,7 @@ task of the host.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from umtrace.kernel.bpf import ProgramType
 from umtrace.kernel.meanings import SYSTEM_CALL
@@ -16,6 +16,7 @@ from umtrace.kernel.offer import Offer
 from umtrace.kernel.plan import Plan, needs_switches, not_ended_by_work
 from umtrace.kernel.refusals import addresses_hidden
 from umtrace.kernel.tracefs import Tracefs
+from umtrace.records.plan_line import PlanLine
 from umtrace.sources.base import UNSEEN_32, UNSEEN_OTHERS
 from umtrace.sources.bpf.loaded import Loaded
 from umtrace.sources.bpf.stragglers import Stragglers
@@ -37,7 +38,7 @@ class Tracepoints:
         Whether struct offsets allow the cheaper of two probes on context switches.
     ends_missed : callable
         How many hits of ``cleanup_mnt`` the kernel has skipped.
-    lines : list of mappings
+    lines : list of PlanLine
         What was attached, for the plan.
     stragglers : Stragglers or None
         What to call now and then, if anything.
@@ -49,7 +50,7 @@ class Tracepoints:
     plan: Plan
     raw_switches: bool
     ends_missed: Callable[[], int]
-    lines: list[dict[str, str]] = field(default_factory=list)
+    lines: list[PlanLine] = field(default_factory=list)
     stragglers: Stragglers | None = None
     _missed_so_far: int = 0
 
@@ -62,33 +63,36 @@ class Tracepoints:
             As the kernel says.
         """
         functions = bool(self.plan.placement)
-        known = "ok" if self.offer.symbols_known else addresses_hidden()
-        why = needs_switches(self.offer, self.plan) if functions else known
-        if why:
-            self._attach_switches(why)
+        hidden = "" if self.offer.symbols_known else f"waits, ns-exit ({addresses_hidden()})"
+        why = needs_switches(self.offer, self.plan)
+        if not functions:
+            self._attach_switches(lost=hidden)
+        elif why:
+            self._attach_switches(instead_of=why)
         self.loaded.attach_raw("sched_process_exit", "um_process_exit")
         missing = self.offer.btf_missing
-        lost = f"no mount namespace, no ns-exit: {missing}" if missing else known
-        self._note("namespace exit", "sched:sched_process_exit", "raw tracepoint", lost)
-        objection = not_ended_by_work(self.offer, self.plan) if functions else "ok"
-        if objection:
+        lost = f"mount namespace, ns-exit ({missing})" if missing else hidden
+        self._note("namespace exit", "sched:sched_process_exit", "raw tracepoint", lost=lost)
+        objection = not_ended_by_work(self.offer, self.plan)
+        if objection or not functions:
             self.loaded.attach_raw("sys_enter", NEXT_SYSCALL)
-            self._note(_END, "raw_syscalls:sys_enter", "raw tracepoint", objection)
+            instead_of = objection if functions else ""
+            self._note(_END, "raw_syscalls:sys_enter", "raw tracepoint", instead_of=instead_of)
         else:
             self._watch_stragglers()
         if self.plan.probe_for(SYSTEM_CALL) is None:
             self._attach_operation()
 
-    def _attach_switches(self, why: str) -> None:
+    def _attach_switches(self, *, lost: str = "", instead_of: str = "") -> None:
         if self.raw_switches:
             self.loaded.attach_raw("sched_switch", "um_switch")
         else:
             self._attach(SWITCH, "um_switch")
         how = "raw tracepoint" if self.raw_switches else "tracepoint"
-        self._note("waits", f"{SWITCH}, kernel stack", how, why)
+        self._note("waits", f"{SWITCH}, kernel stack", how, lost=lost, instead_of=instead_of)
         if not self.plan.placement:
             # By setns(), unshare(), or the close of a file of nsfs: from their first sleep on.
-            self._note("other namespace ends", f"{SWITCH}, kernel stack", how, why)
+            self._note("other namespace ends", f"{SWITCH}, kernel stack", how, lost=lost)
 
     def _watch_stragglers(self) -> None:
         self.stragglers = Stragglers(
@@ -117,5 +121,12 @@ class Tracepoints:
     def _attach(self, event: str, function: str) -> None:
         self.loaded.attach_event(self.tracefs.event_id(event), function, ProgramType.TRACEPOINT)
 
-    def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
-        self.lines.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
+    def _note(
+        self, meaning: str, probe: str, how: str, *, lost: str = "", instead_of: str = ""
+    ) -> None:
+        line = PlanLine(meaning=meaning, probe=probe, how=how)
+        if lost:
+            line = replace(line, state="lost", reason=lost)
+        elif instead_of:  # why the function that was meant does not do
+            line = replace(line, state="substitute", reason=instead_of)
+        self.lines.append(line)

@@ -16,10 +16,14 @@ _SUFFIX = re.compile(r"(?:\.(?:isra|constprop)\.\d+)+")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An event on its symbol; without one ``objection`` says why."""
+    """An event on its symbol; without one ``objection`` says why.
+
+    ``lost`` says what is lost and why, where the plan has decided that.
+    """
 
     event: Event
     objection: str = ""
+    lost: str = ""
 
 
 def place(wanted: Sequence[Event], plan: Plan, symbols: Symbols) -> Iterator[Placed]:
@@ -37,14 +41,16 @@ def place(wanted: Sequence[Event], plan: Plan, symbols: Symbols) -> Iterator[Pla
     decided = _decided(plan)
     variants = _variants({event.function for event in wanted}, symbols)
     for event in wanted:
-        symbol, objection = decided.get(event.function, ("", ""))
-        if event.function not in decided:
+        if event.function in decided:
+            symbol, lost = decided[event.function]
+            yield Placed(replace(event, symbol=symbol), lost, lost)
+        else:
             symbol, objection = _first(event, variants.get(event.function, ()), symbols)
-        yield Placed(replace(event, symbol=symbol), "" if symbol else objection)
+            yield Placed(replace(event, symbol=symbol), "" if symbol else objection)
 
 
 def _decided(plan: Plan) -> dict[str, tuple[str, str]]:
-    """Return symbol and reason for every function that the plan weighed."""
+    """Return the symbol of every function that the plan weighed; without one, what is lost."""
     found: dict[str, tuple[str, str]] = {}
     for choice in plan.choices:
         if choice.meaning in (SYSTEM_CALL, NORMAL_GP):
@@ -54,7 +60,8 @@ def _decided(plan: Plan) -> dict[str, tuple[str, str]]:
         for candidate in choice.meaning.candidates:
             taken = choice.probe is not None and choice.probe.function == candidate.function
             symbol = choice.probe.symbol if choice.probe and taken else ""
-            found[candidate.function] = symbol, choice.reason
+            instead = f"{choice.probe.symbol} is probed instead" if choice.probe else ""
+            found[candidate.function] = symbol, "" if symbol else choice.reason or instead
     return found
 
 

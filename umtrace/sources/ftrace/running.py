@@ -14,6 +14,7 @@ from umtrace.kernel.tracefs import Tracefs, no_tracepoint
 from umtrace.records.clock import ClockPair
 from umtrace.records.errors import NoTierError
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine, State
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format, parse_format
 from umtrace.sources.ftrace.instance import Instance
@@ -28,11 +29,11 @@ class Running:
 
     Parameters
     ----------
-    declined : sequence of mappings
+    declined : sequence of PlanLine
         Lines of the plan for the tiers that were tried before this one.
     """
 
-    def __init__(self, declined: Sequence[dict[str, str]]) -> None:
+    def __init__(self, declined: Sequence[PlanLine]) -> None:
         self.clock = ClockPair.now()
         self._plan = list(declined)
         self._tracefs: Tracefs | None = None
@@ -80,7 +81,7 @@ class Running:
         self._note("buffer", instance.path, f"trace instance, {buffer}, clock mono")
         return instance
 
-    def _lives(self, instance: Instance, events: Sequence[str], reason: str) -> list[Format]:
+    def _lives(self, instance: Instance, events: Sequence[str], lost: str) -> list[Format]:
         """Switch on what says which tasks there are; what cannot be had goes into the plan."""
         formats = []
         for event in events:
@@ -89,10 +90,10 @@ class Running:
                 why = f"tracefs refuses to switch {event} on"
             if why:
                 self._untraced.add(event.partition(":")[2])
-                self._note("tasks", event, "-", f"lost: {LOST_WITHOUT[event]} ({why})")
+                self._note("tasks", event, "-", lost=f"{LOST_WITHOUT[event]} ({why})")
             else:
                 formats.append(self._format(instance, event))
-        self._note("tasks", ", ".join(events), "tracepoint", reason)
+        self._note("tasks", ", ".join(events), "tracepoint", lost=lost)
         return formats
 
     @staticmethod
@@ -123,8 +124,10 @@ class Running:
             return str(error)
         return ""
 
-    def _note(self, meaning: str, probe: str, how: str, reason: str = "ok") -> None:
-        self._plan.append({"meaning": meaning, "probe": probe, "how": how, "reason": reason})
+    def _note(self, meaning: str, probe: str, how: str, *, lost: str = "") -> None:
+        state: State = "lost" if lost else "ok"
+        line = PlanLine(meaning=meaning, probe=probe, how=how, state=state, reason=lost)
+        self._plan.append(line)
 
     def _is_due(self, *, now: bool) -> bool:
         """Whether to read the kernel's counters: now, or a while after the last time."""
@@ -158,7 +161,7 @@ class Running:
             probe_misses_by=misses or None,
         )
 
-    def plan(self) -> list[dict[str, str]]:
+    def plan(self) -> list[PlanLine]:
         """Return what is probed, how, and why so."""
         return list(self._plan)
 

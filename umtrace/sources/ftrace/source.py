@@ -20,6 +20,7 @@ from umtrace.records.clock import monotonic_ns
 from umtrace.records.errors import NoTierError, UmtraceError
 from umtrace.records.events import EventBatch, Origin
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine
 from umtrace.records.tiers import tier_named
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.events import events
@@ -30,7 +31,7 @@ from umtrace.sources.ftrace.placing import Placed, place
 from umtrace.sources.ftrace.records import Decoder
 from umtrace.sources.ftrace.running import Running, page_bytes
 from umtrace.sources.ftrace.tally import Tally
-from umtrace.sources.ftrace.tasks import tasks, tasks_reason
+from umtrace.sources.ftrace.tasks import tasks, tasks_lost
 from umtrace.sources.ftrace.translate import Translator
 from umtrace.sources.ftrace.unseen import unseen_of
 
@@ -55,7 +56,7 @@ class FtraceSource(Running):
     ----------
     probes : str
         ``full``; ``light`` and ``adaptive`` without what a path walk would pay for.
-    declined : sequence of mappings
+    declined : sequence of PlanLine
         Lines of the plan for the tiers that were tried before this one.
     buffer_kb : int or None
         Buffer of each CPU; None chooses.
@@ -67,7 +68,7 @@ class FtraceSource(Running):
         self,
         *,
         probes: str = "full",
-        declined: Sequence[dict[str, str]] = (),
+        declined: Sequence[PlanLine] = (),
         buffer_kb: int | None = None,
     ) -> None:
         super().__init__(declined)
@@ -91,7 +92,7 @@ class FtraceSource(Running):
         made = self._make(instance, place(wanted, plan, symbols))
         self._unseen(plan, {event.function for event in wanted})
         formats = [self._format(instance, f"{instance.group}:{name}") for name in made]
-        formats += self._lives(instance, BIRTHS, tasks_reason())
+        formats += self._lives(instance, BIRTHS, tasks_lost())
         self._lineage = lineage = Lineage(partial(tasks, names=False), without=self._untraced)
         self._translator = Translator(
             lineage,
@@ -124,7 +125,8 @@ class FtraceSource(Running):
                 if event.required:
                     raise
                 if not event.name.startswith("um_normal"):  # one of three is enough
-                    self._note(event.meaning, side, "-", _loss(event.lost, str(error)))
+                    lost = one.lost or f"{event.lost} ({error})"
+                    self._note(event.meaning, side, "-", lost=lost)
             else:
                 made.append(event.name)
                 self._note(event.meaning, side, "kprobe event")
@@ -136,8 +138,8 @@ class FtraceSource(Running):
             meaning = choice.meaning
             if meaning is SYSTEM_CALL or any(c.function in functions for c in meaning.candidates):
                 continue
-            why = choice.reason if choice.lost else f"lost: {meaning.lost} (no event of this tier)"
-            self._note(meaning.name, meaning.function, "-", why)
+            lost = choice.reason if choice.lost else f"{meaning.lost} (no event of this tier)"
+            self._note(meaning.name, meaning.function, "-", lost=lost)
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and translate what came; None once closed.
@@ -167,11 +169,6 @@ class FtraceSource(Running):
         """Return what the kernel could not deliver, and what nobody followed."""
         not_followed = self._translator.not_followed if self._translator else None
         return replace(super().losses(), task_map_full=not_followed)
-
-
-def _loss(lost: str, why: str) -> str:
-    """Return what is lost and why; the plan's reasons say both already."""
-    return why if why.startswith("lost: ") else f"lost: {lost} ({why})"
 
 
 def _kernel(symbols: Symbols) -> tuple[dict[str, int], Offer]:

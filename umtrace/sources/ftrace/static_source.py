@@ -15,6 +15,7 @@ from umtrace.kernel.tracefs import Tracefs
 from umtrace.records.clock import monotonic_ns
 from umtrace.records.errors import NoTierError
 from umtrace.records.events import EventBatch
+from umtrace.records.plan_line import PlanLine
 from umtrace.sources.base import UNSEEN_32, UNSEEN_NAMESPACES, UNSEEN_OTHERS
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format
@@ -25,7 +26,7 @@ from umtrace.sources.ftrace.lineage import NAMING, Lineage
 from umtrace.sources.ftrace.records import STACK, Decoder
 from umtrace.sources.ftrace.running import Running, page_bytes
 from umtrace.sources.ftrace.static import StaticTranslator
-from umtrace.sources.ftrace.tasks import numbers_are_ours, tasks, tasks_reason
+from umtrace.sources.ftrace.tasks import numbers_are_ours, tasks, tasks_lost
 
 #: a kernel worker does no umount(2), and its waits for devices are many
 _STACKS = 'stacktrace if prev_state == 2 && !(prev_comm ~ "kworker*")'
@@ -37,7 +38,7 @@ class StaticSource(Running):
 
     Parameters
     ----------
-    declined : sequence of mappings
+    declined : sequence of PlanLine
         Lines of the plan for the tiers that were tried before this one.
     buffer_kb : int or None
         Buffer of each CPU in each of the instances; None chooses.
@@ -45,9 +46,7 @@ class StaticSource(Running):
 
     tier = "ftrace-static"
 
-    def __init__(
-        self, *, declined: Sequence[dict[str, str]] = (), buffer_kb: int | None = None
-    ) -> None:
+    def __init__(self, *, declined: Sequence[PlanLine] = (), buffer_kb: int | None = None) -> None:
         super().__init__(declined)
         self._buffer_kb = buffer_kb
         self._translator: StaticTranslator | None = None
@@ -59,7 +58,7 @@ class StaticSource(Running):
         size, frames = page_bytes(tracefs), FrameTable(Symbols.load(wanted=WANTED))
         formats = self._umounts(first)
         formats += self._sleeps(first, frames)
-        formats += self._lives(first, (*BIRTHS, NAMING), tasks_reason())
+        formats += self._lives(first, (*BIRTHS, NAMING), tasks_lost())
         # What the recorder itself calls would fill the buffer that it reads.
         if numbers_are_ours():
             gated.keep(NEXT, f"common_pid != {os.getpid()}")
@@ -86,8 +85,8 @@ class StaticSource(Running):
             if not first.enable(event):
                 raise NoTierError(f"tracefs refuses to switch {event} on")
         told = any("__name_val" in (form.dtype.names or ()) for form in formats)
-        lost = "ok" if told else "lost: path (the event has a pointer only; the text since 7.0)"
-        self._note("operation", f"{ENTER}, sys_exit_umount", "tracepoint", lost)
+        lost = "" if told else "path (the event has a pointer only; the text since 7.0)"
+        self._note("operation", f"{ENTER}, sys_exit_umount", "tracepoint", lost=lost)
         self._plan += [UNSEEN_32, UNSEEN_NAMESPACES, UNSEEN_OTHERS]
         return formats
 
@@ -95,15 +94,14 @@ class StaticSource(Running):
         """Have the kernel write a stack where a task goes to sleep, and say who dies."""
         probe, how = f"{SWITCH}, stacktrace trigger", "tracepoint"
         if not frames.known:
-            why = f"lost: waits, ns-exit: {addresses_hidden()}"
-            self._note("waits", probe, "-", why)
+            self._note("waits", probe, "-", lost=f"waits, ns-exit ({addresses_hidden()})")
             return []
         why = self._unusable(first, SWITCH) or self._unusable(first, f"ftrace:{STACK}")
         if why:
-            self._note("waits", probe, "-", f"lost: waits, ns-exit ({why})")
+            self._note("waits", probe, "-", lost=f"waits, ns-exit ({why})")
             return []
         if not first.trigger(SWITCH, _STACKS):
-            self._note("waits", probe, "-", "lost: waits, ns-exit (no stacktrace trigger here)")
+            self._note("waits", probe, "-", lost="waits, ns-exit (no stacktrace trigger here)")
             return []
         first.keep(SWITCH, _DEATHS)
         first.enable(SWITCH)
@@ -119,10 +117,10 @@ class StaticSource(Running):
         ):
             why = self._unusable(gated, event)
             why = why or ("" if ok else "this kernel cannot switch an event on at an event")
-            reason = f"lost: {what} ({why})" if why else "ok"
-            self._note(meaning, event, "-" if why else opens, reason)
-        lost = "lost: fstype, dev, mntns, n_mounts (no event can read memory here)"
-        self._note("mount", "-", "-", lost)
+            lost = f"{what} ({why})" if why else ""
+            self._note(meaning, event, "-" if why else opens, lost=lost)
+        lost = "fstype, dev, mntns, n_mounts (no event can read memory here)"
+        self._note("mount", "-", "-", lost=lost)
         return gate
 
     def read(self, timeout_s: float) -> EventBatch | None:

@@ -31,10 +31,10 @@ def numbers_are_ours() -> bool:
         return False
 
 
-def tasks_reason() -> str:
-    """Return what the plan says of the tasks from before the trace."""
+def tasks_lost() -> str:
+    """Return what is not known of the tasks from before the trace, and why; empty if all is."""
     why = "/proc is of another pid namespace than the first"
-    return "ok" if numbers_are_ours() else f"lost: pid, cgroup, name of tasks from before ({why})"
+    return "" if numbers_are_ours() else f"pid, cgroup, name of tasks from before ({why})"
 
 
 def tasks(*, names: bool) -> list[Task]:

@@ -19,6 +19,7 @@ from umtrace.records.clock import ClockPair
 from umtrace.records.errors import DamagedInputError
 from umtrace.records.events import EventBatch
 from umtrace.records.losses import LossReport
+from umtrace.records.plan_line import PlanLine
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.lines import lines_of, open_trace
 from umtrace.sources.ftrace.records import LOST, Record
@@ -153,11 +154,10 @@ class TextSource:
         """Return what the file itself says was lost, and what nobody followed."""
         return LossReport(ring_events=self._parser.lost, task_map_full=self._not_followed)
 
-    def plan(self) -> list[dict[str, str]]:
+    def plan(self) -> list[PlanLine]:
         """Return what the file holds."""
-        found = sorted(self._names)
-        line = {"meaning": "imported", "probe": ", ".join(found), "how": "text", "reason": "ok"}
-        return [line]
+        found = ", ".join(sorted(self._names))
+        return [PlanLine(meaning="imported", probe=found, how="text")]
 
     def close(self) -> None:
         """Drop what was read."""
