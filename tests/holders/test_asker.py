@@ -75,14 +75,14 @@ def test_answers_come_in_order_and_refusals_are_errors():
 def test_many_questions_and_long_answers():
     asker, path = Asker(), b"/" + b"x" * 4000
     pids = procfs.pids() * 20
-    answers = list(asker.each("mapped", [(pid, [b"/", path]) for pid in pids]))
+    answers = list(asker.each("mapped", [(pid, [b"/", path], []) for pid in pids]))
     assert len(answers) == len(pids)
     asker.close()
 
 
 def test_what_was_not_waited_for_is_no_answer_to_another_question():
     asker = Asker()
-    asked = [(os.getpid(), [b"/"])] * 50
+    asked = [(os.getpid(), [b"/"], [])] * 50
     assert len(list(asker.each("mapped", asked, until=0))) == 0
     for _ in asker.each("mapped", asked):
         break

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _RING = b"anon_inode:[io_uring]"
-_PATH_FIELD = 5
+_ADDRESS_FIELD, _DEV_FIELD, _PATH_FIELD = 0, 3, 5
 _FSOPEN, _FSCONFIG, _FSMOUNT, _FSCONFIG_CMD_CREATE = 430, 431, 432, 6
 _MOST_TEXT = 1 << 20
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # one number on every architecture
@@ -24,19 +24,45 @@ _SO_PEEK_OFF, _SCM_PIDFD, _EBUSY = 42, 4, 16
 _MOST_PEEKED = 1 << 18  # bytes before the first message with descriptors
 
 
-def mapped(pid: int, prefixes: list[bytes]) -> list[tuple[bytes, bool]]:
-    """Return the mapped files that begin so, each with whether it is shared and writable."""
+def mapped(
+    pid: int, prefixes: list[bytes], devs: list[bytes]
+) -> list[tuple[bytes, bytes, bool, int]]:
+    """Return the mapped files that begin so, or are on such a device (``07:01``).
+
+    Each with its device, whether it is shared and writable, and the id of the mount through which
+    it was opened, which alone tells files of one name apart; 0 where that is not shown to us.
+    """
     with open(f"/proc/{pid}/maps", "rb") as maps:  # noqa: PTH123
         data = maps.read()
-    if not any(prefix in data for prefix in prefixes):
+    if not any(part in data for part in (*prefixes, *devs)):
         return []
-    found: dict[bytes, bool] = {}
+    found: dict[tuple[bytes, ...], bool] = {}
+    ranges: dict[tuple[bytes, ...], bytes] = {}
     for line in data.split(b"\n"):
         fields = line.split(maxsplit=_PATH_FIELD)
-        if len(fields) > _PATH_FIELD and fields[_PATH_FIELD].startswith(tuple(prefixes)):
-            name, modes = fields[_PATH_FIELD], fields[1]
-            found[name] = found.get(name, False) or modes[1:4:2] in {b"ws", b"s"}
-    return list(found.items())
+        if len(fields) <= _PATH_FIELD:
+            continue
+        name, modes = fields[_PATH_FIELD], fields[1]
+        if name.startswith(tuple(prefixes)) or fields[_DEV_FIELD] in devs:
+            file = (name, *fields[_DEV_FIELD:_PATH_FIELD])
+            found[file] = found.get(file, False) or modes[1:4:2] in {b"ws", b"s"}
+            ranges.setdefault(file, fields[_ADDRESS_FIELD])
+    through = {file: _mount_of_a_range(pid, at) for file, at in ranges.items()}
+    return [(file[0], file[1], writes, through[file]) for file, writes in found.items()]
+
+
+def _mount_of_a_range(pid: int, addresses: bytes) -> int:
+    """Return the mount id of a mapped file; the mount is held, by its holder, meanwhile."""
+    try:
+        start, end = (int(address, 16) for address in addresses.split(b"-"))
+        file = os.open(f"/proc/{pid}/map_files/{start:x}-{end:x}", os.O_PATH | os.O_CLOEXEC)
+    except OSError:  # not root of the first user namespace, or unmapped meanwhile
+        return 0
+    try:
+        lines = _beginning(b"/proc/self/fdinfo/%d" % file).split(b"\n")
+    finally:
+        os.close(file)
+    return next((int(line.split()[1]) for line in lines if line.startswith(b"mnt_id:")), 0)
 
 
 def kind(path: bytes) -> tuple[int, int]:

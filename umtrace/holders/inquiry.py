@@ -67,7 +67,13 @@ class Inquiry:
         """Look through everything, and ask the kernel at the end."""
         exiting = exiting_tasks()
         prefixes = self._points | ({self._found.path} if self._device else set())
-        sweep = Sweep(time.monotonic() + _BUDGET_S, prefixes=prefixes, devs=self._all_devs)
+        sweep = Sweep(
+            time.monotonic() + _BUDGET_S,
+            prefixes=prefixes,
+            devs=self._all_devs,
+            # What has been unmounted with MNT_DETACH has another name, a path below a directory not
+            mapped_devs=() if self._below else self._all_devs,
+        )
         found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._not_of_processes()]
         for opened in sweep.everything():
             holder = self._holder(opened)
@@ -191,19 +197,28 @@ class Inquiry:
 
     def _behind(self, opened: Open) -> tuple[int | None, str | None]:
         """Return the mount and, where the mount is not known, the device of something open."""
-        if opened.kind in {"maps", "socket"}:
-            space = self._spaces.all.get(procfs.mntns(opened.task) or 0)
-            mount = space.table.holding(procfs.undeleted(opened.path)) if space else None
-            if opened.dev is not None and (mount is None or mount.dev != opened.dev):
-                return self._only_mount(opened, space), opened.dev
-            return (mount.mnt_id, mount.dev) if mount else (None, None)
-        mnt_id = procfs.mount_id(opened) if opened.kind == "fd" else None
+        if opened.kind in {"maps", "socket"} and opened.mnt_id is None:
+            return self._by_name(opened)
+        mnt_id = procfs.mount_id(opened) if opened.kind in {"fd", "maps"} else None
         if mnt_id is not None and self._spaces.lists(mnt_id):
             return mnt_id, None
+        if opened.kind == "maps":
+            return mnt_id, opened.dev
         try:
             return mount_and_dev(opened.link)
         except OSError:
             return mnt_id, None
+
+    def _by_name(self, opened: Open) -> tuple[int | None, str | None]:
+        space = self._spaces.all.get(procfs.mntns(opened.task) or 0)
+        mount = space.table.holding(procfs.undeleted(opened.path)) if space else None
+        if opened.kind == "maps":
+            # Before Linux 6.8 a file that is mapped through an overlay has its layer's number.
+            ours = mount is not None and mount.mnt_id in self._of
+            return (mount.mnt_id if mount and ours else None), opened.dev
+        if opened.dev is not None and (mount is None or mount.dev != opened.dev):
+            return self._only_mount(opened, space), opened.dev
+        return (mount.mnt_id, mount.dev) if mount else (None, None)
 
     def _only_mount(self, opened: Open, space: Namespace | None) -> int | None:
         """Return the mount of a file whose name leads elsewhere, if there is but one it can be."""

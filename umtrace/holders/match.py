@@ -52,7 +52,7 @@ class Matcher:
             return self._found(opened, "mount", "path+namespace") if same else None
         if target.mount is None:
             return None
-        if opened.kind == "fd":
+        if opened.kind == "fd" or opened.mnt_id is not None:
             return self._by_id(target, opened)
         if self._namespace(opened.task) != self._own:
             return self._copy(target, opened)

@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from umtrace.holders.asker import asker
 
@@ -30,8 +30,8 @@ class Open:
     """Something a task keeps open, and where: ``fd`` is None for cwd, root, exe, maps.
 
     A bound socket's ``path`` is the name given to bind(2), which may be relative; its ``dev`` is
-    ``major:minor`` of that file, and its ``reads`` what the link in /proc says. ``writes`` is known
-    of mappings.
+    ``major:minor`` of that file, and its ``reads`` what the link in /proc says. Of mappings
+    ``writes`` and ``dev`` are known, and ``mnt_id`` where the kernel shows it.
     """
 
     pid: int
@@ -42,6 +42,7 @@ class Open:
     dev: str | None = None
     reads: str | None = None
     writes: bool | None = None
+    mnt_id: int | None = None
 
     @property
     def task(self) -> str:
@@ -115,9 +116,12 @@ def program_of_a_thread(pid: int) -> Open | None:
 
 
 def mapped(
-    pids: Sequence[int], prefixes: Iterable[str], until: float = math.inf
-) -> Iterator[tuple[int, list[tuple[str, bool]] | OSError]]:
-    """Yield each process with its mapped files that begin so, and whether they are written through.
+    pids: Sequence[int],
+    prefixes: Iterable[str],
+    devs: Iterable[str] = (),
+    until: float = math.inf,
+) -> Iterator[tuple[int, list[Open] | OSError]]:
+    """Yield each process with its mapped files that begin so or are on one of these devices.
 
     Asked of a child: while a task's memory is locked, only another process may wait for it.
     """
@@ -125,17 +129,24 @@ def mapped(
     prefixes = list(prefixes)
     wanted = [os.fsencode(prefix).replace(b"\n", b"\\012") for prefix in prefixes]
     restored = {found: os.fsencode(p) for found, p in zip(wanted, prefixes, strict=True)}
+    numbers = [b"%02x:%02x" % tuple(map(int, dev.split(":"))) for dev in devs]
     # Who did not answer the last time is asked last: a look of 50 ms ends with it.
     pids = sorted(pids, key=_silent.__contains__)
     left = dict.fromkeys(pids)
-    for pid, answer in asker().of_each("mapped", pids, wanted, until=until):
+    for pid, answer in asker().of_each("mapped", pids, wanted, numbers, until=until):
         del left[pid]
         _silent.discard(pid)
         if isinstance(answer, OSError):
             yield pid, answer
         else:
-            yield pid, [(_restored(name, restored), writes) for name, writes in answer]
+            yield pid, [_mapping(pid, _restored(name, restored), *how) for name, *how in answer]
     _silent.update([*left][:1])
+
+
+def _mapping(pid: int, path: str, dev: bytes, writes: bool, mnt_id: int) -> Open:
+    major, minor = (int(part, 16) for part in dev.split(b":"))
+    opened = Open(pid, pid, "maps", path, dev=f"{major}:{minor}")
+    return replace(opened, writes=writes or None, mnt_id=mnt_id or None)
 
 
 def _restored(name: bytes, prefixes: dict[bytes, bytes]) -> str:
@@ -147,6 +158,8 @@ def _restored(name: bytes, prefixes: dict[bytes, bytes]) -> str:
 
 def mount_id(opened: Open) -> int | None:
     """Return the id of the mount an open file was opened through; None when not told."""
+    if opened.kind == "maps":
+        return opened.mnt_id
     for line in fdinfo(opened).split("\n"):
         name, _, value = line.partition(":")
         if name == "mnt_id":

@@ -27,11 +27,17 @@ class Sweep:
     """
 
     def __init__(
-        self, deadline: float, *, prefixes: Iterable[str], devs: Iterable[str] = ()
+        self,
+        deadline: float,
+        *,
+        prefixes: Iterable[str],
+        devs: Iterable[str] = (),
+        mapped_devs: Iterable[str] = (),
     ) -> None:
         self._deadline = deadline
         self._prefixes = tuple(prefixes)
         self._devs = tuple(devs)  # of the files that sockets are bound to; none: all
+        self._mapped_devs = tuple(mapped_devs)  # beside the prefixes
         self.denied: dict[int, str] = {}
         self.n_read = 0
         self._hidden: list[Open] = []  # sockets, rings and the like
@@ -139,7 +145,9 @@ class Sweep:
         n_answers = 0
         ended = set(self._instead.values())
         tids = [*self._instead, *(pid for pid in self.pids if pid not in ended)]
-        for tid, answer in procfs.mapped(tids, [*self._prefixes, RING], self._deadline):
+        for tid, answer in procfs.mapped(
+            tids, [*self._prefixes, RING], self._mapped_devs, self._deadline
+        ):
             n_answers += 1
             pid = self._instead.get(tid, tid)
             if isinstance(answer, TimeoutError):
@@ -147,9 +155,9 @@ class Sweep:
             elif isinstance(answer, PermissionError):
                 self._deny(pid)
             elif not isinstance(answer, OSError):  # gone meanwhile
-                files = [each for each in answer if each[0] != RING]
+                files = [each for each in answer if each.path != RING]
                 self._ring_maps |= {pid} if len(files) < len(answer) else set()
-                yield from (Open(pid, tid, "maps", path, writes=w or None) for path, w in files)
+                yield from (replace(each, pid=pid, tid=tid) for each in files)
         self._out_of_time("mapped files", len(tids) - n_answers)
 
     def _threads(self, pid: int) -> Iterator[Open]:
