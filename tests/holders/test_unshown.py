@@ -13,8 +13,7 @@ import pytest
 
 from tests.holders.test_asker import FUSE
 from tests.holders.test_why import HEAD
-from umtrace.holders import served
-from umtrace.holders.pathcalls import DESCRIPTOR_CALLS
+from umtrace.holders import served, waitcalls
 from umtrace.present.remedies import remedy
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -272,18 +271,35 @@ def test_a_task_that_hangs_in_a_path_walk_on_a_silent_server(tmp_path, killed):
     assert holder["command"].endswith("/abort")
 
 
+FIFO = "f = os.open(sys.argv[1] + '/fifo', os.O_RDWR)"
+SOCKET = "s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + '/s'); s.listen(); f = s.fileno()"
+SPLICE = "ctypes.CDLL(None).splice, args=(f, None, os.pipe()[1], None, 1, 0)"
+POLL = "lambda: ctypes.CDLL(None).poll(struct.pack('ihhihh', -1, 0, 0, f, 1, 0), 2, -1)"
+
+
 @pytest.mark.usefixtures("alone")
-@pytest.mark.skipif(not DESCRIPTOR_CALLS, reason="system calls of this machine are not known")
-def test_a_file_that_a_thread_waits_on_and_another_has_closed(tmp_path):
-    script = """
+@pytest.mark.skipif(not waitcalls.KNOWN, reason="system calls of this machine are not known")
+@pytest.mark.parametrize(
+    ("opens", "target", "call"),
+    [
+        (FIFO, "os.read, args=(f, 1)", "read"),
+        (FIFO, POLL, "poll"),
+        (FIFO, "select.select, args=([f], [], [])", "select"),
+        (FIFO, SPLICE, "splice"),
+        (SOCKET, "s.accept", "accept"),
+    ],
+)
+def test_a_file_that_a_thread_waits_on_and_another_has_closed(tmp_path, opens, target, call):
+    script = f"""
     os.mkfifo(mnt / "fifo")
-    held = begin("import os, sys, threading, time; f = os.open(sys.argv[1] + '/fifo', os.O_RDWR);"
-                 " threading.Thread(target=os.read, args=(f, 1), daemon=True).start();"
+    held = begin("import ctypes, os, select, socket, struct, sys, threading, time; {opens};"
+                 " threading.Thread(target={target}, daemon=True).start();"
                  " time.sleep(1); os.close(f)")
     """
     answer = asked(tmp_path, script)
     holder = found(answer, "walk")
     assert (answer["state"], holder["of"]) == ("unknown", "suspect")
+    assert call in holder["detail"].split()[0]
     assert "closed meanwhile" in holder["detail"]
 
 

@@ -127,20 +127,3 @@ _OF_MACHINE = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
 PATH_CALLS = _EVERYWHERE | _OF_MACHINE.get(platform.machine(), {})
 if platform.machine() not in _OF_MACHINE:
     PATH_CALLS = {}
-#: calls that wait on the descriptor that is their first argument
-DESCRIPTOR_CALLS: dict[int, str] = {
-    "x86_64": {
-        0: "read",
-        1: "write",
-        16: "ioctl",
-        17: "pread64",
-        18: "pwrite64",
-        19: "readv",
-        20: "writev",
-        72: "fcntl",
-        73: "flock",
-        74: "fsync",
-        75: "fdatasync",
-        217: "getdents64",
-    },
-}.get(platform.machine(), {})

@@ -13,13 +13,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from umtrace.holders import procfs
 from umtrace.holders.asker import asker
-from umtrace.holders.pathcalls import DESCRIPTOR_CALLS, PATH_CALLS
+from umtrace.holders.pathcalls import PATH_CALLS
+from umtrace.holders.waitcalls import waits_on
 
 _AT_FDCWD = -100
 _MOST_PATH = 4096
+_MOST_SHOWN = 3
 _SECOND_LOOK_S = 0.05
 _LOW = 1 << 32  # a task of 32 bits has its stack below, and other numbers
 #: what a walk that waits has on its stack, whoever began it
@@ -90,8 +93,10 @@ def _paths(pid: int, tid: int, line: str, stack: bytes) -> Iterator[tuple[str, s
     words = [int(word, 0) for word in line.split() if word != "running"]
     known = bool(words) and words[-2] >= _LOW
     call = PATH_CALLS.get(words[0]) if known else None
-    if known and words[0] in DESCRIPTOR_CALLS and _is_closed(pid, tid, words[1]):
-        yield f"{DESCRIPTOR_CALLS[words[0]]} of fd {words[1]}, closed meanwhile, which is", None
+    waits = waits_on(words[:-2], partial(_memory, pid)) if known else None
+    if waits is not None and (closed := _closed(pid, tid, waits[1])):
+        fds = ", ".join(map(str, closed[:_MOST_SHOWN]))
+        yield f"{waits[0]} of fd {fds}, closed meanwhile, which is", None
         return
     if call is None:
         if any(name in stack for name in _WALKS):
@@ -105,18 +110,25 @@ def _paths(pid: int, tid: int, line: str, stack: bytes) -> Iterator[tuple[str, s
         yield call.name, path and _absolute(pid, tid, directory, path)
 
 
-def _is_closed(pid: int, tid: int, number: int) -> bool:
-    """Whether another thread has closed what this one waits on, and so still holds."""
-    task = f"/proc/{pid}/task/{tid}"
-    return os.path.isdir(f"{task}/fd") and not os.path.lexists(f"{task}/fd/{number}")  # noqa: PTH112
+def _closed(pid: int, tid: int, waited_on: Sequence[int]) -> list[int]:
+    """Return what another thread has closed while this one waits on it, and so still holds."""
+    try:
+        there = {*os.listdir(f"/proc/{pid}/task/{tid}/fd")}  # noqa: PTH208
+    except OSError:
+        return []
+    return [number for number in waited_on if str(number) not in there]
+
+
+def _memory(pid: int, address: int, size: int) -> bytes:
+    with suppress(OSError):
+        data: bytes = asker().ask("memory", pid, address, size)
+        return data
+    return b""
 
 
 def _read(pid: int, address: int) -> str | None:
-    with suppress(OSError):
-        text: bytes = asker().ask("memory", pid, address, _MOST_PATH)
-        name, end, _ = text.partition(b"\0")
-        return os.fsdecode(name) if end and name else None
-    return None
+    name, end, _ = _memory(pid, address, _MOST_PATH).partition(b"\0")
+    return os.fsdecode(name) if end and name else None
 
 
 def _absolute(pid: int, tid: int, directory: int | None, path: str) -> str | None:
