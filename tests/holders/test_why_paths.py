@@ -100,3 +100,50 @@ def test_every_spelling_of_a_device(tmp_path):
             assert os.getpid() in {h.get("pid") for h in answer["holders"]}
         done = why("by-name", "--json", cwd=tmp_path)
         assert json.loads(done.stdout)["subject"] == "device"
+
+
+def test_links_of_proc_lead_to_a_mount_not_to_a_name(tmp_path):
+    script = """
+import os, subprocess, sys
+from umtrace.exercise import syscalls
+syscalls.unshare_mounts(); syscalls.make_private()
+mnt = sys.argv[1]; syscalls.mount("none", mnt, "tmpfs")
+code = "import os, sys; from umtrace.exercise import syscalls as s; s.unshare_mounts();"\\
+       "os.chdir(sys.argv[1]); s.mount('none', sys.argv[1], 'tmpfs'); print(1, flush=True); input()"
+pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child = subprocess.Popen([sys.executable, "-c", code, mnt], **pipes); child.stdout.readline()
+os.chdir(mnt)
+def why(path):
+    command = [sys.executable, "-m", "umtrace", "why", path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    print(done.returncode, (done.stdout + done.stderr).splitlines()[0])
+for path in (f"{child.pid}/root{mnt}", f"{child.pid}/cwd", "self/cwd", "self/ns/mnt"):
+    why(f"/proc/{path}")
+syscalls.mount("none", mnt, "tmpfs"); why(f"/proc/{os.getpid()}/cwd"); child.kill()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    root, cwd, own, namespace, covered = done.stdout.splitlines()
+    for line in (root, cwd):
+        assert line.startswith("2 umtrace: /proc/")
+        assert "not in this mount namespace" in line
+    assert own.startswith(f"11 {tmp_path}: tmpfs")
+    assert namespace == "2 umtrace: /proc/self/ns/mnt: No such file or directory"
+    assert covered.startswith("2 umtrace: /proc/")
+    assert "covers" in covered
+
+
+def test_a_loop_device_on_another_one_has_it_open(tmp_path):
+    if not os.path.exists("/dev/loop-control"):  # noqa: PTH110
+        pytest.skip("no loop devices here: modprobe loop")
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(1 << 20)
+    with loop_device(image) as device, loop_device(device) as above:
+        answer = asked(device)
+        assert answer["state"] == "open"
+        (loop,) = [h for h in answer["holders"] if h["kind"] == "loop"]
+        assert (loop["of"], loop["comm"]) == ("open", str(above))
+        on_its_file = {(h["kind"], h["of"], h.get("comm")) for h in asked(image)["holders"]}
+        assert {("loop", "mount", str(device)), ("loop", "open", str(above))} <= on_its_file

@@ -11,6 +11,7 @@ from umtrace.holders import blocks
 from umtrace.holders.asker import asker
 from umtrace.holders.entrance import Entrances
 from umtrace.holders.kernelrefs import swaps
+from umtrace.holders.loops import AUTOCLEAR, attached
 from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.procfs import Open
@@ -63,7 +64,7 @@ class Device:
                     self.dead.append(each)
 
     def claims(self) -> Iterator[Holder]:
-        """Yield what claims it and is no mount, no process."""
+        """Yield what claims it, or has it open, and is no mount, no process."""
         for path in swaps():
             with suppress(OSError):
                 if (dev := block_device(path)) in self.claimed:
@@ -82,6 +83,7 @@ class Device:
         for each in self.dead:
             yield self._claim("btrfs", each.uuid, min(each.devs & self.claimed))
         yield from self._beside()
+        yield from self._loops()
 
     def opener(self, opened: Open, dev: str | None = None) -> Holder | None:
         """Return who has the node of it open, under whatever name and in whatever namespace."""
@@ -99,6 +101,19 @@ class Device:
             match="rdev",
             note=note or None,
         )
+
+    def _loops(self) -> Iterator[Holder]:
+        """Yield the loop devices that have it open in the place of a file."""
+        for loop in attached():
+            if loop.below is not None and loop.below in self.family:
+                note = AUTOCLEAR if loop.autoclear else None
+                yield replace(
+                    self._claim("loop", loop.file, loop.below),
+                    of="open",
+                    comm=loop.node,
+                    match="rdev",
+                    note=note,
+                )
 
     def on_btrfs(self, opened: Open) -> bool:
         """Whether something open is on a btrfs that is mounted nowhere any more."""

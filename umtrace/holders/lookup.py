@@ -17,6 +17,8 @@ from pathlib import Path
 
 from umtrace.holders.asker import asker
 from umtrace.holders.mounts import Mount, MountTable
+from umtrace.holders.procfs import undeleted
+from umtrace.holders.statx import mount_and_dev
 from umtrace.records.errors import UsageError
 
 _PATIENCE_S = 2.0
@@ -78,7 +80,7 @@ def follow(
         if stop is not None and mount is not None and stop(mount):
             return Found(posixpath.join(step, *reversed(left)))
         try:
-            target = _link(step, patience_s)
+            target = _link_of_proc(step, table) or _link(step, patience_s)
         except OSError as error:
             return Found(posixpath.join(step, *reversed(left)), unasked=_silence(step, error))
         links += target is not None
@@ -118,6 +120,35 @@ def _device(path: str, table: MountTable) -> Found:
 
 def _names(path: str) -> list[str]:
     return [name for name in reversed(path.split("/")) if name not in {"", "."}]
+
+
+def _link_of_proc(path: str, table: MountTable) -> str | None:
+    """Return where a link of /proc leads, None if it is none; UsageError where its text is wrong.
+
+    ``root``, ``cwd`` and ``fd/N`` lead to a place in any namespace, and have the name that it has
+    there. /proc/self is another one for the child that is asked about links elsewhere.
+    """
+    mount = table.holding(path)
+    if mount is None or mount.fstype != "proc":
+        return None
+    try:
+        target = os.readlink(path)  # noqa: PTH115
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+    if not target.startswith("/"):
+        return target
+    number, _ = mount_and_dev(path)
+    named = table.holding(undeleted(target))
+    if number is None or (named is not None and named.mnt_id == number):
+        return target
+    if number in table.mounts:
+        raise UsageError(f"{path} leads to a mount that another one at {target} covers")
+    raise UsageError(
+        f"{path} leads to a mount that is not in this mount namespace: ask in its own, with "
+        "nsenter -t PID -m"
+    )
 
 
 def _link(path: str, patience_s: float) -> str | None:

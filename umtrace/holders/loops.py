@@ -14,7 +14,7 @@ from typing import Final
 from umtrace.holders.asker import asker
 
 _BLOCK = Path("/sys/block")
-_LO_DEVICE: Final = struct.Struct("=Q")
+_INFO: Final = struct.Struct("=QQQ")  # lo_device, lo_inode, lo_rdevice
 #: of a loop device that `losetup -d` was told of, or that was attached for one user
 AUTOCLEAR = "it goes with its last user"
 
@@ -25,7 +25,8 @@ class Loop:
 
     ``file`` is as seen from our root; what has been unmounted or deleted has another name now, and
     another namespace the same name for another file. ``backing`` is the ``major:minor`` of the
-    file system that it is on, None where the device could not be asked.
+    file system that it is on, ``below`` of the block device that stands for the file, if it is one;
+    both None where the device could not be asked.
     """
 
     node: str
@@ -33,6 +34,7 @@ class Loop:
     file: str
     backing: str | None
     autoclear: bool
+    below: str | None = None
 
 
 def attached() -> Iterator[Loop]:
@@ -43,7 +45,8 @@ def attached() -> Iterator[Loop]:
             dev = (entry / "dev").read_text().strip()
             clear = (entry / "loop" / "autoclear").read_text().strip() == "1"
             node = f"/dev/{entry.name}"
-            yield Loop(node, dev, file, _backing(node, dev), clear)
+            backing, below = _numbers(node, dev)
+            yield Loop(node, dev, file, backing, clear, below)
 
 
 def seen_from(node: str, root: str) -> str | None:
@@ -56,12 +59,17 @@ def seen_from(node: str, root: str) -> str | None:
     return os.fsdecode(text).removesuffix("\n")
 
 
-def _backing(node: str, dev: str) -> str | None:
+def _numbers(node: str, dev: str) -> tuple[str | None, str | None]:
     """Ask the device; the kernel then asks the file's server, which may be dead."""
     try:
         rdev, info = asker().ask("loop", os.fsencode(node))
     except OSError:
-        return None
-    number = _LO_DEVICE.unpack_from(info)[0]
-    found = f"{os.major(rdev)}:{os.minor(rdev)}"
-    return f"{os.major(number)}:{os.minor(number)}" if found == dev else None
+        return None, None
+    if _number(rdev) != dev:
+        return None, None
+    backing, _, below = _INFO.unpack_from(info)
+    return _number(backing), _number(below) if below else None
+
+
+def _number(encoded: int) -> str:
+    return f"{os.major(encoded)}:{os.minor(encoded)}"
