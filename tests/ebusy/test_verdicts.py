@@ -198,6 +198,18 @@ def test_expire_is_never_spurious_and_eagain_is_no_window():
     assert windows_of([umount(0, 11, flags=EXPIRE), umount(1, flags=EXPIRE)]) == []
 
 
+def test_plain_calls_beside_expiring_ones_have_a_reason_of_their_own():
+    first = busy(0)
+    holder = fd_of(7)
+    window = one([first, busy(20, flags=EXPIRE), umount(40)], scans=[scan(first, 1, holder)])
+    assert said(window) == ("held", False)
+    assert "1 of 2 calls had MNT_EXPIRE" in " ".join(window.evidence)
+    retried = one([busy(0, flags=EXPIRE), busy(1), umount(2)])
+    assert said(retried) == ("transient-ref", True)
+    freed = one([busy(0, flags=EXPIRE), busy(1, flags=EXPIRE), umount(2)])
+    assert said(freed) == ("expire", False)
+
+
 def test_another_errno_ends_a_window_only_if_the_mount_is_gone():
     gone = one([busy(0), umount(1, 22)])
     assert said(gone) == ("unknown", None)

@@ -28,7 +28,7 @@ class Run:
     why_over: str = ""
     attempts: int = 0
     busy: int = 0
-    expiring: int = 0
+    expiring: int = 0  #: those of the busy that were MNT_EXPIRE
     cost_ns: int = 0
     scans: list[HolderScan] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
@@ -50,11 +50,11 @@ class Run:
         """Count one call."""
         self.attempts += 1
         self.cost_ns += attempt.latency_ns or 0
-        self.expiring += attempt.expiring
         if len(self.tids) < _MOST_TASKS:
             self.tids.add(attempt.tid)
         if attempt.busy:
             self.busy += 1
+            self.expiring += attempt.expiring
             self.last = attempt
 
     def end_with(self, attempt: Attempt) -> None:

@@ -77,6 +77,10 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
 def _expire(run: Run, verdict: Verdict, _within: int) -> bool:
     if not run.expiring:
         return False
+    if run.expiring < run.busy:  # plain calls were refused as well, for a reason of their own
+        calls = f"{run.expiring} of {run.busy} calls"
+        verdict.evidence.append(f"{calls} had MNT_EXPIRE, for which any reference at all is EBUSY")
+        return False
     verdict.klass, verdict.spurious, verdict.site = "expire", False, "expire"
     verdict.evidence.append("MNT_EXPIRE: any reference at all is EBUSY, and no retry is meant")
     verdict.holders = _staying(run)
@@ -111,7 +115,7 @@ def _found(run: Run, verdict: Verdict, _within: int) -> bool:
 
 def _counted(run: Run, verdict: Verdict, _within: int) -> bool:
     """Go by the row's own count, where it says that it was not this mount's."""
-    if not tier_named(run.first.tier or "").counts_references or run.checks:
+    if not tier_named(run.first.tier or "").counts_references or run.checks or run.first.expiring:
         return False
     if run.first.refcount is None:
         verdict.evidence.append("the busy check made no count: maybe there was a mount below")
