@@ -44,6 +44,26 @@ def in_private_namespace(tmp_path, script):
 
 
 @root_only
+def test_a_relative_path_in_another_namespace_names_nobody(tmp_path):
+    out = in_private_namespace(
+        tmp_path,
+        """
+        code = ("import sys; from umtrace.exercise import syscalls as s; s.unshare_mounts();"
+                "print(1, flush=True); sys.stdin.read()")
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child = subprocess.Popen([sys.executable, "-c", code], cwd="/", **pipes)
+        child.stdout.readline()
+        there = os.stat(f"/proc/{child.pid}/ns/mnt").st_ino
+        # It has changed to / since it called umount(2).
+        found = scan_it(".", pid=child.pid, mntns=there)
+        print(kinds(found), found.mounted, found.blind[0])
+        child.stdin.close(); child.wait()
+        """,
+    )
+    assert out == ["[] None the directory that the path is relative to"]
+
+
+@root_only
 def test_kinds_of_hold(tmp_path):
     out = in_private_namespace(
         tmp_path,

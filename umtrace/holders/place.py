@@ -12,7 +12,7 @@ from umtrace.records.holders import ScanRequest
 
 _PATIENCE_S = 0.2
 _NO_ROOT = "the root directory that the path begins at"
-_NO_CWD = "the directory that the path is relative to"
+NO_CWD = "the directory that the path is relative to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def locate(request: ScanRequest) -> Place:
         return Place(_tidy(root + _tidy(path)), root)
     cwd = links.get("cwd")
     if cwd is None:
-        return Place(_tidy(path), None, _NO_CWD)
+        return Place(_tidy(path), None, NO_CWD)
     return Place(_tidy(posixpath.join(cwd, path)), links.get("root"))
 
 

@@ -45,7 +45,9 @@ def scan(
     own = procfs.mntns("self")
     table = MountTable.of()
     targets = [find_target(request, table, own) for request in requests]
-    present = [target for target in targets if target.table is None or target.mount]
+    present = [
+        target for target in targets if target.placed and (target.table is None or target.mount)
+    ]
     devs = {target.mount.dev for target in present if target.mount}
     elsewhere = any(target.mount is None for target in present)  # its superblock is not known
     points = [target.point for target in present]

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from umtrace.holders.mounts import Mount, MountTable
-from umtrace.holders.place import Place, locate
+from umtrace.holders.place import NO_CWD, Place, locate
 from umtrace.holders.procfs import readable
 from umtrace.holders.statmount import id_in_mountinfo, is_unique
 from umtrace.records.holders import ScanRequest
@@ -25,6 +25,7 @@ class Target:
     mount: Mount | None = None
     table: MountTable | None = None  #: of its namespace; None: cannot be looked into
     blind: list[str] = field(default_factory=list)
+    placed: bool = True  #: whether ``point`` is where the mount is, as far as can be known
 
     @property
     def mounted(self) -> bool | None:
@@ -48,6 +49,9 @@ def find_target(request: ScanRequest, table: MountTable, own_mntns: int | None) 
     """Return the target of a request; ``table`` is that of our own namespace."""
     place = locate(request)
     if request.mntns not in {None, own_mntns}:
+        if not request.path.startswith("/"):
+            # The task may have changed its directory since, and no mount table tells.
+            return Target(request=request, point=place.path, blind=[NO_CWD], placed=False)
         why = place.unknown or "the mounts of that namespace"
         return Target(request=request, point=place.path, blind=[why])
     mount, unknown = _find(request, place, table)
