@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from umtrace.holders import worker as worker_module
 from umtrace.holders.worker import AGAIN_NS, MOST_AT_ONCE, ScanWorker
 from umtrace.records.arrow import text
 from umtrace.records.errors import DamagedInputError
@@ -112,3 +113,22 @@ def test_a_table_with_other_json_is_damaged(column, words):
     rows = rows.set_column(rows.schema.get_field_index(column), column, text([words]))
     with pytest.raises(DamagedInputError, match="holders table"):
         scans_from_arrow(rows)
+
+
+def test_without_descriptors_every_request_is_still_answered(clock, monkeypatch):
+    class NoDescriptors:
+        def start(self):
+            raise OSError(24, "Too many open files")
+
+        def close(self):
+            pass
+
+    def scanner(requests):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(worker_module, "asker", NoDescriptors)
+    worker = ScanWorker(clock, scanner)
+    worker.ask([request(1)])
+    (answer,) = wait_for(worker, 1)
+    assert answer.blind == ("/proc: Too many open files",)
+    worker.close()

@@ -245,3 +245,14 @@ def test_every_clock_is_utc_and_says_so(zone):
         done = umtrace(*command, env=environment)
         assert "(UTC)" in done.stdout
         assert "16:06:40.322" in done.stdout
+
+
+@pytest.mark.parametrize("mib", [200, 250, 300])
+@pytest.mark.parametrize("arguments", [("report", LAB), ("why", "/proc")])
+def test_too_little_memory_is_no_internal_error(mib, arguments):
+    limit = f"ulimit -v {mib * 1024}; exec {sys.executable} -m umtrace {' '.join(arguments)}"
+    done = subprocess.run(["sh", "-c", limit], capture_output=True, text=True, check=False)
+    if done.returncode == 1:
+        assert "internal error" not in done.stderr
+        assert "memory" in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -22,6 +22,9 @@ from umtrace.version import __version__
 #: environment variable that shows what an error message leaves out
 DEBUG = "UMTRACE_DEBUG"
 
+#: of an ImportError: what glibc says when there is no memory for a library
+_NOT_MAPPED = "failed to map segment"
+
 _OS_ERRORS = {
     errno.ENOSPC: "no space left on the device; free some or choose another directory",
     errno.EDQUOT: "disk quota exceeded; free some or choose another directory",
@@ -101,7 +104,16 @@ def _explained(error: Exception) -> tuple[str, int]:
         return _os_message(error), 1
     if isinstance(error, ModuleNotFoundError) and (why := not_installed(error)):
         return why, 1
+    if _out_of_memory(error):
+        return "not enough memory; free some, or raise the limit (ulimit -v)", 1
     return _unexpected(error), 1
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: of Python, of Arrow, or as a library was mapped."""
+    if isinstance(error, ImportError):  # the loader's words for mmap(2) that failed
+        return _NOT_MAPPED in str(error)
+    return isinstance(error, MemoryError)
 
 
 def _click_message(error: click.ClickException) -> str:

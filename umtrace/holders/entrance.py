@@ -55,7 +55,10 @@ class Entrances:
 
     def _by_task(self, holder: Holder, space: Namespace) -> Holder:
         if space.pids:
-            pid = space.pids[0]
+            pid = next((p for p in space.pids if not procfs.is_kernel_thread(p)), None)
+            if pid is None:  # nothing ends these
+                who = f"kernel threads, {_name(space.pids[0])} for one"
+                return replace(holder, keeper=who, enter=("-t", f"{space.pids[0]}", "-m"))
             more = len(space.pids) - 1
             who = f"{_name(pid)} and {more} more" if more else _name(pid)
             found = replace(holder, keeper=who, enter=("-t", f"{pid}", "-m"))

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from umtrace.holders.asker import asker
@@ -85,7 +86,8 @@ class ScanWorker:
         return True
 
     def _run(self) -> None:
-        asker().start()
+        with suppress(OSError):  # no descriptors left: each scan tries again, and says so
+            asker().start()
         try:
             self._work()
         finally:
