@@ -11,7 +11,6 @@ import os
 import posixpath
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +22,7 @@ from umtrace.holders.waitcalls import waits_on
 _AT_FDCWD = -100
 _MOST_PATH = 4096
 _MOST_SHOWN = 3
+_silent: set[int] = set()  #: processes whose memory is locked
 _SECOND_LOOK_S = 0.05
 _LOW = 1 << 32  # a task of 32 bits has its stack below, and other numbers
 #: what a walk that waits has on its stack, whoever began it
@@ -49,12 +49,14 @@ class Walk:
 def walks(pids: Sequence[int], lost: list[str], until: float) -> Iterator[Walk]:
     """Yield the tasks that wait inside a path walk; grows ``lost`` by what did not answer."""
     closed = 0
+    _silent.clear()
     for pid, tasks in _waiting(pids, lost, until):
         closed += any(not line and _is_there(pid, tid) for tid, line, _ in tasks)
         for tid, line, stack in tasks:
             ran_ns = procfs.running(pid, tid)[1]
             for call, path in _paths(pid, tid, line, stack):
                 yield Walk(pid, tid, line, call, path, ran_ns)
+    lost += [f"what {procfs.comm(pid) or '?'} (pid {pid}) waits on: no answer" for pid in _silent]
     if closed:  # kernel.yama.ptrace_scope=3, for one
         lost.append(f"path walks of {closed} processes, whose system calls are not shown")
 
@@ -120,8 +122,15 @@ def _closed(pid: int, tid: int, waited_on: Sequence[int]) -> list[int]:
 
 
 def _memory(pid: int, address: int, size: int) -> bytes:
-    with suppress(OSError):
+    if pid in _silent:
+        return b""
+    try:
         data: bytes = asker().ask("memory", pid, address, size)
+    except TimeoutError:  # its memory is locked: its other threads' is as well
+        _silent.add(pid)
+    except OSError:
+        pass
+    else:
         return data
     return b""
 
