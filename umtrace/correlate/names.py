@@ -32,6 +32,7 @@ class NameStore:
         self._whole: dict[Key, bytes] = {}
         self._begun: dict[tuple[int, int], tuple[int, list[bytes]]] = {}
         self._fresh = _Fresh(np.empty(0, NAME_DTYPE))
+        self.forgotten = 0  #: names that no operation has asked for
 
     def add(self, names: Array) -> None:
         """Take in name records, shape (n,), dtype NAME_DTYPE, in the order of the ring."""
@@ -81,8 +82,7 @@ class NameStore:
     def forget(self) -> None:
         """Drop the oldest of too many: names of operations that were never seen to begin."""
         self._keep_fresh()
-        _shorten(self._whole)
-        _shorten(self._begun)
+        self.forgotten += _shorten(self._whole) + _shorten(self._begun)
 
     def _keep_fresh(self) -> None:
         self._keep(self._fresh.rest())
@@ -165,6 +165,8 @@ def _place(hashes: _U8, size: int) -> _I8:
     return place
 
 
-def _shorten(kept: dict[Any, Any]) -> None:
-    for key in list(islice(kept, max(len(kept) - MAX_KEPT, 0))):
+def _shorten(kept: dict[Any, Any]) -> int:
+    oldest = list(islice(kept, max(len(kept) - MAX_KEPT, 0)))
+    for key in oldest:
         del kept[key]
+    return len(oldest)

@@ -31,6 +31,7 @@ class TailKeeper:
         self._early: dict[int, tuple[int, bytes]] = {}  # mount -> final put before the return
         self._walks: dict[int, list[int]] = {}  # mount -> legitimized, discounted
         self._now = 0
+        self.forgotten = 0  #: last puts and walks dropped before the umount they belong to ended
 
     def settle(self, complete: Ops, events: Array, foreign: I8) -> Ops:
         """Return the operations that need no more, in order of the event that settled them.
@@ -49,6 +50,11 @@ class TailKeeper:
             self._advance(events)
             return complete
         return self._merge(complete, events, foreign)
+
+    def _bound(self, entries: dict[int, tuple[int, bytes]] | dict[int, list[int]]) -> None:
+        if len(entries) > _MAX_EARLY:
+            del entries[next(iter(entries))]
+            self.forgotten += 1
 
     def rest(self) -> Ops:
         """Return what is still held, in order of completion; forgets it."""
@@ -125,7 +131,7 @@ class TailKeeper:
         elif event["kind"] == Kind.WALK and int(event["a"]) & _DYING and event["ret"]:
             counts = self._walks.setdefault(mnt, [0, 0])
             counts[0 if event["ret"] < 0 else 1] += 1
-            _bound(self._walks)
+            self._bound(self._walks)
 
     def _put(self, mnt: int, when: int, comm: bytes, position: int) -> None:
         held = self._held
@@ -133,7 +139,7 @@ class TailKeeper:
         mine = mine[(held["done_at"][mine] < position) & ~self._settled[mine]]
         if not mine.size:
             self._early[mnt] = (when, comm)
-            _bound(self._early)
+            self._bound(self._early)
             return
         held.put("put_ts", mine, when)
         held.put("put_comm", mine, comm)
@@ -170,8 +176,3 @@ def _needing(ops: Ops) -> Bools:
     ended = (ops["end"] != 0) & (ops["ret"] >= 0) & ~ops["superseded"] & ~lost_events(ops)
     needing: Bools = ended & (ops["mnt"] != 0) & ~ops["own_put"]
     return needing
-
-
-def _bound(entries: dict[int, tuple[int, bytes]] | dict[int, list[int]]) -> None:
-    if len(entries) > _MAX_EARLY:
-        del entries[next(iter(entries))]

@@ -88,7 +88,12 @@ class UmountCorrelator:
 
     def losses(self) -> LossReport:
         """Return the counts this stage knows of."""
-        return LossReport(unmatched_events=self._unmatched, incomplete_rows=self._incomplete)
+        return LossReport(
+            unmatched_events=self._unmatched,
+            incomplete_rows=self._incomplete,
+            names_forgotten=self._names.forgotten,
+            tails_forgotten=self._tails.forgotten,
+        )
 
     @property
     def n_open(self) -> int:

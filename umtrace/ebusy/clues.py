@@ -22,7 +22,13 @@ _Clue = TypeVar("_Clue")
 
 
 class ClueStore:
-    """Bounded: 256 clues for each of the 4096 tasks that came last, 16384 walks in all."""
+    """Bounded: 256 clues for each of the 4096 tasks that came last, 16384 walks in all.
+
+    Attributes
+    ----------
+    dropped : int
+        Clues that had to go before the row came that they belong to.
+    """
 
     def __init__(self, offset_ns: int) -> None:
         self._offset = offset_ns
@@ -36,24 +42,26 @@ class ClueStore:
         self._final_puts: dict[int, deque[Walk]] = {}
         self._lazies: dict[int, deque[Walk]] = {}
         self._skips: deque[Skip] = deque()
+        self.dropped = 0
 
     def add(self, clues: Clues) -> None:
         """Take in what came with a batch."""
         self._counts |= clues.counts
         for check in clues.checks:
-            _keep(self._checks, check.tid, check)
+            self._keep(self._checks, check.tid, check)
         for walk in clues.walks:
             self._keep_walk(walk)
         for lazy in clues.lazies:
-            _keep(self._lazies, lazy.tid, lazy)
+            self._keep(self._lazies, lazy.tid, lazy)
         for put in clues.final_puts:
-            _keep(self._final_puts, put.ts_ns, put)
+            self._keep(self._final_puts, put.ts_ns, put)
         for skip in clues.skips:
             joins = self._skips and skip.begin_ns <= self._skips[-1].end_ns
             begin = self._skips.pop().begin_ns if joins else skip.begin_ns
             self._skips.append(Skip(begin, skip.end_ns))
             if len(self._skips) > _MOST_SKIPS:
                 self._any_dropped = max(self._any_dropped, self._skips.popleft().end_ns)
+                self.dropped += 1
 
     def _keep_walk(self, walk: Walk) -> None:
         walks = self._walks.setdefault(walk.mnt, deque())
@@ -68,6 +76,7 @@ class ClueStore:
     def _drop(self, mnt: int, walks: Sequence[Walk]) -> None:
         """Note what is gone: a run that lacks a put must not be judged by the others."""
         self._n_walks -= len(walks)
+        self.dropped += len(walks)
         self._dropped[mnt] = max(self._dropped.get(mnt, 0), *(walk.ts_ns for walk in walks))
         if len(self._dropped) > _MOST_KEYS:
             oldest = self._dropped.pop(next(iter(self._dropped)))
@@ -76,7 +85,7 @@ class ClueStore:
     def add_superblock(self, superblock: Superblock) -> None:
         """Keep what an umount leaves alive; a death counts only after that."""
         if superblock.active > 1 or superblock.tid in self._superblocks:
-            _keep(self._superblocks, superblock.tid, superblock)
+            self._keep(self._superblocks, superblock.tid, superblock)
 
     @property
     def waiting_tasks(self) -> Collection[int]:
@@ -88,9 +97,11 @@ class ClueStore:
         begin, end = attempt.t_start - self._offset, attempt.end_ns - self._offset
         checks = self._checks.pop(attempt.tid, deque())
         for later in (c for c in checks if c.ts_ns > end):  # of the task's next umounts
-            _keep(self._checks, attempt.tid, later)
+            self._keep(self._checks, attempt.tid, later)
         mine = [c for c in checks if begin <= c.ts_ns <= end]
-        run.checks += mine[: _MOST_EACH - len(run.checks)]
+        room = _MOST_EACH - len(run.checks)
+        run.checks += mine[:room]
+        self.dropped += len(mine[room:])
         if run.mnt is None and mine:
             run.mnt = next((c.mnt for c in mine if c.site != "copy"), None)
 
@@ -153,8 +164,9 @@ class ClueStore:
         last = {s.dev: s for s in counted if begin <= s.ts_ns <= end}
         return next((s for s in reversed(last.values()) if s.active > 1), None)
 
-
-def _keep(store: dict[int, deque[_Clue]], key: int, clue: _Clue) -> None:
-    store.setdefault(key, deque(maxlen=_MOST_EACH)).append(clue)
-    while len(store) > _MOST_KEYS:
-        del store[next(iter(store))]
+    def _keep(self, store: dict[int, deque[_Clue]], key: int, clue: _Clue) -> None:
+        of_key = store.setdefault(key, deque(maxlen=_MOST_EACH))
+        self.dropped += len(of_key) == _MOST_EACH
+        of_key.append(clue)
+        while len(store) > _MOST_KEYS:
+            self.dropped += len(store.pop(next(iter(store))))

@@ -18,6 +18,7 @@ from umtrace.ebusy.tails import tail_window
 from umtrace.ebusy.verdict import judge
 from umtrace.records.clues import NO_CLUES, Clues
 from umtrace.records.holders import HolderScan
+from umtrace.records.losses import LossReport
 from umtrace.records.windows import EbusyWindow
 
 SPURIOUS_WITHIN_NS = 10_000_000
@@ -62,6 +63,14 @@ class EbusyDetector:
         self._downstream = Downstream(offset_ns)
         self._shared = SharedSuperblocks(offset_ns)
         self._late = LateTails(offset_ns)
+        self._scans_dropped = 0
+
+    def losses(self) -> LossReport:
+        """Return what had to be dropped so far because too much was going on at once."""
+        return LossReport(
+            evidence_dropped=self._clues.dropped + self._downstream.dropped + self._scans_dropped,
+            tails_forgotten=self._late.forgotten + self._shared.forgotten,
+        )
 
     def feed(
         self,
@@ -195,6 +204,7 @@ class EbusyDetector:
         self._scans[scan.umount_id] = scan
         if len(self._scans) > _MOST_EARLY_SCANS:
             del self._scans[next(iter(self._scans))]
+            self._scans_dropped += 1
 
     def _expire(self) -> None:
         old = [r for r in self._open.values() if self._now - r.last.end_ns > self._gap]

@@ -12,12 +12,19 @@ _MOST = 1024
 
 
 class Downstream:
-    """Joins failures and windows, whichever comes first; remembers the last 1024 of each."""
+    """Joins failures and windows, whichever comes first; remembers the last 1024 of each.
+
+    Attributes
+    ----------
+    dropped : int
+        Failures and windows that nothing can be joined to any more.
+    """
 
     def __init__(self, offset_ns: int) -> None:
         self._offset = offset_ns
         self._failures: deque[Failure] = deque(maxlen=_MOST)
         self._windows: deque[EbusyWindow] = deque(maxlen=_MOST)
+        self.dropped = 0
 
     def add_failures(self, failures: tuple[Failure, ...]) -> list[EbusyWindow]:
         """Return the windows of failures that fall into a window known already."""
@@ -27,6 +34,7 @@ class Downstream:
                 continue
             cause = self._cause(failure)
             if cause is None:
+                self.dropped += len(self._failures) == _MOST
                 self._failures.append(failure)
             else:
                 found.append(_window(failure, cause, self._offset))
@@ -34,6 +42,7 @@ class Downstream:
 
     def add_window(self, window: EbusyWindow) -> list[EbusyWindow]:
         """Return the windows of earlier failures that fall into this one."""
+        self.dropped += len(self._windows) == _MOST
         self._windows.append(window)
         mine = [f for f in self._failures if _inside(f, window, self._offset)]
         for failure in mine:

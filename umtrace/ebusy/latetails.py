@@ -18,17 +18,24 @@ class LateTails:
 
     The file system of a lazy umount may live for days: the row says pending after some
     seconds, the window waits for who puts the last reference.
+
+    Attributes
+    ----------
+    forgotten : int
+        Umounts and puts that were dropped before the other of the two was known.
     """
 
     def __init__(self, offset_ns: int) -> None:
         self._offset = offset_ns
         self._waiting: dict[int, Attempt] = {}  # by mount
         self._puts: deque[Walk] = deque(maxlen=_MOST)
+        self.forgotten = 0
 
     def put(self, put: Walk) -> list[EbusyWindow]:
         """Return the window that this put ends."""
         attempt = self._waiting.pop(put.mnt, None)
         if attempt is None:
+            self.forgotten += len(self._puts) == _MOST
             self._puts.append(put)
             return []
         return [self._window(attempt, put)]
@@ -42,6 +49,7 @@ class LateTails:
         self._waiting[mnt] = attempt
         if len(self._waiting) <= _MOST:
             return []
+        self.forgotten += 1
         return _unended(self._waiting.pop(next(iter(self._waiting))))
 
     def finish(self) -> list[EbusyWindow]:

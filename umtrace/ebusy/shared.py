@@ -28,6 +28,11 @@ class SharedSuperblocks:
     """Opens a window at the first umount that leaves a superblock alive, until it dies.
 
     A host that unmounts a thousand bind mounts of one file system has one window.
+
+    Attributes
+    ----------
+    forgotten : int
+        Superblocks and deaths of superblocks that had to go while they might matter.
     """
 
     def __init__(self, offset_ns: int) -> None:
@@ -35,6 +40,7 @@ class SharedSuperblocks:
         self._alive: dict[str, _Alive] = {}
         # Rows come later than what happened in them, and a device number is soon used again.
         self._dead: dict[str, deque[Superblock]] = {}
+        self.forgotten = 0
 
     def left_alive(self, attempt: Attempt, superblock: Superblock) -> list[EbusyWindow]:
         """Note an umount; return a window when it is over, or too many are open."""
@@ -51,13 +57,16 @@ class SharedSuperblocks:
         known.cost_ns += attempt.latency_ns or 0
         if len(self._alive) <= _MOST:
             return []
+        self.forgotten += 1
         return [_window(self._alive.pop(next(iter(self._alive))), None)]
 
     def died(self, superblock: Superblock) -> list[EbusyWindow]:
         """Return the window of a superblock whose last reference goes."""
-        self._dead.setdefault(superblock.dev, deque(maxlen=_MOST_DEATHS)).append(superblock)
+        deaths = self._dead.setdefault(superblock.dev, deque(maxlen=_MOST_DEATHS))
+        self.forgotten += len(deaths) == _MOST_DEATHS
+        deaths.append(superblock)
         if len(self._dead) > _MOST:
-            del self._dead[next(iter(self._dead))]
+            self.forgotten += len(self._dead.pop(next(iter(self._dead))))
         known = self._alive.pop(superblock.dev, None)
         return [_window(known, superblock.ts_ns + self._offset)] if known else []
 

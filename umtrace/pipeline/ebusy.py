@@ -15,6 +15,7 @@ from umtrace.ebusy.signals import ClueReader
 from umtrace.records.clues import NO_CLUES
 from umtrace.records.events import Array
 from umtrace.records.holders import HolderScan, ScanRequest
+from umtrace.records.losses import LossReport
 from umtrace.records.windows import EbusyWindow
 
 _POLL_S = 0.01
@@ -33,6 +34,14 @@ class Scanner(Protocol):
 
     def answers(self) -> list[HolderScan]:
         """Return the scans that have ended since the last call."""
+
+    @property
+    def refused(self) -> int:
+        """EBUSY rows without a scan because too many came at once."""
+
+    @property
+    def skipped(self) -> int:
+        """EBUSY rows without a scan because their mount was scanned just before."""
 
 
 @dataclass(slots=True)
@@ -96,6 +105,15 @@ class EbusyStage:
             time.sleep(_POLL_S)
         windows = self._detector.add_scans(scans) + self._detector.finish()
         return EbusyUpdate(windows, scans)
+
+    def losses(self) -> LossReport:
+        """Return what this stage had to leave out so far."""
+        scans = LossReport()
+        if self._scanner is not None:
+            scans = LossReport(
+                scans_refused=self._scanner.refused, scans_skipped=self._scanner.skipped
+            )
+        return scans + self._detector.losses()
 
     def _news(self, over: list[EbusyWindow]) -> list[EbusyWindow]:
         """Return the open windows whose verdict is new since the last call."""

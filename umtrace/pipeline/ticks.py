@@ -108,10 +108,16 @@ def stream(
         undecided.feed(found)
         rows = row_filter.apply(found)
         update = ebusy.feed(rows, batch.events) if ebusy else EbusyUpdate()
-        losses = source.losses() + correlator.losses()
+        losses = _lost(source, correlator, ebusy)
         yield Tick(batch, rows, losses, update, undecided.counts)
     found = correlator.finish()
     undecided.feed(found)
     rest = row_filter.apply(found)
     last = ebusy.feed(rest) + ebusy.finish() if ebusy else EbusyUpdate()
-    yield Tick(EventBatch(), rest, source.losses() + correlator.losses(), last, undecided.counts)
+    losses = _lost(source, correlator, ebusy)
+    yield Tick(EventBatch(), rest, losses, last, undecided.counts)
+
+
+def _lost(source: Source, correlator: UmountCorrelator, ebusy: EbusyStage | None) -> LossReport:
+    losses = source.losses() + correlator.losses()
+    return losses + ebusy.losses() if ebusy else losses

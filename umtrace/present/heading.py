@@ -30,6 +30,13 @@ _LOSSES = {
     "probe_misses": ("probe hit", "skipped by the kernel"),
     "unmatched_events": ("event", "of no known umount"),
 }
+#: of the stages after the source; a recording of 0.1 did not count them, and says nothing of them
+_STAGE_LOSSES = {
+    "names_forgotten": ("name", "of no known umount"),
+    "scans_refused": ("scan", "for holders left out (too many at once)"),
+    "evidence_dropped": ("piece", "of evidence about EBUSY dropped (too much at once)"),
+    "tails_forgotten": ("last put", "no longer followed (too many at once)"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +118,17 @@ def heading_lines(heading: Heading, n_incomplete: int, n_rows: int) -> list[str]
 
 def loss_text(losses: LossReport) -> str:
     """Return what was lost, `none`, or what this tier cannot count."""
-    counts: dict[str, int | None] = {name: getattr(losses, name) for name in _LOSSES}
+    kinds = {**_LOSSES, **_STAGE_LOSSES}
+    counts: dict[str, int | None] = {name: getattr(losses, name) for name in kinds}
     lost = [
         f"{plural(counts[name] or 0, noun)} {fate}{_where(losses, name)}"
-        for name, (noun, fate) in _LOSSES.items()
+        for name, (noun, fate) in kinds.items()
         if counts[name]
     ]
     uncounted = [
         f"{noun}s {fate}" for name, (noun, fate) in _LOSSES.items() if counts[name] is None
     ]
-    if len(uncounted) == len(_LOSSES):
+    if len(uncounted) == len(_LOSSES) and not lost:
         return "not counted"
     text = "; ".join(lost) or "none"
     return f"{text} (not counted: {'; '.join(uncounted)})" if uncounted else text

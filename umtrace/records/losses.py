@@ -28,16 +28,24 @@ class LossReport:
     probe_misses_by: Mapping[str, int] | None = None
     unmatched_events: int | None = None  #: events that belong to no known operation
     incomplete_rows: int | None = None  #: rows marked incomplete, whatever the reason
+    names_forgotten: int | None = None  #: names whose operation was never seen
+    scans_refused: int | None = None  #: EBUSYs without a scan for holders: too many at once
+    scans_skipped: int | None = None  #: EBUSYs without a scan: their mount was just scanned
+    evidence_dropped: int | None = None  #: evidence about EBUSYs that was dropped: too much
+    tails_forgotten: int | None = None  #: last puts and living superblocks no longer followed
 
     @property
     def lost_anything(self) -> bool:
-        """Whether any event, name or stack is known to be lost."""
+        """Whether any event, name, stack, scan or piece of evidence is known to be lost."""
         known = (
             self.ring_events,
             self.ring_names,
             self.task_map_full,
             self.stacks_lost,
             self.probe_misses,
+            self.scans_refused,
+            self.evidence_dropped,
+            self.tails_forgotten,
         )
         return any(known)
 

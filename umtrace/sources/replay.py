@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from umtrace.recording.reader import Recording
 from umtrace.records.events import EventBatch
@@ -32,8 +33,15 @@ class ReplaySource:
         return next(self._batches, None) if self._batches else None
 
     def losses(self) -> LossReport:
-        """Return what was lost while recording."""
-        return self.recording.losses
+        """Return what was lost while recording, but for what the later stages count again."""
+        return replace(
+            self.recording.losses,
+            unmatched_events=None,
+            incomplete_rows=None,
+            names_forgotten=None,
+            evidence_dropped=None,
+            tails_forgotten=None,
+        )
 
     def plan(self) -> list[PlanLine]:
         """Return the probe plan that the recording was made with."""

@@ -1,0 +1,82 @@
+"""What a stage after the source leaves out is a number, in each tick and in the recording."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.builders import Stream
+from umtrace.ebusy import clues, downstream, latetails
+from umtrace.ebusy.clues import ClueStore
+from umtrace.ebusy.downstream import Downstream
+from umtrace.ebusy.latetails import LateTails
+from umtrace.holders.worker import MOST_AT_ONCE, ScanWorker
+from umtrace.pipeline import RecordingSink, Until, run
+from umtrace.pipeline.ebusy import EbusyStage
+from umtrace.present.heading import loss_text
+from umtrace.recording import Recording
+from umtrace.records.clues import Check, Clues, Failure, Walk
+from umtrace.records.holders import ScanRequest
+from umtrace.records.losses import LossReport
+from umtrace.sources.fake import FakeSource
+
+
+def walk(ts, mnt=1):
+    return Walk(ts_ns=ts, tid=7, comm="stat", mnt=mnt, what="put")
+
+
+def test_scans_that_are_refused_or_skipped():
+    worker = ScanWorker(lambda: 10**18, scanner=lambda requests: [])
+    stage = EbusyStage(scanner=worker)
+    try:
+        requests = [
+            ScanRequest(umount_id=n, path=f"/{n}", mntns=1, pid=2, mount_id=n, over=False)
+            for n in range(MOST_AT_ONCE + 5)
+        ]
+        worker.ask(requests)
+        worker.ask(requests[:3])
+    finally:
+        worker.close()
+    losses = stage.losses()
+    assert (losses.scans_refused, losses.scans_skipped) == (5, 3)
+    assert losses.lost_anything
+    assert "5 scans for holders left out (too many at once)" in loss_text(losses)
+
+
+def test_evidence_that_no_umount_asked_for(monkeypatch):
+    monkeypatch.setattr(clues, "_MOST_EACH", 3)
+    monkeypatch.setattr(clues, "_MOST_KEYS", 2)
+    store = ClueStore(0)
+    checks = [Check(ts_ns=ts, tid=1, mnt=1, site="self") for ts in range(5)]
+    store.add(Clues(checks=tuple(checks)))
+    assert store.dropped == 2
+    store.add(Clues(checks=tuple(Check(9, tid, 1, "self") for tid in (2, 3))))
+    assert store.dropped == 5  # those of task 1
+
+
+def test_failures_and_tails(monkeypatch):
+    monkeypatch.setattr(downstream, "_MOST", 2)
+    monkeypatch.setattr(latetails, "_MOST", 2)
+    joins, tails = Downstream(0), LateTails(0)
+    failures = tuple(
+        Failure(ts_ns=ts, tid=1, comm="mkfs", syscall="open", dev="8:1") for ts in range(5)
+    )
+    joins.add_failures(failures)
+    assert joins.dropped == 3
+    for ts in range(4):
+        tails.put(walk(ts, mnt=ts))
+    assert tails.forgotten == 2
+
+
+def test_they_are_in_the_recording(tmp_path):
+    source = FakeSource([Stream().umount(7, 5000).batch()], losses=LossReport(ring_events=0))
+    run(source, [RecordingSink(tmp_path / "r.umt")], until=Until())
+    losses = Recording.open(tmp_path / "r.umt").losses
+    known = (losses.scans_refused, losses.scans_skipped, losses.evidence_dropped)
+    assert known == (0, 0, 0)
+    assert (losses.tails_forgotten, losses.names_forgotten) == (0, 0)
+
+
+@pytest.mark.parametrize("losses", [LossReport(ring_events=0)])
+def test_a_recording_that_did_not_count_them_says_nothing(losses):
+    assert "scan" not in loss_text(losses)
+    assert not losses.lost_anything
