@@ -31,6 +31,8 @@ _TURNS, _TURN_S = 100, 0.1
 #: questions sent ahead of their answers
 _AT_ONCE = 256
 _here = threading.local()
+#: children that were left: whoever collects one that has not ended warns of it
+_in_the_kernel: list[subprocess.Popen[bytes]] = []
 
 
 class _Child:
@@ -105,8 +107,14 @@ class _Child:
         self.process.kill()
         os.close(self.ask)
         os.close(self.answer)
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(_TO_DIE_S)
+        turns = 0
+        while self.process.poll() is None and turns <= _TURNS:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(_TURN_S if turns else _TO_DIE_S)
+            turns += 1 if self._waits_for_a_cpu() else _TURNS + 1
+        if self.process.returncode is None:
+            _in_the_kernel[:] = [left for left in _in_the_kernel if left.poll() is None]
+            _in_the_kernel.append(self.process)
         return self.process.returncode is not None
 
 
