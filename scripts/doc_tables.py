@@ -1,4 +1,4 @@
-"""Write the tables of the documents that the code has as data; the tests hold them to it.
+"""Write the parts of the documents that the code has as data; the tests hold them to it.
 
 python scripts/doc_tables.py           print which differ; exit status 1 if any does
 python scripts/doc_tables.py --write   write these
@@ -6,13 +6,17 @@ python scripts/doc_tables.py --write   write these
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from umtrace.records.tiers import TIERS
-
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # bench is not installed
+
+from bench import readme  # noqa: E402
+from umtrace.records.tiers import TIERS  # noqa: E402
 
 
 def tiers() -> str:
@@ -21,8 +25,32 @@ def tiers() -> str:
     return table(("tier", "needs", "sees"), lines)
 
 
-#: document, name of its table, what makes it
-TABLES: tuple[tuple[str, str, Callable[[], str]], ...] = (("README.md", "tiers", tiers),)
+def costs() -> str:
+    """Return the table of what umtrace costs beside other tools, from bench/results/."""
+    return table(("what", "umtrace", "other tools", "command"), readme.costs())
+
+
+def first_run() -> str:
+    """Return the first command of the README and its answer, up to the phases."""
+    arguments = ("report", "recordings/first-look.umt")
+    answer = subprocess.run(
+        [sys.executable, "-m", "umtrace", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    shown = answer.partition("\nPhases of")[0].rstrip()
+    return f"```\n$ umtrace {' '.join(arguments)}\n{shown}\n```\n"
+
+
+#: document, name of the part, what makes it
+TABLES: tuple[tuple[str, str, Callable[[], str]], ...] = (
+    ("README.md", "first run", first_run),
+    ("README.md", "tiers", tiers),
+    ("README.md", "costs", costs),
+)
 
 
 def table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
@@ -32,7 +60,7 @@ def table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
 
 
 def filled(text: str, name: str, content: str) -> str:
-    """Return a document with the content between the two marks of that name."""
+    """Return a document with new content between the two marks of that name."""
     begin, end = f"<!-- begin: {name}, by scripts/doc_tables.py -->\n", f"<!-- end: {name} -->\n"
     before, _begin, rest = text.partition(begin)
     _old, _end, after = rest.partition(end)
@@ -40,13 +68,13 @@ def filled(text: str, name: str, content: str) -> str:
 
 
 def stale(*, write: bool = False) -> list[str]:
-    """Return the tables that are not as the code has them; written first if asked for."""
+    """Return the parts that are not as the code has them, and write them if asked to."""
     found = []
     for document, name, make in TABLES:
         text = (ROOT / document).read_text()
         right = filled(text, name, make())
         if right != text:
-            found.append(f"{document}: the table of the {name}")
+            found.append(f"{document}: {name}")
             if write:
                 (ROOT / document).write_text(right)
     return found
