@@ -1,0 +1,51 @@
+"""docs/glossary.md: not too many terms, and every name in it exists."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from umtrace.records import umounts, windows
+
+ROOT = Path(__file__).parents[1]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (ROOT / "docs/glossary.md").read_text().splitlines()
+    if line.startswith("| ")
+][2:]
+_COLUMNS = {
+    "umounts": {column.name for column in umounts.COLUMNS},
+    "windows": {column.name for column in windows.COLUMNS},
+}
+_C = {
+    word for path in (ROOT / "bpf").glob("*.[ch]") for word in re.findall(r"\w+", path.read_text())
+}
+
+
+def _names(cell):
+    return [] if cell == "-" else re.findall(r"`([^`]+)`", cell)
+
+
+def test_there_are_at_most_thirty_terms_in_order():
+    terms = [row[0] for row in ROWS]
+    assert 20 <= len(terms) <= 30
+    assert terms == sorted(set(terms), key=str.lower)
+    assert all(len(row) == 4 for row in ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_the_names_exist(row):
+    _term, _meaning, c, python = row
+    assert c == "-" or _names(c)
+    assert python == "-" or _names(python)
+    for name in _names(c):
+        assert name in _C, f"no {name} in bpf/"
+    for name in _names(python):
+        module, _, last = name.rpartition(".")
+        if module in _COLUMNS:
+            assert last in _COLUMNS[module], f"no column {last}"
+        else:
+            assert hasattr(importlib.import_module(f"umtrace.{module}"), last), name
