@@ -76,3 +76,19 @@ def test_overlay_layers(table):
 
 def test_our_own_table_has_a_root():
     assert MountTable.of().at("/") is not None
+
+
+def test_overlay_layers_with_colons_and_commas():
+    """As Linux 6.18 shows a list with a backslash before each, and a single layer without."""
+    (mount,) = parse(
+        "117 114 0:46 / /o rw - overlay o rw,lowerdir=/m/a\\134:b\\134\\054c:/m/d::/m/e,"
+        "lowerdir+=/m/f:g,upperdir=/m/u:v,workdir=/m/w\n"
+    )
+    assert layers(mount) == [
+        ("lower", "/m/a:b,c"),
+        ("lower", "/m/d"),
+        ("lower", "/m/e"),
+        ("lower", "/m/f:g"),
+        ("upper", "/m/u:v"),
+        ("work", "/m/w"),
+    ]

@@ -14,11 +14,15 @@ from umtrace.records.holders import Holder
 UNSEEN_OF_A_MOUNT: tuple[str, ...] = (
     "files that a kernel module opened itself, ksmbd for one",
     "files that a FUSE server passes through",
-    "requests in flight in an io_uring",
+    "requests in flight in an io_uring, or of AIO",
     "path walks that do not wait",
     "EROFS images that were mounted by a relative path, or unmounted with MNT_DETACH",
 )
-UNSEEN_OF_A_DEVICE: tuple[str, ...] = ("claims of kernel modules that name nobody in sysfs",)
+UNSEEN_OF_A_DEVICE: tuple[str, ...] = (
+    "claims of kernel modules that name nobody in sysfs",
+    "mounts below a copy that open_tree(2) made",
+    "overlays that are mounted nowhere any more",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from umtrace.holders.device import Device, device_of
 from umtrace.holders.loops import AUTOCLEAR, Loop, attached, seen_from
+from umtrace.holders.mounts import root_for
 from umtrace.holders.namespaces import Namespaces
 from umtrace.holders.others import Others
 from umtrace.holders.procfs import Open, undeleted
@@ -95,7 +95,7 @@ class LoopsBehind:
         mount = table.holding(undeleted(loop.file))
         if mount is not None and self._of.get(mount.mnt_id) == "mount":
             twins = sum(m.point == mount.point for m in table.mounts.values())
-            root = _root_for(mount.point, undeleted(loop.file))
+            root = root_for(mount.point, undeleted(loop.file))
             name = seen_from(loop.node, root) if twins == 1 and root != "/" else None
             if name == loop.file.removeprefix(root):
                 return "mount"
@@ -106,13 +106,3 @@ class LoopsBehind:
 
     def _note(self, loop: Loop) -> None:
         self.unclear.append(f"through which mount {loop.node} has {loop.file} open")
-
-
-def _root_for(point: str, file: str) -> str:
-    """Return a directory that leads to the file through our mount, above it if there is one."""
-    above = posixpath.dirname(point)
-    if above != "/":
-        return above
-    if point != "/":
-        return point
-    return posixpath.dirname(file)

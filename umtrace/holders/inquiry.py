@@ -31,6 +31,7 @@ from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.others import Others
 from umtrace.holders.procfs import Open
 from umtrace.holders.statx import mount_and_dev
+from umtrace.holders.swapped import is_on
 from umtrace.holders.sweep import Sweep, describe
 from umtrace.holders.unshown import Unshown
 from umtrace.records.holders import Holder
@@ -141,9 +142,19 @@ class Inquiry:
     def _kernel(self) -> Iterator[Holder]:
         for kind, path, by in kernel_files():
             mount = self._spaces.own_table.holding(procfs.undeleted(path))
-            if kind != "loop" and mount is not None and mount.mnt_id in self._of:
-                of = self._of[mount.mnt_id]
+            if kind == "loop" or mount is None:
+                continue
+            of = self._of.get(mount.mnt_id)
+            if kind == "swap" and of is not None and is_on(mount, path) is False:
+                of = self._of_another(mount, procfs.undeleted(path))
+            if of is not None:
                 yield Holder(kind=kind, of=of, comm=by, detail=path, match="path")
+
+    def _of_another(self, mount: Mount, path: str) -> str | None:
+        """Return what a file is to us that is not on our mount, and has its path elsewhere."""
+        holding = (space.table.holding(path) for space in self._spaces.all.values())
+        others = {m.mnt_id for m in holding if m is not None and m.mnt_id != mount.mnt_id}
+        return next((self._of[number] for number in others if number in self._of), None)
 
     def _kernel_word(self) -> KernelWord | None:
         if not self._ask:

@@ -135,10 +135,26 @@ def layers(mount: Mount) -> list[tuple[str, str]]:
         name, _, value = option.partition("=")
         role = name.rstrip("+").removesuffix("dir")
         if name.rstrip("+") in {"lowerdir", "upperdir", "workdir", "datadir"}:
-            paths = value.split(":") if role in {"lower", "data"} else [value]
-            found += [(role, unescape(path)) for path in paths if path]
+            # Only lowerdir= is a list; what is not a separator in it has a backslash of its own.
+            text = unescape(value)
+            paths = _listed(text) if name == "lowerdir" else [text]
+            found += [(role, path) for path in paths if path]
     return found
+
+
+def _listed(text: str) -> list[str]:
+    return [re.sub(r"\\(.)", r"\1", each) for each in re.findall(r"(?:\\.|[^:\\])+", text)]
 
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdigit() else None
+
+
+def root_for(point: str, file: str) -> str:
+    """Return a directory that leads to the file through our mount, above it if there is one."""
+    above = posixpath.dirname(point)
+    if above != "/":
+        return above
+    if point != "/":
+        return point
+    return posixpath.dirname(file)

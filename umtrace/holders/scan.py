@@ -13,6 +13,7 @@ from umtrace.holders.looks import look_again
 from umtrace.holders.match import Matcher
 from umtrace.holders.mounts import MountTable
 from umtrace.holders.procfs import Open
+from umtrace.holders.swapped import is_on
 from umtrace.holders.sweep import Sweep
 from umtrace.holders.target import Target, find_target
 from umtrace.records.holders import Holder, HolderScan, ScanRequest
@@ -90,7 +91,10 @@ def _kernel(targets: list[Target]) -> list[_Found]:
         plain = procfs.undeleted(path)
         for target in targets:
             # The kernel names such a file from the namespace that set it up, which is not told.
-            if target.table and target.mount and target.table.holding(plain) is target.mount:
+            mount = target.mount
+            if mount is None or target.table is None or target.table.holding(plain) is not mount:
+                continue
+            if kind != "swap" or is_on(mount, path) is not False:
                 holder = Holder(kind=kind, comm=by, detail=path, match="path")
                 found.append(_Found(target, holder, None))
     return found
