@@ -78,6 +78,14 @@ def test_markdown_tells_damage(heading):
     assert "DAMAGED: umounts-00001.parquet" in text
 
 
+def test_markdown_says_what_was_left_out_and_what_it_comes_to(heading):
+    chosen = replace(heading, filtered="--comm umo*", recorded_only="--mode sync")
+    text = report_markdown(of_rows([row(latency_ns=9, rcu_ns=9)], chosen))
+    assert "- only: --comm umo\\*\n" in text
+    assert "- recorded only: --mode sync\n" in text
+    assert "- RCU wait: 100 % of the time of 1 umount" in text
+
+
 def test_markdown_escapes_bars(heading):
     report = of_rows([row(comm="a|b")], heading, by=("comm",))
     assert "| a\\|b |" in report_markdown(report)

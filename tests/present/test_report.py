@@ -58,6 +58,8 @@ def test_what_cannot_be_read_is_not_called_nothing(heading):
     damaged = replace(heading, problems=("umounts-00001.parquet: damaged, skipped",))
     assert "could be read" in _report([], damaged)
     assert "No umount was recorded" not in _report([], damaged)
+    filtered = " ".join(_report([], replace(damaged, filtered="--pid 1")).split())
+    assert "could be read passes the filter; the damage is named above" in filtered
 
 
 def test_histograms(golden, heading):

@@ -173,7 +173,14 @@ def test_a_report_of_nothing_has_no_section_to_read(nothing):
     assert "No umount was recorded." in report_text(nothing)
     assert "###" not in report_markdown(nothing)
     assert sorted(json.loads(report_json(nothing))) == sorted([*NAMES, "losses", "meta"])
-    assert _html(nothing).count("None was recorded.") >= len(NAMES) - 1
+    assert _html(nothing).count("<p>None.</p>") == len(NAMES)
+
+
+def test_no_miss_of_a_probe_is_none_on_the_page(nothing):
+    counters = {"a": None, "b": {}, "c": {"um_entry_mntput": 3}, "d": (0, 7), "e": 0}
+    html = page_html(Page(report=nothing, total=GroupSummary(), counters=counters))
+    for shown in ("not counted", "none", "um_entry_mntput: 3", "0, 7", "0"):
+        assert f"<td>{shown}</td>" in html
 
 
 def test_short_is_one_screen(rich, nothing, heading):

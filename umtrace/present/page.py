@@ -201,4 +201,6 @@ def _walker(walker: Row) -> str:
 def _counter(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{clean(str(name))}: {n}" for name, n in value.items()) or "none"
     return count(value) if isinstance(value, int) else "not counted"

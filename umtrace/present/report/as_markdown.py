@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from umtrace.present.bars import bars
-from umtrace.present.heading import loss_text
-from umtrace.present.report.as_text import nothing
+from umtrace.present.heading import heading_lines, loss_text
+from umtrace.present.report.as_text import sentences
 from umtrace.present.report.cells import flat
 from umtrace.present.report.section import Bars, Kind, Lines, Report, Section, Table
 from umtrace.present.report.walk import walk
@@ -17,15 +17,25 @@ _MARKUP = re.compile(r"([\\`*_<>|\[\]#])")
 
 
 def report_markdown(report: Report) -> str:
-    """Return the source, the losses, and each section under a heading."""
-    heading = report.heading
-    lines = [f"`{clean(heading.source)}`, losses: {loss_text(heading.losses)}"]
-    lines += [part for text in heading.problems for part in ("", f"DAMAGED: {clean(text)}")]
-    if not report.n_rows:
-        lines += ["", nothing(heading)]
-    for written in walk(report.sections, MarkdownFormat()):
+    """Return the head, what it comes to, and each section under a heading."""
+    form = MarkdownFormat()
+    losses = loss_text(report.heading.losses)
+    lines = [f"`{clean(report.heading.source)}`, losses: {losses}"]
+    lines += [part for text in report.heading.problems for part in ("", _damage(text))]
+    lines += ["", *form.lines(Lines([*_facts(report), *sentences(report)]))]
+    for written in walk(report.sections, form):
         lines += ["", *written] if written else []
     return "\n".join(lines) + "\n"
+
+
+def _facts(report: Report) -> list[str]:
+    """Return what the head says beside source, losses and damage, which stand above."""
+    _, *facts = heading_lines(report.heading, report.n_incomplete, report.n_rows)
+    return [fact for fact in facts if not fact.startswith(("losses: ", "DAMAGED: "))]
+
+
+def _damage(text: str) -> str:
+    return f"DAMAGED: {_plain(text)}"
 
 
 class MarkdownFormat:

@@ -56,10 +56,11 @@ def sentences(report: Report) -> list[str]:
 
 def nothing(heading: Heading) -> str:
     """Return why there is no umount, and what to do."""
+    if heading.problems:
+        passing = " passes the filter" if heading.filtered else ""
+        return f"No umount in what could be read{passing}; the damage is named above."
     if heading.filtered:
         return "No umount in this recording passes the filter; try without it."
-    if heading.problems:
-        return "No umount in what could be read; the damage is named above."
     return (
         "No umount was recorded. While `umtrace record` runs, umount something, "
         "or try `umtrace record -- umtrace exercise`."

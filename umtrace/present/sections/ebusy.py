@@ -16,8 +16,8 @@ _COLUMNS = (
     Column("class", Kind.WORD, "EBUSY class"),
     Column("spurious", Kind.VERDICT, "verdict"),
     Column("windows", Kind.COUNT),
-    Column("attempts", Kind.COUNT, "calls"),
-    Column("duration_ns", Kind.DURATION_NS, "time in them"),
+    Column("attempts", Kind.COUNT, "calls", roomy=True),
+    Column("duration_ns", Kind.DURATION_NS, "time"),
 )
 
 

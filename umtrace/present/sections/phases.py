@@ -15,7 +15,6 @@ from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
 _DETAILED_GROUPS = 3
 _SHARES = 3
 _TIME_WIDTH = 7
-_IN_TEXT = ("p50", "p99", "max")
 _NOTE = (
     "Times are of the umounts in which the phase took any time; “-” is what this tier cannot "
     "see, which is not zero."
@@ -53,23 +52,21 @@ def _of_group(group: GroupSummary, label: str) -> list[Block]:
     seen = [name for name in PHASES if group.metric(name).histogram.count]
     if not seen:
         return [Table((), (), f"{title}: none seen by this tier", ("text",))]
-    times_shown = [Column(f"{n}_ns", Kind.DURATION_NS, n, _TIME_WIDTH) for n in _IN_TEXT]
     columns = [
         Column("phase", Kind.PHASE),
         Column("seen in", Kind.WORD, right=True),
-        *times_shown,
+        *(Column(f"{n}_ns", Kind.DURATION_NS, n, _TIME_WIDTH) for n in ("p50", "p99", "max")),
         Column("share", Kind.PERCENT, least=_TIME_WIDTH),
         Column("bar", Kind.BAR, title=""),
     ]
-    rows = [_row(group, name, columns) for name in seen]
+    rows = [_row(group, name) for name in seen]
     return [Table(columns, rows, title, ("text",)), Lines(_left_out(group, seen), ("text",))]
 
 
-def _row(group: GroupSummary, name: str, columns: list[Column]) -> list[Any]:
+def _row(group: GroupSummary, name: str) -> list[Any]:
     metric, share = group.metric(name), group.share(name)
-    found = dict(zip((*QUANTILES, "max"), quantiles(metric.occurred), strict=True))
-    shown = [found[c.heading] for c in columns if c.kind is Kind.DURATION_NS]
-    return [name, _seen(metric, group.count), *shown, share, share or 0.0]
+    p50, _, p99, most = quantiles(metric.occurred)
+    return [name, _seen(metric, group.count), p50, p99, most, share, share]
 
 
 def _left_out(group: GroupSummary, seen: list[str]) -> list[str]:
@@ -93,13 +90,21 @@ def _of_all(total: GroupSummary) -> list[Block]:
     ]
     columns = [
         Column("phase", Kind.PHASE),
-        Column("seen in", Kind.WORD, right=True),
+        Column("seen in", Kind.COUNT),
+        Column("known in", Kind.COUNT, roomy=True),
         *shown,
         Column("share", Kind.PERCENT),
         Column("bar", Kind.BAR, title="", roomy=True),
     ]
-    rows = [_row(total, name, columns) for name in PHASES]
+    rows = [_row_of_all(total, name) for name in PHASES]
     return [Table(columns, rows, formats=formats), Lines([_NOTE], formats)]
+
+
+def _row_of_all(total: GroupSummary, name: str) -> list[Any]:
+    metric, share = total.metric(name), total.share(name)
+    known = metric.histogram.count
+    seen = metric.occurred.count if known else None
+    return [name, seen, known, *quantiles(metric.occurred), share, share]
 
 
 def _for_programs(total: GroupSummary) -> Table:
