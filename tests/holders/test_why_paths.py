@@ -147,3 +147,16 @@ def test_a_loop_device_on_another_one_has_it_open(tmp_path):
         assert (loop["of"], loop["comm"]) == ("open", str(above))
         on_its_file = {(h["kind"], h["of"], h.get("comm")) for h in asked(image)["holders"]}
         assert {("loop", "mount", str(device)), ("loop", "open", str(above))} <= on_its_file
+
+
+@pytest.mark.parametrize(
+    ("hide", "missing"),
+    [("umount -l /sys", "/sys"), ("mount -t proc -o subset=pid none /proc", "subset=pid")],
+)
+def test_what_cannot_be_looked_at_for_want_of_a_mount_is_said(tmp_path, hide, missing):
+    script = f"{hide} && exec {sys.executable} -m umtrace why --json {tmp_path}"
+    command = ["unshare", "-m", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = json.loads(done.stdout)
+    assert answer["state"] == "unknown"
+    assert any(missing in what for what in answer["blind"])

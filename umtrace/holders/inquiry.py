@@ -21,7 +21,7 @@ from umtrace.holders.behind import LoopsBehind
 from umtrace.holders.below import Below
 from umtrace.holders.device import Device
 from umtrace.holders.exiting import exiting_tasks, still_exiting
-from umtrace.holders.kernelrefs import kernel_files
+from umtrace.holders.kernelrefs import kernel_files, not_there
 from umtrace.holders.kernelword import EXPIRE, Question, ask_device, ask_mount, refusal
 from umtrace.holders.looks import look_again
 from umtrace.holders.lookup import look_up
@@ -83,7 +83,7 @@ class Inquiry:
             elif holder is not None and holder.of in {"mount", "copy"} and opened.kind != "cwd":
                 self._own.append(f"{opened.kind} {opened.path}")
         looked = look_again([opened for _, opened in found], patience_s=_PATIENCE_S)
-        sweep.lost += [*self._spaces.lost, *self._unclear, *still_exiting(exiting)]
+        sweep.lost += [*not_there(), *self._spaces.lost, *self._unclear, *still_exiting(exiting)]
         holders = [
             replace(holder, **each._asdict())
             for (holder, _), each in zip(found, looked, strict=True)

@@ -11,6 +11,7 @@ from umtrace.holders.mounts import unescape
 
 _SWAPS = Path("/proc/swaps")
 _BLOCK = Path("/sys/block")
+_WHOLE_PROC = Path("/proc/filesystems")
 #: what the NFS server of this network namespace has in its export cache
 _EXPORTS = Path("/proc/net/rpc/nfsd.export/content")
 
@@ -33,6 +34,16 @@ def kernel_files() -> Iterator[tuple[str, str, str]]:
         with suppress(OSError):
             yield from (("uprobe", path, name) for path, name in probed(_text(events)))
             return
+
+
+def not_there() -> list[str]:
+    """Return what cannot be looked at because /sys, or a part of /proc, is not mounted."""
+    found = []
+    if not _BLOCK.exists():
+        found.append("loop devices and what is stacked on devices (/sys is not mounted)")
+    if not _WHOLE_PROC.exists():
+        found.append("swap and exports (/proc is mounted with subset=pid)")
+    return found
 
 
 def swaps() -> Iterator[str]:
