@@ -16,7 +16,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # bench is not installed
 
 from bench import readme  # noqa: E402
+from umtrace.analysis.meanings import unit_of  # noqa: E402
 from umtrace.records.tiers import TIERS  # noqa: E402
+from umtrace.records.umounts import COLUMNS, SCHEMA, Use  # noqa: E402
 
 
 def tiers() -> str:
@@ -45,11 +47,25 @@ def first_run() -> str:
     return f"```\n$ umtrace {' '.join(arguments)}\n{shown}\n```\n"
 
 
+def columns() -> str:
+    """Return the table of the columns of an umount."""
+    lines = []
+    for column, field in zip(COLUMNS, SCHEMA, strict=True):
+        uses = column.use or Use.NOTHING
+        never = ", ".join(f"`{tier.name}`" for tier in TIERS if column.name in tier.never)
+        key = "yes" if Use.KEY in uses else ""
+        cells = (f"`{column.name}`", str(field.type), unit_of(field), column.doc, key, never)
+        lines.append(cells)
+    heads = ("column", "type", "unit", "meaning", "`--by`", "never known to")
+    return table(heads, lines)
+
+
 #: document, name of the part, what makes it
 TABLES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "first run", first_run),
     ("README.md", "tiers", tiers),
     ("README.md", "costs", costs),
+    ("docs/events.md", "columns", columns),
 )
 
 

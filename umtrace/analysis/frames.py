@@ -11,24 +11,10 @@ import pyarrow.compute as pc
 from umtrace.analysis.meanings import meaning_of, unit_of
 from umtrace.records.clock import ClockPair
 from umtrace.records.events import Kind
+from umtrace.records.umounts import Use, columns_with
 
-#: columns with few distinct values
-CATEGORIES = (
-    "latency_bound",
-    "origin",
-    "mode",
-    "comm",
-    "container",
-    "fstype",
-    "rcu_kind",
-    "final_put",
-    "final_put_comm",
-    "tier",
-    "incomplete_why",
-    "class",
-    "spurious",
-    "kind",
-)
+#: columns with few distinct values; the last three are of other tables than the umounts
+CATEGORIES = (*columns_with(Use.CATEGORY), "class", "spurious", "kind")
 
 
 def rows_to_frame(table: pa.Table) -> pd.DataFrame:

@@ -85,7 +85,7 @@ def build_rows(
     columns |= _mount(ops, sources)
     columns |= _times(times, ops, complete)
     columns |= _final_put(ops, complete, ops["t_first"] + times.latency)
-    arrays = [columns[f.name] if f.name in columns else pa.nulls(n, f.type) for f in SCHEMA]
+    arrays = [columns[field.name] for field in SCHEMA]  # each: a forgotten one is no unknown one
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -29,33 +29,6 @@ _PUT_LATE = text(["pending", "other", "kworker"])
 _normal = lru_cache(4096)(posixpath.normpath)
 Key = tuple[object, ...]
 Mask = npt.NDArray[np.bool_]
-
-_COLUMNS = (
-    "id",
-    "t_start",
-    "latency_ns",
-    "errno",
-    "flags",
-    "origin",
-    "mode",
-    "path",
-    "dev",
-    "mount_id",
-    "mntns",
-    "pid",
-    "tid",
-    "comm",
-    "container",
-    "refcount",
-    "final_put",
-    "final_put_comm",
-    "tail_ns",
-    "tier",
-    "lookup_ns",
-    "lock_ns",
-    "rcu_ns",
-    "shutdown_ns",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +119,9 @@ class Attempt:
         if kind != "path" or self.errno != 0:
             return []
         return [(kind, where[0], path, None) for path in _parents(str(where[1]))]
+
+
+_COLUMNS = tuple(field.name for field in fields(Attempt))
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -19,20 +19,19 @@ from umtrace.present.names import phase_name
 from umtrace.present.protobuf import message, number, text
 from umtrace.present.terminal import clean
 from umtrace.records.clock import ClockPair
+from umtrace.records.umounts import Use, columns_with
 from umtrace.stats.columns import START
 from umtrace.stats.placement import PLACED, place
 from umtrace.stats.plain import plain_rows
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
 
 #: columns of the rows that are read
-COLUMNS = (
-    "id", START, LATENCY, "latency_bound", "syscall_ns", "origin", "mode", "errno", "pid", "tid",
-    "comm", "container", "fstype", "path", "n_mounts", *PLACED, "rcu_kind", "complete",
-)  # fmt: skip
-_ARGS = (
-    "path", "mode", "origin", "errno", "fstype", "container", "n_mounts", "rcu_kind",
-    "latency_bound", "complete",
-)  # fmt: skip
+_ARGS = columns_with(Use.SHOWN)
+COLUMNS = tuple(
+    dict.fromkeys(
+        ("id", START, LATENCY, "errno", "pid", "tid", "comm", "rcu_kind", *_ARGS, *PLACED)
+    )
+)
 _PLACES = "by order; durations are measured"
 
 _REALTIME, _MONOTONIC = 1, 3

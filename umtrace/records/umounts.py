@@ -8,99 +8,170 @@ positive integer and 0 for success.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Flag, auto
 from functools import cache
 
 import pyarrow as pa
 
-#: The phases in the order in which they happen; their sum is ``latency_ns``.
-PHASES = (
-    "lookup_ns",
-    "lock_ns",
-    "tree_ns",
-    "rcu_ns",
-    "put_ns",
-    "shutdown_ns",
-    "other_ns",
-)
 
-#: the words for the duration columns, in tables and pictures alike
-WORDS = {
-    "latency_ns": "latency",
-    "syscall_ns": "syscall",
-    "lookup_ns": "path lookup",
-    "lock_ns": "namespace lock",
-    "tree_ns": "umount tree",
-    "rcu_ns": "RCU wait",
-    "put_ns": "mntput loop",
-    "shutdown_ns": "fs shutdown",
-    "other_ns": "other",
-    "tail_ns": "tail",
-}
+class Use(Flag):
+    """What is made of a column beside its place in the tables; docs/architecture.md says where."""
+
+    NOTHING = 0
+    CATEGORY = auto()  #: few distinct values: categorical in a DataFrame
+    KEY = auto()  #: rows may be grouped by it
+    SAME = auto()  #: all tiers that know it say the same of one umount: the self test compares it
+    SHOWN = auto()  #: written beside an umount in a Perfetto trace
+    PHASE = auto()  #: a part of ``latency_ns``
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the Umount row: its name, Arrow type and meaning."""
+    """One column of a table.
+
+    Attributes
+    ----------
+    name, type, doc : str, DataType, str
+        The unit is in the name: ``_ns`` for nanoseconds.
+    use : Use or None
+        Of the Umount row; None is not decided, which a test refuses.
+    word : str
+        Of a duration: its word in tables and pictures.
+    """
 
     name: str
     type: pa.DataType
     doc: str
+    use: Use | None = None
+    word: str = ""
 
 
 _STR = pa.string()
 _NS = pa.int64()
 
+_NOTHING, _KEY, _SAME, _SHOWN, _PHASE = Use.NOTHING, Use.KEY, Use.SAME, Use.SHOWN, Use.PHASE
+_CATEGORY = Use.CATEGORY
+
 COLUMNS: tuple[Column, ...] = (
-    Column("id", pa.int64(), "number of the row in its recording, in order of completion"),
-    Column("t_start", pa.timestamp("ns", tz="UTC"), "entry into the operation, wall clock"),
+    Column(
+        "id", pa.int64(), "number of the row in its recording, in order of completion", _NOTHING
+    ),
+    Column(
+        "t_start", pa.timestamp("ns", tz="UTC"), "entry into the operation, wall clock", _NOTHING
+    ),
     Column(
         "latency_ns",
         _NS,
         "entry to the end of the call or of its last cleanup; no wait for a CPU after that",
+        _NOTHING,
+        "latency",
     ),
-    Column("latency_bound", _STR, "how latency_ns is known: exact, upper, approx"),
-    Column("syscall_ns", _NS, "entry to syscall exit"),
+    Column(
+        "latency_bound",
+        _STR,
+        "how latency_ns is known: exact, upper, approx",
+        _CATEGORY | _SHOWN,
+    ),
+    Column("syscall_ns", _NS, "entry to syscall exit", _NOTHING, "syscall"),
     Column(
         "origin",
         _STR,
         "umount, ns-exit, detach-on-unlink, expire, fd-close, failed-mount, mount-internal, other",
+        _CATEGORY | _KEY | _SAME | _SHOWN,
     ),
-    Column("mode", _STR, "sync, or lazy (MNT_DETACH)"),
-    Column("flags", pa.int32(), "umount2 flags"),
-    Column("errno", pa.int32(), "0 for success"),
-    Column("pid", pa.int32(), "thread group id"),
-    Column("tid", pa.int32(), "thread id"),
-    Column("comm", _STR, "task name at entry"),
-    Column("cgroup_id", pa.uint64(), "cgroup v2 id of the task"),
-    Column("container", _STR, "container id found from the cgroup path"),
-    Column("mntns", pa.uint32(), "inode number of the task's mount namespace"),
-    Column("path", _STR, "the path as given to umount(2)"),
-    Column("mountpoint", _STR, "where the mount was attached"),
-    Column("fstype", _STR, "file system type"),
-    Column("source", _STR, "device or source of the mount"),
-    Column("dev", _STR, "major:minor of the superblock"),
-    Column("mount_id", pa.uint64(), "unique mount id where the kernel has one"),
-    Column("n_mounts", pa.int32(), "mounts taken down, propagated copies included"),
-    Column("lookup_ns", _NS, "path walk"),
-    Column("lock_ns", _NS, "waiting for namespace_sem"),
-    Column("tree_ns", _NS, "umount_tree and propagation"),
-    Column("rcu_ns", _NS, "waiting for the RCU grace period in namespace_unlock"),
-    Column("put_ns", _NS, "the mntput loop after the grace period"),
-    Column("shutdown_ns", _NS, "file system shutdown after the call, on the way back to user mode"),
-    Column("other_ns", _NS, "the rest: latency_ns less the known phases"),
-    Column("rcu_kind", _STR, "expedited, normal, piggybacked, none"),
-    Column("final_put", _STR, "who dropped the last reference: self, other, kworker, pending"),
-    Column("final_put_comm", _STR, "task that dropped the last reference"),
-    Column("tail_ns", _NS, "end of latency_ns until the last final put"),
+    Column("mode", _STR, "sync, or lazy (MNT_DETACH)", _CATEGORY | _KEY | _SAME | _SHOWN),
+    Column("flags", pa.int32(), "umount2 flags", _SAME),
+    Column("errno", pa.int32(), "0 for success", _KEY | _SAME | _SHOWN),
+    Column("pid", pa.int32(), "thread group id", _SAME),
+    Column("tid", pa.int32(), "thread id", _SAME),
+    Column("comm", _STR, "task name at entry", _CATEGORY | _KEY | _SAME),
+    Column("cgroup_id", pa.uint64(), "cgroup v2 id of the task", _SAME),
     Column(
-        "n_legitimized", pa.int32(), "path walkers that got a reference and must put it themselves"
+        "container",
+        _STR,
+        "container id found from the cgroup path",
+        _CATEGORY | _KEY | _SAME | _SHOWN,
     ),
-    Column("n_discounted", pa.int32(), "path walkers that saw the dying mount and backed off"),
-    Column("refcount", pa.int32(), "reference count at the busy check"),
-    Column("tier", _STR, "probe tier that produced the row"),
-    Column("complete", pa.bool_(), "false where events were lost or the end was not seen"),
-    Column("incomplete_why", _STR, "lost-events, no-enter, died, running, evicted"),
+    Column("mntns", pa.uint32(), "inode number of the task's mount namespace", _KEY | _SAME),
+    Column("path", _STR, "the path as given to umount(2)", _SAME | _SHOWN),
+    Column("mountpoint", _STR, "where the mount was attached", _SAME),
+    Column("fstype", _STR, "file system type", _CATEGORY | _KEY | _SAME | _SHOWN),
+    Column("source", _STR, "device or source of the mount", _SAME),
+    Column("dev", _STR, "major:minor of the superblock", _SAME),
+    Column("mount_id", pa.uint64(), "unique mount id where the kernel has one", _SAME),
+    Column("n_mounts", pa.int32(), "mounts taken down, propagated copies included", _SAME | _SHOWN),
+    Column("lookup_ns", _NS, "path walk", _PHASE, "path lookup"),
+    Column("lock_ns", _NS, "waiting for namespace_sem", _PHASE, "namespace lock"),
+    Column("tree_ns", _NS, "umount_tree and propagation", _PHASE, "umount tree"),
+    Column(
+        "rcu_ns",
+        _NS,
+        "waiting for the RCU grace period in namespace_unlock",
+        _PHASE,
+        "RCU wait",
+    ),
+    Column("put_ns", _NS, "the mntput loop after the grace period", _PHASE, "mntput loop"),
+    Column(
+        "shutdown_ns",
+        _NS,
+        "file system shutdown after the call, on the way back to user mode",
+        _PHASE,
+        "fs shutdown",
+    ),
+    Column("other_ns", _NS, "the rest: latency_ns less the known phases", _PHASE, "other"),
+    Column(
+        "rcu_kind",
+        _STR,
+        "expedited, normal, piggybacked, none",
+        _CATEGORY | _KEY | _SAME | _SHOWN,
+    ),
+    Column(
+        "final_put",
+        _STR,
+        "who dropped the last reference: self, other, kworker, pending",
+        _CATEGORY | _KEY | _SAME,
+    ),
+    Column("final_put_comm", _STR, "task that dropped the last reference", _CATEGORY),
+    Column("tail_ns", _NS, "end of latency_ns until the last final put", _NOTHING, "tail"),
+    Column(
+        "n_legitimized",
+        pa.int32(),
+        "path walkers that got a reference and must put it themselves",
+        _NOTHING,
+    ),
+    Column(
+        "n_discounted",
+        pa.int32(),
+        "path walkers that saw the dying mount and backed off",
+        _NOTHING,
+    ),
+    Column("refcount", pa.int32(), "reference count at the busy check", _SAME),
+    Column("tier", _STR, "probe tier that produced the row", _CATEGORY | _KEY),
+    Column(
+        "complete",
+        pa.bool_(),
+        "false where events were lost or the end was not seen",
+        _SAME | _SHOWN,
+    ),
+    Column(
+        "incomplete_why",
+        _STR,
+        "lost-events, no-enter, died, running, evicted",
+        _CATEGORY,
+    ),
 )
+
+
+def columns_with(use: Use) -> tuple[str, ...]:
+    """Return the names of the columns that have this use, in the order of the row."""
+    return tuple(column.name for column in COLUMNS if column.use and use in column.use)
+
+
+#: The phases in the order in which they happen; their sum is ``latency_ns``.
+PHASES = columns_with(Use.PHASE)
+
+#: the words for the duration columns, in tables and pictures alike
+WORDS = {column.name: column.word for column in COLUMNS if column.word}
 
 SCHEMA: pa.Schema = pa.schema(
     [pa.field(c.name, c.type, metadata={b"doc": c.doc.encode()}) for c in COLUMNS]

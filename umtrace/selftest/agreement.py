@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from umtrace.records.tiers import tier_named
+from umtrace.records.umounts import Use, columns_with
 from umtrace.selftest.observe import Row, Seen, observe, rows_of
 from umtrace.selftest.result import Agreement, Check, failed, unlike
 
@@ -17,24 +18,7 @@ _TWO = 2
 #: what identifies an umount of the exercise: every path is used once
 _KEY = ("path", "mode", "errno", "tid")
 #: what is the same whoever looks; compared where both tiers know it
-_SAME = (
-    "origin",
-    "flags",
-    "pid",
-    "comm",
-    "cgroup_id",
-    "mntns",
-    "mountpoint",
-    "fstype",
-    "source",
-    "dev",
-    "mount_id",
-    "n_mounts",
-    "rcu_kind",
-    "final_put",
-    "refcount",
-    "complete",
-)
+_SAME = columns_with(Use.SAME)
 
 
 def run_together(tiers: Sequence[str]) -> list[Agreement]:

@@ -10,21 +10,11 @@ import pyarrow as pa
 
 from umtrace.records.arrow import integers
 from umtrace.records.errors import UsageError
+from umtrace.records.umounts import Use, columns_with
 from umtrace.stats.buckets import Int64
 
 #: columns that rows may be grouped by
-KEYS = (
-    "mode",
-    "fstype",
-    "container",
-    "comm",
-    "origin",
-    "errno",
-    "tier",
-    "final_put",
-    "rcu_kind",
-    "mntns",
-)
+KEYS = columns_with(Use.KEY)
 
 _MOST_COUNTED = 1 << 16  # codes beyond this are sorted, not counted
 

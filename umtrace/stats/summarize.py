@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.records.arrow import integers, mask
-from umtrace.records.umounts import PHASES
+from umtrace.records.umounts import PHASES, WORDS
 from umtrace.stats.buckets import Int64
 from umtrace.stats.grouped import GroupedHistogram
 from umtrace.stats.groups import GroupNumbers, Key, check_keys, encode
@@ -21,7 +21,7 @@ from umtrace.stats.totals import GroupSums, grown
 LATENCY = "latency_ns"
 RCU = "rcu_ns"
 #: duration columns a summary can be made of
-METRICS = (LATENCY, "syscall_ns", *PHASES, "tail_ns")
+METRICS = tuple(WORDS)
 #: what a report needs
 DEFAULT_METRICS = (LATENCY, *PHASES)
 _ALWAYS = ("errno", "complete", "latency_bound", LATENCY)
