@@ -28,17 +28,17 @@ _EPILOG = "Example: umtrace report rec.umt --by fstype,mode --min-latency 1ms"
     "--format",
     "style",
     type=click.Choice(_FORMATS),
-    help="What to write; csv has a table of each section, the groups first.  [default: table]",
+    help="Write this format. CSV has one table per section, the groups first.  [default: table]",
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, as --format json does.")
 @click.option(
     "--section",
     "names",
     type=click.Choice(_SECTIONS),
     multiple=True,
-    help="Only this section, in every format; may be given again.",
+    help="Write only this section. Give it twice for two sections.",
 )
-@click.option("--short", is_flag=True, help="What it comes to, in 24 lines of 80 columns.")
+@click.option("--short", is_flag=True, help="Print one line per section, on a screen of 24 lines.")
 @filter_options
 def command(
     recording: str,
@@ -49,7 +49,7 @@ def command(
     short: bool,
     row_filter: RowFilter,
 ) -> int:
-    """Summarise the recording DIR: outcomes, latency and phase quantiles, the share of RCU.
+    """Summarise the recording DIR: outcomes, latency and phases, RCU wait, EBUSY windows.
 
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
     rcu_kind, mntns.
