@@ -168,12 +168,14 @@ def test_texts_of_a_table_share_the_room_and_no_number_is_cut(heading):
     assert lines[-1].endswith("… " + "c" * 15 + " 1,000,000,000")
 
 
-def test_a_report_of_nothing_has_no_section_to_read(nothing):
+def test_a_report_of_nothing_has_no_section_about_umounts_to_read(nothing):
     assert [len(section.blocks_of("csv")) for section in nothing.sections] == [1] * len(NAMES)
-    assert "No umount was recorded." in report_text(nothing)
-    assert "###" not in report_markdown(nothing)
     assert sorted(json.loads(report_json(nothing))) == sorted([*NAMES, "losses", "meta"])
-    assert _html(nothing).count("<p>None.</p>") == len(NAMES)
+    names = ["groups", "phases", "histograms", "ebusy", "walkers"]
+    of_umounts = nothing.only(names)
+    assert report_text(of_umounts).endswith("or try\n`umtrace record -- umtrace exercise`.\n")
+    assert "###" not in report_markdown(of_umounts)
+    assert _html(of_umounts).count("<p>None.</p>") == len(names)
 
 
 def test_no_miss_of_a_probe_is_none_on_the_page(nothing):
