@@ -15,7 +15,8 @@ from umtrace.records.errors import UsageError
 if TYPE_CHECKING:
     from umtrace.exercise.ledger import Ledger
 
-_COUNT = click.IntRange(min=0)
+_MOST = 1_000_000  # an hour of umounts
+_COUNT = click.IntRange(0, _MOST)
 _DEFAULTS = {"sync": 10, "lazy": 5, "busy": 3}
 
 _EPILOG = examples(
