@@ -86,6 +86,6 @@ def test_markdown_says_what_was_left_out_and_what_it_comes_to(heading):
     assert "- RCU wait: 100 % of the time of 1 umount" in text
 
 
-def test_markdown_escapes_bars(heading):
-    report = of_rows([row(comm="a|b")], heading, by=("comm",))
-    assert "| a\\|b |" in report_markdown(report)
+def test_no_text_of_a_recording_is_markup(heading):
+    report = of_rows([row(comm="a|b<i>_c_`")], heading, by=("comm",))
+    assert "| a\\|b\\<i\\>\\_c\\_\\` |" in report_markdown(report)

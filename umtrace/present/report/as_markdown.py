@@ -51,8 +51,12 @@ class MarkdownFormat:
         """Return a table; bars are left out."""
         places = [n for n, column in enumerate(block.columns) if column.kind is not Kind.BAR]
         columns = [block.columns[n] for n in places]
-        rows = [line for row in block.rows for line in flat(columns, [row[n] for n in places])]
-        names = [column.heading.replace("\n", " ") for column in columns]
+        rows = [
+            list(map(_plain, line))
+            for row in block.rows
+            for line in flat(columns, [row[n] for n in places])
+        ]
+        names = [_plain(column.heading.replace("\n", " ")) for column in columns]
         rule = ["---:" if column.is_right else "---" for column in columns]
         title = [_plain(block.title), ""] if block.title else []
         return [*title, *_table([names, rule, *rows])] if rows else title[:1]
@@ -73,4 +77,4 @@ def _plain(text: str) -> str:
 
 
 def _table(lines: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
