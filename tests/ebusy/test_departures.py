@@ -52,13 +52,13 @@ def test_a_put_before_the_umount_returns_counts_from_that_put():
     window = seen((0.07, WALKER, "put", 2), (0.09, UMOUNTER, "returned", 1))
     assert (window.klass, window.spurious) == ("transient-ref", True)
     assert window.first_success_ns == 0.07 * MS
-    assert "before it returned" in " ".join(window.evidence)
+    assert "before umount returned" in " ".join(window.evidence)
 
 
 def test_a_put_that_nobody_saw_is_transient_all_the_same():
     window = seen((0.09, UMOUNTER, "returned", 1))
     assert (window.klass, window.spurious) == ("transient-ref", True)
-    assert "somebody unseen" in " ".join(window.evidence)
+    assert "by a task that was not seen" in " ".join(window.evidence)
 
 
 def test_an_umount_that_finds_it_free_says_nothing_of_long_before():
@@ -80,7 +80,7 @@ def test_walkers_who_relieve_each_other_hold_nothing_for_certain():
     )
     assert (window.klass, window.spurious) == ("unknown", None)
     assert window.first_success_bound == "exact"
-    assert "does not add up" in window.evidence[-1]
+    assert "while other tasks took new ones" in window.evidence[-1]
 
 
 @pytest.mark.parametrize("left", [None, 2, 3])
@@ -102,13 +102,13 @@ def test_others_who_came_since_do_not_hide_that_those_at_the_check_have_gone():
     )
     assert (window.klass, window.spurious) == ("transient-ref", True)
     assert (window.first_success_ns, window.first_success_bound) == (30 * MS, "exact")
-    assert "had gone 0.500 ms after the first EBUSY; put by stat (50)" in window.evidence[-1]
+    assert "released 0.500 ms after the first EBUSY, by stat (50)" in window.evidence[-1]
 
 
 def test_settled_is_not_enough_where_the_puts_do_not_add_up():
     window = seen((0.5, OTHER, "legitimized"), walk(0.6, OTHER, "put", 2, settled=True))
     assert (window.klass, window.spurious) == ("unknown", None)
-    assert window.evidence[-1].startswith("0 puts were seen of 1")
+    assert window.evidence[-1].startswith("inconclusive: 0 releases were seen for 1")
 
 
 STAT, CLOSE, OPEN = 4, 3, 257
@@ -119,7 +119,7 @@ def test_a_path_walk_that_is_held_up_is_no_holder_whatever_it_takes():
         put(1, OTHER, 3, syscall=STAT), put(80, WALKER, 1, syscall=STAT, settled=True), refcount=4
     )
     assert (window.klass, window.spurious) == ("transient-ref", True)
-    assert "inside the stat call that took it, 79.9 ms after" in window.evidence[-1]
+    assert "within one stat call, 79.9 ms after" in window.evidence[-1]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ WATCH = {"arming": watch_since(0.049)}
 def test_a_count_that_lacks_puts_decides_nothing_however_well_it_was_watched():
     window = seen((0.5, OTHER, "legitimized"), walk(0.6, OTHER, "put", 2, settled=True, **WATCH))
     assert (window.klass, window.spurious) == ("unknown", None)
-    assert "0 puts were seen of 1" in window.evidence[-1]
+    assert "0 releases were seen for 1" in window.evidence[-1]
 
 
 @pytest.mark.parametrize("puts", [0, 2, 3])
@@ -196,7 +196,7 @@ def test_a_mount_that_was_free_later_shows_that_a_put_had_begun_before_the_check
     settled = walk(0.6, OTHER, "put", 2, settled=True, **WATCH)
     window = seen(settled, walk(30, OTHER, "put", 1, syscall=STAT, **WATCH))
     assert (window.klass, window.spurious) == ("transient-ref", True)
-    assert window.evidence[-1].startswith("the put of one more had begun before the check")
+    assert window.evidence[-1].startswith("one more release had begun before the busy check")
 
 
 KEEPER = 60
@@ -285,7 +285,7 @@ def test_hits_that_the_kernel_skipped_meanwhile_leave_it_open(begin, end, spurio
     settled = put(0.6, OTHER, 2, settled=True, syscall=STAT, **WATCH)
     window = seen(settled, skips=[skip])
     assert window.spurious is spurious
-    assert ("not every put was seen" in window.evidence[-1]) is (spurious is None)
+    assert ("some releases were not seen" in window.evidence[-1]) is (spurious is None)
 
 
 def test_a_mount_that_was_counted_free_is_free_whatever_was_skipped():

@@ -212,4 +212,6 @@ def test_who_keeps_a_superblock_that_lives_on_is_named_when_somebody_looked():
     looked = HolderScan(umount_id=row["id"], path="/m", begin_ns=1, end_ns=2, holders=(mount,))
     window = one([row], clues=Clues(superblocks=(clue,)), scans=[looked])
     assert window.holders == (mount,)
-    assert window.evidence[-1] == "then mount /m was in mount namespace 4026, kept by sh (pid 7)"
+    assert window.evidence[-1] == (
+        "at the end, mount /m was in mount namespace 4026, kept by sh (pid 7)"
+    )

@@ -22,13 +22,13 @@ def ms(ns: int) -> str:
 
 
 def of_attempts(run: Run) -> list[str]:
-    """Say what umount itself said."""
+    """Return what the calls of umount returned."""
     first = run.first
     lines = [f"umount by {first.comm or '?'} ({first.pid or '?'}) got EBUSY" + _times(run.busy)]
     if first.refcount is not None and first.refcount > _PLAIN_COUNT:
         lines.append(
-            f"reference count at the check was {first.refcount}: "
-            f"{first.refcount - _PLAIN_COUNT} more than umount's own"
+            f"the busy check counted {first.refcount} references, "
+            f"{first.refcount - _PLAIN_COUNT} more than umount itself holds"
         )
     if run.over is not None and run.success is None:
         lines.append(_other_end(run))
@@ -38,110 +38,114 @@ def of_attempts(run: Run) -> list[str]:
 
 
 def of_success(run: Run, within_ns: int) -> str:
-    """Say when a retry succeeded."""
+    """Return when a retry succeeded."""
     success = run.success or run.last
     later = ms(max(success.t_start - run.first.end_ns, 0))
-    return f"a plain umount succeeded {later} after the first EBUSY (within {ms(within_ns)})"
+    return f"a sync umount succeeded {later} after the first EBUSY (within {ms(within_ns)})"
 
 
 def of_another_mount(run: Run) -> str:
-    """Say why that success may be another mount's at the same path; empty where nothing says so."""
+    """Return why the retry may have been of another mount at that path; empty if nothing does."""
     if run.first.mount_id is not None:
         return ""
-    after = run.late_scans()
+    after, other = run.late_scans(), "that umount may have been of another mount"
     if any(holder.stays for scan in after for holder in scan.holders):
-        return "but a mount at this path is held after it: the success may be another mount's"
+        return f"a mount at this path is still held: {other}"
     if any(scan.mounted for scan in after):
-        return "but a mount is at this path after it: the success may be another mount's"
+        return f"a mount is still at this path: {other}"
     return ""
 
 
 def of_below(run: Run, below: Attempt) -> str:
-    """Say what was unmounted below, and when."""
+    """Return what was unmounted below, and when."""
     later = ms(max(below.t_start - run.first.end_ns, 0))
-    return f"{below.path}, a mount below, was unmounted {later} after the first EBUSY"
+    return f"the mount below at {below.path} was unmounted {later} after the first EBUSY"
 
 
 def of_check(check: Check) -> str:
-    """Say where the kernel decided."""
+    """Return where the kernel decided."""
     if check.site == "submount":
-        return "the busy check ended at a mount below, without looking at the count"
+        return "the busy check found a mount below and compared no reference counts"
     where = f" in mount namespace {check.mntns}" if check.mntns else ""
-    return f"a propagated copy{where} was in use; the mount's own count was {check.refcount}"
+    return f"a propagated copy{where} was in use; the mount itself had {check.refcount} references"
 
 
 def of_holders(run: Run, holders: Sequence[Holder]) -> list[str]:
-    """Say who was found."""
+    """Return the holders, a line each, and when they were found."""
     scan = next(s for s in run.timely_scans() if s.holders)
     lines = [f"{describe(holder)}" for holder in holders[:8]]
-    lines.append(f"seen {ms(max(scan.begin_ns - run.first.end_ns, 0))} after the first EBUSY")
+    lines.append(f"found {ms(max(scan.begin_ns - run.first.end_ns, 0))} after the first EBUSY")
     if run.success is not None:
         later = ms(max(run.success.t_start - run.first.end_ns, 0))
-        lines.append(f"a plain umount succeeded {later} after the first EBUSY")
+        lines.append(f"a sync umount succeeded {later} after the first EBUSY")
     return lines
 
 
 def of_departure(gone: Departure, left_ns: int) -> str:
-    """Say that the extra references were seen to go."""
+    """Return when the extra references were released, and by which tasks."""
     names = ", ".join(f"{comm} ({tid})" if tid else comm for tid, comm in gone.putters[:4])
-    names = names or "somebody unseen"
-    when = "before it returned" if left_ns < 0 else f"{ms(left_ns)} after the first EBUSY"
-    what = "the extra reference" if gone.extra == 1 else f"all {gone.extra} extra references"
-    return f"{what} had gone {when}; put by {names}"
+    names = names or "a task that was not seen"
+    when = "before umount returned" if left_ns < 0 else f"{ms(left_ns)} after the first EBUSY"
+    what = "the extra reference was" if gone.extra == 1 else f"all {gone.extra} references were"
+    return f"{what} released {when}, by {names}"
 
 
 def of_slow_walks(gone: Departure, walks: Sequence[Walk]) -> list[str]:
-    """Say of those that took long that they were path walks: nobody stayed in there."""
+    """Return the releases that came late and were of path walks, a line each."""
     lines = []
     for put in walks[:4]:
         call, took = PATH_CALLS[put.syscall or 0], ms(put.ts_ns - gone.asked_ns)
         lines.append(
-            f"{put.comm} ({put.tid}) put its own inside the {call} call that took it, "
-            f"{took} after the first EBUSY: a path walk that was held up"
+            f"{put.comm} ({put.tid}) took and released its reference within one {call} call, "
+            f"{took} after the first EBUSY: a delayed path walk"
         )
     return lines
 
 
 def of_unseen(gone: Departure) -> str:
-    """Say why references whose puts were not seen were no holder's."""
-    which = "the put of one more" if gone.unseen == 1 else f"the puts of {gone.unseen} more"
-    return f"{which} had begun before the check; the mount was watched until it was free"
+    """Return why references whose release was not seen belonged to no holder."""
+    which = "one more release" if gone.unseen == 1 else f"{gone.unseen} more releases"
+    return f"{which} had begun before the busy check; the mount was traced until it was free"
 
 
 def of_doubt(gone: Departure) -> str:
-    """Say why references that were seen to go prove nothing."""
+    """Return why the releases that were seen are inconclusive."""
     if gone.skipped:
-        return "not every put was seen meanwhile (hits skipped, or records lost): it proves nothing"
+        return "inconclusive: some releases were not seen (probe hits skipped, or events lost)"
     if gone.accounted:
-        return "others came meanwhile, and a put was not that of a path walk: it proves nothing"
+        return "inconclusive: other tasks took references, and one release was not by a path walk"
     if gone.all_seen:
-        return "the mount was not watched without a break from the check on: it proves nothing"
+        return "inconclusive: the mount was not traced without a gap from the busy check on"
     return (
-        f"{len(gone.earlier)} puts were seen of {gone.extra} such references while others came: "
-        "that does not add up, and proves nothing"
+        f"inconclusive: {len(gone.earlier)} releases were seen for {gone.extra} such references, "
+        "while other tasks took new ones"
     )
 
 
 def of_nothing_found(run: Run) -> list[str]:
-    """Say why it stays unknown."""
+    """Return why the class stays unknown."""
     lines = []
     scans = run.timely_scans()
     for scan in scans[:1]:
         later = ms(max(scan.begin_ns - run.first.end_ns, 0))
-        line = f"{later} after it no holder was visible in {scan.n_processes} processes"
+        line = f"a scan {later} after it found no holder in {scan.n_processes} processes"
         if scan.holders:
-            line = f"{later} after it, of {scan.n_processes} processes, who was seen let go"
+            line = (
+                f"a scan {later} after it, of {scan.n_processes} processes, found no lasting holder"
+            )
         lines.append(line + (f"; not seen: {', '.join(scan.blind)}" if scan.blind else ""))
     if not scans:
-        lines.append("no look at who held it was made in time")
+        lines.append("no scan for holders was made in time")
     if run.success is not None:
         later = ms(max(run.success.t_start - run.first.end_ns, 0))
-        lines.append(f"a plain umount succeeded {later} after the first EBUSY: too late to tell")
+        lines.append(
+            f"a sync umount succeeded {later} after the first EBUSY, too late to prove anything"
+        )
     return lines
 
 
 def describe(holder: Holder) -> str:
-    """Return who and what, in a sentence without a verb."""
+    """Return a holder and what it holds, without a verb."""
     if holder.kind == "submount":
         return f"mount below: {holder.detail}"
     if holder.pid is None:
@@ -149,7 +153,7 @@ def describe(holder: Holder) -> str:
     what = f"{holder.kind} {holder.fd}" if holder.fd is not None else holder.kind
     task = f"{holder.comm or '?'} ({holder.pid})"
     copy = f" of a copy in mount namespace {holder.mntns}" if holder.of == "copy" else ""
-    return f"{task}: {what}{copy} at {holder.detail}, at {holder.seen} of {holder.looks} looks"
+    return f"{task}: {what}{copy} at {holder.detail}, in {holder.seen} of {holder.looks} samples"
 
 
 def _times(count: int) -> str:
@@ -159,8 +163,8 @@ def _times(count: int) -> str:
 def _other_end(run: Run) -> str:
     over = run.over or run.last
     if over.errno == 0 and over.mount_id is None and over.path is None:
-        return "then an umount of the same task succeeded, of this mount or of another"
+        return "then an umount by the same task succeeded, of this mount or of another"
     if over.errno == 0:
         how = "MNT_DETACH" if over.mode == "lazy" else "MNT_FORCE"
-        return f"then {how} succeeded, which proves nothing about who held it"
-    return f"then umount failed with errno {over.errno}: not this mount any more"
+        return f"then {how} succeeded, which shows no holder"
+    return f"then umount failed with errno {over.errno}: the path was no longer this mount"

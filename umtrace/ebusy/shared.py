@@ -86,9 +86,9 @@ def with_survivors(window: EbusyWindow, scan: HolderScan | None) -> EbusyWindow:
     """Return the window of a superblock that lives on with the mounts that were found of it."""
     if scan is None or not scan.holders:
         return window
-    facts = [f"then {_where(holder)}" for holder in scan.holders[:_MOST_NAMED]]
+    facts = [f"at the end, {_where(holder)}" for holder in scan.holders[:_MOST_NAMED]]
     more = len(scan.holders) - len(facts)
-    facts += [f"and {more} mounts more"] if more else []
+    facts += [f"and {more} more"] if more else []
     return replace(window, holders=scan.holders, evidence=(*window.evidence, *facts))
 
 
@@ -108,12 +108,12 @@ def _window(known: _Alive, end_ns: int | None) -> EbusyWindow:
     first, superblock = known.first, known.superblock
     where = ", ".join(str(ns) for ns in superblock.mntns)
     left = superblock.active - 1
-    facts = [f"after it the superblock of {superblock.dev} had {left} other references"]
+    facts = [f"after the umount, the superblock of {superblock.dev} had {left} other references"]
     if where:
-        facts.append(f"mounts of it remain in mount namespaces: {where}")
+        facts.append(f"its other mounts are in mount namespaces: {where}")
     if known.umounts > 1:
-        facts.append(f"{known.umounts} umounts left it alive")
-    facts.append("it lives on" if end_ns is None else "then its last mount went")
+        facts.append(f"{known.umounts} umounts did not end it")
+    facts.append("it is still in use" if end_ns is None else "then its last mount was unmounted")
     return EbusyWindow(
         klass="shared-sb",
         spurious=False,

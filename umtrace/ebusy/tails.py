@@ -28,7 +28,7 @@ def tail_window(attempt: Attempt, thieves: Sequence[Walk] = ()) -> EbusyWindow |
         return None
     begin = attempt.end_ns
     ended = attempt.tail_ns is not None and attempt.final_put != "pending"
-    putter = attempt.final_put_comm or attempt.final_put or "somebody"
+    putter = attempt.final_put_comm or attempt.final_put or "a task that was not seen"
     holders = () if stolen else _last_holders(thieves)
     walkers = tuple(_walker(walk) for walk in thieves[:_MOST_WALKERS])
     if not walkers and attempt.final_put_comm:
@@ -56,7 +56,12 @@ def _last_holders(puts: Sequence[Walk]) -> tuple[Holder, ...]:
         Holder(kind="reference", detail=RING, match="probe")
         if for_a_ring(w)
         else Holder(
-            kind="reference", pid=w.pid, tid=w.tid, comm=w.comm, detail="put last", match="probe"
+            kind="reference",
+            pid=w.pid,
+            tid=w.tid,
+            comm=w.comm,
+            detail="released last",
+            match="probe",
         )
         for w in puts[:1]
         if w.what == "put"
@@ -65,14 +70,14 @@ def _last_holders(puts: Sequence[Walk]) -> tuple[Holder, ...]:
 
 def _returned(*, stolen: bool) -> str:
     if stolen:
-        return "umount returned 0, and its last reference was put by another task"
+        return "umount returned 0, then another task dropped the last reference"
     return "MNT_DETACH returned 0 while references were left, as documented"
 
 
 def _put_by(attempt: Attempt, putter: str, *, ended: bool) -> str:
     if not ended:
-        return "the final put was not seen: the file system may still be alive"
-    return f"final put by {putter}, {ms(attempt.tail_ns or 0)} after the return"
+        return "the last reference was not seen to be dropped: the file system may still be in use"
+    return f"{putter} dropped the last reference {ms(attempt.tail_ns or 0)} after the return"
 
 
 def _window(attempt: Attempt, **values: object) -> EbusyWindow:

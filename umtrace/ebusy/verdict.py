@@ -1,4 +1,4 @@
-"""From a run to a window: its class, whether it was spurious, and why we say so.
+"""From a run to a window: its class, whether it was spurious, and the evidence.
 
 ``spurious`` is true only where the extra references are known to have gone within
 ``spurious_within_ns`` of the first EBUSY, or each to have been a path walk's; false only
@@ -34,7 +34,7 @@ _RING_OF = re.compile(r"io[-_]uring of (pid \d+(?: \([^)]*\))?)")
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """What a run amounts to, and the sentences that say why."""
+    """The class of a run, and the evidence for it as sentences."""
 
     klass: str = "unknown"
     spurious: bool | None = None
@@ -79,10 +79,14 @@ def _expire(run: Run, verdict: Verdict, _within: int) -> bool:
         return False
     if run.expiring < run.busy:  # plain calls were refused as well, for a reason of their own
         calls = f"{run.expiring} of {run.busy} calls"
-        verdict.evidence.append(f"{calls} had MNT_EXPIRE, for which any reference at all is EBUSY")
+        verdict.evidence.append(
+            f"{calls} had MNT_EXPIRE, which fails with EBUSY on any other reference"
+        )
         return False
     verdict.klass, verdict.spurious, verdict.site = "expire", False, "expire"
-    verdict.evidence.append("MNT_EXPIRE: any reference at all is EBUSY, and no retry is meant")
+    verdict.evidence.append(
+        "MNT_EXPIRE fails with EBUSY on any other reference; no retry is intended"
+    )
     verdict.holders = _staying(run)
     return True
 
@@ -100,7 +104,7 @@ def _checked(run: Run, verdict: Verdict, _within: int) -> bool:
 
 
 def _found(run: Run, verdict: Verdict, _within: int) -> bool:
-    """Go by who was there at every look."""
+    """Go by the holders that are in every sample of a scan."""
     holders = _staying(run)
     if not holders:
         return False
@@ -118,14 +122,16 @@ def _counted(run: Run, verdict: Verdict, _within: int) -> bool:
     if not tier_named(run.first.tier or "").counts_references or run.checks or run.first.expiring:
         return False
     if run.first.refcount is None:
-        verdict.evidence.append("the busy check made no count: maybe there was a mount below")
+        verdict.evidence.append(
+            "the busy check compared no reference counts: there may have been a mount below"
+        )
         return False
     if run.first.refcount > _PLAIN_COUNT:
         return False
     verdict.klass, verdict.site, verdict.spurious = "propagated-copy", "copy", False
     verdict.evidence.append(
-        f"its own reference count was {run.first.refcount}, as it should be: "
-        "the count of a propagated copy was too high"
+        f"the mount itself had {run.first.refcount} references, which is not busy: "
+        "a propagated copy was in use"
     )
     return True
 
@@ -145,7 +151,7 @@ def _below(run: Run, verdict: Verdict, within: int) -> bool:
 
 
 def _quickly_free(run: Run, verdict: Verdict, within: int) -> bool:
-    """Go by a plain umount that found it free so soon that whoever it was had gone."""
+    """Go by a sync umount that succeeded so soon that the EBUSY was transient."""
     success = run.success
     if success is None or success.checked_ns - run.first.end_ns > within:
         return False
@@ -193,19 +199,24 @@ def _seen_to_put(run: Run, put: Walk) -> Holder:
     if for_a_ring(put):
         return _ring(run)
     return Holder(
-        kind="reference", pid=put.pid, tid=put.tid, comm=put.comm, detail="put by it", match="probe"
+        kind="reference",
+        pid=put.pid,
+        tid=put.tid,
+        comm=put.comm,
+        detail="released by it",
+        match="probe",
     )
 
 
 def _ring(run: Run) -> Holder:
-    """Return who has the ring that had it; the worker that puts it is nobody's.
+    """Return the process of the io_uring that held it; a kernel worker released it.
 
-    A look may have seen that ring, or one of which the kernel does not say what is in it.
+    A scan may have seen that ring, or one of which the kernel does not show the files.
     """
     owners = {(h.pid, h.comm) for scan in run.scans for h in scan.holders if h.kind == "io-uring"}
     if len(owners) == 1:
         ((pid, comm),) = owners
-        detail = "put by a kernel worker, for its io_uring"
+        detail = "released by a kernel worker, for its io_uring"
         return Holder(kind="io-uring", pid=pid, comm=comm, detail=detail, match="probe")
     seen = (note for scan in run.scans for note in scan.blind)
     maybe = {found[1] for found in map(_RING_OF.search, seen) if found}
