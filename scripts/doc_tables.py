@@ -32,9 +32,12 @@ def costs() -> str:
     return table(("what", "umtrace", "other tools", "command"), readme.costs())
 
 
-def first_run() -> str:
-    """Return the first command of the README and its answer, up to the phases."""
-    arguments = ("report", "recordings/first-look.umt")
+def transcript(command: str, until: str) -> Callable[[], str]:
+    """Return what makes a fenced block of a command and its answer, up to some text of it."""
+    return lambda: _run(command.split(), until)
+
+
+def _run(arguments: list[str], until: str) -> str:
     answer = subprocess.run(
         [sys.executable, "-m", "umtrace", *arguments],
         cwd=ROOT,
@@ -43,8 +46,10 @@ def first_run() -> str:
         encoding="utf-8",
         check=True,
     ).stdout
-    shown = answer.partition("\nPhases of")[0].rstrip()
-    return f"```\n$ umtrace {' '.join(arguments)}\n{shown}\n```\n"
+    shown, found, _rest = answer.partition(until)
+    if not found:
+        raise ValueError(f"umtrace {' '.join(arguments)}: no {until!r} in its answer")
+    return f"```\n$ umtrace {' '.join(arguments)}\n{shown.rstrip()}\n```\n"
 
 
 def columns() -> str:
@@ -60,12 +65,20 @@ def columns() -> str:
     return table(heads, lines)
 
 
+_FIRST = "report recordings/first-look.umt"
+_SLOW = "report recordings/lab-6.12-rt.umt"
+_TRANSIENT = "ebusy recordings/lab-ebusy.umt --class transient-ref"
+_DIFF = "diff recordings/lab-6.12.umt recordings/lab-6.12-rt.umt"
 #: document, name of the part, what makes it
 TABLES: tuple[tuple[str, str, Callable[[], str]], ...] = (
-    ("README.md", "first run", first_run),
+    ("README.md", "first run", transcript(_FIRST, "\nPhases of")),
     ("README.md", "tiers", tiers),
     ("README.md", "costs", costs),
     ("docs/events.md", "columns", columns),
+    ("docs/use/slow-container.md", "report", transcript(_SLOW, "\nPhases of lazy")),
+    ("docs/use/slow-container.md", "origins", transcript(f"{_FIRST} --by origin", "\nPhases of")),
+    ("docs/use/busy.md", "transient", transcript(_TRANSIENT, "\n16:06:55.539")),
+    ("docs/use/compare.md", "diff", transcript(_DIFF, "\nlazy: 429 umounts")),
 )
 
 

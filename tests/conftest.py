@@ -45,6 +45,7 @@ SLOW_FILES = frozenset(
         "readers/test_unseen.py",
         "recording/test_hostile.py",
         "system/test_bad_input.py",
+        "system/test_use_pages.py",
     }
 )
 _TESTS = Path(__file__).parent

@@ -1,0 +1,74 @@
+"""docs/: each command parses, each link leads somewhere, the index lists each page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from umtrace.cli.main import umtrace
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent.name != "notebooks")
+_FENCED = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
+_TYPED = re.compile(r"(?:[#$] )?umtrace ([a-z]+)(.*)")
+#: pages whose lines are still too long; none is added
+_WIDE = frozenset(
+    {"architecture", "ebusy", "events", "ftrace", "fuzzing", "kernels", "lab", "overhead"}
+    | {"probes", "why"}
+)
+
+
+def name(page):
+    return str(page.relative_to(DOCS))
+
+
+def commands(page):
+    """Return the umtrace commands in the fenced blocks of a page: name and arguments."""
+    lines = [line for block in _FENCED.findall(page.read_text()) for line in block.splitlines()]
+    found = filter(None, map(_TYPED.fullmatch, lines))
+    return [(match[1], re.split(r" -- |; | [#>|]", match[2])[0].split()) for match in found]
+
+
+def anchors(page):
+    """Return the anchors that GitHub makes of the headings of a page."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    words = (re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", h)) for h in heads)
+    return {f"#{word.strip().lower().replace(' ', '-')}" for word in words}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_commands_parse(page):
+    for command, arguments in commands(page):
+        found = umtrace.get_command(click.Context(umtrace), command)
+        assert found, f"{command} is no command"
+        found.make_context(command, arguments)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_links_lead_somewhere(page):
+    for link, anchor in _LINK.findall(re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)):
+        if link.startswith("http"):
+            continue
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), f"{link}{anchor}"
+
+
+def test_the_index_lists_each_page():
+    index = DOCS / "README.md"
+    listed = {(DOCS / link).resolve() for link, _ in _LINK.findall(index.read_text())}
+    pages = {page for page in PAGES if page.parent.name != "decisions"} - {index}
+    assert pages <= listed
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.stem not in _WIDE], ids=name)
+def test_prose_is_wrapped(page):
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    long = [line for line in prose.splitlines() if len(line) > 100 and not line.startswith("|")]
+    assert long == []
