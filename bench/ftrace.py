@@ -1,19 +1,18 @@
 """What the ftrace tier's reader costs: records per CPU second, binary beside text.
 
-.venv/bin/python bench/ftrace.py
+.venv/bin/python -m bench.ftrace
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tests.sources.ftrace.builders import FIXTURES, capture, translator
+from bench.captures import FIXTURES, capture
+from umtrace.records.events import Origin
+from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.text import _Parser
+from umtrace.sources.ftrace.translate import Translator
 
 REPEAT = 400
 LINE = "  umount-100 [001] 100.{:06d}: funcgraph_entry: + 50.0 us |  synchronize_rcu_expedited();"
@@ -25,13 +24,17 @@ def rate(what: str, count: int, work: Callable[[], object]) -> None:
     print(f"{what:<28} {count / (time.process_time() - began):>12,.0f} records/s")
 
 
+def _translator(shift: int) -> Translator:
+    return Translator(Lineage(), lambda _address: Origin.NS_EXIT, shift=shift, watching=False)
+
+
 def main() -> None:
     captured = capture(FIXTURES / "ftrace-7.zip")
     records = captured.records()
     many = len(records) * REPEAT
     pages, cpus = captured.pages * REPEAT, captured.cpus * REPEAT
     rate("binary pages to records", many, lambda: captured.decoder.decode(pages, cpus))
-    translate = [translator(captured.shift) for _ in range(REPEAT)]
+    translate = [_translator(captured.shift) for _ in range(REPEAT)]
     rate("records to events", many, lambda: [one.feed(records) for one in translate])
     lines = [LINE.format(number) for number in range(100_000)]
     parser = _Parser()

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from tests.sources.ftrace.builders import FIXTURES, capture, translator
+from bench.captures import FIXTURES, capture
+from tests.sources.ftrace.builders import translator
 from umtrace.correlate.umounts import UmountCorrelator
 
 CAPTURES = sorted(FIXTURES.glob("ftrace-*.zip"))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.sources.ftrace.builders import PAGE, head, page
+from bench.captures import PAGE
+from tests.sources.ftrace.builders import head, page
 from umtrace.sources.ftrace.pages import walk
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.sources.ftrace.builders import PAGE, head, page
+from bench.captures import PAGE
+from tests.sources.ftrace.builders import head, page
 from umtrace.kernel.frames import FrameTable
 from umtrace.kernel.symbols import Symbols
 from umtrace.records.events import OnStack

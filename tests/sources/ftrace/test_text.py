@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from tests.sources.ftrace.builders import FIXTURES
+from bench.captures import FIXTURES
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.pipeline.imported import import_trace
 from umtrace.present.heading import heading_lines, heading_of

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-SCENARIOS = [sys.executable, "-m", "umtrace.exercise.ebusy"]
+SCENARIOS = [sys.executable, "-m", "tests.scenarios.ebusy"]
 WITHOUT_LOOP = 'mount --bind /dev/null /dev/loop-control && exec "$@"'
 
 
@@ -18,7 +18,7 @@ def test_without_loop_devices(tmp_path):
     command = ["unshare", "-m", "sh", "-c", WITHOUT_LOOP, "sh", *SCENARIOS, tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("umtrace.exercise.ebusy: no loop devices here")
+    assert done.stderr.startswith("tests.scenarios.ebusy: no loop devices here")
     assert done.stderr.count("\n") == 1
 
 

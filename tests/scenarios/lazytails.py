@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.scenarios.holding import busy_for, open_file
+from tests.scenarios.place import EBUSY, Place
 from umtrace.exercise import syscalls
-from umtrace.exercise.holding import busy_for, open_file
 from umtrace.exercise.loopback import loop_device, make_image, mount_device
-from umtrace.exercise.place import EBUSY, Place
 
 _TAIL_S: Final = 0.2
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tests.scenarios.place import EBUSY, Place
 from umtrace.exercise import syscalls
 from umtrace.exercise.loopback import loop_device
-from umtrace.exercise.place import EBUSY, Place
 
 #: longer than it takes until a tracer has seen the EBUSY and looked who is there
 LOOK_S: Final = 0.6

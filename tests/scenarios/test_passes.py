@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
-from umtrace.exercise.passes import SlowPasses
+from tests.scenarios.passes import SlowPasses
 
 
 def test_the_pass_under_way_at_a_moment_and_no_other():

@@ -1,6 +1,6 @@
 """Ground truth for EBUSY windows: scenarios whose cause is known, and their look-alikes.
 
-``python -m umtrace.exercise.ebusy DIR`` runs them in the mount namespace it is started
+``python -m tests.scenarios.ebusy DIR`` runs them in the mount namespace it is started
 in, which should be a private one, and prints one JSON line per mount with the truth.
 ``SCENARIO=ROUNDS`` after it runs just these, so many times.
 """
@@ -18,9 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from umtrace.exercise import syscalls
-from umtrace.exercise.children import SharedWords
-from umtrace.exercise.holding import (
+from tests.scenarios.holding import (
     LOOK_S,
     Body,
     back_loop,
@@ -34,17 +32,19 @@ from umtrace.exercise.holding import (
     send_file,
     wander,
 )
-from umtrace.exercise.lazytails import (
+from tests.scenarios.lazytails import (
     claimed,
     detached,
     detached_idle,
     detached_late,
     mounted_again,
 )
-from umtrace.exercise.needs import check_needs
-from umtrace.exercise.passes import SlowPasses
-from umtrace.exercise.place import EBUSY, Place
-from umtrace.exercise.watches import watch, watch_once
+from tests.scenarios.needs import check_needs
+from tests.scenarios.passes import SlowPasses
+from tests.scenarios.place import EBUSY, Place
+from tests.scenarios.watches import watch, watch_once
+from umtrace.exercise import syscalls
+from umtrace.exercise.children import SharedWords
 from umtrace.records.errors import UmtraceError
 
 MNT_EXPIRE: Final = 4
@@ -305,13 +305,13 @@ def main() -> None:
     names = {scenario.name for scenario in SCENARIOS}
     given = [each.partition("=") for each in chosen]
     if not Path(root).is_dir() or any(n not in names or not t.isdecimal() for n, _, t in given):
-        sys.exit("usage: python -m umtrace.exercise.ebusy DIRECTORY [SCENARIO=ROUNDS...]")
+        sys.exit("usage: python -m tests.scenarios.ebusy DIRECTORY [SCENARIO=ROUNDS...]")
     try:
         check_needs()
         for truth in run(Path(root), {name: int(times) for name, _, times in given} or None):
             sys.stdout.write(json.dumps(truth) + "\n")
     except UmtraceError as error:
-        sys.exit(f"umtrace.exercise.ebusy: {error}")
+        sys.exit(f"tests.scenarios.ebusy: {error}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Mounts that are busy in known ways, and look-alikes: ground truth for EBUSY verdicts."""
