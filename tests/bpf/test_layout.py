@@ -24,7 +24,7 @@ from umtrace.records.events import (
     Returned,
     Unseen,
 )
-from umtrace.sources.bpf.text import bpf_directory
+from umtrace.sources.bpf.text import bpf_directory, program_text
 
 HEADER = bpf_directory() / "event.h"
 STRUCTS = {"um_event": EVENT_DTYPE, "um_name": NAME_DTYPE}
@@ -140,3 +140,15 @@ def test_an_event_takes_64_bytes_and_a_name_is_aligned():
     assert EVENT_DTYPE.itemsize == 64
     assert NAME_DTYPE.itemsize % 8 == 0
     assert NAME_DTYPE["text"].itemsize == NAME_TEXT
+
+
+def test_each_kind_is_sent_and_read():
+    """A kind that is in the enum alone is forgotten somewhere."""
+    sent = re.sub(r"/\*.*?\*/", "", program_text(), flags=re.S).partition('#line 1 "emit.h"')[2]
+    package = bpf_directory().parent / "umtrace"
+    readers = [*package.glob("correlate/*.py"), *package.glob("ebusy/*.py")]
+    read = "\n".join(path.read_text() for path in readers)
+    for kind in Kind:
+        # SKIPPED is made by the reader of the rings: it says what was not sent.
+        assert kind is Kind.SKIPPED or re.search(rf"\bUM_{kind.name}\b", sent), kind
+        assert re.search(rf"\bKind\.{kind.name}\b", read), kind

@@ -13,9 +13,9 @@ import pytest
 
 from tests.present.reports import of_rows
 from tests.stats.rows import container_host
+from umtrace.page.html import Page, page_html
 from umtrace.present import sections
 from umtrace.present.heading import heading_of
-from umtrace.present.page import Page, page_html
 from umtrace.present.report.as_csv import report_csv
 from umtrace.present.report.as_json import report_json
 from umtrace.present.report.as_markdown import report_markdown

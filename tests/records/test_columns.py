@@ -37,9 +37,7 @@ def test_every_phase_is_drawn():
 
 
 def test_every_phase_has_a_colour_in_the_page():
-    template = (
-        load_script("doc_tables.py").ROOT / "umtrace/present/templates/page.html"
-    ).read_text()
+    template = (load_script("doc_tables.py").ROOT / "umtrace/page/templates/page.html").read_text()
     assert [name for name in PHASES if f'"{name}"' not in template] == []
 
 

@@ -66,7 +66,7 @@ class Page:
 def page_html(page: Page) -> str:
     """Return the page as HTML text."""
     environment = Environment(
-        loader=PackageLoader("umtrace.present", "templates"),
+        loader=PackageLoader("umtrace.page", "templates"),
         autoescape=True,
         finalize=_finalized,
         undefined=StrictUndefined,

@@ -1,4 +1,4 @@
-"""A recording as one HTML page: gathers what `present.page` shows and `analysis` draws."""
+"""A recording as one HTML page: gathers what `html` shows and `analysis` draws."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from umtrace.analysis.figures import figure_of
 from umtrace.analysis.svg import svg_of
+from umtrace.page.html import Page, Picture, page_html
 from umtrace.present.heading import heading_of
-from umtrace.present.page import Page, Picture, page_html
 from umtrace.query.selection import Selection
 from umtrace.query.worst import worst
 from umtrace.reported import gather, report_of
