@@ -4,7 +4,7 @@ As propagate_mount_busy() and propagate_umount() in fs/pnode.c have it: at the p
 the *parent* mount, and the slaves of those, through any chain of masters and any namespaces, what
 is mounted at the same directory goes as well, whatever it is. Its references make the umount fail
 if nothing is mounted on it, or one mount that covers it wholly; with any other mount on it, it is
-left behind, and what holds it counts for nothing. Tried on 5.10, 6.12, 6.18 and 7 (docs/ebusy.md).
+left behind, and what holds it counts for nothing. Tried on 5.10, 6.12, 6.18 and 7 (docs/why.md).
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Holder:
     kind : str
         fd, cwd, root, exe, maps, socket (bound to a path): a process; swap, loop, overlay,
         nfs-export, uprobe: the kernel for that file; submount, mount: another mount, below it or of
-        the same superblock. docs/ebusy.md lists all.
+        the same superblock. docs/ebusy.md and docs/why.md list all.
     of : str
         mount: umount says EBUSY for it; copy: a propagated copy of it, which umount would
         take along; superblock: umount works, the file system stays alive; suspect: it holds
