@@ -82,10 +82,12 @@ lab-all: lab-deps ## Run CMD on every kernel of the table, two at a time
 	$(BIN)/python -m lab run-all --jobs 2 -- "$$CMD"
 
 ORACLE_KERNELS ?= 5.10 6.12 6.18 7
+ORACLE_TIERS ?=
+ORACLE_JOBS ?= 2
 
 .PHONY: oracle
-oracle: lab-deps ## Umounts of 80 kinds beside their ledger, every tier on ORACLE_KERNELS='5.10 6.12 6.18 7'
-	$(BIN)/python -m tests.oracle.lab $(ORACLE_KERNELS)
+oracle: lab-deps ## Umounts of 80 kinds beside their ledger, every tier on ORACLE_KERNELS='5.10 6.12 6.18 7'; goes on where it stopped
+	$(BIN)/python -m tests.oracle.lab --jobs $(ORACLE_JOBS) --tiers '$(ORACLE_TIERS)' $(ORACLE_KERNELS)
 
 .PHONY: lab-check
 lab-check: lab-deps ## Check every kernel, or ONLY=5.10,7 again; writes docs/kernels.md and its tables
@@ -117,4 +119,4 @@ format: setup ## Rewrite the code in the project's style
 
 .PHONY: clean
 clean: ## Remove what the targets made, .venv included
-	rm -rf $(VENV) demo lab-results dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo lab-results oracle-results dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
