@@ -41,6 +41,8 @@ class Tier:
         Kinds of which the named columns are null.
     longest_path : int
         Bytes from which on a path may be null or cut.
+    dotted : str
+        Why a path may have dots in place of control characters; empty if it must not.
     """
 
     unseen: Mapping[str, str] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Tier:
     unknown: Mapping[str, str] = field(default_factory=dict)
     partly: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
     longest_path: int = 4096
+    dotted: str = ""
 
 
 _BLIND = dict.fromkeys(("fstype", "n_mounts", "final_put"), _NO_MEMORY)
@@ -64,7 +67,8 @@ TIERS = {
     "ftrace-static": Tier(
         {**_TRACEPOINTS, **_ENDS_ALIVE},
         {"ns-exit": _ASLEEP},
-        {**_BLIND, "path": "the event has a pointer only before 7.0"},
+        {**_BLIND, "path": "a pointer before 7.0, then 165 bytes of text at most (docs/ftrace.md)"},
+        dotted="the kernel writes a dot for what it calls unprintable",
     ),
 }
 

@@ -85,6 +85,22 @@ def test_the_path_is_there_where_the_kernel_read_it():
     assert row["path"] == "/mnt/a"
 
 
+@pytest.mark.parametrize(
+    ("shown", "path"),
+    [
+        ("/mnt/grü".encode(), "/mnt/grü"),
+        (b"/mnt/a.b", "/mnt/a.b"),
+        (b"/mnt/\xff", "/mnt/\\xff"),
+        (b"/mnt/" + b"l" * 160 + b"...", None),  # longer than the kernel's buffer
+        (b"/mnt/gr\xc3.e", None),  # it calls the second byte unprintable
+    ],
+)
+def test_a_path_that_is_known_not_to_be_whole_is_null(shown, path):
+    (row,) = rows(enter(100, __name_val=shown), leave(200), calls(260))
+    assert row["path"] == path
+    assert row["complete"]
+
+
 def test_a_failed_umount_ends_with_its_return():
     (row,) = rows(enter(100), leave(200, ret=-16))
     assert (row["errno"], row["latency_ns"], row["complete"]) == (16, 100, True)

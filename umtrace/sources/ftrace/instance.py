@@ -16,6 +16,7 @@ from umtrace.sources.leftovers import remove_event
 from umtrace.sources.owner import Owner
 
 TOTAL_BUFFER_KB = 64 << 10
+_MOST_TEXT = 165  # bytes; SYSCALL_FAULT_USER_MAX
 MOST_BUFFER_KB, LEAST_BUFFER_KB = 8 << 10, 1 << 10
 _STATS = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)", re.MULTILINE)
 
@@ -77,6 +78,11 @@ class Instance:
             self._tracefs.write(f"{self.path}/{name}", text)
         except OSError as error:
             raise refusal(f"tracefs refuses {text!r} in {name}", error) from None
+
+    def take_long_texts(self) -> None:
+        """Have events of system calls show as much of a text as the kernel can, not 63 bytes."""
+        with suppress(UmtraceError):  # there is no such file before 7.0, nor such texts
+            self.write("syscall_user_buf_size", str(_MOST_TEXT))
 
     def read(self, name: str) -> str:
         """Return the text of a file of the instance."""

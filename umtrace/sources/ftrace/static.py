@@ -13,7 +13,7 @@ from umtrace.records.events import EventBatch, Kind, NameKind, OnStack, Returned
 from umtrace.sources.ftrace.batches import Batches
 from umtrace.sources.ftrace.drain import LOST_GATED
 from umtrace.sources.ftrace.lineage import Lineage
-from umtrace.sources.ftrace.names import parts
+from umtrace.sources.ftrace.names import parts, whole
 from umtrace.sources.ftrace.operation import Operation, Phase
 from umtrace.sources.ftrace.records import LOST, STACK, Record
 
@@ -97,7 +97,7 @@ class StaticTranslator:
     def _enter(self, r: Record) -> None:
         self.opened = True
         op = self._open(r, Phase.INSIDE, self._lineage.tgid(r.tid))
-        path = r.fields.get("__name_val", b"")
+        path = whole(r.fields.get("__name_val", b""))
         if path:  # since 7.0 the kernel reads what the pointer points to
             self._out.names += parts(r.ts_ns, r.tid, NameKind.PATH, path)
         cgroup, comm = self._lineage.cgroup(r.tid), self._lineage.comm(r.tid)[:15]

@@ -81,6 +81,7 @@ class StaticSource(Running):
         if not all(first.has(event) for event in (ENTER, EXIT)):
             raise NoTierError(f"this kernel has no tracepoint {ENTER}")
         formats = [self._format(first, event) for event in (ENTER, EXIT)]
+        first.take_long_texts()
         for event in (EXIT, ENTER):
             if not first.enable(event):
                 raise NoTierError(f"tracefs refuses to switch {event} on")

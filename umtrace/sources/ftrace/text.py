@@ -22,6 +22,7 @@ from umtrace.records.losses import LossReport
 from umtrace.records.plan_line import PlanLine
 from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.lines import lines_of, open_trace
+from umtrace.sources.ftrace.names import whole
 from umtrace.sources.ftrace.records import LOST, Record
 from umtrace.sources.ftrace.sorting import SortedRecords
 from umtrace.sources.ftrace.tasks import Task
@@ -210,7 +211,7 @@ class _Parser:
             self._wonder()
         elif enter := _ENTER.search(what):
             path = _QUOTED.search(enter["name"])
-            text = path["path"].encode() if path else b""
+            text = whole(path["path"].encode()) if path else b""
             yield record("um_enter", path=text, flags=int(enter["flags"], 16))
         elif leave := _returned(what):
             yield record("um_exit", ret=_signed(leave["ret"]))
