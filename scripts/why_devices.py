@@ -146,6 +146,7 @@ point = work / "fs"; point.mkdir(); syscalls.mount(disk, str(point), "xfs", data
         """
 mnt = loop(); truth = claim; name = f"umt{os.getpid()}"; size = 64 << 11
 run("dmsetup", "create", name, "--table", f"0 {size} linear {mnt} 0")
+run("dmsetup", "mknodes", name)  # no udev in a guest of the lab
 undo.append(lambda: subprocess.run(["dmsetup", "remove", name], capture_output=True))
 """,
         ("device", "claim"),
@@ -157,6 +158,7 @@ undo.append(lambda: subprocess.run(["dmsetup", "remove", name], capture_output=T
         """
 mnt = loop(); truth = claim; name = f"umt{os.getpid()}"; size = 64 << 11
 run("dmsetup", "create", name, "--table", f"0 {size} linear {mnt} 0")
+run("dmsetup", "mknodes", name)  # no udev in a guest of the lab
 undo.append(lambda: subprocess.run(["dmsetup", "remove", name], capture_output=True))
 onto(f"/dev/mapper/{name}")
 """,
