@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))  # bench is not installed
 
 from bench import readme  # noqa: E402
 from umtrace.analysis.meanings import unit_of  # noqa: E402
+from umtrace.kernel.meanings import MEANINGS  # noqa: E402
 from umtrace.records.tiers import TIERS  # noqa: E402
 from umtrace.records.umounts import COLUMNS, SCHEMA, Use  # noqa: E402
 
@@ -65,6 +66,16 @@ def columns() -> str:
     return table(heads, lines)
 
 
+def purposes() -> str:
+    """Return the table of what is probed, from the purposes that the plan chooses for."""
+    lines = []
+    for purpose in MEANINGS:
+        functions = ", ".join(f"`{each.function}`" for each in purpose.candidates)
+        cost = "each path walk" if purpose.hot else ""
+        lines.append((purpose.name, functions, purpose.why, purpose.lost, cost))
+    return table(("purpose", "functions", "why there", "unknown without it", "paid by"), lines)
+
+
 _FIRST = "report recordings/first-look.umt"
 _SLOW = "report recordings/lab-6.12-rt.umt"
 _TRANSIENT = "ebusy recordings/lab-ebusy.umt --class transient-ref"
@@ -75,6 +86,7 @@ TABLES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "tiers", tiers),
     ("README.md", "costs", costs),
     ("docs/events.md", "columns", columns),
+    ("docs/probes.md", "purposes", purposes),
     ("docs/use/slow-container.md", "report", transcript(_SLOW, "\nPhases of lazy")),
     ("docs/use/slow-container.md", "origins", transcript(f"{_FIRST} --by origin", "\nPhases of")),
     ("docs/use/busy.md", "transient", transcript(_TRANSIENT, "\n16:06:55.539")),

@@ -18,8 +18,7 @@ _LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _TYPED = re.compile(r"(?:[#$] )?umtrace ([a-z]+)(.*)")
 #: pages whose lines are still too long; none is added
 _WIDE = frozenset(
-    {"architecture", "events", "ftrace", "fuzzing", "kernels", "lab", "overhead"}
-    | {"probes", "why"}
+    {"architecture", "events", "ftrace", "fuzzing", "kernels", "lab", "overhead"} | {"why"}
 )
 
 
