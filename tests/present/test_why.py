@@ -31,20 +31,20 @@ def test_nothing_but_the_kernel_calls_a_mount_free(state):
     assert "Free" not in said
     assert "would succeed" not in said
     if state != "superblock":
-        assert "No program sees: this, that." in said
+        assert "No program can see: this, that." in said
         assert "Next: umtrace why --ask-kernel /m" in said
 
 
 def test_a_holder_that_nobody_sees():
     said = text("held", kernel=BUSY, unseen=("this", "that"))
-    assert "Held, says the kernel. By whom was not seen." in said
-    assert "No program sees: this, that." in said
+    assert "Held: the kernel reports busy. The holder was not seen." in said
+    assert "No program can see: this, that." in said
     assert "umtrace record -o F -- umount /m" in said
 
 
 def test_both_are_said_where_they_disagree():
-    assert "The kernel says free, later" in text("held", CWD, kernel=FREE)
-    assert "those copies" in text("held", COPY, kernel=FREE)
+    assert "The kernel reported free later" in text("held", CWD, kernel=FREE)
+    assert "the copies that can be reached" in text("held", COPY, kernel=FREE)
 
 
 def test_a_refusal_has_its_reason():
@@ -59,22 +59,22 @@ def test_an_open_device_and_what_that_keeps_from_working():
     assert said.splitlines()[0] == "/dev/a: block device 0:9"
     assert "losetup -d, dmsetup remove" in said
     assert "  pid 7 dd: fd 3 /dev/a" in said
-    assert "One of those who have it open may be it." in text(
+    assert "It may be one of those that have it open." in text(
         "claimed", OPEN, path="/dev/a", mount=None, kernel=BUSY
     )
 
 
 def test_a_path_that_is_no_mount_point():
     said = text("nobody-seen", path="/m/d").splitlines()
-    assert said[0] == "/m/d: no mount point; it lies in /m (ext4)"
-    assert said[1].startswith("Nothing to umount here.")
-    assert said[-1] == "Next: umtrace why /m, the mount it lies in."
+    assert said[0] == "/m/d: not a mount point; it is in /m (ext4)"
+    assert said[1].startswith("Not a mount point.")
+    assert said[-1] == "Next: umtrace why /m, its mount."
 
 
 def test_who_passes_by_needs_no_remedy():
     said = text("transient", PASSES)
     assert "kill" not in said
-    assert "(4 of 24 looks)" in said
+    assert "(4 of 24 samples)" in said
     assert "kill" not in why_json(
         Answer(path="/m", dev="", state="transient", holders=(PASSES,)), 10
     )

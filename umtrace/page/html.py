@@ -177,7 +177,7 @@ def _sentences(value: object, told: Callable[[Row], str] = str) -> list[str]:
 
 
 def _holder(holder: Row) -> str:
-    """Tell who holds what: `sleep (227): exe at /mnt/sleep, at 24 of 24 looks`."""
+    """Return a holder and what it holds: `sleep (227): exe at /mnt/sleep, in 24 of 24 samples`."""
     pid, looks = holder.get("pid"), holder.get("looks") or 1
     who = f"{holder.get('comm') or '?'} ({pid}): " if pid else ""
     fd, detail, mntns = (holder.get(name) for name in ("fd", "detail", "mntns"))
@@ -187,7 +187,7 @@ def _holder(holder: Row) -> str:
         + (f" {fd}" if fd is not None else "")
         + (f" at {detail}" if detail else "")
         + (f", in mount namespace {mntns}" if mntns and holder.get("of") != "mount" else "")
-        + (f", at {holder.get('seen') or 1} of {looks} looks" if looks > 1 else "")
+        + (f", in {holder.get('seen') or 1} of {looks} samples" if looks > 1 else "")
     )
 
 

@@ -25,10 +25,10 @@ class Remedy(NamedTuple):
 def remedy(holder: Holder) -> Remedy:
     """Return what would end a hold; never empty."""
     if not holder.stays:
-        return Remedy(text="nothing: a retry would do")
+        return Remedy(text="nothing; retry")
     if (by_kind := _BY_KIND.get(holder.kind)) is not None:
         return by_kind(holder)
-    return _task(holder, "have {who} close it, or end it")
+    return _task(holder, "let {who} close it, or end it")
 
 
 def quoted(path: str | None) -> str:
@@ -80,8 +80,8 @@ def _swap(holder: Holder) -> Remedy:
 
 def _loop(holder: Holder) -> Remedy:
     if holder.note == AUTOCLEAR:  # detached already
-        return Remedy(text=f"end who uses {holder.comm}")
-    return Remedy(f"losetup -d {quoted(holder.comm)}", "after what uses it has ended")
+        return Remedy(text=f"end the users of {holder.comm}")
+    return Remedy(f"losetup -d {quoted(holder.comm)}", "after its users have ended")
 
 
 def _device(holder: Holder) -> Remedy:
@@ -94,7 +94,7 @@ def _device(holder: Holder) -> Remedy:
 
 
 def _btrfs(_holder: Holder) -> Remedy:
-    return Remedy(text="it is mounted nowhere; end who has files of it open, as listed")
+    return Remedy(text="it is not mounted; end the tasks listed that have its files open")
 
 
 def _journal(holder: Holder) -> Remedy:
@@ -122,7 +122,7 @@ def _binfmt(holder: Holder) -> Remedy:
 def _walk(holder: Holder) -> Remedy:
     connection = (holder.note or "").partition("FUSE connection ")[2]
     if not connection:
-        return _task(holder, "end {who}; in state D it ends when it is answered")
+        return _task(holder, "end {who}; in state D it ends when its request is answered")
     folder = "/sys/fs/fuse/connections"
     mounted = f"mountpoint -q {folder} || mount -t fusectl none {folder}"
     return Remedy(f"{mounted}; echo 1 > {folder}/{connection}/abort", "end it with its server")
@@ -132,8 +132,8 @@ def _link(holder: Holder) -> Remedy:
     if holder.pid is not None:
         return _task(holder, "end {who}, which has a uprobe there")
     if (holder.comm or "").startswith("/"):
-        return Remedy(f"rm {quoted(holder.comm)}", "remove what keeps the BPF link of a uprobe")
-    return Remedy(text=f"detach {holder.comm}: no process and no file that we see has it")
+        return Remedy(f"rm {quoted(holder.comm)}", "remove the pin of the BPF link of a uprobe")
+    return Remedy(text=f"detach {holder.comm}: no visible process or file has it")
 
 
 def _target(holder: Holder) -> Remedy:
@@ -141,7 +141,9 @@ def _target(holder: Holder) -> Remedy:
 
 
 def _nfs_open(holder: Holder) -> Remedy:
-    return Remedy(f"echo expire > {quoted(holder.comm)}/ctl", "end what that NFS client has open")
+    return Remedy(
+        f"echo expire > {quoted(holder.comm)}/ctl", "close the open files of that NFS client"
+    )
 
 
 _BY_KIND: dict[str, Callable[[Holder], Remedy]] = {
@@ -158,19 +160,19 @@ _BY_KIND: dict[str, Callable[[Holder], Remedy]] = {
     "binfmt": _binfmt,
     "image": _umount,
     "target": _target,
-    "zram": lambda h: Remedy(f"zramctl -r {quoted(h.comm)}", "after what uses it has ended"),
+    "zram": lambda h: Remedy(f"zramctl -r {quoted(h.comm)}", "after its users have ended"),
     "nvmet": lambda h: Remedy(f"echo 0 > {quoted(h.comm)}/enable"),
     "usb-gadget": lambda h: Remedy(f"echo > {quoted(h.comm)}/forced_eject"),
     "nfs-open": _nfs_open,
     "walk": _walk,
     "link-uprobe": _link,
     "perf-uprobe": lambda h: _task(h, "end {who}, which has a uprobe there"),
-    "io-uring": lambda h: _task(h, "have {who} unregister it from its ring, or end it"),
-    "in-flight": lambda h: _task(h, "have {who} receive them, or end it"),
-    "fanotify": lambda h: _task(h, "have {who} read its events, or end it"),
-    "fscontext": lambda h: _task(h, "have {who} close it, or end it"),
+    "io-uring": lambda h: _task(h, "let {who} unregister it from its ring, or end it"),
+    "in-flight": lambda h: _task(h, "let {who} receive them, or end it"),
+    "fanotify": lambda h: _task(h, "let {who} read its events, or end it"),
+    "fscontext": lambda h: _task(h, "let {who} close it, or end it"),
     "io-uring-exit": lambda _: Remedy(text="retry: it ends by itself"),
-    "cwd": lambda h: _task(h, "have {who} change its directory, or end it"),
+    "cwd": lambda h: _task(h, "let {who} change its directory, or end it"),
     "root": lambda h: _task(h, "end {who}, which has its root directory there"),
     "exe": lambda h: _task(h, "end {who}, which runs a program from there"),
     "maps": lambda h: _task(h, "end {who}, which has a file from there mapped"),

@@ -29,7 +29,7 @@ def line_of(holds: list[Holder], *, whole: bool) -> str:
     more = "" if len({h.detail for h in holds}) <= 1 else " and others"
     note = f", {first.note}" if first.note else ""
     inside = f" (mount namespace {first.mntns})" if first.of in {"copy", "superblock"} else ""
-    passing = "" if any(h.stays for h in holds) else f" ({first.seen} of {first.looks} looks)"
+    passing = "" if any(h.stays for h in holds) else f" ({first.seen} of {first.looks} samples)"
     head = clean(f"pid {first.pid} {min(map(str, names))}: {what}")
     tail = clean(f"{more}{note}{inside}{passing}")
     room = WIDTH - 2 - len(head) - len(tail) - 1

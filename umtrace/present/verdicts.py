@@ -1,4 +1,4 @@
-"""What `umtrace why` says first: the verdict, and where the two sources disagree."""
+"""The first lines of `umtrace why`: the verdict, and whether the kernel disagrees."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ if TYPE_CHECKING:
     from umtrace.holders.answer import Answer
 
 _OF_A_MOUNT = {
-    "free": "Free: the kernel says so; umount would succeed.",
-    "nobody-seen": "Nobody was seen to hold it, which does not make it free.",
-    "transient": "Transient: somebody passed by; a retry would do.",
-    "held": "Held: umount says EBUSY until these have gone.",
-    "superblock": "Nobody was seen to hold it. Its file system stays in use after umount.",
-    "unknown": "Unknown: nobody was seen to hold it, but not all could be looked at.",
+    "free": "Free: the kernel confirms that umount would succeed.",
+    "nobody-seen": "No holder was seen. That does not prove that it is free.",
+    "transient": "Transient: a path walk or a short open. Retry.",
+    "held": "Held: umount fails with EBUSY until these holders are gone.",
+    "superblock": "No holder was seen. Its file system stays in use after umount.",
+    "unknown": "Unknown: no holder was seen, but not everything could be read.",
 }
 _OF_A_DEVICE = {
-    "nobody-seen": "Nobody was seen to claim it or to have it open.",
-    "claimed": "Claimed: mkfs and mount say EBUSY until this has ended.",
-    "superblock": "In use by a file system: mkfs says EBUSY until it is unmounted.",
-    "open": "Open, and not seen claimed.",
-    "unknown": "Unknown: nobody was seen, but not all could be looked at.",
+    "nobody-seen": "No claim and no open descriptor was seen.",
+    "claimed": "Claimed: mkfs and mount fail with EBUSY until this ends.",
+    "superblock": "In use by a file system: mkfs fails with EBUSY until it is unmounted.",
+    "open": "Open; no claim was seen.",
+    "unknown": "Unknown: no user was seen, but not everything could be read.",
 }
 _OF_A_PATH = {
-    "held": "Nothing to umount here. In use, here or below it:",
-    "superblock": "Nothing to umount here. Mounts use it, in other mount namespaces or as a layer.",
-    "nobody-seen": "Nothing to umount here. Nobody was seen to use it or what is below it.",
-    "transient": "Nothing to umount here. Somebody passed by.",
-    "unknown": "Nothing to umount here. Who uses it is unknown: not all could be looked at.",
+    "held": "Not a mount point. In use, here or below:",
+    "superblock": "Not a mount point. Mounts in other namespaces, or overlay layers, use it.",
+    "nobody-seen": "Not a mount point. No user of it, or of what is below, was seen.",
+    "transient": "Not a mount point. A path walk or a short open used it.",
+    "unknown": "Not a mount point. Unknown: not everything could be read.",
 }
 _BLOCKED = "While it is open these fail or wait: losetup -d, dmsetup remove, rereading its"
 
@@ -39,19 +39,20 @@ def verdict(answer: Answer) -> Iterator[str]:
     texts = {"mount": {}, "device": _OF_A_DEVICE, "path": _OF_A_PATH}[answer.subject]
     busy = [h for h in answer.holders if h.of in {"mount", "copy", "claim"}]
     if answer.state == "held" and not busy:
-        yield "Held, says the kernel. By whom was not seen."
+        yield "Held: the kernel reports busy. The holder was not seen."
         if any(h.of == "suspect" for h in answer.holders):
             yield "It may be one of those below."
     elif answer.state == "claimed" and not busy:
-        yield "Claimed, says the kernel. By whom was not seen."
+        yield "Claimed: the kernel reports busy. The owner of the claim was not seen."
         if any(h.of == "open" for h in answer.holders):
-            yield "One of those who have it open may be it."
+            yield "It may be one of those that have it open."
     elif answer.state == "superblock" and said == "free":
-        yield "Free to umount, says the kernel. Its file system stays in use."
+        yield "Free: the kernel confirms that umount would succeed."
+        yield "Its file system stays in use."
     elif answer.state == "nobody-seen" and answer.subject == "device" and said == "free":
-        yield "Not claimed, says the kernel. Nobody was seen to have it open."
+        yield "Not claimed: the kernel confirms it. No open descriptor was seen."
     elif answer.state == "open" and said == "free":
-        yield "Open, and not claimed, says the kernel."
+        yield "Open; not claimed: the kernel confirms it."
     else:
         yield texts.get(answer.state) or _OF_A_MOUNT[answer.state]
     if answer.state == "open":
@@ -63,6 +64,6 @@ def verdict(answer: Answer) -> Iterator[str]:
 
 def _disagree(answer: Answer) -> Iterator[str]:
     if all(h.of == "copy" for h in answer.holders if h.of in {"mount", "copy"}):
-        yield "The kernel was asked about the mount and those copies that it could be asked about."
+        yield "The kernel was asked about the mount and the copies that can be reached only."
     else:
-        yield "The kernel says free, later: those below may have gone since. Ask again."
+        yield "The kernel reported free later: these holders may be gone. Ask again."

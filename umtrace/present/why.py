@@ -25,10 +25,10 @@ _MOST_BLIND = 4
 _EVERYBODY = (sys.maxsize, sys.maxsize)
 _TITLES = {
     "mount": "",
-    "copy": "A copy, which umount would take along, is held by",
+    "copy": "A propagated copy, which umount would unmount too, is held by",
     "claim": "Claimed by",
     "open": "Open by",
-    "suspect": "It may be held by",
+    "suspect": "Possible holders",
     "superblock": "Its file system is in use by",
 }
 #: by what was seen; null where nobody was
@@ -36,7 +36,7 @@ _RETRY = {"transient": True, "free": True, "superblock": True, "held": False}
 
 
 def why_lines(answer: Answer, *, whole: bool = False) -> Iterator[str]:
-    """Yield the lines of the answer, the verdict first; ``whole`` leaves nobody out."""
+    """Yield the lines of the answer, the verdict first; ``whole`` lists every holder."""
     yield clean(_subject(answer))
     yield from verdict(answer)
     most = _EVERYBODY if whole else _MOST
@@ -99,7 +99,7 @@ def _subject(answer: Answer) -> str:
     if mount is None:
         return f"{answer.path}: block device {answer.dev}"
     if answer.subject == "path":
-        return f"{answer.path}: no mount point; it lies in {mount.point} ({mount.fstype})"
+        return f"{answer.path}: not a mount point; it is in {mount.point} ({mount.fstype})"
     part = "" if mount.root == "/" else f"[{mount.root}]"
     about = f"{mount.fstype} {mount.source}{part}, device {answer.dev}, id {mount.mnt_id}"
     return f"{answer.path}: {about}"
@@ -174,19 +174,19 @@ def _where(holder: Holder) -> str:
 
 
 def _next(answer: Answer) -> Iterator[str]:
-    """Yield what the kernel said, or how to ask it."""
+    """Yield the answer of the kernel, or how to get it."""
     word, path = answer.kernel, shlex.quote(answer.path)
     if word is not None:
         why = f": {word.why}" if word.why else ""
-        free = "says free" if answer.mount is not None else "says that nobody claims it"
-        said = {"busy": "says busy", "free": free, "refused": "was not asked"}[word.said]
+        free = "reports free" if answer.mount is not None else "reports no claim"
+        said = {"busy": "reports busy", "free": free, "refused": "was not asked"}[word.said]
         yield from _wrapped(f"The kernel {said} ({word.how}){why}.")
     if answer.state in {"nobody-seen", "unknown"} or (
         answer.state == "held" and not answer.holders
     ):
-        yield from _wrapped(f"No program sees: {', '.join(answer.unseen)}.")
+        yield from _wrapped(f"No program can see: {', '.join(answer.unseen)}.")
     if answer.subject == "path" and answer.mount is not None:
-        yield clean(f"Next: umtrace why {shlex.quote(answer.mount.point)}, the mount it lies in.")
+        yield clean(f"Next: umtrace why {shlex.quote(answer.mount.point)}, its mount.")
     elif answer.state in {"nobody-seen", "unknown"} and word is None:
         yield clean(f"Next: umtrace why --ask-kernel {path}")
     elif answer.subject == "mount" and answer.state in {"held", "nobody-seen"} - {_held(answer)}:
