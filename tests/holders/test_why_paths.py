@@ -28,7 +28,7 @@ def asked(path):
 def test_a_directory_that_nobody_uses(tmp_path):
     done = why(tmp_path)
     assert done.returncode in {13, 14}
-    assert "no mount point" in done.stdout
+    assert "not a mount point" in done.stdout
     assert len(done.stdout.splitlines()) <= 20
     answer = asked(tmp_path)
     assert (answer["subject"], answer["holders"]) == ("path", [])
