@@ -50,7 +50,11 @@ test-kernel: setup ## Tests on the running kernel (root)
 .PHONY: test-lab
 test-lab: setup ## Every tier on the oldest, an RT and the newest kernel, under QEMU
 	-$(BIN)/python -m lab apt-deps
-	$(PYTEST) -q -m lab
+	$(PYTEST) -q -m "lab and not long"
+
+.PHONY: test-lab-long
+test-lab-long: lab-deps ## What takes a guest longer: holders of every kind, operations inside others
+	$(PYTEST) -q -m "lab and long"
 
 KERNEL ?= 6.12-rt
 CMD ?= umtrace selftest
