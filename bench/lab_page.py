@@ -7,7 +7,7 @@ from typing import Any
 
 from bench import page
 from bench.slowdown import summary
-from bench.table import table
+from bench.table import table, wrapped
 from bench.tools import KEPT, MOUNTSNOOP
 
 Row = dict[str, Any]
@@ -16,12 +16,12 @@ Row = dict[str, Any]
 def part(results: Row) -> str:
     """Return the tables of one kernel."""
     lab = results["lab"]
-    intro = (
-        f"# In the lab: Linux {lab['kernel']}\n\n"
+    said = wrapped(
         f"`make bench-lab`, {lab['day']}: an emulated PC (QEMU TCG), the peers of Debian 12 (bcc "
         "0.26, bpftrace 0.17, perf 6.1, trace-cmd 3.1) and the kernel's headers for bcc's tools. "
-        "umtrace uses no headers.\n"
+        "umtrace uses no headers."
     )
+    intro = f"# In the lab: Linux {lab['kernel']}\n\n{said}\n"
     parts = [intro]
     for name, write in (
         ("counts", _counts),
@@ -49,9 +49,9 @@ def _counts(samples: Sequence[Row]) -> str:
         ("tracer", "stat", "open and close", "context switch", "umount(2), p50", "start, 10⁹",
          "resident"),
         rows,
-        "One CPU whose clock advances a nanosecond an instruction (QEMU `-icount shift=0`): "
-        "emulation cannot blur these. In brackets, untraced. Waits count as nothing but the "
-        "instructions that were run meanwhile. The start is until the probes are attached; the "
+        "One CPU whose clock advances by a nanosecond for each instruction (QEMU `-icount "
+        "shift=0`): the speed of the emulation has no effect. Untraced in brackets. A wait counts "
+        "as the instructions that run meanwhile. The start is until the probes are attached. The "
         "first tool finds nothing in memory yet, and perf is given a fixed time.",
     )  # fmt: skip
 
@@ -71,8 +71,8 @@ def _grace(samples: Sequence[Row]) -> str:
         "Instructions that pass in an umount, two CPUs",
         ("tracer", "umount(2), p50"),
         rows,
-        "As above, but the grace period has a second CPU to interrupt, and what that one does "
-        "meanwhile counts, too. `nothing` is what two runs differ by without any tracer.",
+        "As above, but the grace period has a second CPU to interrupt, and the instructions of "
+        "that CPU count too. `nothing` is the difference of two runs without any tracer.",
     )
 
 
@@ -102,9 +102,9 @@ def _starts(rows: Sequence[Row]) -> str:
         "Start to probes attached, in instructions",
         ("tracer", "start, 10⁹", "mountsnoop's over it", "resident"),
         said,
-        "One CPU whose clock advances a nanosecond an instruction; all that is read lies in "
-        "memory. The first start of a tier compiles, as mountsnoop does each time; the second, in "
-        "the same boot, finds its programs kept.",
+        "One CPU whose clock advances by a nanosecond for each instruction; all files that are "
+        "read are in memory. The first start of a tier compiles, as mountsnoop does each time. The "
+        "second, in the same boot, finds its programs in the cache (`programs kept`).",
     )  # fmt: skip
 
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from bench import lab_page, plot
 from bench.slowdown import summary
-from bench.table import table
+from bench.table import table, wrapped
 
 _NOTES = Path(__file__).with_name("notes.md")
 Row = dict[str, Any]
 _INTRO = """# What umtrace costs
 
 Written by `make bench` (this host) and `make bench-lab` (real kernels under emulation) from the
-numbers in `bench/results/`. A figure is compared within its table, which is one run, never across
-tables or machines. `-` is not measured; a tool that did not run says why.
+numbers in `bench/results/`. Compare figures only within a table, which is one run, never across
+tables or machines. `-` is not measured. A tool that did not run has the reason.
 """
 _PICTURE = "![What each tool adds](overhead.svg)\n"
 
@@ -58,9 +58,13 @@ def _host_parts(host: Row) -> str:
 
 def _measured(host: Row) -> str:
     return (
-        f"\n{host['day']}, {host['cpus']} CPUs ({host['cpu']}), Linux {host['kernel']}, Python "
-        f"{host['python']}, load average afterwards {host['load']:.1f}"
-        f"{' (a busy machine)' if host['load'] > host['cpus'] * 0.75 else ''}.\n"
+        "\n"
+        + wrapped(
+            f"{host['day']}, {host['cpus']} CPUs ({host['cpu']}), Linux {host['kernel']}, Python "
+            f"{host['python']}, load average afterwards {host['load']:.1f}"
+            f"{' (a busy machine)' if host['load'] > host['cpus'] * 0.75 else ''}."
+        )
+        + "\n"
     )
 
 
