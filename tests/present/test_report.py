@@ -121,7 +121,7 @@ def test_many_groups_are_cut_and_counted(heading):
         ([row(errno=16), row(), row(errno=None)], "EBUSY: 1 of 2 umounts (50.0 %)"),
         (
             [row(latency_ns=9, latency_bound="upper")],
-            "latency is an upper bound for 1 row: the next syscall of the task ends it",
+            "latency is an upper bound for 1 row (measured to the next system call)",
         ),
     ],
 )

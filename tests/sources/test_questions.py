@@ -144,5 +144,5 @@ def test_questions_are_no_rows_of_a_recording(tmp_path):
     assert not [r for r in again if r["path"] == point.name]
     counted = json.loads((path / "meta.json").read_text())["questions"]
     assert counted >= asked  # others may ask on this host meanwhile
-    assert f"left out: {counted} question" in done.stderr
-    assert f"left out: {counted} question" in umtrace("report", path).stdout
+    assert f"left out: {counted} call" in done.stderr
+    assert f"left out: {counted} call" in umtrace("report", path).stdout

@@ -79,7 +79,7 @@ def conclusion(comparison: Comparison) -> list[str]:
     if not comparison.changes:
         return ["Nothing to compare: no group has the same duration on both sides."]
     if not found:
-        return [f"No difference shown in {plural(len(told), 'ratio')} that could be told."]
+        return [f"No difference shown in {plural(len(told), 'ratio')} that could be tested."]
     return [_sentence(comparison.by, change) for change in _headlines(found)]
 
 

@@ -102,13 +102,13 @@ def longest_lines(longest: Sequence[EbusyWindow]) -> Iterator[str]:
 def counter_lines(counters: Counters) -> Iterator[str]:
     """Yield the walkers that met a dying mount, `-` where no tier could see them."""
     seen = plural(counters.umounts, "successful umount")
-    yield f"Walkers that met a dying mount, in {seen} (- is not seen by this tier):"
+    yield f"Path walks at a dying mount, in {seen} (-: not seen by this tier):"
     yield (
         f"  backed off {count(counters.discounted)} (in {count(counters.met)} umounts), "
-        f"had to put a reference themselves {count(counters.must_put)}"
+        f"had to drop a reference {count(counters.must_put)}"
     )
     yield (
-        f"  final puts stolen from plain umounts: {count(counters.stolen)} "
+        f"  last references of sync umounts dropped by others: {count(counters.stolen)} "
         f"of {count(counters.puts_known)} seen"
     )
 

@@ -25,7 +25,7 @@ _MAX_SHOWN = 8  # more would fill the screen
 _LOSSES = {
     "ring_events": ("event", "dropped (event ring full)"),
     "ring_names": ("name", "dropped (name ring full)"),
-    "task_map_full": ("umount", "not followed (task map full)"),
+    "task_map_full": ("umount", "not traced (task map full)"),
     "stacks_lost": ("kernel stack", "not stored"),
     "probe_misses": ("probe hit", "skipped by the kernel"),
     "unmatched_events": ("event", "of no known umount"),
@@ -35,7 +35,7 @@ _STAGE_LOSSES = {
     "names_forgotten": ("name", "of no known umount"),
     "scans_refused": ("scan", "for holders left out (too many at once)"),
     "evidence_dropped": ("piece", "of evidence about EBUSY dropped (too much at once)"),
-    "tails_forgotten": ("last put", "no longer followed (too many at once)"),
+    "tails_forgotten": ("last put", "no longer traced (too many at once)"),
 }
 
 
@@ -166,8 +166,8 @@ def clock_text(begin: ClockPair, end: ClockPair | None) -> str:
         return ""
     return (
         f"CLOCK: the wall clock moved by {'-' if step < 0 else '+'}{duration(abs(step))} while "
-        "recording (it was set, or the host slept); times after that are off by as much, "
-        "durations are right"
+        "recording (it was set, or the host slept); later times are off by this much, "
+        "durations are correct"
     )
 
 
@@ -184,7 +184,7 @@ def questions_text(number: object) -> str:
     """Return what was left out because umtrace itself did it; empty if nothing was."""
     if not isinstance(number, int) or number < 1:
         return ""
-    return f"left out: {plural(number, 'question')} that umtrace why asked the kernel"
+    return f"left out: {plural(number, 'call')} of umtrace why --ask-kernel"
 
 
 def undecided_texts(by_column: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a summary means, in sentences; and what its numbers do not mean."""
+"""The conclusions of a summary, and the limits of its numbers, in sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from umtrace.records.umounts import PHASES
 from umtrace.stats.summarize import LATENCY, RCU
 from umtrace.stats.summary import GroupSummary
 
-#: from this share on failed calls, which end early, tell on the quantiles of a table
+#: from this share on, failed calls change the quantiles of a table: they end early
 _MANY_FAILED = 0.05
 
 
@@ -24,19 +24,19 @@ def verdict(total: GroupSummary) -> list[str]:
 
 
 def caveats(total: GroupSummary) -> Iterator[str]:
-    """Yield what a reader must know before trusting the numbers."""
+    """Yield the limits of the numbers."""
     latency = total.metric(LATENCY)
     if total.n_upper:
         rows = plural(total.n_upper, "row")
-        yield f"latency is an upper bound for {rows}: the next syscall of the task ends it"
+        yield f"latency is an upper bound for {rows} (measured to the next system call)"
     if latency.n_null:
-        yield f"latency is unknown for {plural(latency.n_null, 'row')}: left out of its quantiles"
+        yield f"latency is unknown for {plural(latency.n_null, 'row')}, which its quantiles exclude"
     if _MANY_FAILED <= total.n_failed / max(total.count, 1) < 1:
         calls = plural(total.n_failed, "failed call")
-        yield f"latency is also that of {calls}; --errno ok leaves them out"
+        yield f"latency includes {calls} (exclude with --errno ok)"
     negative = sum(metric.n_negative for metric in total.metrics.values())
     if negative:
-        yield f"{plural(negative, 'negative duration')} left out: please report a bug"
+        yield f"{plural(negative, 'negative duration')} excluded: please report a bug"
 
 
 def _rcu(total: GroupSummary) -> str:

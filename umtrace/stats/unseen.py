@@ -34,9 +34,9 @@ def check_seen(row_filter: RowFilter, tier: str) -> None:
     for name in row_filter.columns:
         if name in tier_named(tier).never:
             raise UsageError(
-                f"--{name} matches nothing in tier {tier}, which does not see the {_WORDS[name]} "
-                "of an umount; go without it, or try a tier with function probes "
-                "(umtrace doctor says which work here)"
+                f"--{name} never matches in tier {tier}, which does not see the {_WORDS[name]} "
+                "of an umount; remove the filter, or use a tier with function probes "
+                "(umtrace doctor lists those that work here)"
             )
 
 
@@ -79,7 +79,7 @@ def told(counts: Mapping[str, tuple[int, int]], tier: str) -> list[str]:
         if unknown and unknown == rows:
             raise UsageError(
                 f"no row of this recording has a {_WORDS[name]}: tier {tier} does not see it here, "
-                "and what is unknown does not match; go without this filter"
+                "and an unknown value never matches; remove this filter"
             )
     return sentences(counts)
 

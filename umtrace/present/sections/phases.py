@@ -16,8 +16,7 @@ _DETAILED_GROUPS = 3
 _SHARES = 3
 _TIME_WIDTH = 7
 _NOTE = (
-    "Times are of the umounts in which the phase took any time; “-” is what this tier cannot "
-    "see, which is not zero."
+    "Times are of the umounts in which the phase took time. “-” is unknown in this tier, not zero."
 )
 
 

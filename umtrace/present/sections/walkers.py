@@ -1,4 +1,4 @@
-"""The walkers that met a dying mount: the numbers the argument about RCU is over."""
+"""The path walks at dying mounts: the cases for which umount waits for RCU."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from umtrace.present.units import count
 
 _WORDS = {
     "umounts": "successful umounts",
-    "discounted": "walkers that backed off",
-    "must_put": "walkers that had to put a reference themselves",
-    "met": "umounts in which a walker met the dying mount",
-    "puts_known": "plain umounts whose final put was seen",
-    "stolen": "final puts stolen from plain umounts",
+    "discounted": "path walks that backed off",
+    "must_put": "path walks that had to drop a reference",
+    "met": "umounts with a path walk at the dying mount",
+    "puts_known": "sync umounts with a known last put",
+    "stolen": "last references of sync umounts dropped by others",
 }
 
 
@@ -43,7 +43,5 @@ def section(counters: Counters, n_rows: int) -> Section:
 
 
 def _line(counters: Counters) -> str:
-    return (
-        f"walkers: {count(counters.discounted)} backed off a dying mount; "
-        f"{count(counters.stolen)} of {count(counters.puts_known)} final puts stolen"
-    )
+    stolen = f"{count(counters.stolen)} of {count(counters.puts_known)} last references"
+    return f"walkers: {count(counters.discounted)} backed off; {stolen} dropped by others"
