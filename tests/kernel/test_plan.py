@@ -200,6 +200,6 @@ def test_where_fentry_programs_can_be_preempted_all_but_a_hot_return_are_kprobes
     plan = make_plan(offer, "fentry")
     assert {p.function for p in plan.probes if p.how == "fentry"} == {"__legitimize_mnt"}
     (why,) = [line.why for line in plan.lines() if line.probe == "mntput_no_expire"]
-    assert "preempted" in why
+    assert "preempt a fentry program" in why
     offer = replace(offer, preemptible=False)
     assert {p.how for p in make_plan(offer, "fentry").probes} == {"fentry"}

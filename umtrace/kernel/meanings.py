@@ -1,6 +1,6 @@
-"""What the probes are for: each meaning, the functions that can carry it, and why.
+"""The purposes of the probes: the functions that can serve each, and why.
 
-Data for ``umtrace.kernel.plan``. A meaning's candidates come in order of preference; a
+Data for ``umtrace.kernel.plan``. The candidates of a purpose come in order of preference; a
 candidate is listed only if a handler for it exists (bpf/, one per function).
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A function that can carry a meaning.
+    """A function that can serve a purpose.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Candidate:
     kprobe_only : bool
         For BPF on a kprobe alone: its handler leaves out what other tiers would not.
     lost : str
-        What this candidate does not show that the first one does.
+        What the first candidate shows and this one does not.
     """
 
     function: str
@@ -38,28 +38,28 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """One thing to know, ``why`` it is probed so, and what is ``lost`` without it."""
+    """A purpose, ``why`` its function was chosen, and what is ``lost`` without it."""
 
     name: str
     candidates: tuple[Candidate, ...]
     why: str
     lost: str = ""
     required: bool = False
-    hot: bool = False  #: a path walk pays for it: left out of ``--probes light``
-    skippable: bool = False  #: cheap before sure: no kprobe where fentry programs can be preempted
+    hot: bool = False  #: path walks call it: off with ``--probes light``
+    skippable: bool = False  #: may lose hits: stays fentry where fentry programs can be preempted
     needs_layout: bool = False  #: of no use without struct offsets from BTF
 
     @property
     def function(self) -> str:
-        """Name to call it by where nothing is probed: the first that any tier can probe."""
+        """Name to show if nothing is probed: the first function that any tier can probe."""
         return next(c.function for c in self.candidates if not c.kprobe_only)
 
 
 SHARED_GP = Meaning(
     name="shared grace period",
     candidates=(Candidate(function="exp_funnel_lock", entry=False, needs_arguments=False),),
-    why="returns whether somebody else's grace period was late enough: piggybacked",
-    lost="rcu_kind piggybacked: asleep in another's grace period reads as expedited",
+    why="returns whether the task joined the grace period of another task (piggybacked)",
+    lost="rcu_kind piggybacked, which is then reported as expedited",
 )
 
 NORMAL_GP = Meaning(
@@ -69,8 +69,8 @@ NORMAL_GP = Meaning(
         Candidate(function="synchronize_rcu_normal", on_return=False, needs_arguments=False),
         Candidate(function="__wait_rcu_gp", on_return=False, needs_arguments=False),
     ),
-    why="called inside an RCU wait where rcu_normal is set: no stack needs to be walked there",
-    lost="nothing; the stack of every sleep in the RCU wait is walked to know which it is",
+    why="shows that a grace period is not expedited (rcu_normal), without a stack walk",
+    lost="nothing; the stack of every sleep in the RCU wait is walked instead",
 )
 
 #: where it is lost, the tracepoints syscalls:sys_enter_umount and sys_exit_umount do
@@ -81,27 +81,27 @@ SYSTEM_CALL = Meaning(
         Candidate(function="__arm64_sys_umount"),
     ),
     why=(
-        "its tracepoints would put every system call of the host on the slow path, and since "
-        "7.0 cost other probes their hits when they are preempted"
+        "its tracepoints would put every system call of the host on the slow path; since 7.0 "
+        "the kernel also skips other probes while one of them is preempted"
     ),
-    lost="nothing of a umount; every system call of the host pays for tracepoints",
+    lost="nothing; the tracepoints used instead slow down every system call of the host",
 )
 
 SYSTEM_CALL_32 = Meaning(
     name="32-bit system call",
     candidates=(Candidate(function="__ia32_sys_umount"),),
-    why="of 32-bit programs, which no tracepoint sees",
-    lost="path and lookup_ns of what 32-bit programs unmount",
+    why="32-bit programs call it, and no tracepoint reports their calls",
+    lost="path and lookup_ns of 32-bit (compat) umount calls",
 )
 
 FINAL_PUT = Meaning(
     name="final put",
     candidates=(Candidate(function="cleanup_mnt"),),
     why=(
-        "one event per dying mount, by the task that dropped the last reference, and its "
-        "return is the end of the shutdown. Its alternatives see neither: mntput_no_expire "
-        "is hit by every put, mntput_no_expire_slowpath (6.19 and later) by every put of "
-        "an unmounted mount"
+        "one event per dying mount, in the task that dropped the last reference; its return "
+        "is the end of the shutdown. The alternatives show neither: every put calls "
+        "mntput_no_expire, and every put of an unmounted mount mntput_no_expire_slowpath "
+        "(6.19 and later)"
     ),
     lost="final_put, tail_ns, the end of the shutdown",
 )
@@ -112,22 +112,22 @@ MEANINGS: tuple[Meaning, ...] = (
     Meaning(
         name="umount(2)",
         candidates=(Candidate(function="path_umount"),),
-        why="every umount system call ends here; do_umount is inlined in it everywhere",
-        lost="the begin and end of an umount",
+        why="every umount system call calls it; do_umount is inlined into it on all kernels",
+        lost="the start and the end of an umount",
         required=True,
     ),
     Meaning(
         name="tree",
         candidates=(Candidate(function="umount_tree", on_return=False),),
-        why="its callers are real calls: one stack frame names the origin",
-        lost="origin, tree_ns, what is no umount(2)",
+        why="its callers are not inlined: one stack frame shows the origin",
+        lost="origin, tree_ns, and every operation that is not umount(2)",
         required=True,
     ),
     Meaning(
         name="unlock",
         candidates=(Candidate(function="namespace_unlock", needs_arguments=False),),
-        why="frees namespace_sem, waits for RCU, puts the mounts",
-        lost="n_mounts, put_ns, and whose the RCU wait is",
+        why="releases namespace_sem, waits for the grace period, drops the mounts",
+        lost="n_mounts, put_ns, and the operation that an RCU wait belongs to",
         required=True,
     ),
     Meaning(
@@ -142,8 +142,8 @@ MEANINGS: tuple[Meaning, ...] = (
     Meaning(
         name="busy check",
         candidates=(Candidate(function="propagate_mount_busy"),),
-        why="decides EBUSY",
-        lost="lock_ns of EBUSY, and which copy was busy",
+        why="decides on EBUSY",
+        lost="lock_ns of an EBUSY, and the copy that was busy",
     ),
     Meaning(
         name="reference count",
@@ -155,28 +155,28 @@ MEANINGS: tuple[Meaning, ...] = (
     Meaning(
         name="living superblock",
         candidates=(Candidate(function="deactivate_super", on_return=False),),
-        why="says which mount namespaces still mount what an umount left alive",
+        why="shows the mount namespaces that keep a superblock in use after an umount",
         lost="namespaces of shared-sb",
         needs_layout=True,
     ),
     Meaning(
         name="device claim",
         candidates=(Candidate(function="bd_prepare_to_claim", entry=False, kprobe_entry=True),),
-        why="O_EXCL, mkfs and mount claim a block device here; only EBUSY is sent",
+        why="O_EXCL, mkfs and mount claim a block device here; only EBUSY is emitted",
         lost="downstream windows",
         needs_layout=True,
     ),
     Meaning(
         name="refused mount",
         candidates=(Candidate(function="vfs_get_tree", entry=False, needs_arguments=False),),
-        why="mount(2) and fsconfig(2) come by; only EBUSY of a superblock in use is sent",
+        why="mount(2) and fsconfig(2) call it; only EBUSY of a superblock in use is emitted",
         lost="downstream windows of mounts",
         needs_layout=True,
     ),
     Meaning(
         name="superblock in use",
         candidates=(Candidate(function="deactivate_locked_super", on_return=False),),
-        why="a mount that is refused lets go of the superblock here: which device it was",
+        why="a refused mount drops its superblock here, which shows the device",
         lost="downstream windows of mounts",
         needs_layout=True,
     ),
@@ -196,19 +196,19 @@ MEANINGS: tuple[Meaning, ...] = (
             Candidate(function="mntput_no_expire", on_return=False, kprobe_only=True),
             Candidate(function="mntput", on_return=False),
         ),
-        why="who walks or holds puts here; what the umounter puts is left out",
-        lost="the puts of path walkers",
+        why="path walks and holders drop references here; those of the umount are excluded",
+        lost="the puts of path walks",
         hot=True,
         needs_layout=True,
     ),
 )
 
-#: functions people look for, and what stands for them where the compiler inlined them
+#: well-known functions, and their substitutes if the compiler inlined them
 SUBSTITUTES: tuple[tuple[str, str], ...] = (
     ("do_umount", "path_umount, its only caller"),
     ("ksys_umount", "path_umount; the path walk is the time before it"),
     ("namespace_lock", "the time from path_umount to the first call under the lock"),
     ("legitimize_mnt", "__legitimize_mnt, which it calls"),
     ("mntput_no_expire", "cleanup_mnt: only the last put counts"),
-    ("exp_funnel_lock", "none: a shared grace period reads as expedited"),
+    ("exp_funnel_lock", "none: a shared grace period is reported as expedited"),
 )

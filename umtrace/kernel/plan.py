@@ -31,7 +31,7 @@ from umtrace.records.plan_line import PlanLine, State
 PROBE_SETS = ("full", "light", "adaptive")
 PLACEMENTS = ("fentry", "kprobe", "")  #: the last: no function probes
 _WHY_KPROBE = (
-    "a kprobe: a fentry program can be preempted here, and the kernel then skips it for others"
+    "a kprobe: the kernel can preempt a fentry program here, and then skips it in other tasks"
 )
 
 
@@ -51,7 +51,7 @@ class PlannedProbe:
 
     @property
     def hot(self) -> bool:
-        """Whether path walks pay for it."""
+        """Whether path walks call it."""
         return self.meaning.hot
 
     def sides(self, *, entry_needed: bool) -> list[bool]:
@@ -126,9 +126,9 @@ class Plan:
 
 
 def not_ended_by_work(offer: Offer, plan: Plan) -> str:
-    """Return why a task's own list of work cannot say when its umount is over; empty if it can.
+    """Return why a task's list of task work cannot show the end of its umount; empty if it can.
 
-    Else its next system call says so, for which every system call of the host is looked at.
+    Otherwise its next system call shows it, and every system call of the host is probed.
     """
     if plan.probe_for(FINAL_PUT) is None:
         return "cleanup_mnt is not probed"
@@ -141,7 +141,7 @@ def not_ended_by_work(offer: Offer, plan: Plan) -> str:
 
 
 def tells_grace_period(offer: Offer, plan: Plan) -> bool:
-    """Whether functions tell all that a stack in the RCU wait would."""
+    """Whether functions show all that a stack in the RCU wait would."""
     # Where exp_funnel_lock is inlined, no stack names it either: what is left is whether
     # the task slept.
     inlined_there = offer.symbols_known and not offer.variants("exp_funnel_lock")
@@ -151,12 +151,12 @@ def tells_grace_period(offer: Offer, plan: Plan) -> bool:
 
 
 def needs_switches(offer: Offer, plan: Plan) -> str:
-    """Return why context switches have to be looked at; empty if functions tell it all.
+    """Return why context switches have to be probed; empty if functions show everything.
 
-    They tell what a task waits for, by its stack, and when an exiting task is gone.
+    They show what a task waits for, by its stack, and when an exiting task is gone.
     """
     if not tells_grace_period(offer, plan):
-        return "no function tells which grace period is waited for"
+        return "no function shows which grace period the task waits for"
     return not_ended_by_work(offer, plan)
 
 
@@ -183,7 +183,7 @@ def make_plan(offer: Offer, placement: str, probes: str = "full") -> Plan:
 
 def _choose(offer: Offer, placement: str, probes: str, meaning: Meaning) -> Choice:
     if meaning.hot and probes == "light":
-        return _lost(meaning, "left out by --probes light")
+        return _lost(meaning, "off with --probes light")
     if meaning.needs_layout and "mount.mnt" not in offer.members:
         return _lost(meaning, "no BTF")
     refusals: list[str] = []
@@ -209,8 +209,8 @@ def _lost(meaning: Meaning, why: str) -> Choice:
 def _symbol(offer: Offer, placement: str, candidate: Candidate) -> tuple[str, str]:
     """Return the symbol to probe, or "" and why there is none."""
     function = candidate.function
-    refusal = f"this kernel has no function {function}: inlined, or another name"
-    # Addresses hidden, hence names unread: only a trial can tell.
+    refusal = f"this kernel has no function {function} (inlined or renamed)"
+    # With hidden addresses no names are read: only a trial shows whether it exists.
     for symbol in offer.variants(function) if offer.symbols_known else [function]:
         refusal = _objection(offer, placement, candidate, symbol)
         if not refusal:
@@ -219,7 +219,7 @@ def _symbol(offer: Offer, placement: str, candidate: Candidate) -> tuple[str, st
 
 
 def _objection(offer: Offer, placement: str, candidate: Candidate, symbol: str) -> str:
-    """Return what speaks against a symbol; empty if nothing does."""
+    """Return why a symbol cannot be probed; empty if it can."""
     suffix = symbol[len(candidate.function) :]
     if symbol in offer.refused:
         return offer.refused[symbol]
@@ -235,7 +235,7 @@ def _objection(offer: Offer, placement: str, candidate: Candidate, symbol: str) 
 
 
 def inlined(offer: Offer) -> dict[str, str]:
-    """Return the functions people look for that have no symbol here, with their substitutes."""
+    """Return the well-known functions without a symbol here, with their substitutes."""
     if not offer.symbols_known:
         return {}
     return {name: instead for name, instead in SUBSTITUTES if not offer.variants(name)}

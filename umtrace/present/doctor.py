@@ -20,7 +20,7 @@ def _lines(findings: Mapping[str, Any]) -> Iterator[str]:
     for feature in findings["features"]:
         yield from _item(feature["ok"], feature["name"], feature["detail"])
         if feature["remedy"]:
-            yield from _wrapped(f"mend: {feature['remedy']}")
+            yield from _wrapped(f"fix: {feature['remedy']}")
     yield from _inlined(findings.get("inlined", {}))
     for tier in findings["tiers"]:
         yield ""
@@ -41,7 +41,7 @@ def _plan(plan: Sequence[Mapping[str, str]]) -> Iterator[str]:
 def _inlined(found: Mapping[str, str]) -> Iterator[str]:
     if found:
         yield ""
-        yield "Functions without a symbol in this kernel, and what stands for them"
+        yield "Functions without a symbol in this kernel, and their substitutes"
     for function, instead in found.items():
         yield from _item(True, function, instead)
 

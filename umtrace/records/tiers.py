@@ -136,7 +136,7 @@ TIERS = (
         needs=("root", "BPF"),
         sees=(
             "latency, flags, errno, path, container; RCU wait, lock wait and shutdown by the "
-            "kernel stack; mount namespaces that end; not what 32-bit programs unmount"
+            "kernel stack; mount namespaces that end; not 32-bit (compat) calls"
         ),
         never=_OF_FUNCTIONS,
         probes_functions=False,

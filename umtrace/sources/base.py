@@ -17,20 +17,20 @@ UNSEEN_32 = PlanLine(
     meaning=SYSTEM_CALL_32.name,
     state="lost",
     # ARCH_TRACE_IGNORE_COMPAT_SYSCALLS, of x86, arm64 and others
-    reason="what 32-bit programs unmount (no system call tracepoint shows their calls)",
+    reason="32-bit (compat) umount calls (no system call tracepoint reports them)",
 )
 
-_OTHERS = "mounts taken down by unlink, expiry, a failed mount, or the close of a detached mount"
+_OTHERS = "unmounts by unlink, expiry, a failed mount, or the close of a detached mount"
 #: and what else takes mounts down outside umount(2), where no function is probed
 UNSEEN_OTHERS = PlanLine(
     meaning="other teardowns",
     state="lost",
-    reason=f"{_OTHERS} (only function probes show them)",
+    reason=f"{_OTHERS} (only function probes see them)",
 )
 UNSEEN_NAMESPACES = PlanLine(
     meaning="other namespace ends",
     state="lost",
-    reason="mount namespaces that end by setns, unshare or the close of a file",
+    reason="mount namespaces destroyed by setns, unshare or the close of a file",
 )
 
 

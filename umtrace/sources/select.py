@@ -1,4 +1,4 @@
-"""Which live source to use, by name or by trying."""
+"""Opens the live source of a tier, or of the first tier that works."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def open_source(tier: str, probes: str = "full", meanwhile: Meanwhile = lambda: 
 
     First of all what killed runs left in tracefs is removed, which slows the host down.
 
-    A tier that cannot be had is replaced by its stand-in, if it has one. The tiers that were
-    tried in vain come first in the source's plan, with reasons. ``meanwhile`` is called once
+    A tier that cannot be had is replaced by its stand-in, if it has one. The tiers that
+    failed come first in the source's plan, with reasons. ``meanwhile`` is called once
     or more before anything is attached, while the compiler works if it does.
 
     Raises
@@ -65,7 +65,7 @@ def open_source(tier: str, probes: str = "full", meanwhile: Meanwhile = lambda: 
         As the tier's ``open`` says; for ``auto`` the last tier's reason.
     """
     if tier not in ("auto", *LIVE_TIERS):
-        raise UsageError(f"no tier '{tier}'; there is auto, {', '.join(LIVE_TIERS)}")
+        raise UsageError(f"no tier '{tier}'; the tiers are auto, {', '.join(LIVE_TIERS)}")
     with suppress(UmtraceError, OSError), Tracefs() as tracefs:
         remove_leftovers(tracefs)
     if tier == "auto":
@@ -105,5 +105,5 @@ def declined(source: Source, tier: str) -> str:
 
 
 def remark(source: Source) -> str:
-    """Return why compiled programs were not taken from where they are kept, or not kept."""
+    """Return why the cache of compiled programs was not used, or not written."""
     return next((line.reason for line in source.plan() if line.meaning == PROGRAMS), "")

@@ -108,7 +108,7 @@ def _operation_32(machine: Machine) -> list[Event]:
         return []
     path, enter = "path=+0(+40($arg1)):ustring", ("flags=+88($arg1):s32", "comm=$comm:string")
     call, what = "__ia32_sys_umount", "32-bit system call"
-    lost = "path and lookup_ns of what 32-bit programs unmount"
+    lost = "path and lookup_ns of 32-bit (compat) umount calls"
     back = Event("um_exit32", call, what, ("ret=$retval:s32",), on_return=True, lost=lost)
     return [
         back,

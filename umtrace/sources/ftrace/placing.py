@@ -91,4 +91,4 @@ def _first(event: Event, variants: Sequence[str], symbols: Symbols) -> tuple[str
             return symbol, ""
     if variants:
         return "", f"{variants[0]}: the compiler changed its arguments"
-    return "", f"this kernel has no function {event.function}: inlined, or another name"
+    return "", f"this kernel has no function {event.function} (inlined or renamed)"
