@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tests.oracle import ledger
-from tests.oracle.run import observe
+from tests.oracle.run import observe, wrong
 from umtrace.diagnosis import working_tiers
 from umtrace.records.tiers import names
 
@@ -36,9 +36,9 @@ def test_every_row_is_what_was_done(tmp_path, workload, works, tier):
     for again in range(TRIES):
         found = observe(tier, workload, tmp_path / f"{tier}{again}", FILES)
         assert "failed" not in found, found["failed"]
-        if not found["lost"]:  # else a busy host: the recording says so, and rows are marked
+        if not (found["lost"] and wrong(found)):  # else a busy host may be why: rows are marked
             break
-    if found["lost"]:
+    if found["lost"] and wrong(found):
         pytest.skip(f"this host is too busy: {found['lost']} in each of {TRIES} runs")
     assert found["differences"] == []
     assert found["seen"] == [], "the table of the unseen has something that is seen"
