@@ -30,7 +30,7 @@ def _command(name):
 
 def _examples(name):
     command = _command(name)
-    return re.findall(r"^ *(?:Example: )?(umtrace .*)$", command.epilog or "", re.MULTILINE)
+    return re.findall(r"^ *(umtrace .*)$", command.epilog or "", re.MULTILINE)
 
 
 def _calls(line):

@@ -6,24 +6,25 @@ import sys
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
-_EPILOG = "Example: umtrace diff before.umt after.umt --by fstype --mode sync"
+_EPILOG = examples("umtrace diff before.umt after.umt --by fstype --mode sync")
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("a", type=click.Path())
 @click.argument("b", type=click.Path())
-@by_option("Compare group by group, or none.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@by_option("Compare by group of these columns, or none.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @filter_options
 def command(a: str, b: str, by: str, as_json: bool, row_filter: RowFilter) -> int:
-    """Say which phases are slower or faster in recording B than in A.
+    """Compare two recordings: which phases are slower or faster in B than in A.
 
-    Each ratio of quantiles comes with an interval; a word stands only where the
-    interval excludes 1. KEY is as in `umtrace report`.
+    Each ratio of quantiles has an interval. The verdict "slower" or "faster" appears only if the
+    interval excludes 1. `umtrace report --help` lists the values of KEY.
     """
     from umtrace.present.diff import DiffPage, diff_dict, diff_text
     from umtrace.present.escaped import to_json

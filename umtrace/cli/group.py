@@ -13,7 +13,7 @@ COMMANDS = {
     "doctor": "Check which tiers and probes work on this kernel.",
     "record": "Record umounts to a directory.",
     "trace": "Print one line per umount as it happens.",
-    "report": "Print counts, errors, latency quantiles and the RCU share.",
+    "report": "Print a summary: outcomes, latency, phases, RCU wait, EBUSY.",
     "hist": "Print a histogram of one phase.",
     "ebusy": "List EBUSY windows: real or spurious, the holder, the duration.",
     "why": "List what holds a mount or block device now.",

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.status import read_status
 from umtrace.stats.bins import BINS
@@ -23,7 +24,7 @@ _PHASES = (
     "other",
     "tail",
 )
-_EPILOG = "Example: umtrace hist rec.umt --phase rcu --by fstype --mode sync"
+_EPILOG = examples("umtrace hist rec.umt --phase rcu --by fstype --mode sync")
 
 
 @click.command(epilog=_EPILOG)
@@ -33,24 +34,24 @@ _EPILOG = "Example: umtrace hist rec.umt --phase rcu --by fstype --mode sync"
     type=click.Choice(_PHASES),
     default="latency",
     show_default=True,
-    help="What to draw.",
+    help="Draw this phase.",
 )
-@by_option("One histogram each, or none.")
+@by_option("Draw one histogram per value of these columns, or none.")
 @click.option(
     "--bins",
     type=click.Choice(tuple(BINS)),
     default="125",
     show_default=True,
-    help="1-2-5, or powers of 2.",
+    help="Divide the time axis at 1, 2, 5, 10 … or at powers of 2.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @filter_options
 def command(
     recording: str, phase: str, by: str, bins: str, as_json: bool, row_filter: RowFilter
 ) -> int:
-    """Draw how long a phase took in the recording DIR, as bars of text.
+    """Print a histogram of one phase of the recording DIR.
 
-    KEY is as in `umtrace report`.
+    `umtrace report --help` lists the values of KEY.
     """
     from umtrace.present.escaped import to_json
     from umtrace.present.heading import heading_of

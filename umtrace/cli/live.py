@@ -33,7 +33,7 @@ tier_option = click.option(
     default="auto",
     show_default=True,
     metavar="TIER",
-    help=f"auto, {', '.join(names())}; see `umtrace doctor`.",
+    help=f"Use this tier: auto, {', '.join(names())}.",
 )
 
 probes_option = click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.examples import examples
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.status import read_status
 from umtrace.present import sections
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 _FORMATS = ("table", "json", "csv", "markdown")
 _SECTIONS = sorted(module.name for module in iter_modules(sections.__path__))
-_EPILOG = "Example: umtrace report rec.umt --by fstype,mode --min-latency 1ms"
+_EPILOG = examples(
+    "umtrace report rec.umt --by fstype,mode --min-latency 1ms", "umtrace report rec.umt --short"
+)
 
 
 @click.command(epilog=_EPILOG)
@@ -49,7 +52,7 @@ def command(
     short: bool,
     row_filter: RowFilter,
 ) -> int:
-    """Summarise the recording DIR: outcomes, latency and phases, RCU wait, EBUSY windows.
+    """Print a summary of the recording DIR: outcomes, latency and phases, RCU wait, EBUSY windows.
 
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
     rcu_kind, mntns.
