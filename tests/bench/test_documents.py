@@ -18,7 +18,7 @@ _FENCED = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _TYPED = re.compile(r"(?:[#$] )?umtrace ([a-z]+)(.*)")
 #: pages whose lines are still too long; none is added
-_WIDE = frozenset({"architecture", "fuzzing", "kernels"} | {"why"})
+_WIDE = frozenset({"architecture", "kernels"} | {"why"})
 
 
 def name(page):
