@@ -1,4 +1,4 @@
-"""The ledger of everything that was not seen."""
+"""Counts of everything that was not seen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LossReport:
     task_map_full: int | None = None  #: operations not followed: task map full
     stacks_lost: int | None = None  #: kernel stacks not stored: of waits, of callers
     probe_misses: int | None = None  #: probe hits that the kernel skipped (recursion guard)
-    #: the same by program or event, where not 0; what cannot spoil a row is listed, not summed
+    #: the same by program or event, if not 0; those that cannot affect a row are not in the sum
     probe_misses_by: Mapping[str, int] | None = None
     unmatched_events: int | None = None  #: events that belong to no known operation
     incomplete_rows: int | None = None  #: rows marked incomplete, whatever the reason
