@@ -23,52 +23,64 @@ RT = "-rt"
 HEAD = """\
 # Kernels
 
-Written by `make lab-check` (scripts/kernels_table.py); do not edit. Each kernel is a real distribution
-kernel booted under QEMU's software emulation: counts and shares hold, absolute times do not.
+Written by `make lab-check` (scripts/kernels_table.py); do not edit. Each kernel is a real
+distribution kernel under QEMU's software emulation. Counts and shares hold; absolute times do not.
 
 ## What each tier sees
 
-"exact" means that every count of `umtrace selftest` agreed with the ledger of what was done: among them one
-umount that takes 1,000 propagated mounts along, 50 namespaces that exit, and in the function tiers the reference
-counts, the origins and the last puts. A group of columns counts as seen if the tier filled all of it.
+**exact** means that every count of `umtrace selftest` agreed with the ledger of what was done. The
+counts include one umount that takes 1,000 propagated mounts along, and 50 namespaces that exit. In
+the function tiers they also include the reference counts, the origins and the last puts. A group of
+columns says `yes` if the tier filled all of it, else it lists the columns that it filled.
 """
 TOGETHER = """
 ## The tiers agree
 
-All tiers of a kernel at once, over the same 55 umounts (the last part of `umtrace selftest`), each beside the one
-before. "same" means that both have a row for every umount, and that whatever both know of it is equal: path, mode,
-errno, task, origin, flags, namespace, cgroup, mount point, file system, source, device, mount id, number of mounts,
-kind of grace period, last put, reference count. The RCU wait is the median of the second over that of the first,
-and how far the two are apart umount by umount: the probes of one lie inside what the other measures. The
-tracepoint tier knows only the time off CPU, which under emulation leaves out much of a short wait, and on 5.10
-nothing of it beside the others: their kretprobes hide the callers on the stack that it reads ("-").
+All tiers of a kernel ran at once, over the same 55 umounts (the last part of `umtrace selftest`).
+Each tier is compared with the one before.
+
+- **same** means that both have a row for every umount, and that they agree wherever both know a
+  value: path, mode, errno, task, origin, flags, namespace, cgroup, mountpoint, file system, source,
+  device, mount id, number of mounts, kind of grace period, last put, reference count.
+- **RCU wait** is the median of the second divided by that of the first. **apart** is the difference
+  umount by umount. The probes of one lie inside what the other measures.
+- The tracepoint tier knows only the time off CPU. Under emulation this leaves out much of a short
+  wait. On 5.10 it has no wait beside the other tiers ("-"), because their kretprobes hide the
+  callers on the stack that it reads.
 """
 SHARE = """
 ## What the RCU wait costs
 
-60 sync and 60 lazy umounts of an empty tmpfs, by the best tier, nothing else running in the guest; share of the
-RCU wait in the latency. The host is shared: an expedited grace period waits for the other emulated CPU to be run.
+60 sync and 60 lazy umounts of an empty tmpfs, by the best tier; nothing else runs in the guest.
+**share** is the RCU wait in the latency. The host is shared: an expedited grace period waits until
+the other emulated CPU gets to run.
 """
 AFTER_SHARE = """
-On the RT kernels `rcu_normal` is 1: PREEMPT_RT sets it at the end of boot and every expedited grace period
-becomes a normal one, which waits for timer ticks (a wait that emulation does not stretch).
+On the RT kernels `rcu_normal` is 1. PREEMPT_RT sets it at the end of boot, and each expedited grace
+period becomes a normal one. That waits for timer ticks, and emulation does not stretch it.
 """
 PAIRS = """
-PREEMPT_RT beside the same kernel without it, same workload; the times are emulated, so the factor is no more than
-a hint:
+PREEMPT_RT beside the same kernel without it, same workload. The times are emulated, so the factor
+is only a hint:
 """
 AFTER_PAIRS = """
-For comparison, the 2025 patch "fs/namespace: defer RCU sync for MNT_DETACH umount" (v4, 6.15-rc1 PREEMPT_RT,
-`perf stat -r 10` of the whole command) gives 24.55 ms for umount and 25.55 ms for umount -l without it, 26.31 ms
-and 3.19 ms with it: deferring the wait took 88 % off umount -l, the start of its process included.
+For comparison, the 2025 patch "fs/namespace: defer RCU sync for MNT_DETACH umount" (v4, 6.15-rc1
+PREEMPT_RT, `perf stat -r 10` of the whole command) took 88 % off umount -l, the start of its
+process included:
+
+| | umount | umount -l |
+| --- | --- | --- |
+| without the patch | 24.55 ms | 25.55 ms |
+| with it | 26.31 ms | 3.19 ms |
 """
 WITNESS = """
 ## Beside another tool
 
-`rcu_ns` against bpftrace (kprobe and kretprobe on `synchronize_rcu_expedited` within `namespace_unlock`),
-both at once on the same 300 umounts. The difference is some tens of microseconds under emulation however
-long the wait is: umtrace's fentry programs lie inside bpftrace's measurement, its kprobes (7 and RT, where a
-kernel preempts itself) around it; so the ratio is worst where the wait is shortest.
+`rcu_ns` against bpftrace (kprobe and kretprobe on `synchronize_rcu_expedited` within
+`namespace_unlock`), both at once on the same 300 umounts. The difference is some tens of
+microseconds under emulation, however long the wait is. umtrace's fentry programs lie inside what
+bpftrace measures, its kprobes (7 and RT, where a kernel preempts itself) around it. The ratio is
+therefore worst where the wait is shortest.
 """
 
 

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from bench import page as costs
+from tests.scripts import load_script
 from umtrace.cli.main import umtrace
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,7 @@ _FENCED = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _TYPED = re.compile(r"(?:[#$] )?umtrace ([a-z]+)(.*)")
 #: pages whose lines are still too long; none is added
-_WIDE = frozenset({"architecture", "kernels"} | {"why"})
+_WIDE = frozenset({"architecture", "why"})
 
 
 def name(page):
@@ -77,3 +78,9 @@ def test_prose_is_wrapped(page):
 def test_the_page_of_costs_is_written_from_the_results(tmp_path):
     costs.write(ROOT / "bench/results", tmp_path / "overhead.md")
     assert (tmp_path / "overhead.md").read_text() == (DOCS / "overhead.md").read_text()
+
+
+def test_the_page_on_kernels_has_the_prose_of_its_generator():
+    script, text = load_script("kernels_table.py"), (DOCS / "kernels.md").read_text()
+    parts = ("HEAD", "TOGETHER", "SHARE", "AFTER_SHARE", "PAIRS", "AFTER_PAIRS", "WITNESS")
+    assert [part for part in parts if getattr(script, part).strip() not in text] == []
