@@ -49,3 +49,16 @@ def test_the_names_exist(row):
             assert last in _COLUMNS[module], f"no column {last}"
         else:
             assert hasattr(importlib.import_module(f"umtrace.{module}"), last), name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "CHANGELOG.md", *(f"docs/{n}.md" for n in ("python", "analysis", "recording"))],
+)
+def test_documents_use_plain_words(name):
+    text = (ROOT / name).read_text()
+    private = r"\b(told|tells?|untold|in vain|lets? go|who(?:ever)? (?:was|holds)|looks)\b"
+    assert not re.findall(private, text, re.IGNORECASE)
+    fenced = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+    lines = [line for line in fenced.sub("", text).splitlines() if not line.startswith(("|", "!["))]
+    assert [line for line in lines if len(line) > 100] == []
