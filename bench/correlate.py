@@ -17,8 +17,8 @@ from bench.memory import peak_kib, reset_peak
 from bench.state_machine import rows as plain_rows
 from bench.streams import stream
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.records.events import EventBatch
-from umtrace.records.umounts import SCHEMA
+from umtrace.model.events import EventBatch
+from umtrace.model.umounts import SCHEMA
 
 # The same latencies and RCU waits by window functions; no names, no losses, no phases.
 _QUERY = """

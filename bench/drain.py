@@ -19,8 +19,8 @@ import time
 from typing import Any
 
 from bench.child import in_child
+from umtrace.model.events import EVENT_DTYPE
 from umtrace.pipeline.run import READER_NICE
-from umtrace.records.events import EVENT_DTYPE
 from umtrace.sources.bpf.text import headers_directory
 
 _PROGRAM = """

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 
 from umtrace.kernel.tracefs import Tracefs
+from umtrace.sources import tracefs_control
 
 ROUNDS, CALLS = 15, 20_000
 INSTANCE = "instances/umtrace-bench"
@@ -40,16 +41,16 @@ def best() -> float:
 def measure(tracefs: Tracefs, name: str, untraced: float) -> None:
     file, line = KINDS[name]
     try:
-        tracefs.append(file, line.format(f=FUNCTION) + "\n")
+        tracefs_control.append(tracefs, file, line.format(f=FUNCTION) + "\n")
     except OSError as error:
         print(f"{name:<30} refused: {error.strerror}")
         return
     enable = f"{INSTANCE}/events/um_bench/a/enable"
-    tracefs.write(enable, "1")
+    tracefs_control.write(tracefs, enable, "1")
     print(f"{name:<30} {best() - untraced:+8.0f} ns")
-    tracefs.write(enable, "0")
+    tracefs_control.write(tracefs, enable, "0")
     time.sleep(0.2)
-    tracefs.append("dynamic_events", "-:um_bench/a\n")
+    tracefs_control.append(tracefs, "dynamic_events", "-:um_bench/a\n")
 
 
 def main() -> None:

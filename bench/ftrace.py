@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 from bench.captures import FIXTURES, capture
-from umtrace.records.events import Origin
-from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.model.events import Origin
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 from umtrace.sources.ftrace.text import _Parser
 from umtrace.sources.ftrace.translate import Translator
 
@@ -25,7 +25,7 @@ def rate(what: str, count: int, work: Callable[[], object]) -> None:
 
 
 def _translator(shift: int) -> Translator:
-    return Translator(Lineage(), lambda _address: Origin.NS_EXIT, shift=shift, watching=False)
+    return Translator(TaskTracker(), lambda _address: Origin.NS_EXIT, shift=shift, watching=False)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.loops import Loops, scratch
 from bench.tools import SYSCALLS, NotHereError, Tool, running
-from umtrace.kernel.bpf import (
+from umtrace.sources.bpf.bpf_syscall import (
     ProgramType,
     bpf,
     load_program,

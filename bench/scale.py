@@ -24,15 +24,15 @@ import pyarrow as pa
 from bench.child import in_child
 from bench.memory import peak_kib
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
+from umtrace.model.arrow import choice, fixed
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import EventBatch
+from umtrace.model.losses import LossReport
+from umtrace.model.umounts import SCHEMA
+from umtrace.model.windows import windows_to_arrow
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.recorder import WITHIN
 from umtrace.recording import Meta, RecordingWriter
-from umtrace.records.arrow import choice, fixed
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
-from umtrace.records.losses import LossReport
-from umtrace.records.umounts import SCHEMA
-from umtrace.records.windows import windows_to_arrow
 
 T0_NS = 1_767_225_600_000_000_000
 NS_PER_ROW = 2_000_000

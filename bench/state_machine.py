@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from umtrace.records.events import (
+from umtrace.model.events import (
     NESTED,
     WALKERS_WATCHED,
     EventBatch,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from umtrace.records.events import (
+from umtrace.model.events import (
     EVENT_DTYPE,
     IS_TARGET,
     NAME_DTYPE,

@@ -46,7 +46,7 @@ class Tool:
 
 
 @dataclass(slots=True)
-class Running:
+class FtraceBase:
     """A tool that is attached."""
 
     process: subprocess.Popen[bytes]
@@ -55,7 +55,7 @@ class Running:
 
 
 @contextmanager
-def running(tool: Tool, folder: Path) -> Iterator[Running]:
+def running(tool: Tool, folder: Path) -> Iterator[FtraceBase]:
     """Start a tool, wait until it is ready, end it as Ctrl-C does.
 
     Raises
@@ -82,7 +82,7 @@ def running(tool: Tool, folder: Path) -> Iterator[Running]:
     os.close(telling)
     try:
         _await(tool, process, printed, reading, began)
-        yield Running(process, folder, time.monotonic() - began)
+        yield FtraceBase(process, folder, time.monotonic() - began)
     finally:
         os.close(reading)
         process.send_signal(signal.SIGINT)

@@ -73,7 +73,7 @@ BPF_ARRAY(armed_until, u64, 1); /* the latest of all slots, 0: nothing is armed 
 BPF_ARRAY(armed, struct um_armed, UM_ARMED_SLOTS);
 
 /* An argument of an fentry program is a typed pointer, which the verifier lets nobody shift. */
-static __always_inline u64 um_plain(u64 pointer)
+static __always_inline u64 um_to_scalar(u64 pointer)
 {
 	u64 word = 0;
 
@@ -92,7 +92,7 @@ static __always_inline struct um_armed *um_slot_of(u64 mnt)
 static __always_inline void um_arm(u64 mnt)
 {
 	u64 now = bpf_ktime_get_ns(), *latest;
-	struct um_armed *slot = um_slot_of(um_plain(mnt));
+	struct um_armed *slot = um_slot_of(um_to_scalar(mnt));
 	u32 zero = 0;
 
 	latest = armed_until.lookup(&zero);
@@ -134,7 +134,7 @@ static __always_inline struct um_armed *um_armed(u64 mnt)
 
 	if (!latest || !*latest)
 		return 0;
-	mnt = um_plain(mnt);
+	mnt = um_to_scalar(mnt);
 	slot = um_slot_of(mnt);
 	if (slot && slot->mnt != mnt && slot->mnt)
 		slot = 0;
@@ -151,7 +151,7 @@ static __always_inline struct um_armed *um_armed(u64 mnt)
 	return 0;
 }
 
-static __always_inline int um_spend(u32 *budget)
+static __always_inline int um_take_budget(u32 *budget)
 {
 	if (!*budget)
 		return 0;
@@ -170,7 +170,7 @@ static __always_inline struct um_taken *um_taken_by(u32 tid)
  * A task that holds one of a busy mount walks on into another, or another task takes its element: of
  * the first, its put is not told.
  */
-static __always_inline void um_leave_untold(struct um_taken *mine)
+static __always_inline void um_leave_silently(struct um_taken *mine)
 {
 	struct um_armed *slot = um_slot_of(mine->mnt);
 
@@ -184,11 +184,11 @@ static __always_inline void um_take(struct um_armed *slot, u64 mnt)
 	u32 tid = bpf_get_current_pid_tgid();
 	struct um_taken *mine = um_taken_by(tid);
 
-	mnt = um_plain(mnt);
+	mnt = um_to_scalar(mnt);
 	if (slot->mnt != mnt || !mine)
 		return;
 	if (mine->count && (mine->tid != tid || mine->mnt != mnt))
-		um_leave_untold(mine);
+		um_leave_silently(mine);
 	if (mine->tid != tid || mine->mnt != mnt || mine->since_ns != slot->since_ns) {
 		mine->tid = tid;
 		mine->mnt = mnt;
@@ -208,7 +208,7 @@ static __always_inline int um_untake(struct um_armed *slot, u64 mnt)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct um_taken *mine = um_taken_by(tid);
-	int since = mine && mine->tid == tid && mine->count && mine->mnt == um_plain(mnt) &&
+	int since = mine && mine->tid == tid && mine->count && mine->mnt == um_to_scalar(mnt) &&
 		    mine->since_ns == slot->since_ns;
 
 	if (since) {
@@ -258,7 +258,7 @@ static __always_inline u64 um_arming(struct um_armed *slot)
  * those counted now, ``own`` apart, were all taken since. A count that decides, this way or by
  * being that of a free mount, is made twice; where somebody moved meanwhile it is not known.
  */
-static __always_inline int um_settles(struct um_armed *slot, u64 mnt, int own, int *now)
+static __always_inline int um_initial_refs_gone(struct um_armed *slot, u64 mnt, int own, int *now)
 {
 	u64 moves = *(volatile u64 *)&slot->moves;
 	int inside = *(volatile u32 *)&slot->inside, settles;
@@ -309,7 +309,7 @@ static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *said)
 		slot->mnt = 0;
 	if (ret != -UM_EBUSY)
 		return 0;
-	*said |= um_settles(slot, mnt, 0, &left);
+	*said |= um_initial_refs_gone(slot, mnt, 0, &left);
 	if (left == 1)
 		slot->mnt = 0;
 	return left + 1;

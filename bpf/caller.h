@@ -56,7 +56,7 @@ static __always_inline int um_syscall(void)
 
 #ifdef UM_PATH_CALLS
 /* Of a number plus 1: whether nothing but a path walk's own reference is put in that call. */
-static __always_inline int um_only_walks(int said)
+static __always_inline int um_is_path_syscall(int said)
 {
 	u32 nr = said - 1;
 	u64 bits = 0;
@@ -69,11 +69,11 @@ static __always_inline int um_only_walks(int said)
 	return bits >> (nr & 63) & 1;
 }
 #else
-#define um_only_walks(said) 0
+#define um_is_path_syscall(said) 0
 #endif
 #else
 #define um_syscall() 0
-#define um_only_walks(said) 0
+#define um_is_path_syscall(said) 0
 #endif
 
 #endif

@@ -18,7 +18,7 @@ static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, 
 	/* Its own operation's, or on the way out of it; else a foreign task's: no sequence. */
 	int own = um_is_its_own(task, kind);
 	struct um_event *e =
-		um_begin(bpf_ktime_get_ns(), tid, id >> 32, kind, own ? task->seq++ : 0);
+		um_reserve(bpf_ktime_get_ns(), tid, id >> 32, kind, own ? task->seq++ : 0);
 
 	if (!e)
 		return;
@@ -29,7 +29,7 @@ static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, 
 		struct um_view view;
 		int active = 0;
 
-		um_look(&view, mnt);
+		um_read_mount(&view, mnt);
 		e->ret = view.flags;
 		if (own && mnt == task->mnt)
 			e->ret |= UM_IS_TARGET;

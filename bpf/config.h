@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Every constant that the loader gives with -D (umtrace/sources/bpf/, umtrace/kernel/constants.py).
+ * Every constant that the loader gives with -D (umtrace/sources/bpf/, umtrace/probes/constants.py).
  * Offsets are in bytes, from BTF. The required ones come first; code that needs an optional one
  * that is missing is compiled out, and the probe plan says what is lost.
  */
@@ -40,94 +40,94 @@
 
 /* Functions that may lie on a stack: "address, length", 0, 0 where unknown. */
 #ifndef UM_FN_UNLOCK
-#error "UM_FN_UNLOCK is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_UNLOCK is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_RCU
-#error "UM_FN_RCU is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_RCU is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_RCU_NORMAL
-#error "UM_FN_RCU_NORMAL is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_RCU_NORMAL is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_RCU_NORMAL_PART
-#error "UM_FN_RCU_NORMAL_PART is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_RCU_NORMAL_PART is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_WAIT_RCU_GP
-#error "UM_FN_WAIT_RCU_GP is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_WAIT_RCU_GP is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_FUNNEL
-#error "UM_FN_FUNNEL is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_FUNNEL is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_MUTEX
-#error "UM_FN_MUTEX is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_MUTEX is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_DOWN_WRITE
-#error "UM_FN_DOWN_WRITE is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_DOWN_WRITE is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_RWSEM_SLOW
-#error "UM_FN_RWSEM_SLOW is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_RWSEM_SLOW is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_RWBASE
-#error "UM_FN_RWBASE is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_RWBASE is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_PATH_UMOUNT
-#error "UM_FN_PATH_UMOUNT is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_PATH_UMOUNT is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_PUT_NS
-#error "UM_FN_PUT_NS is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_PUT_NS is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_EVICT
-#error "UM_FN_EVICT is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_EVICT is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_SWITCH_NS
-#error "UM_FN_SWITCH_NS is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_SWITCH_NS is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_FREE_NSPROXY
-#error "UM_FN_FREE_NSPROXY is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_FREE_NSPROXY is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_MOUNTS_RELEASE
-#error "UM_FN_MOUNTS_RELEASE is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_MOUNTS_RELEASE is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_DROP_COLLECTED
-#error "UM_FN_DROP_COLLECTED is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_DROP_COLLECTED is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_DETACH_MOUNTS
-#error "UM_FN_DETACH_MOUNTS is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_DETACH_MOUNTS is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_EXPIRY
-#error "UM_FN_EXPIRY is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_EXPIRY is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_DISSOLVE
-#error "UM_FN_DISSOLVE is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_DISSOLVE is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_PATH_MOUNT
-#error "UM_FN_PATH_MOUNT is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_PATH_MOUNT is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_MOUNT_SUBTREE
-#error "UM_FN_MOUNT_SUBTREE is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_MOUNT_SUBTREE is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_GET_TREE
-#error "UM_FN_GET_TREE is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_GET_TREE is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_COPY_TREE
-#error "UM_FN_COPY_TREE is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_COPY_TREE is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_ATTACH_RECURSIVE
-#error "UM_FN_ATTACH_RECURSIVE is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_ATTACH_RECURSIVE is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_LOOKUP
-#error "UM_FN_LOOKUP is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_LOOKUP is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_TASK_WORK
-#error "UM_FN_TASK_WORK is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_TASK_WORK is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_CLEANUP
-#error "UM_FN_CLEANUP is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_CLEANUP is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_LOOKUP_MNT
-#error "UM_FN_LOOKUP_MNT is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_LOOKUP_MNT is missing (umtrace/probes/stacks.py)"
 #endif
 #ifndef UM_FN_CLEANUP_WORK
-#error "UM_FN_CLEANUP_WORK is missing (umtrace/kernel/stacks.py)"
+#error "UM_FN_CLEANUP_WORK is missing (umtrace/probes/stacks.py)"
 #endif
 
 /*

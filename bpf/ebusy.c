@@ -13,7 +13,7 @@
 static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	struct um_event *e = um_begin(bpf_ktime_get_ns(), id, id >> 32, kind, 0);
+	struct um_event *e = um_reserve(bpf_ktime_get_ns(), id, id >> 32, kind, 0);
 
 	if (!e)
 		return 0;
@@ -42,7 +42,7 @@ static __always_inline void um_walker(u16 kind, u64 mnt, u64 flags, int ret, u32
 
 UM_HOT_ENTRY(__legitimize_mnt)
 {
-	um_keep(UM_ARG(0));
+	um_save(UM_ARG(0));
 	return 0;
 }
 
@@ -55,7 +55,7 @@ UM_HOT_RETURN(__legitimize_mnt)
 
 	if (!ret && !um_any_armed())
 		return 0;
-	vfsmount = UM_HOT_ARG(0, um_kept());
+	vfsmount = UM_HOT_ARG(0, um_saved());
 	if (!vfsmount)
 		return 0;
 	mnt = vfsmount - UM_OFF_MOUNT_MNT;
@@ -73,7 +73,7 @@ UM_HOT_RETURN(__legitimize_mnt)
 		return 0;
 	if (!ret) /* at -1 its put may come from where mntput is inlined, and not be seen */
 		um_take(slot, mnt);
-	if (um_spend(&slot->budget))
+	if (um_take_budget(&slot->budget))
 		um_walker(UM_WALK, mnt, flags, ret, 0);
 	return 0;
 }
@@ -96,22 +96,22 @@ static __always_inline int um_is_put(u64 mnt, u32 flags)
 	} else if (!slot->blind) {
 		syscall = um_syscall();
 		/* Where takes are skipped there are many: who can be left out, is. */
-		if (um_spend(&slot->earlier))
+		if (um_take_budget(&slot->earlier))
 			more |= UM_PUT_EARLIER;
-		else if (!um_only_walks(syscall))
+		else if (!um_is_path_syscall(syscall))
 			slot->blind = 1;
-		if (um_only_walks(syscall))
+		if (um_is_path_syscall(syscall))
 			um_has_walked(slot);
 		else if (um_may_have_opened(slot))
 			more |= UM_PUT_WALKED;
 	}
-	if (um_settles(slot, mnt, 1, &now)) /* this one included: the put is still to come */
+	if (um_initial_refs_gone(slot, mnt, 1, &now)) /* this one included: the put is still to come */
 		more |= UM_PUT_SETTLED;
 	if (!slot->blind)
 		more |= um_arming(slot);
 	if (now == 2)
 		slot->mnt = 0; /* a retry would succeed from here on */
-	else if (!(more & (UM_PUT_SETTLED | UM_PUT_EARLIER)) && !um_spend(&slot->budget))
+	else if (!(more & (UM_PUT_SETTLED | UM_PUT_EARLIER)) && !um_take_budget(&slot->budget))
 		return 0;
 	um_walker(UM_PUT, mnt, flags | more, syscall, now > 0 ? now : 0);
 	return 0;

@@ -30,7 +30,7 @@ static __always_inline void um_lost(u32 why)
 }
 
 /* Reserve and fill everything that does not depend on the kind. */
-static __always_inline struct um_event *um_begin(u64 ts_ns, u32 tid, u32 tgid, u16 kind, u32 seq)
+static __always_inline struct um_event *um_reserve(u64 ts_ns, u32 tid, u32 tgid, u16 kind, u32 seq)
 {
 	struct um_event *e = events.ringbuf_reserve(sizeof(struct um_event));
 
@@ -54,7 +54,7 @@ static __always_inline void um_submit(struct um_event *e)
 }
 
 /* Wakes the reader after an EBUSY; a bell that is full was rung already. */
-static __always_inline void um_ring(int ret)
+static __always_inline void um_wake_reader(int ret)
 {
 	u64 *rung;
 

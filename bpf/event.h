@@ -2,7 +2,7 @@
 /*
  * The wire format between the probes and user space. Plain C, no bcc macros, so
  * that a test can compile it and compare every offset with the numpy dtypes in
- * umtrace/records/events.py. Numbers are explicit, append-only, never reused.
+ * umtrace/model/events.py. Numbers are explicit, append-only, never reused.
  */
 #ifndef UMTRACE_EVENT_H
 #define UMTRACE_EVENT_H
@@ -87,7 +87,7 @@ enum um_exit {
 
 /* What shows that a task is done with an operation. */
 enum um_returned {
-	UM_RETURNED_UNTOLD = 0,	 /* nothing: the trace ends */
+	UM_RETURNED_UNKNOWN = 0,	 /* nothing: the trace ends */
 	UM_RETURNED_SYSCALL = 1, /* its next system call */
 	UM_RETURNED_DEATH = 2,
 	UM_RETURNED_USER = 3, /* it was seen in user mode */
@@ -110,7 +110,7 @@ enum um_unseen {
 
 /* Whose grace period it was: what exp_funnel_lock returned, and which function waited. */
 enum um_grace_period {
-	UM_GP_UNTOLD = 0, /* not probed; or the task did not sleep, and nothing told */
+	UM_GP_UNKNOWN = 0, /* not probed; or the task did not sleep, and nothing told */
 	UM_GP_OWN = 1,
 	UM_GP_JOINED = 2, /* somebody else's */
 	UM_GP_NORMAL = 3, /* not expedited at all */

@@ -11,9 +11,9 @@
 #include "frames.h"
 #include "tasks.h"
 
-static __always_inline void um_is_back(u32 tid, struct um_task *task, u64 how)
+static __always_inline void um_finish(u32 tid, struct um_task *task, u64 how)
 {
-	um_mark(tid, task, UM_RETURNED, how);
+	um_emit_simple(tid, task, UM_RETURNED, how);
 	um_forget(tid, task);
 }
 
@@ -22,7 +22,7 @@ static __always_inline void um_is_back(u32 tid, struct um_task *task, u64 how)
  * new, since its end was not seen: a hit of cleanup_mnt was skipped. Only a file that is closed on the way out takes
  * further mounts down, and it does not come from umount(2).
  */
-static __always_inline int um_is_stale(struct um_task *task)
+static __always_inline int um_missed_end(struct um_task *task)
 {
 	return task->phase == UM_LEAVING && (task->cleaning || task->origin == UM_BY_UMOUNT);
 }
@@ -105,12 +105,12 @@ static __always_inline void um_done_of_two(u32 tid, struct um_task *task)
 	if (left)
 		return;
 	if (task->lane) {
-		um_mark(tid, task, UM_RETURNED, UM_RETURNED_NO_WORK);
+		um_emit_simple(tid, task, UM_RETURNED, UM_RETURNED_NO_WORK);
 		um_end_parked(tid, task, UM_RETURNED_OUTER);
 		um_forget(tid, task);
 	} else {
 		um_end_parked(tid, task, UM_RETURNED_NO_WORK);
-		um_is_back(tid, task, UM_RETURNED_OUTER);
+		um_finish(tid, task, UM_RETURNED_OUTER);
 	}
 }
 
@@ -129,7 +129,7 @@ static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 	if (task->other)
 		um_done_of_two(tid, task);
 	else if (!task->cleanups)
-		um_is_back(tid, task, UM_RETURNED_NO_WORK);
+		um_finish(tid, task, UM_RETURNED_NO_WORK);
 }
 
 /* How many mounts are left to clean up for what the task has just taken down; 0 for none. */
@@ -156,7 +156,7 @@ static __always_inline void um_inner_ends(u32 tid, struct um_task *task)
 	u32 left = um_left(task);
 
 	if (!left)
-		um_mark(tid, task, UM_RETURNED, UM_RETURNED_NO_WORK);
+		um_emit_simple(tid, task, UM_RETURNED, UM_RETURNED_NO_WORK);
 	task->phase = UM_LEAVING;
 	if (!outer)
 		return;
@@ -171,7 +171,7 @@ static __always_inline void um_inner_ends(u32 tid, struct um_task *task)
 }
 
 /* ``more``: a mount may be put later on the same way out. */
-static __always_inline void um_leave(u32 tid, struct um_task *task, int more)
+static __always_inline void um_begin_exit_work(u32 tid, struct um_task *task, int more)
 {
 	struct um_active *n = um_active();
 
@@ -181,7 +181,7 @@ static __always_inline void um_leave(u32 tid, struct um_task *task, int more)
 	um_count_own_cleanups(task);
 	if (!task->cleanups && !task->uncounted) {
 		if (!more) {
-			um_is_back(tid, task, 5);
+			um_finish(tid, task, 5);
 			return;
 		}
 		task->unended = 1;

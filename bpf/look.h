@@ -37,7 +37,7 @@ struct um_view {
 #endif
 #endif
 
-static __always_inline void um_look(struct um_view *view, u64 mnt)
+static __always_inline void um_read_mount(struct um_view *view, u64 mnt)
 {
 #ifdef UM_VIEW_AT_ONCE
 	u64 words[UM_VIEW_BYTES / 8] = {};
@@ -60,7 +60,7 @@ static __always_inline void um_look(struct um_view *view, u64 mnt)
 #endif
 }
 
-static __always_inline void um_look_at_sb(u64 sb, u32 *dev, u64 *type)
+static __always_inline void um_read_sb(u64 sb, u32 *dev, u64 *type)
 {
 #if UM_NEAR(UM_OFF_SB_TYPE, UM_OFF_SB_DEV, UM_VIEW_BYTES)
 	u64 words[UM_VIEW_BYTES / 8] = {};

@@ -73,11 +73,11 @@ static __always_inline int um_place_leaves(struct um_place *at)
 		return 1;
 	}
 	at->mnt = at->view.parent;
-	um_look(&at->view, at->mnt);
+	um_read_mount(&at->view, at->mnt);
 	return 1;
 }
 
-static __always_inline void um_look_at_dentry(u64 dentry, u64 *parent, u64 *name)
+static __always_inline void um_read_dentry(u64 dentry, u64 *parent, u64 *name)
 {
 #if UM_NEAR(UM_OFF_DENTRY_NAME, UM_OFF_DENTRY_PARENT, 24)
 	u64 words[3] = {};
@@ -97,7 +97,7 @@ static __always_inline u64 um_place_name(struct um_place *at, struct um_name *n,
 	u64 parent = 0, name = 0;
 	long read;
 
-	um_look_at_dentry(at->dentry, &parent, &name);
+	um_read_dentry(at->dentry, &parent, &name);
 	if (!off) {
 		read = bpf_probe_read_kernel_str(n->text, UM_NAME_TEXT, (void *)name);
 		if (read <= 1 || read >= UM_NAME_TEXT)
@@ -164,11 +164,11 @@ static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
 	struct um_view view;
 	struct um_event *e;
 
-	um_look(&view, mnt);
-	um_look_at_sb(view.sb, &dev, &type);
+	um_read_mount(&view, mnt);
+	um_read_sb(view.sb, &dev, &type);
 	um_send_source(ts, tid, mnt);
 	um_send_mountpoint(ts, tid, mnt, &view);
-	e = um_begin_of(task, tid, UM_MOUNT, ts);
+	e = um_reserve_of(task, tid, UM_MOUNT, ts);
 	if (!e)
 		return;
 	e->mnt = mnt;
@@ -217,10 +217,10 @@ static __always_inline u64 um_unmounted(void)
 	return ~0ULL;
 }
 
-static __always_inline void um_tell(u32 tid, struct um_task *task, u16 kind, u64 mnt, int ret,
+static __always_inline void um_emit(u32 tid, struct um_task *task, u16 kind, u64 mnt, int ret,
 				    u64 a, u32 b)
 {
-	struct um_event *e = um_begin_of(task, tid, kind, bpf_ktime_get_ns());
+	struct um_event *e = um_reserve_of(task, tid, kind, bpf_ktime_get_ns());
 
 	if (!e)
 		return;

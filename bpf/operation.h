@@ -24,7 +24,7 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 	/* Also reached by um_next_syscall, in whichever order the kernel calls the two. */
 	if (old) {
 		if (um_is_on_its_way_out(old))
-			um_mark(tid, old, UM_RETURNED, UM_RETURNED_SYSCALL);
+			um_emit_simple(tid, old, UM_RETURNED, UM_RETURNED_SYSCALL);
 		um_forget(tid, old);
 	}
 	fresh.seq++; /* the first number is the ENTER event's own */
@@ -52,7 +52,7 @@ static __always_inline void um_umount_ends(s64 ret)
 	if (!task && !um_all_there())
 		return;
 	/* Without a task the operation began before the probes: its exit is sent alone. */
-	e = um_begin(ts, tid, id >> 32, UM_EXIT, task ? task->seq++ : 0);
+	e = um_reserve(ts, tid, id >> 32, UM_EXIT, task ? task->seq++ : 0);
 	if (e) {
 		e->ret = ret;
 		if (task && task->by_function)
@@ -66,9 +66,9 @@ static __always_inline void um_umount_ends(s64 ret)
 	if (task && ret < 0) /* nothing was unmounted: no shutdown is due */
 		um_forget(tid, task);
 	else if (task)
-		um_leave(tid, task, 0);
+		um_begin_exit_work(tid, task, 0);
 	/* Last: where programs can be preempted, who is woken runs at once, and that switch is no wait. */
-	um_ring(ret);
+	um_wake_reader(ret);
 }
 
 #endif

@@ -27,7 +27,7 @@
 #define UM_HOT_RETVAL(n_args) ctx[n_args]
 #define UM_HOT_ARG(n, kept) ctx[n]
 #define um_stash(slot, word)
-#define um_keep(word)
+#define um_save(word)
 #define um_stashed(slot) 0
 
 #else
@@ -82,16 +82,16 @@ static __always_inline u64 um_stashed(u64 slot)
  * both be inside at once, the return of one finds nothing.
  */
 #define UM_KEPT 8192
-struct um_kept {
+struct um_saved {
 	u64 word;
 	u32 tid;
 };
-BPF_ARRAY(kept, struct um_kept, UM_KEPT);
+BPF_ARRAY(kept, struct um_saved, UM_KEPT);
 
-static __always_inline void um_keep(u64 word)
+static __always_inline void um_save(u64 word)
 {
 	u32 tid = bpf_get_current_pid_tgid(), slot = tid % UM_KEPT;
-	struct um_kept *mine = kept.lookup(&slot);
+	struct um_saved *mine = kept.lookup(&slot);
 
 	if (!mine)
 		return;
@@ -99,10 +99,10 @@ static __always_inline void um_keep(u64 word)
 	mine->word = word;
 }
 
-static __always_inline u64 um_kept(void)
+static __always_inline u64 um_saved(void)
 {
 	u32 tid = bpf_get_current_pid_tgid(), slot = tid % UM_KEPT;
-	struct um_kept *mine = kept.lookup(&slot);
+	struct um_saved *mine = kept.lookup(&slot);
 
 	return mine && mine->tid == tid ? mine->word : 0;
 }

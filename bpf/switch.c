@@ -14,7 +14,7 @@ static __always_inline void um_send_off(u32 tid, struct um_task *task, int state
 {
 	struct um_event *e;
 
-	e = um_begin_of(task, tid, UM_OFF_CPU, bpf_ktime_get_ns());
+	e = um_reserve_of(task, tid, UM_OFF_CPU, bpf_ktime_get_ns());
 	if (!e)
 		return;
 	e->ret = state;
@@ -29,7 +29,7 @@ static __always_inline void um_leaving_off(struct um_frames *f, int n, u32 tid,
 	if (n < 0 || !UM_KNOWS_TASK_WORK)
 		return; /* where it is cannot be told: the next syscall ends it */
 	if (!um_in_task_work(f, n)) {
-		um_is_back(tid, task, 3);
+		um_finish(tid, task, 3);
 	} else if (!task->shutdown) {
 		task->shutdown = 1;
 		um_send_off(tid, task, 0, UM_ON_TASK_WORK, 0);
@@ -46,7 +46,7 @@ static __always_inline void um_ns_goes_down(u32 tid, struct um_task *task)
 static __always_inline void um_dead(u32 tid, struct um_task *task)
 {
 	if (task->phase != UM_EXITING)
-		um_mark(tid, task, UM_DEAD, 0);
+		um_emit_simple(tid, task, UM_DEAD, 0);
 	um_forget(tid, task);
 }
 
@@ -91,7 +91,7 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 	}
 	if (task->phase == UM_NS_PUT && n >= 0 &&
 	    !(on_stack & (UM_ON_PUT_NS | UM_ON_UNLOCK | UM_ON_TASK_WORK))) {
-		um_is_back(tid, task, UM_RETURNED_USER);
+		um_finish(tid, task, UM_RETURNED_USER);
 		return;
 	}
 	um_send_off(tid, task, state, on_stack, n < 0);
@@ -156,7 +156,7 @@ static __always_inline int um_sleeps_in_unlock(struct um_frames *f, int n)
  * only with its last task: by setns(), unshare(), or the close() of a file of nsfs. Nothing shows
  * that but its wait for a grace period, which begins it here.
  */
-static __always_inline void um_meet(void *ctx, u32 tid, int state)
+static __always_inline void um_found_on_stack(void *ctx, u32 tid, int state)
 {
 	u32 slot = UM_FRAMES_SWITCH;
 	struct um_frames *f = state == UM_TASK_UNINTERRUPTIBLE ? frames.lookup(&slot) : 0;
@@ -189,7 +189,7 @@ static __always_inline void um_meet(void *ctx, u32 tid, int state)
 	um_send_off(tid, task, state, um_on_stack(f, n), 0);
 }
 #else
-#define um_meet(ctx, tid, state)
+#define um_found_on_stack(ctx, tid, state)
 #endif
 #ifdef UM_FUNCTIONS
 #define UM_MEETS 0
@@ -197,7 +197,7 @@ static __always_inline void um_meet(void *ctx, u32 tid, int state)
 #define UM_MEETS UM_KNOWS_TASK_WORK /* no addresses, nothing to see */
 #endif
 
-static __always_inline int um_is_looked_at(struct um_active *n)
+static __always_inline int um_is_traced(struct um_active *n)
 {
 	return UM_MEETS || n->followed;
 }
@@ -209,7 +209,7 @@ static __always_inline void um_switch_in(u32 tid)
 	if (!task || !task->off)
 		return;
 	task->off = 0;
-	um_mark(tid, task, UM_ON_CPU, 0);
+	um_emit_simple(tid, task, UM_ON_CPU, 0);
 }
 
 /* Offsets in struct task_struct are known: the raw tracepoint, the cheaper of the two. */
@@ -220,7 +220,7 @@ int um_switch(struct bpf_raw_tracepoint_args *ctx)
 	struct um_task *task;
 	u32 prev, next = 0, state = 0;
 
-	if (!n || !um_is_looked_at(n))
+	if (!n || !um_is_traced(n))
 		return 0;
 	prev = bpf_get_current_pid_tgid();
 	task = n->followed ? tasks.lookup(&prev) : 0;
@@ -230,7 +230,7 @@ int um_switch(struct bpf_raw_tracepoint_args *ctx)
 	if (task)
 		um_switch_out(ctx, prev, task, state);
 	else
-		um_meet(ctx, prev, state);
+		um_found_on_stack(ctx, prev, state);
 	if (!n->followed)
 		return 0;
 	bpf_probe_read_kernel(&next, sizeof(next), (char *)ctx->args[2] + UM_OFF_TASK_PID);
@@ -250,13 +250,13 @@ int um_switch(char *ctx)
 	int state = *(u64 *)(ctx + UM_AT_PREV_STATE) & ~UM_TASK_DEAD;
 	struct um_task *task;
 
-	if (!n || !um_is_looked_at(n))
+	if (!n || !um_is_traced(n))
 		return 0;
 	task = n->followed ? tasks.lookup(&prev) : 0;
 	if (task)
 		um_switch_out(ctx, prev, task, state & UM_REPORTED_DEAD ? UM_TASK_DEAD : state);
 	else
-		um_meet(ctx, prev, state);
+		um_found_on_stack(ctx, prev, state);
 	if (next && n->followed)
 		um_switch_in(next);
 	return 0;
@@ -265,7 +265,7 @@ int um_switch(char *ctx)
 
 /* ---- tasks that end: sched:sched_process_exit ---- */
 
-static __always_inline void um_done_for(u32 tid)
+static __always_inline void um_task_exited(u32 tid)
 {
 	struct um_task *old = tasks.lookup(&tid);
 
@@ -273,9 +273,9 @@ static __always_inline void um_done_for(u32 tid)
 		return;
 	um_end_parked(tid, old, UM_RETURNED_DEATH);
 	if (um_is_on_its_way_out(old))
-		um_mark(tid, old, UM_RETURNED, UM_RETURNED_DEATH);
+		um_emit_simple(tid, old, UM_RETURNED, UM_RETURNED_DEATH);
 	else if (old->phase == UM_INSIDE)
-		um_mark(tid, old, UM_DEAD, 0);
+		um_emit_simple(tid, old, UM_DEAD, 0);
 	um_forget(tid, old);
 }
 
@@ -298,7 +298,7 @@ int um_process_exit(void *ctx)
 	struct um_active *n = um_active();
 
 	if (n && n->followed)
-		um_done_for((u32)id);
+		um_task_exited((u32)id);
 #ifndef UM_ENDS_BY_WORK /* where it is set, what a task takes down opens an operation by itself */
 	um_follow_exit(id);
 #endif

@@ -101,18 +101,18 @@ static __always_inline int um_follow(u32 tid, struct um_task *task)
 }
 
 /* An event of an operation, with its next number. */
-static __always_inline struct um_event *um_begin_of(struct um_task *task, u32 tid, u16 kind, u64 ts)
+static __always_inline struct um_event *um_reserve_of(struct um_task *task, u32 tid, u16 kind, u64 ts)
 {
-	struct um_event *e = um_begin(ts, tid, task->tgid, kind, task->seq++);
+	struct um_event *e = um_reserve(ts, tid, task->tgid, kind, task->seq++);
 
 	if (e)
 		e->cpu |= task->lane;
 	return e;
 }
 
-static __always_inline void um_mark(u32 tid, struct um_task *task, u16 kind, u64 a)
+static __always_inline void um_emit_simple(u32 tid, struct um_task *task, u16 kind, u64 a)
 {
-	struct um_event *e = um_begin_of(task, tid, kind, bpf_ktime_get_ns());
+	struct um_event *e = um_reserve_of(task, tid, kind, bpf_ktime_get_ns());
 
 	if (!e)
 		return;
@@ -143,7 +143,7 @@ static __always_inline void um_end_parked(u32 tid, struct um_task *task, u64 how
 	task->other = 0;
 	if (!waiting || !n)
 		return;
-	um_mark(tid, waiting, UM_RETURNED, how);
+	um_emit_simple(tid, waiting, UM_RETURNED, how);
 	um_not_leaving(n, waiting->leaves, waiting->unended);
 	parked.delete(&tid);
 }
@@ -210,7 +210,7 @@ static __always_inline int um_nr_mounts(void)
 static __always_inline void um_send_opener(u64 ts, u32 tid, u32 tgid, u16 kind, u32 seq, u64 mnt,
 					   int ret, u32 mntns, u16 lane)
 {
-	struct um_event *e = um_begin(ts, tid, tgid, kind, seq);
+	struct um_event *e = um_reserve(ts, tid, tgid, kind, seq);
 
 	if (!e)
 		return;

@@ -125,7 +125,7 @@ static __always_inline struct um_task *um_open_teardown(u32 tid, struct um_task 
 	um_send_opener(ts, tid, fresh.tgid, UM_TEARDOWN, ts, mnt, task->origin, um_ns_of(mnt),
 		       fresh.lane);
 	if (origin & UM_NO_CALLER)
-		um_mark(tid, task, UM_UNSEEN, UM_UNSEEN_CALLER);
+		um_emit_simple(tid, task, UM_UNSEEN, UM_UNSEEN_CALLER);
 	return task;
 }
 
@@ -138,8 +138,8 @@ static __always_inline struct um_task *um_opened(void *ctx, u32 tid, struct um_t
 		if (um_is_inside(task, origin)) {
 			if (!um_park(tid, task))
 				return 0;
-		} else if (um_is_stale(task)) {
-			um_is_back(tid, task, UM_RETURNED_SYSCALL);
+		} else if (um_missed_end(task)) {
+			um_finish(tid, task, UM_RETURNED_SYSCALL);
 			task = 0;
 		} else {
 			return task;
@@ -167,6 +167,6 @@ UM_ENTRY(umount_tree)
 	/* An umount(2) of which nothing was seen so far ends as one: its row is marked. */
 	if (task->phase == UM_OPENING)
 		task->phase = task->origin == UM_BY_UMOUNT ? UM_INSIDE : UM_TEARDOWN_IN;
-	um_tell(tid, task, UM_TREE, mnt, (int)UM_ARG(1), 0, 0);
+	um_emit(tid, task, UM_TREE, mnt, (int)UM_ARG(1), 0, 0);
 	return 0;
 }

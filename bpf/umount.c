@@ -78,7 +78,7 @@ UM_ENTRY(path_umount)
 
 	um_umount_puts(um_mount_of_path(UM_ARG(0)));
 	if (task && task->phase == UM_LEAVING) {
-		um_is_back(tid, task, 1);
+		um_finish(tid, task, 1);
 		task = 0;
 	}
 	if (!task) { /* a system call whose own entry is not seen: oldumount, or a hit skipped */
@@ -100,7 +100,7 @@ UM_ENTRY(path_umount)
 	task->count = -1;
 	task->in_umount = 1;
 	task->mnt = um_mount_of_path(UM_ARG(0));
-	um_tell(tid, task, UM_PATH_UMOUNT, task->mnt, (int)UM_ARG(1), 0, 0);
+	um_emit(tid, task, UM_PATH_UMOUNT, task->mnt, (int)UM_ARG(1), 0, 0);
 	if (task->mnt)
 		um_describe(tid, task, task->mnt);
 	return 0;
@@ -118,15 +118,15 @@ UM_RETURN(path_umount)
 		return 0;
 	task->in_umount = 0;
 	left = um_umount_returns(task->mnt, ret, &said);
-	um_tell(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, said, left);
+	um_emit(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, said, left);
 	if (!task->by_function)
 		return 0;
-	um_tell(tid, task, UM_EXIT, task->mnt, ret, 2, 0);
+	um_emit(tid, task, UM_EXIT, task->mnt, ret, 2, 0);
 	if (ret < 0)
 		um_forget(tid, task);
 	else
-		um_leave(tid, task, 0);
-	um_ring(ret); /* last, as in um_umount_ends */
+		um_begin_exit_work(tid, task, 0);
+	um_wake_reader(ret); /* last, as in um_umount_ends */
 	return 0;
 }
 
@@ -142,7 +142,7 @@ UM_ENTRY(propagate_mount_busy)
 	task->in_check = 1;
 	task->count = -1;
 	task->busy_ns = 0;
-	um_tell(tid, task, UM_CHECK, UM_ARG(0), 0, 0, 0);
+	um_emit(tid, task, UM_CHECK, UM_ARG(0), 0, 0, 0);
 	return 0;
 }
 
@@ -157,7 +157,7 @@ UM_RETURN(propagate_mount_busy)
 	task->in_check = 0;
 	if (ret && task->count > 2)
 		um_arm(task->mnt);
-	um_tell(tid, task, UM_CHECKED, task->mnt, ret, task->count < 0 ? ~0ULL : task->count,
+	um_emit(tid, task, UM_CHECKED, task->mnt, ret, task->count < 0 ? ~0ULL : task->count,
 		task->busy_ns);
 	return 0;
 }

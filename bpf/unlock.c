@@ -36,7 +36,7 @@ UM_ENTRY(namespace_unlock)
 	if (!task || task->phase == UM_EXITING)
 		return 0;
 	task->in_unlock = 1;
-	um_tell(tid, task, UM_UNLOCK, task->mnt, 0, um_unmounted(), 0);
+	um_emit(tid, task, UM_UNLOCK, task->mnt, 0, um_unmounted(), 0);
 	return 0;
 }
 
@@ -49,7 +49,7 @@ UM_RETURN(namespace_unlock)
 	if (!task)
 		return 0;
 	task->in_unlock = 0;
-	um_tell(tid, task, UM_UNLOCK_EXIT, task->mnt, 0, 0, 0);
+	um_emit(tid, task, UM_UNLOCK_EXIT, task->mnt, 0, 0, 0);
 	if (task->phase != UM_TEARDOWN_IN)
 		return 0;
 	if (task->lane) {
@@ -63,13 +63,13 @@ UM_RETURN(namespace_unlock)
 	}
 #endif
 	if (um_is_kthread()) { /* no return to user mode, no task work */
-		um_is_back(tid, task, 4);
+		um_finish(tid, task, 4);
 	} else {
 		/* A file that is closed has a reference of its own, and puts it next. */
 		more = task->origin == UM_BY_FD_CLOSE || task->origin == UM_BY_OTHER;
 		if (more && um_references(task->mnt) > 1)
 			more = 0; /* it will not be the last one */
-		um_leave(tid, task, more);
+		um_begin_exit_work(tid, task, more);
 	}
 	return 0;
 }
@@ -81,10 +81,10 @@ UM_ENTRY(synchronize_rcu_expedited)
 
 	if (!task)
 		return 0;
-	task->grace_period = UM_GP_UNTOLD;
+	task->grace_period = UM_GP_UNKNOWN;
 	task->in_rcu = 1;
 	task->switches = um_switches();
-	um_tell(tid, task, UM_RCU, task->mnt, 0, 0, 0);
+	um_emit(tid, task, UM_RCU, task->mnt, 0, 0, 0);
 	return 0;
 }
 
@@ -128,8 +128,8 @@ UM_RETURN(synchronize_rcu_expedited)
 	if (!task)
 		return 0;
 	task->in_rcu = 0;
-	if (task->grace_period == UM_GP_UNTOLD && um_switches() != task->switches)
+	if (task->grace_period == UM_GP_UNKNOWN && um_switches() != task->switches)
 		task->grace_period = UM_GP_SLEPT;
-	um_tell(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, 0, 0);
+	um_emit(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, 0, 0);
 	return 0;
 }

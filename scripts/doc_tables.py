@@ -16,10 +16,10 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # bench is not installed
 
 from bench import readme  # noqa: E402
-from umtrace.analysis.meanings import unit_of  # noqa: E402
-from umtrace.kernel.meanings import MEANINGS  # noqa: E402
-from umtrace.records.tiers import TIERS  # noqa: E402
-from umtrace.records.umounts import COLUMNS, SCHEMA, Use  # noqa: E402
+from umtrace.analysis.column_docs import unit_of  # noqa: E402
+from umtrace.model.tiers import TIERS  # noqa: E402
+from umtrace.model.umounts import COLUMNS, SCHEMA, Use  # noqa: E402
+from umtrace.probes.purposes import PURPOSES  # noqa: E402
 
 
 def tiers() -> str:
@@ -69,7 +69,7 @@ def columns() -> str:
 def purposes() -> str:
     """Return the table of what is probed, from the purposes that the plan chooses for."""
     lines = []
-    for purpose in MEANINGS:
+    for purpose in PURPOSES:
         functions = ", ".join(f"`{each.function}`" for each in purpose.candidates)
         cost = "each path walk" if purpose.hot else ""
         lines.append((purpose.name, functions, purpose.why, purpose.lost, cost))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tomllib
 
-from umtrace.records.tiers import names
+from umtrace.model.tiers import names
 
 COLUMNS = (
     ("phases", ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")),

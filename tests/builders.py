@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from umtrace.correlate.waits import Wait
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind, NameKind, OnStack
+from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind, NameKind, OnStack
 
 EBUSY = 16
 MASK = 0xFFFFFFFF

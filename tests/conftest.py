@@ -14,8 +14,8 @@ import pytest
 from hypothesis import settings
 
 from umtrace.diagnosis import working_tiers
-from umtrace.records.errors import UmtraceError
-from umtrace.sources.bpf.cache import VARIABLE
+from umtrace.model.errors import UmtraceError
+from umtrace.sources.bpf.program_cache import VARIABLE
 
 # A timed assertion never fails a test: on a busy host an example may take long.
 settings.register_profile("umtrace", deadline=None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from umtrace.records import umounts, windows
+from umtrace.model import umounts, windows
 
 ROOT = Path(__file__).parents[1]
 ROWS = [

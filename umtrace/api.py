@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from umtrace import analysis
-from umtrace.analysis.meanings import described
+from umtrace.analysis.column_docs import described
 from umtrace.analysis.spans import span_ns
+from umtrace.model import windows
+from umtrace.model.errors import UsageError
+from umtrace.model.losses import LossReport
+from umtrace.model.umounts import SCHEMA
+from umtrace.model.writable import check_writable, free_path
 from umtrace.query.comparability import warnings
 from umtrace.query.selection import Selection
 from umtrace.recording import Meta, Recording
-from umtrace.records import windows
-from umtrace.records.errors import UsageError
-from umtrace.records.losses import LossReport
-from umtrace.records.umounts import SCHEMA
-from umtrace.records.writable import check_writable, free_path
 from umtrace.stats.compare import compare as compare_summaries
 from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
 from umtrace.stats.summarize import METRICS

@@ -6,15 +6,15 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from umtrace.kernel.features import Feature, features
-from umtrace.kernel.offer import WANTED, this_kernel
-from umtrace.kernel.plan import inlined
 from umtrace.kernel.refusals import missing_privilege
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
-from umtrace.records.plan_line import PlanLine
-from umtrace.sources.bpf.cache import VARIABLE, Kept
+from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.model.plan_line import PlanLine
+from umtrace.probes.capabilities import WANTED, this_kernel
+from umtrace.probes.features import Feature, features
+from umtrace.probes.plan import inlined
+from umtrace.sources.bpf.program_cache import VARIABLE, ProgramCache
 from umtrace.sources.leftovers import remove_leftovers
 from umtrace.sources.select import LIVE_TIERS, declined, open_source
 
@@ -68,7 +68,7 @@ def diagnose() -> Diagnosis:
 
 
 def _kept_programs() -> Feature:
-    kept = Kept.of_this_user()
+    kept = ProgramCache.of_this_user()
     if kept.folder is None:
         return Feature("kept programs", True, f"none: {VARIABLE}=0, or no home directory")
     names = kept.names()
@@ -105,7 +105,7 @@ def clean_up() -> list[str]:
 
 def forget_programs() -> list[str]:
     """Remove the compiled programs that are kept; returns what it was."""
-    kept = Kept.of_this_user()
+    kept = ProgramCache.of_this_user()
     dropped = kept.clear()
     return [f"{dropped} compiled programs in {kept.folder}"] if dropped else []
 

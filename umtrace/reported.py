@@ -9,17 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from umtrace.ebusy.counters import COUNTED, WalkCounters
+from umtrace.model.arrow import text
+from umtrace.model.windows import SCHEMA, windows_from_arrow, windows_to_arrow
 from umtrace.pipeline.offline import window_batches
 from umtrace.pipeline.recorder import WITHIN
 from umtrace.present.heading import Heading
 from umtrace.present.report.section import Report, Section
 from umtrace.present.sections import ebusy, groups, histograms, phases, walkers
 from umtrace.present.verdict import caveats, verdict
-from umtrace.query.begun import ROW_ID, WINDOW_ID, Begun
 from umtrace.query.selection import Selection
+from umtrace.query.window_filter import ROW_ID, WINDOW_ID, WindowFilter
 from umtrace.recording.tables import EBUSY
-from umtrace.records.arrow import text
-from umtrace.records.windows import SCHEMA, windows_from_arrow, windows_to_arrow
 from umtrace.stats.groups import check_keys
 from umtrace.stats.summarize import columns_for, summarize
 from umtrace.stats.summary import Summary
@@ -46,7 +46,7 @@ class Windows:
         self._selection = selection
         whole = selection.is_whole
         self._read = _source(selection, spurious_within_ns, keep=not whole)
-        self._begun = None if whole else Begun(self._read([WINDOW_ID]))
+        self._begun = None if whole else WindowFilter(self._read([WINDOW_ID]))
 
     @property
     def rows_needed(self) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class Windows:
                 self._begun.add(rows)
 
     def batches(self, columns: Sequence[str] | None = None) -> Batches:
-        """Yield the windows as rows of ``records.windows.SCHEMA``, in no order."""
+        """Yield the windows as rows of ``model.windows.SCHEMA``, in no order."""
         if self._begun is None:
             yield from self._read(columns)
             return

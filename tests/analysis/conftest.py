@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from tests.stats.rows import T0_NS, batch_of
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import EventBatch
+from umtrace.model.windows import windows_to_arrow
 from umtrace.query.selection import Selection
 from umtrace.recording import Meta, Recording, RecordingWriter
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
-from umtrace.records.windows import windows_to_arrow
 
 
 @pytest.fixture

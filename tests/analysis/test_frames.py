@@ -6,7 +6,7 @@ import pytest
 
 from tests.stats.rows import T0_NS, batch_of, container_host, row
 from umtrace.analysis.frames import CATEGORIES, rows_to_frame
-from umtrace.records.umounts import SCHEMA
+from umtrace.model.umounts import SCHEMA
 
 
 def _frame(rows):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.stats.rows import T0_NS, container_host
 from umtrace.analysis.figures import KINDS, figure_of
-from umtrace.records.windows import CLASSES, EbusyWindow
+from umtrace.model.windows import CLASSES, EbusyWindow
 
 BASELINES = Path(__file__).parent / "baselines"
 _DPI = 40

@@ -11,9 +11,9 @@ from umtrace.analysis.figures import KINDS, figure_of, save
 from umtrace.analysis.plots import plot_cdf, plot_hist, plot_phases
 from umtrace.analysis.style import PHASES, SERIES, log_duration_axis, seconds
 from umtrace.analysis.svg import svg_of
-from umtrace.records.errors import UsageError
-from umtrace.records.umounts import PHASES as PHASE_COLUMNS
-from umtrace.records.windows import EbusyWindow
+from umtrace.model.errors import UsageError
+from umtrace.model.umounts import PHASES as PHASE_COLUMNS
+from umtrace.model.windows import EbusyWindow
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.summarize import summarize
 

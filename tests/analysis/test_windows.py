@@ -13,7 +13,7 @@ from umtrace.analysis.ebusy import ebusy_frame
 from umtrace.analysis.figures import figure_of
 from umtrace.analysis.frames import rows_to_frame
 from umtrace.analysis.windows import _LOOKS, plot_ebusy
-from umtrace.records.windows import CLASSES, SCHEMA, EbusyWindow
+from umtrace.model.windows import CLASSES, SCHEMA, EbusyWindow
 from umtrace.stats.filters import RowFilter
 
 

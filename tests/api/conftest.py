@@ -7,11 +7,11 @@ import pytest
 
 from tests.builders import Stream
 from tests.stats.rows import T0_NS, batch_of, container_host
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import EventBatch
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PlanLine
 from umtrace.recording import Meta, RecordingWriter
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PlanLine
 
 NO_LOSS = LossReport(
     ring_events=0, ring_names=0, task_map_full=0, stacks_lost=0, probe_misses=0, unmatched_events=0

@@ -8,8 +8,8 @@ import pytest
 
 from tests.stats.rows import container_host, row
 from umtrace.cli.main import run
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PROGRAMS, PlanLine
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PROGRAMS, PlanLine
 
 
 @pytest.fixture

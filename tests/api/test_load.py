@@ -9,9 +9,9 @@ import pytest
 
 import umtrace
 from tests.stats.rows import T0_NS, container_host
-from umtrace.records.errors import DamagedInputError, UsageError
-from umtrace.records.umounts import SCHEMA
-from umtrace.records.windows import EbusyWindow, windows_to_arrow
+from umtrace.model.errors import DamagedInputError, UsageError
+from umtrace.model.umounts import SCHEMA
+from umtrace.model.windows import EbusyWindow, windows_to_arrow
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 from tests.stats.rows import T0_NS, batch_of, container_host, row
 from umtrace.cli.main import run
+from umtrace.model.clock import ClockPair
 from umtrace.present.perfetto import write_perfetto
 from umtrace.present.protobuf import number, varint
-from umtrace.records.clock import ClockPair
 
 CLOCK = ClockPair(10_000, T0_NS)
 

@@ -8,8 +8,8 @@ import pytest
 
 import umtrace
 from tests.builders import Stream
-from umtrace.records.clock import ClockPair
-from umtrace.records.errors import NoTierError
+from umtrace.model.clock import ClockPair
+from umtrace.model.errors import NoTierError
 from umtrace.sources.fake import FakeSource
 
 

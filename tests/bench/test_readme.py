@@ -13,7 +13,7 @@ from bench import readme
 from umtrace.cli.filters import filter_options
 from umtrace.cli.group import COMMANDS
 from umtrace.cli.main import umtrace
-from umtrace.records import errors
+from umtrace.model import errors
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from umtrace.kernel import constants
-from umtrace.kernel.stacks import FUNCTIONS
+from umtrace.probes import constants
+from umtrace.probes.stacks import FUNCTIONS
 from umtrace.sources.bpf.text import bpf_directory, program_text
 
 BPF = bpf_directory()

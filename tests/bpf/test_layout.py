@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from umtrace.records import kinds
-from umtrace.records.events import (
+from umtrace.model import kinds
+from umtrace.model.events import (
     EVENT_DTYPE,
     NAME_DTYPE,
     NAME_TEXT,
@@ -52,7 +52,7 @@ PREFIX = {
     "um_returned": "UM_RETURNED_",
     "um_failed": "UM_FAILED_",
 }
-#: names of ``records.kinds``; in the header with UM_ before them
+#: names of ``model.kinds``; in the header with UM_ before them
 CONSTANTS = (
     "FOREIGN",
     "NESTED",

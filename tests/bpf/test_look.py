@@ -30,8 +30,8 @@ def words_read(**offsets):
     folder = bpf_directory()
     command = [compiler, "-E", "-P", *defines, f"-I{folder}/headers/include", f"{folder}/look.h"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    bodies = {name: text.partition(f"void um_look{rest}(")[2].partition("\n}")[0]
-              for name, rest in (("mount", ""), ("superblock", "_at_sb"))}  # fmt: skip
+    bodies = {name: text.partition(f"void um_read_{what}(")[2].partition("\n}")[0]
+              for name, what in (("mount", "mount"), ("superblock", "sb"))}  # fmt: skip
     assert all("bpf_probe_read_kernel" in body for body in bodies.values())
     return [name for name, body in bodies.items() if "words[" in body]
 

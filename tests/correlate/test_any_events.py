@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.records.events import EVENT_DTYPE, FOREIGN, NAME_DTYPE, EventBatch, Kind
-from umtrace.records.umounts import PHASES
+from umtrace.model.events import EVENT_DTYPE, FOREIGN, NAME_DTYPE, EventBatch, Kind
+from umtrace.model.umounts import PHASES
 
 DURATIONS = ("latency_ns", "syscall_ns", "tail_ns", *PHASES)
 NO_NAMES = np.empty(0, NAME_DTYPE)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import EBUSY, Stream, split
 from tests.correlate.test_umounts import correlate
-from umtrace.records.events import (
+from umtrace.model.events import (
     FOREIGN,
     IS_TARGET,
     NESTED,
@@ -18,7 +18,7 @@ from umtrace.records.events import (
     Origin,
     Returned,
 )
-from umtrace.records.umounts import PHASES
+from umtrace.model.umounts import PHASES
 
 MNT = 0xFFFF888000001000
 NO_COUNT = 0xFFFFFFFFFFFFFFFF
@@ -232,7 +232,7 @@ def test_walkers_on_a_mount_that_was_only_busy_do_not_count():
     assert (row["n_legitimized"], row["n_discounted"]) == (0, 0)
 
 
-def waiting(*slept, told=GracePeriod.UNTOLD):
+def waiting(*slept, told=GracePeriod.UNKNOWN):
     """The steps of an umount whose RCU wait slept with these bits on the stack."""
     steps = [step for step in sync_steps() if step[1] != Kind.RCU_EXIT]
     at = next(n for n, step in enumerate(steps) if step[1] == Kind.RCU) + 1

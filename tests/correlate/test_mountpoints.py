@@ -9,17 +9,19 @@ from hypothesis import strategies as st
 
 from bench.state_machine import as_path
 from tests.builders import Stream
-from umtrace.correlate.mountpoints import turned
+from umtrace.correlate.mountpoints import reverse_components
 from umtrace.correlate.texts import of_list
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.records.events import Kind, NameKind, Origin
+from umtrace.model.events import Kind, NameKind, Origin
 
 
 def turned_alone(texts, unknown=None):
     spelled = of_list(texts)
     if unknown is None:
         unknown = [False] * len(texts)
-    return [path or None for path in turned(spelled, np.array(unknown, np.bool_)).to_list()]
+    return [
+        path or None for path in reverse_components(spelled, np.array(unknown, np.bool_)).to_list()
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from umtrace.correlate.names import NameStore
-from umtrace.records.events import NAME_DTYPE, NameKind
+from umtrace.model.events import NAME_DTYPE, NameKind
 
 
 def records(tids, times, texts, kind=NameKind.PATH):

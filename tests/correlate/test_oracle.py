@@ -16,8 +16,8 @@ from tests.builders import EBUSY, Stream
 from umtrace.correlate import umounts
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.correlate.waits import Wait
-from umtrace.records.events import EventBatch, Kind
-from umtrace.records.umounts import SCHEMA
+from umtrace.model.events import EventBatch, Kind
+from umtrace.model.umounts import SCHEMA
 
 #: every column but the number of the row, which depends on the order of what ends at once
 SAME = [name for name in SCHEMA.names if name != "id"]

@@ -7,7 +7,7 @@ import pytest
 
 from umtrace.correlate.table import Ops
 from umtrace.correlate.tails import TailKeeper
-from umtrace.records.events import EVENT_DTYPE, FOREIGN, Kind
+from umtrace.model.events import EVENT_DTYPE, FOREIGN, Kind
 
 NONE = np.zeros(0, np.int64)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.builders import EBUSY, Stream, split
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.correlate.waits import Wait
-from umtrace.records.events import EventBatch, Kind, OnStack
-from umtrace.records.umounts import PHASES, SCHEMA
+from umtrace.model.events import EventBatch, Kind, OnStack
+from umtrace.model.umounts import PHASES, SCHEMA
 
 OFFSET = 1_700_000_000_000_000_000
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from bench.memory import peak_kib, reset_peak
 from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.model.events import EVENT_DTYPE, FOREIGN, IS_TARGET, EventBatch, Kind
 from umtrace.pipeline.ebusy import EbusyStage
-from umtrace.records.events import EVENT_DTYPE, FOREIGN, IS_TARGET, EventBatch, Kind
 
 PER_TICK = 250
 TICK_NS = 50_000_000

@@ -6,7 +6,7 @@ import itertools
 
 from tests.stats.rows import T0_NS, batch_of, row
 from umtrace.ebusy.detector import EbusyDetector
-from umtrace.records.holders import Holder, HolderScan
+from umtrace.model.holders import Holder, HolderScan
 
 MS = 1_000_000
 EBUSY = 16

@@ -15,9 +15,9 @@ from tests.ebusy import storm
 from tests.ebusy.streams import MS, busy, fd_of, one, scan, umount, windows_of
 from tests.stats.rows import T0_NS, batch_of
 from umtrace.ebusy.detector import EbusyDetector
-from umtrace.records.arrow import fixed, text
-from umtrace.records.umounts import SCHEMA
-from umtrace.records.windows import windows_to_arrow
+from umtrace.model.arrow import fixed, text
+from umtrace.model.umounts import SCHEMA
+from umtrace.model.windows import windows_to_arrow
 
 
 def test_mounts_are_told_apart():

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from tests.scripts import load_script
+from umtrace.model.windows import windows_to_arrow
 from umtrace.pipeline.offline import ebusy_windows
 from umtrace.recording import Recording
-from umtrace.records.windows import windows_to_arrow
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.builders import Stream
-from umtrace.ebusy.signals import ClueReader
-from umtrace.records.clues import NO_CLUES, Check, Failure, Skip, Superblock, Walk
-from umtrace.records.events import ARMING_SHIFT, FOREIGN, PUT_EARLIER, PUT_SETTLED, PUT_WALKED, Kind
+from umtrace.ebusy.decode import EvidenceDecoder
+from umtrace.model.events import ARMING_SHIFT, FOREIGN, PUT_EARLIER, PUT_SETTLED, PUT_WALKED, Kind
+from umtrace.model.evidence import NO_EVIDENCE, Check, Failure, Skip, Superblock, Walk
 
 UNKNOWN = 2**64 - 1
 DEV = (8 << 20) + 1
@@ -21,7 +21,7 @@ def read(*steps):
     stream = Stream()
     for ts, kind, fields in steps:
         stream.event(ts, 7, kind, comm=b"cat", **fields)
-    return ClueReader().read(stream.batch().events)
+    return EvidenceDecoder().read(stream.batch().events)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_namespaces_that_keep_a_superblock():
     words = struct.pack("<4I", 4026531840, 4026532000, 0, 0)
     stream = Stream()
     stream.event(5, 7, Kind.SHARED, a=3, b=DEV, cpu=FOREIGN, comm=words)
-    assert ClueReader().read(stream.batch().events).superblocks == (
+    assert EvidenceDecoder().read(stream.batch().events).superblocks == (
         Superblock(5, 7, "8:1", 3, (4026531840, 4026532000)),
     )
 
@@ -140,5 +140,5 @@ def test_a_mount_that_was_refused():
 
 def test_the_tracepoint_tier_has_none():
     stream = Stream().umount(1, 1000)
-    assert ClueReader().read(stream.batch().events) is NO_CLUES
-    assert ClueReader().read(np.empty(0, stream.batch().events.dtype)) is NO_CLUES
+    assert EvidenceDecoder().read(stream.batch().events) is NO_EVIDENCE
+    assert EvidenceDecoder().read(np.empty(0, stream.batch().events.dtype)) is NO_EVIDENCE

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.ebusy.streams import MS, busy, umount, windows_of
 from tests.stats.rows import T0_NS
-from umtrace.records.clues import Check, Clues, Skip, Walk
-from umtrace.records.events import ARMING_MASK, ARMING_NS_SHIFT
-from umtrace.records.pathcalls import PATH_CALLS
+from umtrace.model.events import ARMING_MASK, ARMING_NS_SHIFT
+from umtrace.model.evidence import Check, Evidence, Skip, Walk
+from umtrace.model.pathcalls import PATH_CALLS
 
 MNT, MOUNT_ID = 0xFFFF888000001000, 5
 HOLDER, UMOUNTERS = 60, (9, 10)
@@ -214,7 +214,7 @@ def test_no_holder_is_ever_called_a_passer_by(before, meanwhile, after, syscall,
     if not said_free(world):
         world.umount(UMOUNTERS[1])
     walks, checks, skips = map(tuple, (world.walks, world.checks, world.skips))
-    clues = Clues(walks=walks, checks=checks, skips=skips)
+    clues = Evidence(walks=walks, checks=checks, skips=skips)
     first = windows_of(world.rows, clues=clues)[0]
     assert first.spurious is not True, first.evidence
 

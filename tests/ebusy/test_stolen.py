@@ -8,8 +8,8 @@ from tests.builders import split
 from tests.correlate.test_functions import DYING, Functions, sync_steps
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.ebusy.counters import WalkCounters
+from umtrace.model.events import Kind
 from umtrace.pipeline.ebusy import EbusyStage
-from umtrace.records.events import Kind
 
 UMOUNTER, THIEF = 7, 50
 MNT_DETACH = 2

@@ -7,15 +7,9 @@ import pytest
 
 from tests.stats.rows import T0_NS, batch_of, row
 from umtrace import reported
-from umtrace.ebusy.attempts import attempts, interesting
-from umtrace.pipeline import offline
-from umtrace.pipeline.ebusy import EbusyStage
-from umtrace.pipeline.recorder import WITHIN
-from umtrace.query.begun import Begun
-from umtrace.query.selection import Selection
-from umtrace.recording import Meta, Recording, RecordingWriter
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import (
+from umtrace.ebusy.attempts import attempts, candidate_rows
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import (
     ARMING_MASK,
     ARMING_NS_SHIFT,
     ARMING_SHIFT,
@@ -23,7 +17,13 @@ from umtrace.records.events import (
     EventBatch,
     Kind,
 )
-from umtrace.records.windows import EbusyWindow, windows_to_arrow
+from umtrace.model.windows import EbusyWindow, windows_to_arrow
+from umtrace.pipeline import offline
+from umtrace.pipeline.ebusy import EbusyStage
+from umtrace.pipeline.recorder import WITHIN
+from umtrace.query.selection import Selection
+from umtrace.query.window_filter import WindowFilter
+from umtrace.recording import Meta, Recording, RecordingWriter
 from umtrace.stats.filters import RowFilter
 
 NO_FILTER = RowFilter()
@@ -81,11 +81,13 @@ def test_an_unknown_threshold_is_not_the_one_asked_for(recording):
 
 def test_only_rows_that_may_matter_become_attempts():
     rows = batch_of([*_rows(), row(t_start=T0_NS, path="/b", errno=0, tid=77)])
-    mask = interesting(rows, (), ())
+    mask = candidate_rows(rows, (), ())
     assert mask.tolist() == [True, False, True, True, True, True, False]
     assert [a.path for a, _ in attempts(rows, mask)] == ["/a", "/a", "/c", "/a", "/c/"]
-    assert interesting(rows, (), (77,)).tolist()[-1]
-    assert interesting(batch_of(_rows()[1:2]), [("path", None, "/b", None)], ()).tolist() == [True]
+    assert candidate_rows(rows, (), (77,)).tolist()[-1]
+    assert candidate_rows(batch_of(_rows()[1:2]), [("path", None, "/b", None)], ()).tolist() == [
+        True
+    ]
 
 
 @pytest.mark.parametrize("within", [None, 2_000_000])
@@ -115,11 +117,11 @@ def test_windows_are_begun_by_rows_in_any_order_and_number():
             for n in (7, None, 3, 7, 9)
         ]
     )
-    begun = Begun([windows])
+    begun = WindowFilter([windows])
     begun.add(batch_of([row(id=9), row(id=8), row(id=100), row(id=0)]))
     begun.add(batch_of([row(id=3)]))
     assert begun.keep(windows)["umount_id"].to_pylist() == [3, 9]
-    assert not Begun([]).keep(windows.slice(0, 0)).num_rows
+    assert not WindowFilter([]).keep(windows.slice(0, 0)).num_rows
 
 
 _MS, _TID, _MNT, _PASSES = 1_000_000, 7, 0xFFFF888000001000, 5

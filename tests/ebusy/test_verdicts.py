@@ -4,8 +4,8 @@ import pytest
 
 from tests.ebusy.streams import MS, busy, fd_of, one, scan, umount, windows_of
 from tests.stats.rows import T0_NS
-from umtrace.records.clues import Check, Clues, Walk
-from umtrace.records.holders import Holder
+from umtrace.model.evidence import Check, Evidence, Walk
+from umtrace.model.holders import Holder
 
 DETACH, EXPIRE, FORCE = 2, 4, 1
 
@@ -189,7 +189,7 @@ def test_the_count_at_the_check(refcount, klass, spurious):
 def test_the_check_itself(site, klass):
     first = busy(0, tier="fentry")
     check = Check(T0_NS + 10, first["tid"], 0xFF, site, 2, 4026)
-    window = one([first], clues=Clues(checks=(check,)))
+    window = one([first], clues=Evidence(checks=(check,)))
     assert (*said(window), window.errno_site) == (klass, False, site)
 
 
@@ -238,12 +238,12 @@ def _checked(first, count):
 )
 def test_puts_without_a_count_prove_nothing(steps):
     first = busy(0, refcount=3, tier="fentry")
-    clues = Clues(walks=_walks(*steps), checks=(_checked(first, 3),))
+    clues = Evidence(walks=_walks(*steps), checks=(_checked(first, 3),))
     assert said(one([first], clues=clues)) == ("unknown", None)
 
 
 def test_other_mounts_walkers_do_not_count():
     first = busy(0, refcount=3, tier="fentry")
     walks = _walks((-0.01, 5, "legitimized"), (0.2, 5, "put"), mnt=0xEE)
-    clues = Clues(walks=walks, checks=(_checked(first, 3),))
+    clues = Evidence(walks=walks, checks=(_checked(first, 3),))
     assert said(one([first], clues=clues)) == ("unknown", None)

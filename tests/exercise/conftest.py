@@ -66,7 +66,7 @@ def exercise() -> Callable[[str], Ledger]:
     return run
 
 
-class Running:
+class FtraceBase:
     """An exercise that has begun and has long to go."""
 
     def __init__(self, options: str) -> None:
@@ -108,11 +108,11 @@ class Running:
 
 
 @pytest.fixture
-def running() -> Iterator[Callable[[str], Running]]:
-    begun: list[Running] = []
+def running() -> Iterator[Callable[[str], FtraceBase]]:
+    begun: list[FtraceBase] = []
 
-    def begin(options: str) -> Running:
-        begun.append(Running(options))
+    def begin(options: str) -> FtraceBase:
+        begun.append(FtraceBase(options))
         return begun[-1]
 
     yield begin

@@ -5,7 +5,7 @@ import pytest
 from umtrace.cli.main import run
 from umtrace.exercise.config import ExerciseConfig
 from umtrace.exercise.ledger import Ledger
-from umtrace.records.clock import ClockPair
+from umtrace.model.clock import ClockPair
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from umtrace.exercise.config import ORDER, ExerciseConfig
-from umtrace.records.errors import UsageError
+from umtrace.model.errors import UsageError
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from umtrace.exercise.calls import ROW, Actor, CallLog
 from umtrace.exercise.ledger import Ledger, Teardown
 from umtrace.exercise.summary import summary
 from umtrace.exercise.syscalls import MNT_DETACH
-from umtrace.records.clock import ClockPair
-from umtrace.records.errors import DamagedInputError
+from umtrace.model.clock import ClockPair
+from umtrace.model.errors import DamagedInputError
 
 ACTOR = Actor(pid=7, tid=8, comm="umt-task-0", mntns=4026532177)
 ROOT = "/tmp/umtrace-exercise-7-x"

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 
 from tests.fuzz.streams import BUNDLED
 from umtrace.cli.main import umtrace
+from umtrace.model.errors import UmtraceError
+from umtrace.model.events import EventBatch
 from umtrace.pipeline.offline import replay
 from umtrace.recording import Recording, RecordingWriter
 from umtrace.recording.tables import TABLES
-from umtrace.records.errors import UmtraceError
-from umtrace.records.events import EventBatch
 
 _COMMANDS = (
     *("report", "report --by fstype,errno", "report --json", "ebusy", "ebusy --json", "hist"),

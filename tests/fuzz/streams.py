@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.model.arrow import integers
+from umtrace.model.events import EVENT_DTYPE, FOREIGN, EventBatch, Kind
+from umtrace.model.holders import Holder, HolderScan
+from umtrace.model.tiers import names
+from umtrace.model.windows import windows_to_arrow
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.recording import Recording
-from umtrace.records.arrow import integers
-from umtrace.records.events import EVENT_DTYPE, FOREIGN, EventBatch, Kind
-from umtrace.records.holders import Holder, HolderScan
-from umtrace.records.tiers import names
-from umtrace.records.windows import windows_to_arrow
 from umtrace.stats.summarize import summarize
 
 BUNDLED = Path(__file__).parents[2] / "recordings"

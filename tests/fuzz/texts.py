@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.fuzz.streams import check
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.records.errors import UmtraceError
+from umtrace.model.errors import UmtraceError
 from umtrace.sources.ftrace.text import TextSource
 
 _FIXTURES = Path(__file__).parents[1] / "sources" / "ftrace" / "fixtures" / "trace-cmd-6.12.zip"

@@ -11,7 +11,7 @@ HEAD = """
 import errno, json, os, shlex, signal, subprocess, sys, time
 from pathlib import Path
 from umtrace.exercise import syscalls
-from umtrace.holders.inquiry import Inquiry
+from umtrace.holders.busy_query import BusyQuery
 from umtrace.present.remedies import remedy
 # A namespace file may be bound in an older namespace only, and Linux 6.18 goes by numbers that
 # each CPU gives out of a stock of its own (gen_cookie_next): on one CPU they grow with time.
@@ -38,7 +38,7 @@ def elsewhere(code, begin="s.unshare_mounts()"):
 def ended(child):
     child.stdin.close(); child.wait()
 def ask(path):
-    return Inquiry(str(path)).answer()
+    return BusyQuery(str(path)).answer()
 def umount(path):
     "Return the errno; 0: it went."
     return syscalls.timed_umount(os.fsencode(path), 0)[2]

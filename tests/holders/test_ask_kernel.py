@@ -13,7 +13,7 @@ import pytest
 
 from umtrace.holders.answer import KernelWord, verdict_of_a_device, verdict_of_a_mount
 from umtrace.holders.kernelword import refusal
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 

@@ -114,7 +114,7 @@ print(len(asker.pids), flush=True)
 TWO_LOOKS = """
 import json
 from umtrace.holders.worker import AGAIN_NS, ScanWorker
-from umtrace.records.holders import ScanRequest
+from umtrace.model.holders import ScanRequest
 os.chdir(mnt)
 worker = ScanWorker()
 for number in range(2):

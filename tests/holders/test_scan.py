@@ -16,7 +16,7 @@ from umtrace.cli.why import EXIT_CODES
 from umtrace.exercise import syscalls
 from umtrace.holders import procfs
 from umtrace.holders.scan import scan
-from umtrace.records.holders import ScanRequest
+from umtrace.model.holders import ScanRequest
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -28,7 +28,7 @@ def in_private_namespace(tmp_path, script):
     from pathlib import Path
     from umtrace.exercise import syscalls
     from umtrace.holders.scan import scan
-    from umtrace.records.holders import ScanRequest
+    from umtrace.model.holders import ScanRequest
     syscalls.unshare_mounts(); syscalls.make_private()
     mnt = Path({str(tmp_path)!r}) / "mnt"; mnt.mkdir()
     syscalls.mount("none", str(mnt), "tmpfs"); (mnt / "x").write_text("x")
@@ -108,8 +108,8 @@ def test_names_that_are_not_utf_8(tmp_path):
     out = in_private_namespace(
         tmp_path,
         """
-        from umtrace.records.holders import scans_to_arrow
-        from umtrace.records.windows import EbusyWindow, windows_to_arrow
+        from umtrace.model.holders import scans_to_arrow
+        from umtrace.model.windows import EbusyWindow, windows_to_arrow
         odd = os.fsencode(mnt.parent) + bytes.fromhex("2fe9"); os.mkdir(odd)
         syscalls.mount("none", os.fsdecode(odd), "tmpfs")
         held = os.open(odd + bytes.fromhex("2ffe"), os.O_CREAT)
@@ -308,18 +308,18 @@ def test_why_of_mounts_that_only_share_a_superblock(tmp_path):
         import json
         other = mnt.parent / "other"; other.mkdir()
         syscalls.mount(str(mnt), str(other), flags=syscalls.MS_BIND)
-        from umtrace.holders.inquiry import Inquiry
-        answer = Inquiry(str(mnt)).answer()
+        from umtrace.holders.busy_query import BusyQuery
+        answer = BusyQuery(str(mnt)).answer()
         print([(h.kind, h.of, h.detail == str(other)) for h in answer.holders])
         with open(other / "x") as held:
             sleeper = subprocess.Popen(["sleep", "9"], stdin=held)
-        answer = Inquiry(str(mnt)).answer(); sleeper.kill(); sleeper.wait()
+        answer = BusyQuery(str(mnt)).answer(); sleeper.kill(); sleeper.wait()
         print(sorted((h.kind, h.of) for h in answer.holders))
         up = mnt.parent / "up"; up.mkdir(); syscalls.mount("none", str(up), "tmpfs")
         for d in ("u", "w", "m"): (up / d).mkdir()
         options = f"lowerdir={other},upperdir={up}/u,workdir={up}/w"
         syscalls.mount("overlay", str(up / "m"), "overlay", data=options)
-        print(sorted((h.kind, h.of) for h in Inquiry(str(mnt)).answer().holders))
+        print(sorted((h.kind, h.of) for h in BusyQuery(str(mnt)).answer().holders))
         """,
     )
     assert out == [

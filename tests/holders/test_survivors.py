@@ -17,8 +17,8 @@ def test_a_superblock_that_lives_on_in_another_namespace(tmp_path):
         """
 from umtrace.ebusy.shared import with_survivors
 from umtrace.holders.survivors import survivors
-from umtrace.records.holders import scans_from_arrow, scans_to_arrow
-from umtrace.records.windows import EbusyWindow
+from umtrace.model.holders import scans_from_arrow, scans_to_arrow
+from umtrace.model.windows import EbusyWindow
 m = mount(room / "m", "m"); dev = ask(m).dev
 child = elsewhere("s.make_private()"); assert umount(m) == 0
 window = EbusyWindow(klass="shared-sb", spurious=False, begin_ns=1, end_ns=None, path=str(m),

@@ -13,9 +13,9 @@ import pytest
 from umtrace.cli.why import EXIT_CODES
 from umtrace.holders import kernelrefs, procfs
 from umtrace.holders.answer import Answer, verdict_of_a_mount
+from umtrace.model.holders import Holder
 from umtrace.present.remedies import remedy
 from umtrace.present.why import why_lines
-from umtrace.records.holders import Holder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 

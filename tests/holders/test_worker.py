@@ -6,9 +6,9 @@ import pytest
 
 from umtrace.holders import worker as worker_module
 from umtrace.holders.worker import AGAIN_NS, MOST_AT_ONCE, ScanWorker
-from umtrace.records.arrow import text
-from umtrace.records.errors import DamagedInputError
-from umtrace.records.holders import (
+from umtrace.model.arrow import text
+from umtrace.model.errors import DamagedInputError
+from umtrace.model.holders import (
     Holder,
     HolderScan,
     ScanRequest,

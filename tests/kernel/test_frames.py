@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umtrace.kernel.frames import FrameTable
-from umtrace.kernel.stacks import FUNCTIONS, on_stack
 from umtrace.kernel.symbols import Symbols
+from umtrace.probes.frames import FrameTable
+from umtrace.probes.stacks import FUNCTIONS, on_stack
 
 NAMES = sorted({names[0] for names in FUNCTIONS.values()} | {"schedule", "do_syscall_64"})
 BASE = 0xFFFFFFFF81000000

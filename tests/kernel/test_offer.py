@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from umtrace.diagnosis import diagnose
-from umtrace.kernel.meanings import MEANINGS, SUBSTITUTES
-from umtrace.kernel.offer import PROBED, WANTED
 from umtrace.kernel.tracefs import Tracefs
+from umtrace.probes.capabilities import PROBED, WANTED
+from umtrace.probes.purposes import PURPOSES, SUBSTITUTES
 
 
 def test_every_function_of_a_meaning_is_looked_for():
-    functions = {c.function for meaning in MEANINGS for c in meaning.candidates}
+    functions = {c.function for meaning in PURPOSES for c in meaning.candidates}
     functions |= {function for function, _stands_for in SUBSTITUTES}
     assert functions == PROBED
     assert {name.encode() for name in functions} <= WANTED

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 
 from lab.table import load as lab_table
-from umtrace.kernel.meanings import MEANINGS
-from umtrace.kernel.offer import Offer, known_symbols
-from umtrace.kernel.plan import inlined, make_plan, not_ended_by_work, tells_grace_period
 from umtrace.present.doctor import doctor_text
+from umtrace.probes.capabilities import Capabilities, known_symbols
+from umtrace.probes.plan import inlined, make_plan, not_ended_by_work, tells_grace_period
+from umtrace.probes.purposes import PURPOSES
 
 HERE = Path(__file__).parent
 TABLES = {path.stem: path for path in sorted((HERE / "tables").glob("*.json"))}
 PLANS = {"fentry": "fentry", "kprobe": "kprobe", "tracepoint": ""}  # by tier, how it places
 
 
-def offer_of(kernel):
-    return Offer.from_dict(json.loads(TABLES[kernel].read_text()))
+def capabilities_of(kernel):
+    return Capabilities.from_dict(json.loads(TABLES[kernel].read_text()))
 
 
 def less(offer, *symbols, plus=()):
@@ -45,7 +45,7 @@ def test_there_is_a_table_for_every_lab_kernel():
 
 @pytest.mark.parametrize("kernel", TABLES)
 def test_plan_of_each_lab_kernel(kernel):
-    offer = offer_of(kernel)
+    offer = capabilities_of(kernel)
     plans = {tier: make_plan(offer, placement) for tier, placement in PLANS.items()}
     plans["fentry --probes light"] = make_plan(offer, "fentry", "light")
     tiers = [
@@ -68,12 +68,14 @@ def test_plan_of_each_lab_kernel(kernel):
 
 @pytest.mark.parametrize("kernel", TABLES)
 def test_an_offer_survives_json(kernel):
-    offer = offer_of(kernel)
-    assert Offer.from_dict(json.loads(json.dumps(offer.to_dict()))) == offer
+    offer = capabilities_of(kernel)
+    assert Capabilities.from_dict(json.loads(json.dumps(offer.to_dict()))) == offer
 
 
 def test_without_btf_kprobes_give_the_times():
-    offer = replace(offer_of("6.12"), btf_functions=frozenset(), members={}, btf_missing="no BTF")
+    offer = replace(
+        capabilities_of("6.12"), btf_functions=frozenset(), members={}, btf_missing="no BTF"
+    )
     assert make_plan(offer, "fentry").impossible
     plan = make_plan(offer, "kprobe")
     assert not plan.impossible
@@ -83,14 +85,14 @@ def test_without_btf_kprobes_give_the_times():
 
 
 def test_changed_arguments_are_not_read():
-    offer = less(offer_of("6.12"), "cleanup_mnt", plus=["cleanup_mnt.isra.0"])
+    offer = less(capabilities_of("6.12"), "cleanup_mnt", plus=["cleanup_mnt.isra.0"])
     plan = make_plan(offer, "kprobe")
     assert probe_of(plan, "cleanup_mnt") is None
     assert "changed its arguments" in reason_of(plan, "final put")
 
 
 def test_changed_arguments_do_not_matter_where_none_is_read():
-    offer = less(offer_of("6.12"), "namespace_unlock", plus=["namespace_unlock.constprop.0"])
+    offer = less(capabilities_of("6.12"), "namespace_unlock", plus=["namespace_unlock.constprop.0"])
     assert (
         probe_of(make_plan(offer, "kprobe"), "namespace_unlock") == "namespace_unlock.constprop.0"
     )
@@ -98,17 +100,19 @@ def test_changed_arguments_do_not_matter_where_none_is_read():
 
 
 def test_a_part_alone_means_that_the_head_is_inlined():
-    offer = less(offer_of("6.12"), "umount_tree", plus=["umount_tree.part.0"])
+    offer = less(capabilities_of("6.12"), "umount_tree", plus=["umount_tree.part.0"])
     assert "the head of the function is inlined" in make_plan(offer, "kprobe").impossible
 
 
 def test_the_plain_symbol_is_preferred_to_its_parts():
-    offer = less(offer_of("6.12"), plus=["namespace_unlock.part.0", "namespace_unlock.isra.0"])
+    offer = less(
+        capabilities_of("6.12"), plus=["namespace_unlock.part.0", "namespace_unlock.isra.0"]
+    )
     assert probe_of(make_plan(offer, "kprobe"), "namespace_unlock") == "namespace_unlock"
 
 
 def test_what_a_trial_refused_falls_back_or_is_lost():
-    offer = less(offer_of("7"), plus=["namespace_unlock.isra.0"])
+    offer = less(capabilities_of("7"), plus=["namespace_unlock.isra.0"])
     refused = offer.without("namespace_unlock", "EINVAL").without("mntput", "blacklisted")
     plan = make_plan(refused, "kprobe")
     assert probe_of(plan, "namespace_unlock") == "namespace_unlock.isra.0"
@@ -116,28 +120,32 @@ def test_what_a_trial_refused_falls_back_or_is_lost():
 
 
 def test_puts_are_seen_where_null_does_not_come_by_if_a_kprobe_sees_them():
-    meant = {kernel: make_plan(offer_of(kernel), "kprobe") for kernel in ("5.10", "6.12", "7")}
+    meant = {
+        kernel: make_plan(capabilities_of(kernel), "kprobe") for kernel in ("5.10", "6.12", "7")
+    }
     assert probe_of(meant["5.10"], "mntput_no_expire") == "mntput_no_expire"
     assert probe_of(meant["6.12"], "mntput_no_expire") == "mntput_no_expire"
     assert probe_of(meant["7"], "mntput") == "mntput"
-    assert probe_of(make_plan(offer_of("6.12"), "fentry"), "mntput") == "mntput"
-    refused = make_plan(offer_of("6.12").without("mntput_no_expire", "blacklisted"), "kprobe")
+    assert probe_of(make_plan(capabilities_of("6.12"), "fentry"), "mntput") == "mntput"
+    refused = make_plan(
+        capabilities_of("6.12").without("mntput_no_expire", "blacklisted"), "kprobe"
+    )
     assert probe_of(refused, "mntput") == "mntput"
 
 
 def test_a_missing_function_is_named():
-    plan = make_plan(less(offer_of("7"), "path_umount"), "kprobe")
+    plan = make_plan(less(capabilities_of("7"), "path_umount"), "kprobe")
     assert "no function path_umount" in plan.impossible
 
 
 def test_hidden_addresses_leave_it_to_the_trial():
-    plan = make_plan(Offer(symbols_known=False), "kprobe")
+    plan = make_plan(Capabilities(symbols_known=False), "kprobe")
     assert not plan.impossible
-    assert inlined(Offer(symbols_known=False)) == {}
+    assert inlined(Capabilities(symbols_known=False)) == {}
 
 
 def test_sides():
-    probes = {p.function: p for p in make_plan(offer_of("6.12"), "kprobe").probes}
+    probes = {p.function: p for p in make_plan(capabilities_of("6.12"), "kprobe").probes}
     assert probes["mnt_get_count"].sides(entry_needed=True) == [False, True]
     assert probes["mnt_get_count"].sides(entry_needed=False) == [True]
     assert probes["umount_tree"].sides(entry_needed=True) == [False]
@@ -152,7 +160,7 @@ def test_every_candidate_has_its_handlers():
     from umtrace.sources.bpf.text import program_text
 
     text = program_text()
-    for candidate in (c for meaning in MEANINGS for c in meaning.candidates):
+    for candidate in (c for meaning in PURPOSES for c in meaning.candidates):
         if candidate.entry or candidate.kprobe_entry:
             assert f"_ENTRY({candidate.function})" in text
         if candidate.on_return:
@@ -162,7 +170,7 @@ def test_every_candidate_has_its_handlers():
 @pytest.mark.parametrize("kernel", TABLES)
 @pytest.mark.parametrize("tier", ["fentry", "kprobe"])
 def test_no_lab_kernel_needs_a_probe_on_every_system_call(kernel, tier):
-    offer = offer_of(kernel)
+    offer = capabilities_of(kernel)
     plan = make_plan(offer, tier, "light")
     assert probe_of(plan, "__x64_sys_umount")
     assert not_ended_by_work(offer, plan) == ""
@@ -170,12 +178,12 @@ def test_no_lab_kernel_needs_a_probe_on_every_system_call(kernel, tier):
 
 
 def test_arm64_has_a_system_call_of_its_own_name():
-    offer = less(offer_of("6.12"), "__x64_sys_umount", plus=["__arm64_sys_umount"])
+    offer = less(capabilities_of("6.12"), "__x64_sys_umount", plus=["__arm64_sys_umount"])
     assert probe_of(make_plan(offer, "kprobe"), "__arm64_sys_umount")
 
 
 def test_what_a_list_of_work_needs():
-    offer = offer_of("6.12")
+    offer = capabilities_of("6.12")
     plan = make_plan(offer, "kprobe")
     blind = replace(offer, members={})
     unprobed = make_plan(less(offer, "cleanup_mnt"), "kprobe")
@@ -185,18 +193,21 @@ def test_what_a_list_of_work_needs():
 
 
 def test_a_normal_grace_period_is_told_by_whichever_function_waits():
-    old, new = make_plan(offer_of("5.10"), "kprobe"), make_plan(offer_of("6.12"), "kprobe")
+    old, new = (
+        make_plan(capabilities_of("5.10"), "kprobe"),
+        make_plan(capabilities_of("6.12"), "kprobe"),
+    )
     assert probe_of(old, "__wait_rcu_gp")
     assert probe_of(new, "synchronize_rcu_normal")
 
 
 def test_a_refused_funnel_leaves_it_to_the_stacks():
-    offer = offer_of("6.12").without("exp_funnel_lock", "EINVAL")
+    offer = capabilities_of("6.12").without("exp_funnel_lock", "EINVAL")
     assert not tells_grace_period(offer, make_plan(offer, "kprobe"))
 
 
 def test_where_fentry_programs_can_be_preempted_all_but_a_hot_return_are_kprobes():
-    offer = replace(offer_of("6.12"), preemptible=True)
+    offer = replace(capabilities_of("6.12"), preemptible=True)
     plan = make_plan(offer, "fentry")
     assert {p.function for p in plan.probes if p.how == "fentry"} == {"__legitimize_mnt"}
     (why,) = [line.why for line in plan.lines() if line.probe == "mntput_no_expire"]

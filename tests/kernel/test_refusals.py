@@ -6,7 +6,7 @@ import os
 import pytest
 
 from umtrace.kernel import refusals
-from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 
 
 def refused(number, absent=""):

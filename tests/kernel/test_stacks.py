@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from umtrace.correlate.waits import Wait, classify
-from umtrace.kernel.stacks import FUNCTIONS, function_constants, on_stack
 from umtrace.kernel.symbols import Symbols
+from umtrace.probes.stacks import FUNCTIONS, function_constants, on_stack
 from umtrace.sources.bpf.text import program_text
 
 SYSCALL = ["__x64_sys_umount", "do_syscall_64", "entry_SYSCALL_64_after_hwframe"]

@@ -17,7 +17,7 @@ import pytest
 from tests.oracle import ledger
 from tests.oracle.run import wrong
 from tests.scripts import load_script
-from umtrace.records.tiers import TIERS, names
+from umtrace.model.tiers import TIERS, names
 
 pytestmark = pytest.mark.lab
 

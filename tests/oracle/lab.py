@@ -26,7 +26,7 @@ from typing import Any
 from lab import cache, project
 from tests.oracle import ledger
 from tests.oracle.run import wrong
-from umtrace.records.tiers import names
+from umtrace.model.tiers import names
 
 #: what a result depends on, beside the kernel
 _SOURCES = ("umtrace/", "bpf/", "tests/oracle/", "scripts/kernel-check")

@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.oracle import ledger
 from tests.oracle.compare import differences, seen_all_the_same
-from umtrace.records.tiers import names
+from umtrace.model.tiers import names
 
 UMTRACE = [sys.executable, "-m", "umtrace"]
 _WAIT_S = 600

@@ -9,7 +9,7 @@ import pytest
 from tests.oracle import ledger
 from tests.oracle.run import observe, wrong
 from umtrace.diagnosis import working_tiers
-from umtrace.records.tiers import names
+from umtrace.model.tiers import names
 
 pytestmark = pytest.mark.kernel
 FILES = 100_000

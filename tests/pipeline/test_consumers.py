@@ -9,10 +9,10 @@ import pytest
 
 from bench.streams import stream
 from tests.pipeline import toys
+from umtrace.model.clock import ClockPair
+from umtrace.model.errors import UsageError
 from umtrace.pipeline import ConsumerProcess, Missed, Until, record, run
 from umtrace.recording import Recording
-from umtrace.records.clock import ClockPair
-from umtrace.records.errors import UsageError
 from umtrace.sources.fake import FakeSource
 
 EVENTS = 1_600_000

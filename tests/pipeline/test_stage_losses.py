@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from tests.builders import Stream
-from umtrace.ebusy import clues, downstream, latetails
-from umtrace.ebusy.clues import ClueStore
+from umtrace.ebusy import downstream, evidence_store, latetails
 from umtrace.ebusy.downstream import Downstream
+from umtrace.ebusy.evidence_store import EvidenceStore
 from umtrace.ebusy.latetails import LateTails
 from umtrace.holders.worker import MOST_AT_ONCE, ScanWorker
+from umtrace.model.evidence import Check, Evidence, Failure, Walk
+from umtrace.model.holders import ScanRequest
+from umtrace.model.losses import LossReport
 from umtrace.pipeline import RecordingSink, Until, run
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.present.heading import loss_text
 from umtrace.recording import Recording
-from umtrace.records.clues import Check, Clues, Failure, Walk
-from umtrace.records.holders import ScanRequest
-from umtrace.records.losses import LossReport
 from umtrace.sources.fake import FakeSource
 
 
@@ -43,13 +43,13 @@ def test_scans_that_are_refused_or_skipped():
 
 
 def test_evidence_that_no_umount_asked_for(monkeypatch):
-    monkeypatch.setattr(clues, "_MOST_EACH", 3)
-    monkeypatch.setattr(clues, "_MOST_KEYS", 2)
-    store = ClueStore(0)
+    monkeypatch.setattr(evidence_store, "_MOST_EACH", 3)
+    monkeypatch.setattr(evidence_store, "_MOST_KEYS", 2)
+    store = EvidenceStore(0)
     checks = [Check(ts_ns=ts, tid=1, mnt=1, site="self") for ts in range(5)]
-    store.add(Clues(checks=tuple(checks)))
+    store.add(Evidence(checks=tuple(checks)))
     assert store.dropped == 2
-    store.add(Clues(checks=tuple(Check(9, tid, 1, "self") for tid in (2, 3))))
+    store.add(Evidence(checks=tuple(Check(9, tid, 1, "self") for tid in (2, 3))))
     assert store.dropped == 5  # those of task 1
 
 

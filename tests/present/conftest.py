@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.stats.rows import T0_NS, batch_of
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import EventBatch
+from umtrace.model.losses import LossReport
 from umtrace.present.heading import Heading
 from umtrace.recording import Meta, RecordingWriter
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
-from umtrace.records.losses import LossReport
 
 GOLDENS = Path(__file__).parent / "goldens"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.stats.rows import batch_of
 from umtrace.ebusy.counters import WalkCounters
-from umtrace.records.windows import windows_to_arrow
+from umtrace.model.windows import windows_to_arrow
 from umtrace.reported import Gathered, report_of
 from umtrace.stats.summarize import summarize
 from umtrace.stats.windows import WindowTotals

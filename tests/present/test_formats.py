@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from tests.present.reports import of_rows
 from tests.stats.rows import batch_of, container_host, row
+from umtrace.model.umounts import PHASES
 from umtrace.present.hist import histogram_dict
 from umtrace.present.report.as_csv import report_csv
 from umtrace.present.report.as_json import report_json
 from umtrace.present.report.as_markdown import report_markdown
-from umtrace.records.umounts import PHASES
 from umtrace.stats.summarize import summarize
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from tests.present.reports import of_rows
 from tests.stats.rows import batch_of, container_host, row
+from umtrace.model.losses import LossReport
 from umtrace.present.heading import heading_lines, kernel_text, loss_text, rcu_text
 from umtrace.present.hist import histogram_text
 from umtrace.present.report.as_text import report_text
-from umtrace.records.losses import LossReport
 from umtrace.stats.bins import EDGES_LOG2
 from umtrace.stats.summarize import summarize
 

@@ -6,9 +6,9 @@ import pytest
 
 from umtrace.holders.answer import Answer, KernelWord
 from umtrace.holders.mounts import Mount
+from umtrace.model.holders import Holder
 from umtrace.present.remedies import remedy
 from umtrace.present.why import why_json, why_lines
-from umtrace.records.holders import Holder
 
 MOUNT = Mount(
     mnt_id=9, parent=1, dev="0:9", root="/", point="/m", fstype="ext4", source="/dev/a", options=""

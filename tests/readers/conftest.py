@@ -4,9 +4,9 @@ import pytest
 
 from tests.stats.rows import T0_NS, batch_of
 from umtrace.cli.main import run
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import EventBatch
 from umtrace.recording import Meta, RecordingWriter
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
 
 
 @pytest.fixture

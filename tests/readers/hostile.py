@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from umtrace.model.events import EventBatch
+from umtrace.model.plan_line import PlanLine
 from umtrace.recording import Recording, RecordingWriter
 from umtrace.recording.tables import EBUSY, HOLDERS, UMOUNTS
-from umtrace.records.events import EventBatch
-from umtrace.records.plan_line import PlanLine
 
 #: colours, CSI as one byte, text that runs backwards, line ends of several kinds, tags
 NASTY = "\x1b[31m\x9b2J\u202e\u2028\u2029\x85\x07\x7f\x00\r\u200b\U000e0041\nFORGED"

@@ -43,7 +43,7 @@ def test_a_clock_that_was_set_is_said_and_the_length_is_right(call, tmp_path, mo
 
 
 def test_a_time_namespace_has_the_clock_of_the_host():
-    code = "from umtrace.records.clock import ClockPair as C; print(C.now().offset_ns)"
+    code = "from umtrace.model.clock import ClockPair as C; print(C.now().offset_ns)"
     command = ["unshare", "-T", "--monotonic=1000000", sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and "unshare" in done.stderr:

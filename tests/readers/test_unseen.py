@@ -10,7 +10,7 @@ import pytest
 import umtrace
 from tests.readers.conftest import written
 from tests.stats.rows import T0_NS, row
-from umtrace.records.errors import UsageError
+from umtrace.model.errors import UsageError
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.unseen import check_seen
 

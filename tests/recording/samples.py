@@ -7,10 +7,10 @@ import os
 import numpy as np
 import pyarrow as pa
 
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind
+from umtrace.model.umounts import SCHEMA
 from umtrace.recording import Meta, RecordingWriter
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Kind
-from umtrace.records.umounts import SCHEMA
 
 CLOCK = ClockPair(1_000_000, 1_700_000_000_000_000_000)
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.recording import samples
+from umtrace.model.errors import DamagedInputError, NotPermittedError, UsageError
 from umtrace.recording import Recording, RecordingWriter
 from umtrace.recording.chunk_writer import Limits
 from umtrace.recording.stream import StreamReader
-from umtrace.records.errors import DamagedInputError, NotPermittedError, UsageError
 
 LIMITS = Limits(chunk_rows=30)
 

@@ -13,11 +13,11 @@ import pytest
 
 from tests.scripts import SCRIPTS
 from umtrace import pipeline
+from umtrace.model.events import EVENT_DTYPE, EventBatch
+from umtrace.model.identity import MountIdentities
 from umtrace.pipeline.offline import repair
 from umtrace.recording import Recording
 from umtrace.recording.meta import encode
-from umtrace.records.events import EVENT_DTYPE, EventBatch
-from umtrace.records.identity import MountIdentities
 from umtrace.sources.replay import ReplaySource
 
 BUNDLED = sorted(Path("recordings").glob("*.umt"))

@@ -10,10 +10,10 @@ import subprocess
 import pytest
 
 from tests.recording import samples
+from umtrace.model.errors import NotPermittedError
 from umtrace.recording import Recording, RecordingWriter, repair
 from umtrace.recording.layout import META
 from umtrace.recording.place import PlaceLostError
-from umtrace.records.errors import NotPermittedError
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory to another user")

@@ -4,10 +4,10 @@ import pytest
 
 from tests.recording import samples
 from umtrace.cli.main import run
+from umtrace.model.errors import DamagedInputError, UsageError
 from umtrace.recording import Recording, RecordingWriter, layout, repair
 from umtrace.recording import rebuild as rebuild_module
 from umtrace.recording.chunk_writer import Limits
-from umtrace.records.errors import DamagedInputError, UsageError
 
 LIMITS = Limits(chunk_rows=30, pending_rows=1)
 

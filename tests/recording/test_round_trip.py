@@ -15,6 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recording import samples
+from umtrace.model.clock import ClockPair
+from umtrace.model.errors import UsageError
+from umtrace.model.events import EVENT_DTYPE, EventBatch
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PlanLine
+from umtrace.model.umounts import SCHEMA
 from umtrace.recording import TABLES, Meta, Recording, RecordingWriter, TableKind, parquet
 from umtrace.recording import writer as writing
 from umtrace.recording.chunk_writer import Limits
@@ -25,12 +31,6 @@ from umtrace.recording.columns import (
     names_to_numpy,
 )
 from umtrace.recording.reader import read_meta
-from umtrace.records.clock import ClockPair
-from umtrace.records.errors import UsageError
-from umtrace.records.events import EVENT_DTYPE, EventBatch
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PlanLine
-from umtrace.records.umounts import SCHEMA
 
 SMALL = Limits(chunk_rows=30)
 
@@ -238,7 +238,7 @@ def test_writing_imports_no_pandas(tmp_path):
     code = (
         "import sys, numpy as np\n"
         "from umtrace.recording import Meta, Recording, RecordingWriter\n"
-        "from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch\n"
+        "from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, EventBatch\n"
         "batch = EventBatch(np.zeros(9, EVENT_DTYPE), np.zeros(9, NAME_DTYPE))\n"
         "with RecordingWriter(sys.argv[1], Meta.of_this_host(tier='x')) as w: w.write(batch)\n"
         "assert 'pandas' not in sys.modules\n"

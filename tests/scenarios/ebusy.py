@@ -45,7 +45,7 @@ from tests.scenarios.place import EBUSY, Place
 from tests.scenarios.watches import watch, watch_once
 from umtrace.exercise import syscalls
 from umtrace.exercise.children import SharedWords
-from umtrace.records.errors import UmtraceError
+from umtrace.model.errors import UmtraceError
 
 MNT_EXPIRE: Final = 4
 _PATIENCE_S: Final = 10.0

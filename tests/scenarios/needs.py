@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from umtrace.exercise.loopback import find_mkfs, free_loop_device
-from umtrace.records.errors import UmtraceError
+from umtrace.model.errors import UmtraceError
 
 
 def check_needs() -> None:

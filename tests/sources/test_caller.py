@@ -13,13 +13,13 @@ from contextlib import closing
 import pytest
 
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.kernel.bpf import BPF_SYSCALL, ProgramType
-from umtrace.kernel.syscalls import syscall
-from umtrace.records.events import Kind, Unseen
-from umtrace.records.kinds import Loss
+from umtrace.kernel.syscalls import BPF_SYSCALL, syscall
+from umtrace.model.events import Kind, Unseen
+from umtrace.model.kinds import Loss
 from umtrace.sources.bpf import compiler, text
-from umtrace.sources.bpf.cache import Kept
-from umtrace.sources.bpf.loaded import Loaded
+from umtrace.sources.bpf.bpf_object import BpfObject
+from umtrace.sources.bpf.bpf_syscall import ProgramType
+from umtrace.sources.bpf.program_cache import ProgramCache
 from umtrace.sources.bpf.source import EVENT_RING_BYTES, NAME_RING_BYTES, BpfSource
 
 pytestmark = pytest.mark.kernel
@@ -49,7 +49,7 @@ def compiled(monkeypatch, *, readable):
     assert whole.count(READ) == 1
     changed = whole if readable else whole.replace(READ, REFUSED)
     monkeypatch.setattr(compiler, "program_text", lambda: changed)
-    with closing(compiler.Compiler(Kept(None))) as bcc:
+    with closing(compiler.Compiler(ProgramCache(None))) as bcc:
         source._learn_kernel(bcc.tables())
         constants = {name: w for name, w in source._constants.items() if "FENTRY" not in name}
         return bcc.compile({**constants, "UM_FENTRY": 1})
@@ -59,7 +59,7 @@ def compiled(monkeypatch, *, readable):
 def test_a_stack_that_is_not_read_names_nobody(monkeypatch, readable, origin, lost):
     from umtrace.sources.bpf.rings import Rings
 
-    with closing(Loaded(compiled(monkeypatch, readable=readable))) as loaded:
+    with closing(BpfObject(compiled(monkeypatch, readable=readable))) as loaded:
         loaded.set_word("all_there", 1)
         program = loaded._load(PROGRAM, ProgramType.RAW_TRACEPOINT)
         with closing(Rings(loaded.map_fd, EVENT_RING_BYTES, NAME_RING_BYTES)) as rings:

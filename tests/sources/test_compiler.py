@@ -10,10 +10,10 @@ from contextlib import closing
 
 import pytest
 
-from umtrace.records.errors import NoTierError
-from umtrace.sources.bpf import cache
-from umtrace.sources.bpf.cache import Kept, file_state
+from umtrace.model.errors import NoTierError
+from umtrace.sources.bpf import program_cache
 from umtrace.sources.bpf.compiler import COMPILED, KEPT, Compiler
+from umtrace.sources.bpf.program_cache import ProgramCache, file_state
 from umtrace.sources.bpf.text import bpf_directory
 
 ANSWER = {
@@ -30,7 +30,7 @@ def asked(monkeypatch, tmp_path):
     monkeypatch.setattr(Compiler, "_compiled", {})
     monkeypatch.setattr(Compiler, "_ask", lambda _self, r, _m: requests.append(r) or ANSWER)
     monkeypatch.setattr(Compiler, "start", lambda _self: requests.append("start"))
-    monkeypatch.setattr(Kept, "of_this_user", lambda: Kept(tmp_path / "cache"))
+    monkeypatch.setattr(ProgramCache, "of_this_user", lambda: ProgramCache(tmp_path / "cache"))
     return requests
 
 
@@ -45,7 +45,10 @@ def test_a_compiler_that_is_killed_in_its_answer(monkeypatch):
     script = "import os, sys; sys.stdin.readline(); os.write(1, b'{\"maps\": {'); os._exit(7)"
     monkeypatch.setattr(Compiler, "_command", lambda _self: [sys.executable, "-c", script])
     monkeypatch.setattr(Compiler, "_compiled", {})
-    with closing(Compiler(Kept(None))) as compiler, pytest.raises(NoTierError, match="with 7"):
+    with (
+        closing(Compiler(ProgramCache(None))) as compiler,
+        pytest.raises(NoTierError, match="with 7"),
+    ):
         compiler.compile({"UM_X": 1})
 
 
@@ -64,9 +67,9 @@ def test_other_processes_find_it(asked):
 
 def test_another_kernel_or_umtrace_or_header_is_another_key(asked, monkeypatch):
     compiled(1)
-    monkeypatch.setattr(cache, "__version__", "0")
+    monkeypatch.setattr(program_cache, "__version__", "0")
     assert compiled(1, another_process=True)[1] == COMPILED
-    monkeypatch.setattr(cache, "possible_cpus", lambda: 7)
+    monkeypatch.setattr(program_cache, "possible_cpus", lambda: 7)
     assert compiled(1, another_process=True)[1] == COMPILED
     assert len(asked) == 3
 
@@ -76,19 +79,19 @@ def test_what_0_1_0_kept_is_never_asked_for(asked, monkeypatch):
     compiled(1)
     (key,) = {json.loads(request)["flags"][0] for request in asked}
     assert key == "-nostdinc"
-    now = cache.circumstances()
-    monkeypatch.setattr(cache, "_INCLUDED", "")
-    assert cache.circumstances() != now
+    now = program_cache.environment_key()
+    monkeypatch.setattr(program_cache, "_INCLUDED", "")
+    assert program_cache.environment_key() != now
 
 
 def test_a_header_that_is_included_is_in_the_key(monkeypatch, tmp_path):
     copy = tmp_path / "bpf"
     shutil.copytree(bpf_directory(), copy)
-    monkeypatch.setattr(cache, "bpf_directory", lambda: copy)
-    seen = {cache.circumstances()}
+    monkeypatch.setattr(program_cache, "bpf_directory", lambda: copy)
+    seen = {program_cache.environment_key()}
     for header in [*copy.rglob("*.h")]:
         header.write_text(header.read_text() + "/* changed */\n")
-        seen.add(cache.circumstances())
+        seen.add(program_cache.environment_key())
     assert len(seen) == 1 + len([*copy.rglob("*.h")])
 
 
@@ -119,7 +122,7 @@ def test_meanwhile_is_while_the_child_works(monkeypatch, tmp_path):
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as child:
         monkeypatch.setattr(Compiler, "_compiled", {})
         monkeypatch.setattr(Compiler, "start", lambda _self: child)
-        with closing(Compiler(Kept(None))) as compiler:
+        with closing(Compiler(ProgramCache(None))) as compiler:
             # The child answers only after this.
             compiler.compile({}, meanwhile=(tmp_path / "done").touch)
             assert compiler.how == COMPILED

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from umtrace.sources.bpf.cache import _OF_ROOT, AT_MOST, VARIABLE, Kept, file_state
+from umtrace.sources.bpf.program_cache import _OF_ROOT, AT_MOST, VARIABLE, ProgramCache, file_state
 
 KEY = f"{'a' * 32}-{'b' * 32}"
 
@@ -33,7 +33,7 @@ def answer(compiler):
 @pytest.fixture
 def kept(tmp_path, answer):
     """Return a folder that holds one answer."""
-    kept = Kept(tmp_path / "cache")
+    kept = ProgramCache(tmp_path / "cache")
     kept.put(KEY, answer)
     assert kept.get(KEY) == answer
     return kept
@@ -60,9 +60,9 @@ def test_nobody_else_may_use_it(kept):
 
 def test_what_is_not_there_is_no_trouble(kept, tmp_path):
     assert kept.get(key(1)) is None
-    assert Kept(tmp_path / "nothing").get(KEY) is None
-    assert Kept(None).get(KEY) is None
-    Kept(None).put(KEY, {})
+    assert ProgramCache(tmp_path / "nothing").get(KEY) is None
+    assert ProgramCache(None).get(KEY) is None
+    ProgramCache(None).put(KEY, {})
     assert not kept.remark
 
 
@@ -111,7 +111,7 @@ def test_links_are_not_followed(kept, tmp_path):
     refused(kept, "symbolic links")
     link = tmp_path / "link"
     link.symlink_to(kept.folder)
-    refused(Kept(link), "Not a directory")
+    refused(ProgramCache(link), "Not a directory")
 
 
 def test_another_compiler_is_asked(kept, compiler):
@@ -124,7 +124,7 @@ def test_another_compiler_is_asked(kept, compiler):
 
 def test_a_folder_that_cannot_be_made(tmp_path, answer):
     (tmp_path / "file").write_text("")
-    kept = Kept(tmp_path / "file" / "cache")
+    kept = ProgramCache(tmp_path / "file" / "cache")
     kept.put(KEY, answer)
     assert "Not a directory" in kept.remark
 
@@ -166,15 +166,15 @@ def test_where_it_is(monkeypatch, tmp_path):
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert Kept.of_this_user().folder == _OF_ROOT
+    assert ProgramCache.of_this_user().folder == _OF_ROOT
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid or 1000)
     mine = tmp_path.stat().st_uid != 0
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path if mine else tmp_path / "to-be-made"))
-    assert Kept.of_this_user().folder == Path(os.environ["XDG_CACHE_HOME"], "umtrace")
+    assert ProgramCache.of_this_user().folder == Path(os.environ["XDG_CACHE_HOME"], "umtrace")
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert Kept.of_this_user().folder is None  # sudo -u left another's
+    assert ProgramCache.of_this_user().folder is None  # sudo -u left another's
     monkeypatch.setenv(VARIABLE, "0")
-    assert Kept.of_this_user().folder is None
+    assert ProgramCache.of_this_user().folder is None
     monkeypatch.setenv(VARIABLE, str(tmp_path / "chosen"))
-    assert Kept.of_this_user().folder == tmp_path / "chosen"
+    assert ProgramCache.of_this_user().folder == tmp_path / "chosen"

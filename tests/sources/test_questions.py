@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.system.umtrace_command import rows_under, umtrace
+from umtrace.model.events import EVENT_DTYPE, FOREIGN, EventBatch, Kind
 from umtrace.pipeline import offline
 from umtrace.recording import Recording
-from umtrace.records.events import EVENT_DTYPE, FOREIGN, EventBatch, Kind
 from umtrace.sources.questions import Questions
 
 DEV = 7 << 20 | 3

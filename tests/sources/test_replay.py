@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 
 from tests.recording import samples
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PlanLine
 from umtrace.recording import Recording, RecordingWriter
 from umtrace.recording.chunk_writer import Limits
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PlanLine
 from umtrace.sources.base import Source
 from umtrace.sources.replay import ReplaySource
 

@@ -9,7 +9,7 @@ import struct
 import numpy as np
 import pytest
 
-from umtrace.records.events import EVENT_DTYPE
+from umtrace.model.events import EVENT_DTYPE
 from umtrace.sources.bpf.rings import RingReader
 
 SIZE = mmap.PAGESIZE  # 56 records and 64 bytes: every lap ends in another place

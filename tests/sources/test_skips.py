@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from umtrace.records.events import EVENT_DTYPE, Kind
-from umtrace.sources.bpf.skips import SkipWatch
+from umtrace.model.events import EVENT_DTYPE, Kind
+from umtrace.sources.bpf.missed_puts import MissedPuts
 
 
 def batch():
@@ -16,7 +16,7 @@ def batch():
 
 def test_a_batch_after_which_more_is_missing_is_marked_at_its_head():
     lost = [3]
-    watch = SkipWatch([lambda: lost[0], lambda: None])
+    watch = MissedPuts([lambda: lost[0], lambda: None])
     whole = batch()
     assert watch.note(whole) is whole
     lost[0] = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from umtrace.sources.bpf.stragglers import Stragglers
+from umtrace.sources.bpf.syscall_fallback import SyscallFallback
 
 
 class Host:
@@ -12,7 +12,7 @@ class Host:
 
     def __init__(self):
         self.now, self.waiting, self.attached = 0.0, 0, False
-        self.probe = Stragglers(
+        self.probe = SyscallFallback(
             waiting=lambda: self.waiting,
             attach=lambda: self.set(True),
             detach=lambda: self.set(False),

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from umtrace.kernel import btf
-from umtrace.kernel.offer import Offer
 from umtrace.kernel.symbols import Symbols
-from umtrace.sources.bpf import tables
-from umtrace.sources.bpf.cache import TABLES, Kept
+from umtrace.probes.capabilities import Capabilities
+from umtrace.sources.bpf import kernel_tables
+from umtrace.sources.bpf.program_cache import TABLES, ProgramCache
 
 AROUND = "a" * 32
-FOUND = tables.Tables(
+FOUND = kernel_tables.Tables(
     Symbols([0x1000, 0x1800], ["path_umount", "?"], {"unmounted": 0x9000}),
-    Offer(symbols=frozenset({"path_umount"}), btf_functions=frozenset(), members={"mount.mnt": 32}),
+    Capabilities(
+        symbols=frozenset({"path_umount"}), btf_functions=frozenset(), members={"mount.mnt": 32}
+    ),
     {"UM_OFF_MOUNT_MNT": 32},
     {"path_umount": 7, "mntput": 0},
 )
@@ -27,11 +29,11 @@ def boot(monkeypatch, tmp_path):
     """Return the file that tells one boot from another."""
     path = tmp_path / "boot_id"
     path.write_text("1\n")
-    monkeypatch.setattr(tables, "_BOOT", path)
+    monkeypatch.setattr(kernel_tables, "_BOOT", path)
     types = tmp_path / "vmlinux"
     types.write_text("types")
     monkeypatch.setattr(btf, "VMLINUX", types)
-    monkeypatch.setattr(tables, "preemptible", lambda: False)
+    monkeypatch.setattr(kernel_tables, "preemptible", lambda: False)
     return path
 
 
@@ -39,13 +41,13 @@ def boot(monkeypatch, tmp_path):
 def reads(monkeypatch, boot):
     """Return how often the tables were read, as a list."""
     done = []
-    monkeypatch.setattr(tables, "read", lambda: done.append(1) or FOUND)
+    monkeypatch.setattr(kernel_tables, "read", lambda: done.append(1) or FOUND)
     return done
 
 
 @pytest.fixture
 def kept(tmp_path):
-    return Kept(tmp_path / "cache", TABLES)
+    return ProgramCache(tmp_path / "cache", TABLES)
 
 
 def same(one, other):
@@ -55,7 +57,7 @@ def same(one, other):
 
 
 def test_they_are_read_once(reads, kept):
-    first, second = (tables.of_this_boot(AROUND, kept) for _ in range(2))
+    first, second = (kernel_tables.load_cached(AROUND, kept) for _ in range(2))
     assert same(first, FOUND)
     assert same(second, FOUND)
     assert second.symbols.span("path_umount") == (0x1000, 0x1800)
@@ -64,33 +66,33 @@ def test_they_are_read_once(reads, kept):
 
 
 def test_another_boot_kernel_or_btf_is_read_again(reads, kept, boot):
-    tables.of_this_boot(AROUND, kept)
-    tables.of_this_boot("b" * 32, kept)
+    kernel_tables.load_cached(AROUND, kept)
+    kernel_tables.load_cached("b" * 32, kept)
     boot.write_text("2\n")
-    tables.of_this_boot(AROUND, kept)
+    kernel_tables.load_cached(AROUND, kept)
     btf.VMLINUX.write_text("what lies there in another mount namespace")
-    tables.of_this_boot(AROUND, kept)
+    kernel_tables.load_cached(AROUND, kept)
     assert len(reads) == 4
 
 
 def test_another_reader_reads_again(reads, kept, monkeypatch, tmp_path):
-    tables.of_this_boot(AROUND, kept)
+    kernel_tables.load_cached(AROUND, kept)
     changed = tmp_path / "btf.py"
     changed.write_text(Path(btf.__file__).read_text() + "# mended\n")
     (path,) = kept.folder.iterdir()
     assert btf.__file__ in path.read_text()
     monkeypatch.setattr(btf, "__file__", str(changed))
     kept.clear()
-    tables.of_this_boot(AROUND, kept)
+    kernel_tables.load_cached(AROUND, kept)
     changed.write_text("# mended again\n")
-    tables.of_this_boot(AROUND, kept)
+    kernel_tables.load_cached(AROUND, kept)
     assert len(reads) == 3
 
 
 def test_whether_it_preempts_itself_is_asked_anew(reads, kept, monkeypatch):
-    tables.of_this_boot(AROUND, kept)
-    monkeypatch.setattr(tables, "preemptible", lambda: True)
-    assert tables.of_this_boot(AROUND, kept).offer.preemptible
+    kernel_tables.load_cached(AROUND, kept)
+    monkeypatch.setattr(kernel_tables, "preemptible", lambda: True)
+    assert kernel_tables.load_cached(AROUND, kept).offer.preemptible
     assert len(reads) == 1
 
 
@@ -100,26 +102,26 @@ def test_whether_it_preempts_itself_is_asked_anew(reads, kept, monkeypatch):
     ids=["hidden addresses", "no BTF"],
 )
 def test_what_may_be_there_next_time_is_not_kept(kept, boot, monkeypatch, found):
-    monkeypatch.setattr(tables, "read", lambda: found)
-    tables.of_this_boot(AROUND, kept)
+    monkeypatch.setattr(kernel_tables, "read", lambda: found)
+    kernel_tables.load_cached(AROUND, kept)
     assert not kept.names()
 
 
 def test_a_boot_that_cannot_be_told_is_not_kept(reads, kept, boot):
     boot.unlink()
-    assert same(tables.of_this_boot(AROUND, kept), FOUND)
+    assert same(kernel_tables.load_cached(AROUND, kept), FOUND)
     assert not kept.names()
 
 
 def test_a_damaged_file_is_read_again_and_replaced(reads, kept):
-    tables.of_this_boot(AROUND, kept)
+    kernel_tables.load_cached(AROUND, kept)
     (path,) = kept.folder.iterdir()
     path.write_bytes(path.read_bytes()[:-9])
-    assert same(tables.of_this_boot(AROUND, kept), FOUND)
-    assert same(tables.of_this_boot(AROUND, kept), FOUND)
+    assert same(kernel_tables.load_cached(AROUND, kept), FOUND)
+    assert same(kernel_tables.load_cached(AROUND, kept), FOUND)
     assert len(reads) == 2
 
 
 def test_the_real_ones_survive():
-    found = tables.read()
-    assert same(tables._decoded(tables._encoded(found)), replace(found, no_btf=""))
+    found = kernel_tables.read()
+    assert same(kernel_tables._decoded(kernel_tables._encoded(found)), replace(found, no_btf=""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from umtrace.records.umounts import PHASES, SCHEMA
+from umtrace.model.umounts import PHASES, SCHEMA
 
 T0_NS = 1_767_225_600_000_000_000  # 2026-01-01 00:00:00 UTC
 

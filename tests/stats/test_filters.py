@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stats.rows import batch_of, row
-from umtrace.records.errors import UsageError
+from umtrace.model.errors import UsageError
 from umtrace.stats.filters import RowFilter, parse_duration, parse_errno
 
 ROWS = [

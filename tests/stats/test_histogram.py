@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stats.strategies import samples
-from umtrace.records.errors import DamagedInputError
+from umtrace.model.errors import DamagedInputError
 from umtrace.stats.bins import EDGES_125, EDGES_LOG2
 from umtrace.stats.buckets import RELATIVE_ERROR
 from umtrace.stats.histogram import Histogram

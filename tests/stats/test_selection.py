@@ -5,12 +5,12 @@ import threading
 import pytest
 
 from tests.stats.rows import T0_NS, batch_of, container_host, row
-from umtrace.query.ahead import read_ahead
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import EventBatch
+from umtrace.query.prefetch import prefetch
 from umtrace.query.selection import Selection
 from umtrace.query.worst import worst
 from umtrace.recording import Meta, Recording, RecordingWriter
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.plain import plain_rows
 
@@ -65,20 +65,20 @@ def test_plain_rows_have_no_pandas_times():
 
 
 def test_read_ahead_keeps_order_and_errors():
-    assert list(read_ahead(range(100))) == list(range(100))
+    assert list(prefetch(range(100))) == list(range(100))
 
     def broken():
         yield 1
         raise ValueError("no more")
 
-    ahead = read_ahead(broken())
+    ahead = prefetch(broken())
     assert next(ahead) == 1
     with pytest.raises(ValueError, match="no more"):
         next(ahead)
 
 
 def test_read_ahead_stops_with_its_reader():
-    ahead = read_ahead(iter(int, 1))
+    ahead = prefetch(iter(int, 1))
     assert next(ahead) == 0
     ahead.close()
     assert not [t for t in threading.enumerate() if t.name == "umtrace-read-ahead"]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stats.rows import batch_of, container_host, row
-from umtrace.records.errors import UsageError
-from umtrace.records.umounts import PHASES
+from umtrace.model.errors import UsageError
+from umtrace.model.umounts import PHASES
 from umtrace.stats.groups import KEYS
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.summarize import METRICS, columns_for, summarize

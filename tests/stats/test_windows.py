@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from umtrace.records.errors import DamagedInputError
-from umtrace.records.holders import Holder
-from umtrace.records.windows import EbusyWindow, Walker, windows_from_arrow, windows_to_arrow
+from umtrace.model.errors import DamagedInputError
+from umtrace.model.holders import Holder
+from umtrace.model.windows import EbusyWindow, Walker, windows_from_arrow, windows_to_arrow
 from umtrace.stats.windows import WindowTotals, longest
 
 

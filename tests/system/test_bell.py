@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from umtrace.records.events import Kind
+from umtrace.model.events import Kind
 from umtrace.sources.bpf.source import BpfSource
 
 LONG_S = 20.0  # the test takes as long if nothing rings

@@ -18,7 +18,7 @@ import pytest
 from tests.system.umtrace_command import COMMAND, start_recording, umtrace
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import UmtraceError
+from umtrace.model.errors import UmtraceError
 from umtrace.sources.ftrace.static_source import StaticSource
 
 pytestmark = pytest.mark.kernel

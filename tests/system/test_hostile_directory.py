@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from tests.system import hostile
-from umtrace.sources.bpf.cache import VARIABLE
+from umtrace.sources.bpf.program_cache import VARIABLE
 
 pytestmark = pytest.mark.kernel
 

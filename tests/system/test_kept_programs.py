@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.umtrace_command import COMMAND, outcome, record_exercise, rows_under, umtrace
-from umtrace.sources.bpf.cache import VARIABLE
+from umtrace.sources.bpf.program_cache import VARIABLE
 
 pytestmark = pytest.mark.kernel
 RECORD = ("record", "--tier", "tracepoint", "-d", "0", "-o")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.system.umtrace_command import losses, outcome, record_exercise, rows_under, umtrace
-from umtrace.records.umounts import PHASES
+from umtrace.model.umounts import PHASES
 
 pytestmark = pytest.mark.kernel
 

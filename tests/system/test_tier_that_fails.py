@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from umtrace.cli.main import umtrace
 from umtrace.diagnosis import diagnose
-from umtrace.records.tiers import TIERS
+from umtrace.model.tiers import TIERS
 from umtrace.selftest import agreement
 from umtrace.sources import select
 from umtrace.sources.ftrace.static_source import StaticSource

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from umtrace.records.errors import not_installed
+from umtrace.model.errors import not_installed
 
 if TYPE_CHECKING:
     from umtrace.analysis.accessor import Plots

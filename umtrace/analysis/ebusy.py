@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 
 from umtrace.analysis.frames import rows_to_frame
-from umtrace.query.begun import begun_windows
+from umtrace.model.windows import SCHEMA
 from umtrace.query.selection import Selection
-from umtrace.records.windows import SCHEMA
+from umtrace.query.window_filter import chosen_windows
 
 TABLE = "ebusy"
 
@@ -37,7 +37,7 @@ def ebusy_frame(
     most, fewer = many or (0, names)
     kept: list[pa.RecordBatch] = []
     rows = 0
-    for batch in begun_windows(selection, names):
+    for batch in chosen_windows(selection, names):
         rows += batch.num_rows
         kept.append(batch)
         if many and rows > most:

@@ -27,9 +27,9 @@ from umtrace.analysis.style import (
 )
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
 from umtrace.analysis.windows import COUNTED, DRAWN, MOST_BARS, plot_ebusy
+from umtrace.model.errors import UsageError
+from umtrace.model.whole_file import written_whole
 from umtrace.query.selection import Selection
-from umtrace.records.errors import UsageError
-from umtrace.records.whole_file import written_whole
 from umtrace.stats.columns import START
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.overtime import even_edges, heat, in_flight

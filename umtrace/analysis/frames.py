@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from umtrace.analysis.meanings import meaning_of, unit_of
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import Kind
-from umtrace.records.umounts import Use, columns_with
+from umtrace.analysis.column_docs import description_of, unit_of
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import Kind
+from umtrace.model.umounts import Use, columns_with
 
 #: columns with few distinct values; the last three are of other tables than the umounts
 CATEGORIES = (*columns_with(Use.CATEGORY), "class", "spurious", "kind")
@@ -58,7 +58,7 @@ def events_to_frame(table: pa.Table, clock: ClockPair) -> pd.DataFrame:
 def schema_frame(schemas: Mapping[str, pa.Schema]) -> pd.DataFrame:
     """Return what each column of each table means: type, unit, meaning."""
     rows = [
-        (table, field.name, str(field.type), unit_of(field), meaning_of(field))
+        (table, field.name, str(field.type), unit_of(field), description_of(field))
         for table, schema in schemas.items()
         for field in schema
     ]

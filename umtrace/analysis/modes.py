@@ -16,7 +16,7 @@ from umtrace.analysis.style import (
     tidy,
     umounts,
 )
-from umtrace.records.umounts import PHASES, WORDS
+from umtrace.model.umounts import PHASES, WORDS
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.summarize import LATENCY
 from umtrace.stats.summary import GroupSummary

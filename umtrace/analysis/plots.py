@@ -23,7 +23,7 @@ from umtrace.analysis.style import (
     tidy,
     umounts,
 )
-from umtrace.records.umounts import WORDS
+from umtrace.model.umounts import WORDS
 from umtrace.stats.buckets import Int64
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.summary import GroupSummary, MetricSummary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from umtrace.records.errors import UsageError
+from umtrace.model.errors import UsageError
 
 
 def span_ns(span: tuple[object, object]) -> tuple[int | None, int | None]:

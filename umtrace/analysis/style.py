@@ -25,7 +25,7 @@ from matplotlib.ticker import (
     NullFormatter,
 )
 
-from umtrace.records.clock import date_time
+from umtrace.model.clock import date_time
 from umtrace.stats.buckets import Int64
 
 NS_PER_S = 1e9

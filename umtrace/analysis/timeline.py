@@ -20,7 +20,7 @@ from umtrace.analysis.style import (
     time_axis,
     umounts,
 )
-from umtrace.records.umounts import WORDS
+from umtrace.model.umounts import WORDS
 from umtrace.stats.buckets import Int64
 from umtrace.stats.columns import times
 from umtrace.stats.overtime import Floats, lanes

@@ -19,7 +19,7 @@ from umtrace.analysis.style import (
     tidy,
     time_axis,
 )
-from umtrace.records.windows import CLASSES
+from umtrace.model.windows import CLASSES
 
 #: the columns that the picture shows of few windows, and of many
 DRAWN = ("class", "begin", "duration_ns", "path", "walkers")

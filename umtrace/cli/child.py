@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-from umtrace.records.errors import UsageError
-from umtrace.records.stopping import StopSignals
+from umtrace.model.errors import UsageError
+from umtrace.model.stopping import StopSignals
 
 _PATIENCE = 2  # signals until we stop waiting for the command
 _POLL_S = 0.05

@@ -10,7 +10,7 @@ import click
 from umtrace.cli.examples import examples
 from umtrace.cli.filters import filter_options, judged_option
 from umtrace.cli.status import read_status
-from umtrace.records.windows import CLASSES
+from umtrace.model.windows import CLASSES
 from umtrace.stats.filters import RowFilter
 
 
@@ -50,11 +50,11 @@ def command(
     unknown          no holder was seen and no retry succeeded in time
     """  # noqa: D301
     from umtrace import reported
+    from umtrace.model.windows import windows_from_arrow
     from umtrace.present.ebusy import MOST, ebusy_json, ebusy_text
     from umtrace.present.terminal import complain, width_of, write
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.records.windows import windows_from_arrow
     from umtrace.stats.windows import WindowTotals
 
     opened = Recording.open(recording)

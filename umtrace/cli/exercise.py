@@ -10,7 +10,7 @@ import click
 
 from umtrace.cli.examples import examples
 from umtrace.cli.number import Number, Seconds
-from umtrace.records.errors import UsageError
+from umtrace.model.errors import UsageError
 
 if TYPE_CHECKING:
     from umtrace.exercise.ledger import Ledger

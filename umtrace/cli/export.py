@@ -102,7 +102,7 @@ def _write_trace(out: BinaryIO, chosen: Selection) -> None:
 
 def destination(output: str, *, force: bool) -> AbstractContextManager[BinaryIO]:
     """Open where to write; a file appears whole or, on any failure, not at all."""
-    from umtrace.records.whole_file import written_whole
+    from umtrace.model.whole_file import written_whole
 
     if output == "-":
         return nullcontext(sys.stdout.buffer)

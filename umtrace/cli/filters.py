@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from umtrace.records.errors import UsageError
-from umtrace.records.kinds import ORIGINS
+from umtrace.model.errors import UsageError
+from umtrace.model.kinds import ORIGINS
 from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
 
 Command = TypeVar("Command", bound=Callable[..., Any])

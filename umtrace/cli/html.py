@@ -36,10 +36,10 @@ def command(recording: str, output: str, by: str, force: bool, row_filter: RowFi
     from umtrace.cli.export import destination
 
     import_matplotlib()
+    from umtrace.model.whole_file import check_replaceable
     from umtrace.page import page_of
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.records.whole_file import check_replaceable
 
     if output != "-":
         check_replaceable(Path(output), force=force)

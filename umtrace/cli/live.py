@@ -14,9 +14,9 @@ import click
 
 from umtrace.cli.footprint import give_back_memory
 from umtrace.cli.number import Seconds
-from umtrace.records.errors import StoppedError
-from umtrace.records.stopping import StopSignals
-from umtrace.records.tiers import names
+from umtrace.model.errors import StoppedError
+from umtrace.model.stopping import StopSignals
+from umtrace.model.tiers import names
 
 if TYPE_CHECKING:
     from umtrace.sources.base import Source

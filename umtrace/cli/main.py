@@ -15,8 +15,8 @@ import click
 
 from umtrace.cli.group import LazyGroup
 from umtrace.cli.unfailing import unfailing
+from umtrace.model.errors import UmtraceError, not_installed
 from umtrace.present.terminal import clean  # now: later there may be no descriptor to read it by
-from umtrace.records.errors import UmtraceError, not_installed
 from umtrace.version import __version__
 
 #: environment variable that shows what an error message leaves out

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from umtrace.records.errors import UsageError
+from umtrace.model.errors import UsageError
 from umtrace.stats.filters import parse_duration
 
 _NS_PER_S = 1_000_000_000

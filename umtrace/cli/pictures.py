@@ -42,9 +42,9 @@ def _is_roots(folder: str | os.PathLike[str] | None) -> bool:
 
 def _of_root() -> str | None:
     """Return root's own folder, whatever sudo left in HOME; None where it has none."""
-    from umtrace.sources.bpf.cache import Kept
+    from umtrace.sources.bpf.program_cache import ProgramCache
 
-    kept = Kept.of_this_user().folder
+    kept = ProgramCache.of_this_user().folder
     if kept is None:
         return None
     folder = kept / "matplotlib"

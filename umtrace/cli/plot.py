@@ -50,10 +50,10 @@ def command(
     """  # noqa: D301
     import_matplotlib()
     from umtrace.analysis.figures import check_suffix, figure_of, save
+    from umtrace.model.whole_file import check_replaceable
     from umtrace.present.terminal import clean, complain
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.records.whole_file import check_replaceable
 
     check_suffix(output)
     check_replaceable(Path(output), force=force)

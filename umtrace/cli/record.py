@@ -15,10 +15,10 @@ from umtrace.cli.child import Child
 from umtrace.cli.examples import examples
 from umtrace.cli.filters import filter_options, spurious_option
 from umtrace.cli.live import attached, duration_option, probes_option, tier_option
-from umtrace.present.progress import Progress
-from umtrace.records.errors import StoppedError
-from umtrace.records.stopping import StopSignals
-from umtrace.records.writable import check_writable, free_path
+from umtrace.model.errors import StoppedError
+from umtrace.model.stopping import StopSignals
+from umtrace.model.writable import check_writable, free_path
+from umtrace.present.terminal import say
 from umtrace.stats.filters import RowFilter
 
 
@@ -84,9 +84,12 @@ def command(
         signals = stack.enter_context(StopSignals())
         child = stack.enter_context(Child(command, signals))
         child.check()
-        progress = Progress(quiet=quiet)
-        source = stack.enter_context(attached(tier, probes, signals, progress.say))
+        remark = _say_nothing if quiet else say
+        source = stack.enter_context(attached(tier, probes, signals, remark))
         from umtrace import pipeline
+        from umtrace.present.progress import Progress
+
+        progress = Progress(quiet=quiet)
 
         def start() -> None:
             _tell(ready_fd)
@@ -107,6 +110,10 @@ def command(
         )
         progress.summary(path, totals)
         ctx.exit(child.wait() if command else 0)
+
+
+def _say_nothing(_text: str) -> None:
+    pass
 
 
 @contextmanager

@@ -23,9 +23,9 @@ def command(recording: Path) -> int:
     complete recording is not changed. The exit status is 5 if recorded rows are missing or cannot
     be read.
     """
+    from umtrace.model.errors import DamagedInputError
     from umtrace.pipeline.offline import repair
     from umtrace.present.terminal import clean, write
-    from umtrace.records.errors import DamagedInputError
 
     report = repair(recording)
     for line in _summary(report):

@@ -10,7 +10,7 @@ import click
 
 from umtrace.cli.examples import examples
 from umtrace.cli.live import unwinding
-from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from umtrace.records.errors import DamagedInputError
+from umtrace.model.errors import DamagedInputError
 
 if TYPE_CHECKING:
     from umtrace.recording import Recording

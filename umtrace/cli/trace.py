@@ -21,14 +21,14 @@ from umtrace.cli.live import (
     tier_option,
 )
 from umtrace.cli.status import read_status
+from umtrace.model.stopping import StopSignals
 from umtrace.present.terminal import say
-from umtrace.records.stopping import StopSignals
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
+    from umtrace.model.losses import LossReport
+    from umtrace.model.windows import EbusyWindow
     from umtrace.pipeline import Tick
-    from umtrace.records.losses import LossReport
-    from umtrace.records.windows import EbusyWindow
 
 
 @click.command(

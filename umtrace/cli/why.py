@@ -64,13 +64,13 @@ def command(path: str, as_json: bool, whole: bool, ask_kernel: bool) -> int:
       14  no holder was seen; the kernel was not asked
     1 to 5 are errors, as for every command.
     """  # noqa: D301
-    from umtrace.holders.inquiry import Inquiry
+    from umtrace.holders.busy_query import BusyQuery
+    from umtrace.model.errors import UsageError
     from umtrace.present.terminal import write
     from umtrace.present.why import why_json, why_lines
-    from umtrace.records.errors import UsageError
 
     try:
-        answer = Inquiry(path, ask_kernel=ask_kernel).answer()
+        answer = BusyQuery(path, ask_kernel=ask_kernel).answer()
     except OSError as error:
         raise UsageError(f"{error.filename or path}: {error.strerror}") from error
     code = EXIT_CODES[answer.state]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from umtrace.correlate.fields import OPENERS, Column
-from umtrace.records.events import NESTED, Array, Kind
+from umtrace.model.events import NESTED, Array, Kind
 
 I8 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from umtrace.correlate.waits import Wait
-from umtrace.records.events import Kind
+from umtrace.model.events import Kind
 
 Column = npt.NDArray[Any]
 Join = Callable[[Column, Column], Column]

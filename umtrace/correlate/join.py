@@ -8,7 +8,7 @@ from umtrace.correlate.cut import I8, Bools, Cut, Some, task_of
 from umtrace.correlate.fields import ENDED, FIELDS, WAIT_NS
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait
-from umtrace.records.events import Kind
+from umtrace.model.events import Kind
 
 #: these go with the later part's exit, or its check, if it has one
 _WITH_EXIT = ("ret", "alone", "from_path")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.correlate.texts import Texts, chosen, of_list, taken
+from umtrace.correlate.texts import Texts, gather_texts, of_list, select_texts
 
 _SLASH = ord("/")
 _I8 = npt.NDArray[np.int64]
 
 
-def turned(spelled: Texts, unknown: npt.NDArray[np.bool_]) -> Texts:
+def reverse_components(spelled: Texts, unknown: npt.NDArray[np.bool_]) -> Texts:
     """Return the paths that MOUNTPOINT texts spell from their end.
 
     ``c NUL b NUL a NUL NUL`` is ``/a/b/c``, a single NUL is ``/``; a text that does not end so
@@ -24,15 +24,15 @@ def turned(spelled: Texts, unknown: npt.NDArray[np.bool_]) -> Texts:
     whole = ~unknown & (lengths > 0) & (data[ends - 1] == 0)
     root = whole & (lengths == 1)
     path = whole & (lengths > 1) & (data[np.maximum(ends - 2, 0)] == 0)
-    paths = _names_turned(data, ends, path)
+    paths = _reversed(data, ends, path)
     if path.all():
         return paths
     slash = of_list([b"/"])
     index = np.where(root, len(paths.lengths), np.where(path, np.cumsum(path) - 1, -1))
-    return chosen([paths, slash], index)
+    return select_texts([paths, slash], index)
 
 
-def _names_turned(data: npt.NDArray[np.uint8], ends: _I8, path: npt.NDArray[np.bool_]) -> Texts:
+def _reversed(data: npt.NDArray[np.uint8], ends: _I8, path: npt.NDArray[np.bool_]) -> Texts:
     """Return ``/a/b/c`` for the texts ``c NUL b NUL a NUL NUL``, which end at ``ends[path]``."""
     edge = data == 0
     edge[ends[ends > 0] - 1] = True
@@ -40,7 +40,7 @@ def _names_turned(data: npt.NDArray[np.uint8], ends: _I8, path: npt.NDArray[np.b
     end = np.searchsorted(bounds, ends)
     last, count = end[path] - 2, np.diff(end, prepend=0)[path] - 1
     turn = np.repeat(last + np.cumsum(count) - count, count) - np.arange(count.sum())
-    names = taken(data, bounds, turn).data
+    names = gather_texts(data, bounds, turn).data
     # a NUL b NUL c NUL for every path: each takes the last NUL of the one before as its first.
     paths = np.append(np.uint8(0), names[:-1])
     paths[paths == 0] = _SLASH

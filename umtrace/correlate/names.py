@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.correlate.texts import Texts, chosen, of_list, of_records
-from umtrace.records.events import NAME_DTYPE, Array, NameKind
+from umtrace.correlate.texts import Texts, of_list, of_records, select_texts
+from umtrace.model.events import NAME_DTYPE, Array, NameKind
 
 MAX_KEPT = 65536
 _MAX_TABLES = 6
@@ -77,7 +77,7 @@ class NameStore:
         ]
         index = np.arange(len(tids))
         index[kept] = len(tids) + np.arange(kept.size)
-        return chosen([fresh, of_list(older)], index)
+        return select_texts([fresh, of_list(older)], index)
 
     def forget(self) -> None:
         """Drop the oldest of too many: names of operations that were never seen to begin."""

@@ -16,7 +16,7 @@ from umtrace.correlate.cut import I8, Bools, by_task, cut
 from umtrace.correlate.join import join_carried
 from umtrace.correlate.reduce import reduced
 from umtrace.correlate.table import Ops
-from umtrace.records.events import Array
+from umtrace.model.events import Array
 
 
 @dataclass(frozen=True, slots=True)

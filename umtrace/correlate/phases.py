@@ -14,8 +14,8 @@ import numpy.typing as npt
 from umtrace.correlate.fields import ENDED, WAIT_NS, WAITS
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait
-from umtrace.records.arrow import Bools
-from umtrace.records.events import Kind, Returned, Unseen
+from umtrace.model.arrow import Bools
+from umtrace.model.events import Kind, Returned, Unseen
 
 _RCU = [Wait.RCU_EXPEDITED, Wait.RCU_NORMAL, Wait.RCU_PIGGYBACK, Wait.RCU_QUEUE]
 _I8 = npt.NDArray[np.int64]
@@ -123,7 +123,7 @@ def no_result(ops: Ops) -> Bools:
 
 def _open_ended(ops: Ops) -> Bools:
     """Return where neither the shutdown nor what came after it was seen."""
-    open_ended: Bools = _cleanup_hidden(ops) & (ops["end_a"] == Returned.UNTOLD)
+    open_ended: Bools = _cleanup_hidden(ops) & (ops["end_a"] == Returned.UNKNOWN)
     return open_ended
 
 

@@ -8,7 +8,7 @@ from umtrace.correlate.cut import I8, Cut, Some, any_of, task_of
 from umtrace.correlate.fields import ENDED, OPENERS, WAIT_NS, WAITS, Column
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait, classify
-from umtrace.records.events import IS_TARGET, Exit, GracePeriod, Kind
+from umtrace.model.events import IS_TARGET, Exit, GracePeriod, Kind
 
 _HOW = np.uint64(0xFF)  # of the word a of RETURNED: until 0.1.1 the rest was Unseen
 _UNKNOWN = np.uint64(0xFFFFFFFFFFFFFFFF)

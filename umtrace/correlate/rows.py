@@ -25,11 +25,11 @@ from umtrace.correlate.phases import (
 from umtrace.correlate.table import Ops
 from umtrace.correlate.texts import Texts
 from umtrace.correlate.waits import Wait
-from umtrace.records.arrow import Bools, choice, distinct, fixed
-from umtrace.records.events import WALKERS_WATCHED, Kind, Origin, Unseen
-from umtrace.records.kinds import ORIGINS
-from umtrace.records.tiers import tier_named
-from umtrace.records.umounts import SCHEMA
+from umtrace.model.arrow import Bools, choice, distinct, fixed
+from umtrace.model.events import WALKERS_WATCHED, Kind, Origin, Unseen
+from umtrace.model.kinds import ORIGINS
+from umtrace.model.tiers import tier_named
+from umtrace.model.umounts import SCHEMA
 
 RCU_KINDS = ("normal", "expedited", "piggybacked", "none")
 

@@ -12,7 +12,7 @@ import numpy as np
 from umtrace.correlate.cut import I8, Bools, times_of
 from umtrace.correlate.operations import lost_events
 from umtrace.correlate.table import Ops
-from umtrace.records.events import Array, Kind
+from umtrace.model.events import Array, Kind
 
 HOLD_NS = 5_000_000_000
 _LATEST = 2**63 - 1

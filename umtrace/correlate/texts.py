@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.records.arrow import encoded_text, fixed, string_column
-from umtrace.records.events import NAME_DTYPE, NAME_TEXT, Array
+from umtrace.model.arrow import encoded_text, fixed, string_column
+from umtrace.model.events import NAME_DTYPE, NAME_TEXT, Array
 
 _TEXT_AT = NAME_DTYPE.fields["text"][1] if NAME_DTYPE.fields else 0
 _ASCII = 128
@@ -54,10 +54,10 @@ def of_records(names: Array, index: _I8) -> Texts:
     bounds[0:-1:2] = np.arange(_TEXT_AT, names.nbytes, NAME_DTYPE.itemsize)
     bounds[1::2] = bounds[0:-1:2] + np.minimum(names["len"], NAME_TEXT)
     bounds[-1] = bounds[-2:].max()
-    return taken(names, bounds, np.where(index < 0, -1, 2 * index))
+    return gather_texts(names, bounds, np.where(index < 0, -1, 2 * index))
 
 
-def taken(data: npt.NDArray[Any], bounds: _I8, index: _I8) -> Texts:
+def gather_texts(data: npt.NDArray[Any], bounds: _I8, index: _I8) -> Texts:
     """Return the items ``index`` of ``data``; an index of -1 has none.
 
     Item i is the bytes from ``bounds[i]`` to ``bounds[i + 1]``. Arrow moves each as a whole.
@@ -69,8 +69,8 @@ def taken(data: npt.NDArray[Any], bounds: _I8, index: _I8) -> Texts:
     return Texts(np.frombuffer(moved, np.uint8), ends[1:] - ends[:-1])
 
 
-def chosen(parts: Sequence[Texts], index: _I8) -> Texts:
+def select_texts(parts: Sequence[Texts], index: _I8) -> Texts:
     """Return the texts ``index`` of those of all parts, counted through; -1 has none."""
     lengths = np.concatenate([texts.lengths for texts in parts])
     data = np.concatenate([texts.data for texts in parts])
-    return taken(data, np.append(0, np.cumsum(lengths)), index)
+    return gather_texts(data, np.append(0, np.cumsum(lengths)), index)

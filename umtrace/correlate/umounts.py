@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.correlate.mountpoints import turned
+from umtrace.correlate.mountpoints import reverse_components
 from umtrace.correlate.names import NameStore
 from umtrace.correlate.operations import group
 from umtrace.correlate.rows import build_rows
 from umtrace.correlate.table import Ops
 from umtrace.correlate.tails import TailKeeper
 from umtrace.correlate.texts import Texts
-from umtrace.records.events import FOREIGN, Array, EventBatch, Kind, NameKind, Origin
-from umtrace.records.losses import LossReport
-from umtrace.records.umounts import empty_rows
+from umtrace.model.events import FOREIGN, Array, EventBatch, Kind, NameKind, Origin
+from umtrace.model.losses import LossReport
+from umtrace.model.umounts import empty_rows
 
 MAX_OPEN = 65536
 AT_ONCE = 65536
@@ -63,15 +63,15 @@ class UmountCorrelator:
         self._incomplete = 0
 
     def feed(self, batch: EventBatch) -> pa.RecordBatch:
-        """Take in one batch and return the rows it completed (``records.umounts.SCHEMA``)."""
+        """Take in one batch and return the rows it completed (``model.umounts.SCHEMA``)."""
         self._names.add(batch.names)
-        rows = self._some(batch.events[:AT_ONCE])
+        rows = self._feed_chunk(batch.events[:AT_ONCE])
         for first in range(AT_ONCE, len(batch.events), AT_ONCE):
-            rows += self._some(batch.events[first : first + AT_ONCE])
+            rows += self._feed_chunk(batch.events[first : first + AT_ONCE])
         self._names.forget()
         return rows[0] if len(rows) == 1 else _joined(rows)
 
-    def _some(self, events: Array) -> list[pa.RecordBatch]:
+    def _feed_chunk(self, events: Array) -> list[pa.RecordBatch]:
         """Take in as many events as the arrays made of them stay in the processor's cache."""
         foreign = np.flatnonzero(events["cpu"] & FOREIGN)
         grouped = group(events, self._open, foreign)
@@ -130,7 +130,7 @@ class UmountCorrelator:
         spelled = self._take_names(ops, NameKind.MOUNTPOINT, "t_mount", ops["t_mount"] > 0)
         # What goes with its descriptor is attached nowhere: its top is not a namespace's root.
         teardown = ops["opener"] == Kind.TEARDOWN
-        return turned(spelled, teardown & (ops["flags"] == Origin.FD_CLOSE))
+        return reverse_components(spelled, teardown & (ops["flags"] == Origin.FD_CLOSE))
 
     def _take_names(self, ops: Ops, kind: NameKind, time: str, has: npt.NDArray[np.bool_]) -> Texts:
         return self._names.take(kind, ops["tid"], np.where(has, ops[time], 0).view(np.uint64))

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.records.events import OnStack
+from umtrace.model.events import OnStack
 
 
 class Wait(IntEnum):
@@ -36,7 +36,7 @@ def classify(
     Parameters
     ----------
     on_stack : ndarray of uint64, shape (n,)
-        Bits of ``records.events.OnStack``; bits of a newer umtrace are ignored.
+        Bits of ``model.events.OnStack``; bits of a newer umtrace are ignored.
     unknown : ndarray of bool, shape (n,)
         Where the stack could not be read.
     """

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.records.arrow import fixed, integers, mask, number, text
+from umtrace.model.arrow import fixed, integers, mask, number, text
 
 MNT_FORCE = 1
 MNT_DETACH = 2
@@ -148,7 +148,7 @@ def attempts(rows: pa.RecordBatch, wanted: Mask | None = None) -> Iterator[tuple
             yield attempt, latest
 
 
-def interesting(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Collection[int]) -> Mask:
+def candidate_rows(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Collection[int]) -> Mask:
     """Return which rows may begin, end or be a window, and those of some tasks; a few more too.
 
     ``open_keys`` are the mounts with a window under way. Nearly all rows are none of it,

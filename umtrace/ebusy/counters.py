@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from umtrace.records.arrow import number, text
+from umtrace.model.arrow import number, text
 
 _ZERO = number(0, pa.int32())
 

@@ -8,18 +8,18 @@ from itertools import islice
 
 import pyarrow as pa
 
-from umtrace.ebusy.attempts import Attempt, Key, attempts, interesting, latest_begin
-from umtrace.ebusy.clues import ClueStore
+from umtrace.ebusy.attempts import Attempt, Key, attempts, candidate_rows, latest_begin
 from umtrace.ebusy.downstream import Downstream
+from umtrace.ebusy.evidence_store import EvidenceStore
 from umtrace.ebusy.latetails import LateTails
 from umtrace.ebusy.runs import Run
 from umtrace.ebusy.shared import SharedSuperblocks
 from umtrace.ebusy.tails import tail_window
 from umtrace.ebusy.verdict import judge
-from umtrace.records.clues import NO_CLUES, Clues
-from umtrace.records.holders import HolderScan
-from umtrace.records.losses import LossReport
-from umtrace.records.windows import EbusyWindow
+from umtrace.model.evidence import NO_EVIDENCE, Evidence
+from umtrace.model.holders import HolderScan
+from umtrace.model.losses import LossReport
+from umtrace.model.windows import EbusyWindow
 
 SPURIOUS_WITHIN_NS = 10_000_000
 #: an EBUSY this long after the last one of its mount begins a new window
@@ -59,7 +59,7 @@ class EbusyDetector:
         self._closed: deque[Run] = deque()  # waiting for their scans, in order of closing
         self._scans: dict[int, HolderScan] = {}  # came before their row
         self._awaited: dict[int, Run] = {}
-        self._clues = ClueStore(offset_ns)
+        self._clues = EvidenceStore(offset_ns)
         self._downstream = Downstream(offset_ns)
         self._shared = SharedSuperblocks(offset_ns)
         self._late = LateTails(offset_ns)
@@ -76,7 +76,7 @@ class EbusyDetector:
         self,
         rows: pa.RecordBatch,
         *,
-        clues: Clues = NO_CLUES,
+        clues: Evidence = NO_EVIDENCE,
         scans: Iterable[HolderScan] = (),
         pending: Collection[int] = (),
     ) -> list[EbusyWindow]:
@@ -84,7 +84,7 @@ class EbusyDetector:
 
         Parameters
         ----------
-        rows : RecordBatch of ``records.umounts.SCHEMA``
+        rows : RecordBatch of ``model.umounts.SCHEMA``
             In order of completion.
         scans : iterable of HolderScan
             Of rows of this batch, of earlier or later ones.
@@ -141,7 +141,7 @@ class EbusyDetector:
         """Skip the rows that can neither begin nor end a window: nearly all."""
         if not rows.num_rows:
             return ()
-        wanted = interesting(rows, self._open, self._clues.waiting_tasks)
+        wanted = candidate_rows(rows, self._open, self._clues.awaited_tasks)
         return attempts(rows, wanted) if wanted.any() else ()
 
     def _take(self, attempt: Attempt, pending: Collection[int]) -> list[EbusyWindow]:
@@ -188,7 +188,7 @@ class EbusyDetector:
     def _tail(self, attempt: Attempt) -> list[EbusyWindow]:
         if attempt.final_put == "pending" and (mnt := self._clues.detached(attempt)) is not None:
             return self._late.pending(attempt, mnt)
-        window = tail_window(attempt, self._clues.thieves(attempt))
+        window = tail_window(attempt, self._clues.stealing_puts(attempt))
         return [window] if window is not None else []
 
     def _joined(self, windows: list[EbusyWindow]) -> list[EbusyWindow]:

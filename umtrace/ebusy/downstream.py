@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from umtrace.records.clues import Failure
-from umtrace.records.windows import EbusyWindow
+from umtrace.model.evidence import Failure
+from umtrace.model.windows import EbusyWindow
 
 _EBUSY = 16
 _MOST = 1024

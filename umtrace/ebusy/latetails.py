@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from umtrace.ebusy.attempts import Attempt
 from umtrace.ebusy.tails import tail_window
-from umtrace.records.clues import Walk
-from umtrace.records.windows import EbusyWindow
+from umtrace.model.evidence import Walk
+from umtrace.model.windows import EbusyWindow
 
 _MOST = 4096
 

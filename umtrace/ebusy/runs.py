@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from umtrace.ebusy.attempts import Attempt, Key
-from umtrace.records.clues import Check, Walk
-from umtrace.records.holders import HolderScan
+from umtrace.model.evidence import Check, Walk
+from umtrace.model.holders import HolderScan
 
 _MOST_SCANS = 32
 _MOST_BELOW = 8

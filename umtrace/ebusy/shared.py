@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from umtrace.ebusy.attempts import Attempt
-from umtrace.records.clues import Superblock
-from umtrace.records.holders import Holder, HolderScan
-from umtrace.records.windows import EbusyWindow
+from umtrace.model.evidence import Superblock
+from umtrace.model.holders import Holder, HolderScan
+from umtrace.model.windows import EbusyWindow
 
 _MOST = 4096
 _MOST_DEATHS = 256

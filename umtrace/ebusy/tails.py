@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from umtrace.ebusy.attempts import Attempt
-from umtrace.ebusy.facts import ms
-from umtrace.ebusy.walkers import RING, for_a_ring, who
-from umtrace.records.clues import Walk
-from umtrace.records.holders import Holder
-from umtrace.records.windows import EbusyWindow, Walker
+from umtrace.ebusy.explain import ms
+from umtrace.ebusy.releases import RING, for_a_ring, who
+from umtrace.model.evidence import Walk
+from umtrace.model.holders import Holder
+from umtrace.model.windows import EbusyWindow, Walker
 
 _MOST_WALKERS = 16
 _LATE = frozenset({"other", "kworker", "pending"})
 
 
-def tail_window(attempt: Attempt, thieves: Sequence[Walk] = ()) -> EbusyWindow | None:
+def tail_window(attempt: Attempt, stealing_puts: Sequence[Walk] = ()) -> EbusyWindow | None:
     """Return the window of a final put that came after the return; None where it did not.
 
     ``thieves`` are the walkers seen to put it.
@@ -29,8 +29,8 @@ def tail_window(attempt: Attempt, thieves: Sequence[Walk] = ()) -> EbusyWindow |
     begin = attempt.end_ns
     ended = attempt.tail_ns is not None and attempt.final_put != "pending"
     putter = attempt.final_put_comm or attempt.final_put or "a task that was not seen"
-    holders = () if stolen else _last_holders(thieves)
-    walkers = tuple(_walker(walk) for walk in thieves[:_MOST_WALKERS])
+    holders = () if stolen else _last_holders(stealing_puts)
+    walkers = tuple(_walker(walk) for walk in stealing_puts[:_MOST_WALKERS])
     if not walkers and attempt.final_put_comm:
         walkers = (Walker(tid=0, comm=attempt.final_put_comm, what="put"),)
     return _window(

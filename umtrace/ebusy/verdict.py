@@ -11,21 +11,21 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from umtrace.ebusy import facts
-from umtrace.ebusy.runs import Run
-from umtrace.ebusy.walkers import (
+from umtrace.ebusy import explain
+from umtrace.ebusy.releases import (
     RING,
-    Departure,
-    departure,
+    Release,
+    find_release,
     for_a_ring,
     freed_at,
     run_walkers,
 )
-from umtrace.records.clues import Walk
-from umtrace.records.holders import Holder
-from umtrace.records.pathcalls import PATH_CALLS
-from umtrace.records.tiers import tier_named
-from umtrace.records.windows import EbusyWindow
+from umtrace.ebusy.runs import Run
+from umtrace.model.evidence import Walk
+from umtrace.model.holders import Holder
+from umtrace.model.pathcalls import PATH_CALLS
+from umtrace.model.tiers import tier_named
+from umtrace.model.windows import EbusyWindow
 
 _PLAIN_COUNT = 2  # one for being mounted, one for umount's own path walk
 _MOST_FACTS = 16
@@ -56,8 +56,8 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
     offset_ns : int
         Wall clock less CLOCK_MONOTONIC, on which clues are.
     """
-    verdict = Verdict(evidence=facts.of_attempts(run))
-    gone = departure(run, offset_ns)
+    verdict = Verdict(evidence=explain.of_attempts(run))
+    gone = find_release(run, offset_ns)
     free_ns = freed_at(run, offset_ns)
     _note_free(run, verdict, free_ns)
     rules: tuple[Rule, ...] = (
@@ -69,7 +69,7 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
         _quickly_free,
     )
     if not any(rule(run, verdict, spurious_within_ns) for rule in rules):
-        verdict.evidence += facts.of_nothing_found(run)
+        verdict.evidence += explain.of_nothing_found(run)
     _walked(run, verdict, gone, free_ns, spurious_within_ns)
     return _window(run, verdict)
 
@@ -98,7 +98,7 @@ def _checked(run: Run, verdict: Verdict, _within: int) -> bool:
         return False
     verdict.spurious, verdict.site = False, check.site
     verdict.klass = {"submount": "submount", "copy": "propagated-copy"}[check.site]
-    verdict.evidence.append(facts.of_check(check))
+    verdict.evidence.append(explain.of_check(check))
     verdict.holders = _staying(run)
     return True
 
@@ -113,7 +113,7 @@ def _found(run: Run, verdict: Verdict, _within: int) -> bool:
     verdict.klass = "held" if own else "submount" if below else "propagated-copy"
     verdict.site = {"held": "refcount", "submount": "submount"}.get(verdict.klass, "copy")
     verdict.spurious, verdict.holders = False, holders
-    verdict.evidence += facts.of_holders(run, holders)
+    verdict.evidence += explain.of_holders(run, holders)
     return True
 
 
@@ -142,7 +142,7 @@ def _below(run: Run, verdict: Verdict, within: int) -> bool:
     if not below:
         return False
     soon = [b for b in below if b.t_start - run.first.end_ns <= within]
-    verdict.evidence.append(facts.of_below(run, (soon or below)[0]))
+    verdict.evidence.append(explain.of_below(run, (soon or below)[0]))
     if not soon:
         return False
     verdict.klass, verdict.spurious, verdict.site = "submount", False, "submount"
@@ -156,8 +156,8 @@ def _quickly_free(run: Run, verdict: Verdict, within: int) -> bool:
     if success is None or success.checked_ns - run.first.end_ns > within:
         return False
     verdict.site = "refcount"
-    verdict.evidence.append(facts.of_success(run, within))
-    doubt = facts.of_another_mount(run)
+    verdict.evidence.append(explain.of_success(run, within))
+    doubt = explain.of_another_mount(run)
     if doubt:
         verdict.evidence.append(doubt)
     else:
@@ -166,22 +166,22 @@ def _quickly_free(run: Run, verdict: Verdict, within: int) -> bool:
 
 
 def _walked(
-    run: Run, verdict: Verdict, gone: Departure | None, free_ns: int | None, within: int
+    run: Run, verdict: Verdict, gone: Release | None, free_ns: int | None, within: int
 ) -> None:
     """Go by how every extra reference was seen to be put: soon, or by the walk that took it."""
     if gone is None or verdict.spurious is not None:
         return
     left_ns = gone.at_ns - run.first.end_ns
-    verdict.evidence.append(facts.of_departure(gone, left_ns))
+    verdict.evidence.append(explain.explain_release(gone, left_ns))
     slow = gone.later_than(within)
     walks = tuple(put for put in slow if put.syscall in PATH_CALLS)
     # What a count says, a probe that the kernel skipped would upset: the puts must agree.
     freed = free_ns is not None and free_ns - run.first.end_ns <= within
     if freed or (gone.accounted and walks == slow):
         verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
-        verdict.evidence += facts.of_slow_walks(gone, walks)
+        verdict.evidence += explain.of_slow_walks(gone, walks)
         if not freed and gone.unseen:
-            verdict.evidence.append(facts.of_unseen(gone))
+            verdict.evidence.append(explain.of_unseen(gone))
         return
     doubtful = (*walks, *gone.maybe_opened_late(within))
     known = tuple(put for put in slow if put not in doubtful and put.syscall is not None)
@@ -192,7 +192,7 @@ def _walked(
         verdict.klass, verdict.spurious, verdict.site = "held", False, "refcount"
         verdict.holders = tuple(dict.fromkeys(_seen_to_put(run, put) for put in holders))
     else:
-        verdict.evidence.append(facts.of_doubt(gone))
+        verdict.evidence.append(explain.explain_inconclusive(gone))
 
 
 def _seen_to_put(run: Run, put: Walk) -> Holder:

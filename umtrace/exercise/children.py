@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from umtrace.exercise import syscalls
-from umtrace.records.stopping import SIGNALS
+from umtrace.model.stopping import SIGNALS
 
 _PATIENCE_S: Final = 30.0
 _WORD: Final = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from umtrace.records.errors import UsageError
+from umtrace.model.errors import UsageError
 
 #: Order in which the scenarios run, always. Those that fork a namespace come before
 #: the shared mounts and the busy ones, of which they would otherwise hold copies.

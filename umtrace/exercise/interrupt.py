@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from umtrace.records.stopping import StopSignals
+from umtrace.model.stopping import StopSignals
 
 _SLICE_S: Final = 0.02
 

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Final, cast
 
 from umtrace.exercise.calls import CALL_FIELDS, CallLog, UmountCall, mode_of
-from umtrace.records.clock import ClockPair
-from umtrace.records.errors import DamagedInputError
+from umtrace.model.clock import ClockPair
+from umtrace.model.errors import DamagedInputError
 
 VERSION: Final = 1
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from umtrace.exercise import syscalls
-from umtrace.records.errors import UmtraceError
+from umtrace.model.errors import UmtraceError
 
 _CTL_GET_FREE: Final = 0x4C82
 _SET_FD: Final = 0x4C00

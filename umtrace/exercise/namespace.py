@@ -19,8 +19,8 @@ from umtrace.exercise import syscalls
 from umtrace.exercise.calls import Actor
 from umtrace.exercise.ledger import Teardown
 from umtrace.exercise.mountinfo import count_all_mounts
-from umtrace.records.clock import ClockPair
-from umtrace.records.errors import NotPermittedError, UmtraceError
+from umtrace.model.clock import ClockPair
+from umtrace.model.errors import NotPermittedError, UmtraceError
 
 PREFIX: Final = "umtrace-exercise-"
 

@@ -20,8 +20,8 @@ from umtrace.exercise.nsexit import ns_exit
 from umtrace.exercise.parallel import tasks
 from umtrace.exercise.sources import Sources
 from umtrace.exercise.stage import Stage, quiet_gc
-from umtrace.records.clock import ClockPair
-from umtrace.records.errors import NotPermittedError, UmtraceError
+from umtrace.model.clock import ClockPair
+from umtrace.model.errors import NotPermittedError, UmtraceError
 
 _SCENARIOS: Final[Mapping[str, Callable[[Stage], None]]] = {
     "sync": scenarios.sync,

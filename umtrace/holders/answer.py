@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from umtrace.holders.mounts import Mount
 from umtrace.holders.sweep import MOST_NAMED
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 #: What may hold a mount and is in no list that a program can read. What becomes visible is taken
 #: out here, and only what was tried goes in.

@@ -11,7 +11,7 @@ from umtrace.holders.mounts import root_for
 from umtrace.holders.namespaces import Namespaces
 from umtrace.holders.others import Others
 from umtrace.holders.procfs import Open, undeleted
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 
 class LoopsBehind:

@@ -10,7 +10,7 @@ from umtrace.holders.mounts import Mount, inside
 from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.others import layers_on
 from umtrace.holders.procfs import undeleted
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 _DEEPEST = 64
 

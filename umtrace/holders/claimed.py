@@ -14,7 +14,7 @@ from umtrace.holders.mounts import MountTable
 from umtrace.holders.served import served
 from umtrace.holders.sweep import Sweep
 from umtrace.holders.target import Target
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 #: for the entries of binfmt_misc, which no server keeps
 _LEAST_S = 0.02

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from umtrace.holders import procfs
 from umtrace.holders.mounts import Mount
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 
 class Seen(NamedTuple):

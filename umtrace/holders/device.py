@@ -17,7 +17,7 @@ from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.procfs import Open
 from umtrace.holders.served import backing, served
 from umtrace.holders.statx import block_device
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 #: mount options that name a device beside the one mounted (ext4, xfs, btrfs)
 _BESIDE = frozenset({"logdev", "rtdev", "journal_path", "device"})

@@ -12,7 +12,7 @@ from umtrace.holders.asker import asker
 from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.undoing import steps
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 #: where umount(8) is, in the order of most values of PATH
 _PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/local/sbin")

@@ -19,7 +19,7 @@ from umtrace.holders.asker import asker
 from umtrace.holders.mounts import Mount, MountTable
 from umtrace.holders.procfs import undeleted
 from umtrace.holders.statx import mount_and_dev
-from umtrace.records.errors import UsageError
+from umtrace.model.errors import UsageError
 
 _PATIENCE_S = 2.0
 _MOST_LINKS = 40  # MAXSYMLINKS

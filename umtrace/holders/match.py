@@ -5,7 +5,7 @@ from __future__ import annotations
 from umtrace.holders import procfs
 from umtrace.holders.procfs import Open
 from umtrace.holders.target import Target
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 
 def holder_of(

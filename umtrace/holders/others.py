@@ -9,7 +9,7 @@ from umtrace.holders.copies import copies
 from umtrace.holders.entrance import Entrances
 from umtrace.holders.mounts import Mount, inside, layers
 from umtrace.holders.namespaces import Namespace, Namespaces
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 
 class Others:

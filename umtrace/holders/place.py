@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from umtrace.holders import procfs
 from umtrace.holders.lookup import follow
 from umtrace.holders.mounts import MountTable
-from umtrace.records.holders import ScanRequest
+from umtrace.model.holders import ScanRequest
 
 _PATIENCE_S = 0.2
 _NO_ROOT = "the root directory that the path begins at"

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from umtrace.holders import procfs
 from umtrace.holders.claimed import claimed
 from umtrace.holders.kernelrefs import kernel_files
-from umtrace.holders.looks import look_again
 from umtrace.holders.match import Matcher
 from umtrace.holders.mounts import MountTable
 from umtrace.holders.procfs import Open
+from umtrace.holders.sampling import resample
 from umtrace.holders.swapped import is_on
 from umtrace.holders.sweep import Sweep
 from umtrace.holders.target import Target, find_target
-from umtrace.records.holders import Holder, HolderScan, ScanRequest
+from umtrace.model.holders import Holder, HolderScan, ScanRequest
 
 BUDGET_S = 0.05
 _MOST_HOLDERS = 32
@@ -57,7 +57,7 @@ def scan(
     found += _kernel(present)
     if present:
         found += _processes(sweep, Matcher(present, own))
-    looked = look_again([f.opened for f in found], clock)
+    looked = resample([f.opened for f in found], clock)
     found = [
         replace(f, holder=replace(f.holder, **each._asdict()))
         for f, each in zip(found, looked, strict=True)

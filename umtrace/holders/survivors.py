@@ -12,8 +12,8 @@ from dataclasses import replace
 from umtrace.holders import procfs
 from umtrace.holders.namespaces import Namespaces
 from umtrace.holders.others import Others
-from umtrace.records.holders import Holder, HolderScan
-from umtrace.records.windows import EbusyWindow
+from umtrace.model.holders import Holder, HolderScan
+from umtrace.model.windows import EbusyWindow
 
 _BUDGET_S = 1.0
 _MOST_WINDOWS = 64

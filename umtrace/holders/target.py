@@ -13,7 +13,7 @@ from umtrace.holders.mounts import Mount, MountTable
 from umtrace.holders.place import NO_CWD, Place, locate
 from umtrace.holders.procfs import readable
 from umtrace.holders.statmount import id_in_mountinfo, is_unique
-from umtrace.records.holders import ScanRequest
+from umtrace.model.holders import ScanRequest
 
 
 @dataclass(slots=True, kw_only=True)

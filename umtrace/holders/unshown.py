@@ -22,7 +22,7 @@ from umtrace.holders.procfs import Open
 from umtrace.holders.served import served
 from umtrace.holders.sweep import Sweep
 from umtrace.holders.walks import Walk, still_walking, walks
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 _THROUGH_A_TASK = re.compile(r"/proc/(\d+)/root(/.*)")
 _PATIENCE_S = 0.5

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from umtrace.holders.asker import asker
 from umtrace.holders.scan import scan
-from umtrace.records.holders import HolderScan, ScanRequest
+from umtrace.model.holders import HolderScan, ScanRequest
 
 Scan = Callable[[Sequence[ScanRequest]], list[HolderScan]]
 

@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 
 _STATUS = Path("/proc/self/status")
 #: securityfs may be mounted nowhere: then nobody knows

@@ -13,6 +13,7 @@ _libc.syscall.restype = ctypes.c_long
 FSOPEN = 430
 FSCONFIG = 431
 FSMOUNT = 432
+BPF_SYSCALL = {"x86_64": 321, "aarch64": 280, "s390x": 351, "ppc64le": 361, "riscv64": 280}
 _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "s390x": 331, "ppc64le": 319, "riscv64": 241}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from umtrace.kernel.refusals import missing_privilege, refusal
 from umtrace.kernel.syscalls import FSCONFIG, FSMOUNT, FSOPEN, syscall
-from umtrace.records.errors import NotPermittedError, UmtraceError
+from umtrace.model.errors import NotPermittedError, UmtraceError
 
 _PLACES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 _FSCONFIG_CMD_CREATE = 6
@@ -88,22 +88,6 @@ class Tracefs:
     def fd(self) -> int:
         """Return the descriptor of the root directory."""
         return self._fd
-
-    def append(self, path: str, text: str) -> None:
-        """Write to a control file without truncating it; OSError as the kernel says."""
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND, dir_fd=self._fd)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
-
-    def write(self, path: str, text: str) -> None:
-        """Write to a control file, replacing what it held; OSError as the kernel says."""
-        fd = os.open(path, os.O_WRONLY | os.O_TRUNC, dir_fd=self._fd)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
 
     def names(self, path: str) -> list[str]:
         """Return what a directory holds, sorted; OSError as open(2) gives it."""

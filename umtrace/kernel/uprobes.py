@@ -10,8 +10,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 
-from umtrace.kernel.bpf import BPF_SYSCALL
-from umtrace.kernel.syscalls import syscall
+from umtrace.kernel.syscalls import BPF_SYSCALL, syscall
 
 _OBJ_GET, _OBJ_GET_INFO_BY_FD, _TASK_FD_QUERY, _LINK_GET_FD_BY_ID, _LINK_GET_NEXT_ID = (
     7,

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from umtrace.model.umounts import PHASES
 from umtrace.present.heading import heading_lines, loss_text
 from umtrace.present.names import phase_name
 from umtrace.present.report.as_html import report_views
@@ -17,7 +18,6 @@ from umtrace.present.report.as_text import nothing
 from umtrace.present.report.section import Report
 from umtrace.present.terminal import clean, visible
 from umtrace.present.units import NULL, clock, count, duration, percent, plural
-from umtrace.records.umounts import PHASES
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
 from umtrace.stats.summary import GroupSummary
 

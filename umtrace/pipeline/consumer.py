@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from umtrace.model.errors import UsageError
 from umtrace.pipeline.run import Run
 from umtrace.pipeline.ticks import Missed, Tick
 from umtrace.pipeline.updates import Update, encode
-from umtrace.records.errors import UsageError
 from umtrace.search_path import python_child
 
 #: a function that is called once, with the updates of a run; it runs in the child

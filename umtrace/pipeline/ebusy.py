@@ -9,14 +9,14 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from umtrace.ebusy.attempts import Attempt, Key, any_busy, attempts, interesting
+from umtrace.ebusy.attempts import Attempt, Key, any_busy, attempts, candidate_rows
+from umtrace.ebusy.decode import EvidenceDecoder
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS, EbusyDetector
-from umtrace.ebusy.signals import ClueReader
-from umtrace.records.clues import NO_CLUES
-from umtrace.records.events import Array
-from umtrace.records.holders import HolderScan, ScanRequest
-from umtrace.records.losses import LossReport
-from umtrace.records.windows import EbusyWindow
+from umtrace.model.events import Array
+from umtrace.model.evidence import NO_EVIDENCE
+from umtrace.model.holders import HolderScan, ScanRequest
+from umtrace.model.losses import LossReport
+from umtrace.model.windows import EbusyWindow
 
 _POLL_S = 0.01
 _PATIENCE_S = 2.0
@@ -79,12 +79,12 @@ class EbusyStage:
         self._detector = EbusyDetector(spurious_within_ns=spurious_within_ns, offset_ns=offset_ns)
         self._detector.add_scans(recorded)
         self._scanner = scanner
-        self._reader = ClueReader()
+        self._reader = EvidenceDecoder()
         self._told: dict[int | None, str] = {}
 
     def feed(self, rows: pa.RecordBatch, events: Array | None = None) -> EbusyUpdate:
         """Take in the rows of one batch, and the events that came with them; never waits."""
-        clues = NO_CLUES if events is None else self._reader.read(events)
+        clues = NO_EVIDENCE if events is None else self._reader.read(events)
         scans: list[HolderScan] = []
         if self._scanner is not None:
             if any_busy(rows) or self._detector.n_open:
@@ -133,7 +133,7 @@ def _requests(rows: pa.RecordBatch, open_keys: Collection[Key]) -> list[ScanRequ
     The second only where nothing but the path says that it was the same mount.
     """
     found, busy = [], set(open_keys)
-    for attempt, _ in attempts(rows, interesting(rows, open_keys, ())):
+    for attempt, _ in attempts(rows, candidate_rows(rows, open_keys, ())):
         known = attempt.mount_id is not None
         succeeded = attempt.proves_free and not known and attempt.key in busy
         if attempt.busy:

@@ -7,11 +7,11 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+from umtrace.model.writable import check_writable
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.recorder import FLUSH_S, TickWriter
 from umtrace.pipeline.ticks import Totals, stream
 from umtrace.recording import Meta, RecordingWriter
-from umtrace.records.writable import check_writable
 from umtrace.sources.ftrace.text import TextSource
 
 

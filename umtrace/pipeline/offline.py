@@ -14,6 +14,11 @@ import pyarrow as pa
 
 from umtrace.ebusy.attempts import latest_end
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
+from umtrace.model.errors import DamagedInputError, UsageError
+from umtrace.model.events import EVENT_DTYPE, Array, EventBatch, Kind
+from umtrace.model.holders import HolderScan, scans_from_arrow
+from umtrace.model.tiers import tier_named
+from umtrace.model.windows import EbusyWindow, windows_to_arrow
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.recorder import WITHIN
 from umtrace.pipeline.ticks import Tick, stream
@@ -21,11 +26,6 @@ from umtrace.recording import Recording, RepairReport
 from umtrace.recording import repair as recording_repair
 from umtrace.recording.rebuild import rebuild_locked
 from umtrace.recording.tables import EBUSY, HOLDERS
-from umtrace.records.errors import DamagedInputError, UsageError
-from umtrace.records.events import EVENT_DTYPE, Array, EventBatch, Kind
-from umtrace.records.holders import HolderScan, scans_from_arrow
-from umtrace.records.tiers import tier_named
-from umtrace.records.windows import EbusyWindow, windows_to_arrow
 from umtrace.sources.fake import FakeSource
 from umtrace.sources.replay import ReplaySource
 from umtrace.stats.filters import RowFilter
@@ -126,7 +126,7 @@ def ebusy_windows(
 def window_batches(
     source: Path | Recording, *, spurious_within_ns: int | None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the windows of `ebusy_windows` as rows of ``records.windows.SCHEMA``."""
+    """Yield the windows of `ebusy_windows` as rows of ``model.windows.SCHEMA``."""
     return _batched(ebusy_windows(source, spurious_within_ns=spurious_within_ns))
 
 

@@ -16,15 +16,15 @@ from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.shared import lives_on, with_survivors
 from umtrace.holders.survivors import survivors
 from umtrace.kernel.rcu import rcu_state
+from umtrace.model.clock import ClockPair, monotonic_ns
+from umtrace.model.holders import scans_to_arrow
+from umtrace.model.identity import MountIdentities
+from umtrace.model.windows import EbusyWindow, windows_to_arrow
 from umtrace.pipeline.run import Run, Sink, Until, run
 from umtrace.pipeline.ticks import Tick, Totals
 from umtrace.recording import Meta, RecordingWriter
 from umtrace.recording.place import PlaceLostError
 from umtrace.recording.tables import EBUSY, HOLDERS
-from umtrace.records.clock import ClockPair, monotonic_ns
-from umtrace.records.holders import scans_to_arrow
-from umtrace.records.identity import MountIdentities
-from umtrace.records.windows import EbusyWindow, windows_to_arrow
 from umtrace.sources.base import Source
 from umtrace.stats.filters import RowFilter
 

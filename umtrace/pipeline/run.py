@@ -15,10 +15,10 @@ from typing import Protocol
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.holders.worker import ScanWorker
 from umtrace.kernel.cgroups import Containers
+from umtrace.model.clock import ClockPair, monotonic_ns
+from umtrace.model.stopping import StopSignals
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.ticks import Tick, Totals, stream
-from umtrace.records.clock import ClockPair, monotonic_ns
-from umtrace.records.stopping import StopSignals
 from umtrace.sources.base import Source
 from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter

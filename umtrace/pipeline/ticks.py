@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.model.events import EventBatch
+from umtrace.model.losses import LossReport
 from umtrace.pipeline.ebusy import EbusyStage, EbusyUpdate
-from umtrace.records.events import EventBatch
-from umtrace.records.losses import LossReport
 from umtrace.sources.base import Source
 from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from umtrace.model.losses import LossReport
+from umtrace.model.umounts import SCHEMA as ROWS
+from umtrace.model.windows import SCHEMA as WINDOWS
+from umtrace.model.windows import EbusyWindow, windows_from_arrow, windows_to_arrow
 from umtrace.pipeline.ticks import Missed, Tick
-from umtrace.records.losses import LossReport
-from umtrace.records.umounts import SCHEMA as ROWS
-from umtrace.records.windows import SCHEMA as WINDOWS
-from umtrace.records.windows import EbusyWindow, windows_from_arrow, windows_to_arrow
 
 _SIZE = 4
 
@@ -28,7 +28,7 @@ class Update:
     Attributes
     ----------
     rows : pyarrow.RecordBatch
-        Umounts that ended; ``records.umounts.SCHEMA``.
+        Umounts that ended; ``model.umounts.SCHEMA``.
     windows, news : list of EbusyWindow
         EBUSY windows that are over; open ones whose verdict is new.
     losses : LossReport

@@ -8,12 +8,12 @@ from functools import partial
 from textwrap import wrap
 from typing import Any, Protocol
 
+from umtrace.model.holders import Holder
+from umtrace.model.windows import EbusyWindow, Walker, window_dict
 from umtrace.present.escaped import dumps
 from umtrace.present.names import VERDICTS
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import NULL, clock, count, duration, plural
-from umtrace.records.holders import Holder
-from umtrace.records.windows import EbusyWindow, Walker, window_dict
 from umtrace.stats.windows import WindowTotals
 
 #: windows that are listed

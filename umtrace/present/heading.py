@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from umtrace.model.clock import date_time, utc
+from umtrace.model.errors import UsageError
+from umtrace.model.losses import LossReport
 from umtrace.present.terminal import clean
 from umtrace.present.units import NS_PER_S, NULL, duration, plural
-from umtrace.records.clock import date_time, utc
-from umtrace.records.errors import UsageError
-from umtrace.records.losses import LossReport
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.unseen import sentences
 
 if TYPE_CHECKING:
+    from umtrace.model.clock import ClockPair
     from umtrace.recording import Meta, Recording
-    from umtrace.records.clock import ClockPair
 
 _FASTEST_DRIFT = 0.001  # twice what the kernel slews at
 _MAX_SHOWN = 8  # more would fill the screen

@@ -24,7 +24,7 @@ def line(row: Mapping[str, Any], width: int | None = None) -> str:
     Parameters
     ----------
     row : mapping
-        A row of ``records.umounts.SCHEMA`` as Python values, ``t_start`` in ns.
+        A row of ``model.umounts.SCHEMA`` as Python values, ``t_start`` in ns.
     width : int, optional
         Columns of the terminal; a longer path loses its beginning. None: all of it.
     """

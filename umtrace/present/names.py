@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from umtrace.model.umounts import WORDS
 from umtrace.present.terminal import clean
-from umtrace.records.umounts import WORDS
 from umtrace.stats.groups import Key
 from umtrace.stats.summarize import errno_name
 

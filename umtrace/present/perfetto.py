@@ -15,11 +15,11 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from umtrace.model.clock import ClockPair
+from umtrace.model.umounts import Use, columns_with
 from umtrace.present.names import phase_name
 from umtrace.present.protobuf import message, number, text
 from umtrace.present.terminal import clean
-from umtrace.records.clock import ClockPair
-from umtrace.records.umounts import Use, columns_with
 from umtrace.stats.columns import START
 from umtrace.stats.placement import PLACED, place
 from umtrace.stats.plain import plain_rows

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from umtrace.model.losses import LossReport
 from umtrace.present.heading import loss_text, questions_text
 from umtrace.present.terminal import clean
 from umtrace.present.units import count, plural
-from umtrace.records.losses import LossReport
 from umtrace.stats.unseen import sentences
 
 _EVERY_S = 0.5

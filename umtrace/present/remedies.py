@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from umtrace.holders.loops import AUTOCLEAR
-from umtrace.records.holders import Holder
+from umtrace.model.holders import Holder
 
 
 class Remedy(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from umtrace.model.holders import Holder
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import plural
-from umtrace.records.holders import Holder
 
 _MOST_FDS = 8
 _FEWEST = 8  # letters of a path that are worth a place

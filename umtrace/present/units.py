@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from umtrace.records.clock import utc
+from umtrace.model.clock import utc
 
 NULL = "-"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from umtrace.model.umounts import PHASES
 from umtrace.present.names import phase_name
 from umtrace.present.units import count, duration, percent, plural
-from umtrace.records.umounts import PHASES
 from umtrace.stats.summarize import LATENCY, RCU
 from umtrace.stats.summary import GroupSummary
 

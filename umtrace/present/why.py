@@ -8,13 +8,13 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from umtrace.model.holders import KERNEL_KINDS, Holder
 from umtrace.present.escaped import dumps
 from umtrace.present.remedies import remedy
 from umtrace.present.tasks import by_process, line_of
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import plural
 from umtrace.present.verdicts import verdict
-from umtrace.records.holders import KERNEL_KINDS, Holder
 
 if TYPE_CHECKING:
     from umtrace.holders.answer import Answer

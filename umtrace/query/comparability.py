@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from umtrace.records.plan_line import PROGRAMS
+from umtrace.model.plan_line import PROGRAMS
 
 if TYPE_CHECKING:
     from umtrace.recording import Recording

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from umtrace.query.ahead import read_ahead
+from umtrace.query.prefetch import prefetch
 from umtrace.stats.columns import START, durations, times
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.groups import check_keys
 from umtrace.stats.matching import without_internal
 from umtrace.stats.summarize import DEFAULT_METRICS, LATENCY, columns_for, summarize
 from umtrace.stats.summary import Summary
-from umtrace.stats.unseen import told, unknown_counts
+from umtrace.stats.unseen import unknown_counts, unknown_sentences
 
 if TYPE_CHECKING:
     from umtrace.recording import Recording
@@ -55,7 +55,7 @@ class Selection:
         also = self.row_filter.columns if whole else [*self.row_filter.columns, "origin"]
         names = list(dict.fromkeys((*columns, *also)))
         found = self.recording.batches("umounts", columns=names, span=self.span)
-        rows = (self.row_filter.apply(batch) for batch in read_ahead(found))
+        rows = (self.row_filter.apply(batch) for batch in prefetch(found))
         return rows if whole else map(without_internal, rows)
 
     def placed(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -80,7 +80,7 @@ class Selection:
             return []
         if not self._unknown:
             counts = unknown_counts(self.row_filter, self._unfiltered)
-            self._unknown.append(told(counts, self.recording.meta.tier))
+            self._unknown.append(unknown_sentences(counts, self.recording.meta.tier))
         return self._unknown[0]
 
     def _unfiltered(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

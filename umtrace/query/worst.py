@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from umtrace.model.arrow import fixed
+from umtrace.model.umounts import SCHEMA
 from umtrace.query.selection import Selection
-from umtrace.records.arrow import fixed
-from umtrace.records.umounts import SCHEMA
 from umtrace.stats.columns import START, durations, times
 from umtrace.stats.plain import plain_rows
 from umtrace.stats.summarize import LATENCY

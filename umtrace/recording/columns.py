@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, NAME_TEXT, Array
 from umtrace.recording.tables import EVENTS, NAMES
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, NAME_TEXT, Array
 
 
 def events_to_arrow(events: Array) -> pa.RecordBatch:

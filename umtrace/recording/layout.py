@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from umtrace.model.errors import DamagedInputError
 from umtrace.recording.files import NoRegularFileError, open_regular
 from umtrace.recording.place import PlaceLostError
-from umtrace.records.errors import DamagedInputError
 
 META = "meta.json"
 LOCK = ".lock"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from umtrace.records.clock import ClockPair
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PlanLine
+from umtrace.model.clock import ClockPair
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PlanLine
 from umtrace.version import __version__
 
 #: Major: older readers must refuse. Minor: they may read on.

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from umtrace.records.writable import check_ours
+from umtrace.model.writable import check_ours
 
 
 class PlaceLostError(OSError):

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.model.arrow import Bools, fixed, integers, mask, text
+from umtrace.model.events import Array
+from umtrace.model.windows import JSON_ERRORS
 from umtrace.recording.tables import TableKind
-from umtrace.records.arrow import Bools, fixed, integers, mask, text
-from umtrace.records.events import Array
-from umtrace.records.windows import JSON_ERRORS
 
 LAST_NS = 2**62  # 146 years; the sum of two fits into 63 bits
 _NUMBERS = frozenset({"id", "umount_id"})

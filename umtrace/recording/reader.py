@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.model.errors import DamagedInputError, NotPermittedError, UsageError
+from umtrace.model.events import NAME_DTYPE, Array, EventBatch
+from umtrace.model.losses import LossReport
 from umtrace.recording import columns as convert
 from umtrace.recording import layout
 from umtrace.recording.chunk_reader import OpenChunk, Query, open_chunks, read_chunk
@@ -20,9 +23,6 @@ from umtrace.recording.parquet import ParquetReader, Span, TimeSpan
 from umtrace.recording.plausible import within_time
 from umtrace.recording.stream import READ_ERRORS, one_line
 from umtrace.recording.tables import EVENTS, NAMES, TABLES, UMOUNTS, TableKind
-from umtrace.records.errors import DamagedInputError, NotPermittedError, UsageError
-from umtrace.records.events import NAME_DTYPE, Array, EventBatch
-from umtrace.records.losses import LossReport
 
 _META_BYTES = 64 << 20  # the names of a million containers
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from umtrace.model.errors import UsageError
+from umtrace.model.events import EventBatch
 from umtrace.recording import layout
 from umtrace.recording.apart import ApartReader
 from umtrace.recording.files import open_regular, read_regular
@@ -21,8 +23,6 @@ from umtrace.recording.reader import Recording
 from umtrace.recording.rebuild import finish_swaps, rebuild
 from umtrace.recording.stream import READ_ERRORS, one_line
 from umtrace.recording.tables import EVENTS, TABLES, UMOUNTS, TableKind, check_schema
-from umtrace.records.errors import UsageError
-from umtrace.records.events import EventBatch
 
 #: what Arrow raises on a table that is none of ours; an OSError is the disk's
 _NOT_OURS = (ValueError, KeyError, TypeError, NotImplementedError, OverflowError)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from umtrace.records import windows
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE
-from umtrace.records.holders import SCAN_JSON, SCAN_SCHEMA
-from umtrace.records.umounts import PHASES, SCHEMA
+from umtrace.model import windows
+from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE
+from umtrace.model.holders import SCAN_JSON, SCAN_SCHEMA
+from umtrace.model.umounts import PHASES, SCHEMA
 
 #: Schema metadata of a chunk: number of rows of its table that came before it.
 FIRST_ROW = b"umtrace.first_row"

@@ -13,17 +13,17 @@ from types import TracebackType
 
 import pyarrow as pa
 
+from umtrace.model.clock import ClockPair, date_time
+from umtrace.model.errors import UsageError
+from umtrace.model.events import EventBatch
+from umtrace.model.losses import LossReport
+from umtrace.model.writable import check_writable
 from umtrace.recording import layout
 from umtrace.recording.chunk_writer import Limits, TableWriter
 from umtrace.recording.columns import events_to_arrow, names_to_arrow
 from umtrace.recording.meta import Meta, encode
 from umtrace.recording.place import Place, PlaceLostError
 from umtrace.recording.tables import EVENTS, NAMES, TABLES, UMOUNTS, TableKind
-from umtrace.records.clock import ClockPair, date_time
-from umtrace.records.errors import UsageError
-from umtrace.records.events import EventBatch
-from umtrace.records.losses import LossReport
-from umtrace.records.writable import check_writable
 
 _SLICE_ROWS = 16384  # converted at once: fits a CPU cache
 _META_S = 1.0  # meta.json is rewritten at most this often while open

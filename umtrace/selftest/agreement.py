@@ -8,8 +8,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from umtrace.records.tiers import tier_named
-from umtrace.records.umounts import Use, columns_with
+from umtrace.model.tiers import tier_named
+from umtrace.model.umounts import Use, columns_with
 from umtrace.selftest.observe import Row, Seen, observe, rows_of
 from umtrace.selftest.result import Agreement, Check, failed, unlike
 

@@ -9,10 +9,10 @@ from contextlib import closing
 from statistics import median
 from typing import Any
 
-from umtrace.records.errors import NoTierError, NotPermittedError
-from umtrace.records.losses import LossReport
-from umtrace.records.tiers import Tier, tier_named
-from umtrace.records.umounts import COLUMNS, PHASES
+from umtrace.model.errors import NoTierError, NotPermittedError
+from umtrace.model.losses import LossReport
+from umtrace.model.tiers import Tier, tier_named
+from umtrace.model.umounts import COLUMNS, PHASES
 from umtrace.selftest.observe import Row, observe, rows_of
 from umtrace.selftest.result import Check, Result, failed, unlike
 from umtrace.sources.select import open_source

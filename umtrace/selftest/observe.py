@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from umtrace import pipeline
-from umtrace.records.errors import UmtraceError
-from umtrace.records.losses import LossReport
+from umtrace.model.errors import UmtraceError
+from umtrace.model.losses import LossReport
 from umtrace.search_path import python_child
 from umtrace.sources.select import open_source
 

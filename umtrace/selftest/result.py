@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from umtrace.records.errors import UmtraceError
+from umtrace.model.errors import UmtraceError
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from umtrace.kernel.meanings import SYSTEM_CALL_32
-from umtrace.records.clock import ClockPair
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PlanLine
+from umtrace.model.clock import ClockPair
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PlanLine
+from umtrace.probes.purposes import SYSTEM_CALL_32
 
 if TYPE_CHECKING:
-    from umtrace.records.events import EventBatch
+    from umtrace.model.events import EventBatch
 
 #: line of the plan wherever umount(2) is seen by its tracepoints alone
 UNSEEN_32 = PlanLine(
@@ -38,7 +38,7 @@ class Source(Protocol):
     """Yields batches of events; what comes after cannot tell the sources apart.
 
     ``tier`` is the name that rows and ``meta.json`` carry. What may differ with it is a
-    property of its record (`records.tiers`): a consumer asks for that, never for the name.
+    property of its record (`model.tiers`): a consumer asks for that, never for the name.
 
     ``open`` attaches, ``read`` drains what is there, ``close`` leaves the kernel as
     it was found and may be called twice.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from umtrace.records.clock import ClockPair
-from umtrace.records.events import EventBatch
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PlanLine
+from umtrace.model.clock import ClockPair
+from umtrace.model.events import EventBatch
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PlanLine
 
 
 class FakeSource:

@@ -12,9 +12,10 @@ from contextlib import suppress
 
 from umtrace.kernel.refusals import refusal
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import UmtraceError
+from umtrace.model.errors import UmtraceError
 from umtrace.sources.leftovers import remove_event
-from umtrace.sources.owner import Owner
+from umtrace.sources.tracefs_control import append
+from umtrace.sources.tracefs_lock import TracefsLock
 
 MAXACTIVE = 4096  # KRETPROBE_MAXACTIVE_MAX
 
@@ -33,7 +34,7 @@ class KprobeEvents:
 
     def __init__(self, tracefs: Tracefs) -> None:
         self._tracefs = tracefs
-        self._owner = Owner(tracefs)
+        self._owner = TracefsLock(tracefs)
         self._group = self._owner.group()
         self._events: list[str] = []
 
@@ -49,7 +50,7 @@ class KprobeEvents:
         name = f"{'r' if on_return else 'p'}_{plain}_{self._owner.number}"
         kind = f"r{MAXACTIVE}" if on_return else "p"
         try:
-            self._tracefs.append("kprobe_events", f"{kind}:{self._group}/{name} {function}\n")
+            append(self._tracefs, "kprobe_events", f"{kind}:{self._group}/{name} {function}\n")
         except OSError as error:
             raise refused(self._tracefs, function, error) from None
         self._events.append(f"{self._group}/{name}")

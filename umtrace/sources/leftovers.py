@@ -7,7 +7,8 @@ import re
 from contextlib import suppress
 
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.sources.owner import is_orphan
+from umtrace.sources.tracefs_control import append
+from umtrace.sources.tracefs_lock import is_orphan
 
 _DEFINED = re.compile(r"^[pr]\d*:(\w+)/(\S+)", re.MULTILINE)
 
@@ -43,7 +44,7 @@ def _remove_instance(tracefs: Tracefs, name: str) -> bool:
 def remove_event(tracefs: Tracefs, group: str, name: str) -> bool:
     """Remove one dynamic event; False while something uses it."""
     try:
-        tracefs.append("kprobe_events", f"-:{group}/{name}\n")
+        append(tracefs, "kprobe_events", f"-:{group}/{name}\n")
     except OSError:
         return False
     return True

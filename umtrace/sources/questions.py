@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from umtrace.holders.kernelword import FOLDER
-from umtrace.records.events import FOREIGN, Array, EventBatch, Kind
+from umtrace.model.events import FOREIGN, Array, EventBatch, Kind
 
 #: an answer may be read before its end is written down
 _LONGEST_NS = 1_000_000_000

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from umtrace.model.events import EventBatch
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PlanLine
 from umtrace.recording.reader import Recording
-from umtrace.records.events import EventBatch
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PlanLine
 
 
 class ReplaySource:

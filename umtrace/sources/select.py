@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.errors import NoTierError, UmtraceError, UsageError
-from umtrace.records.plan_line import PROGRAMS, PlanLine
-from umtrace.records.tiers import TIERS, tier_named
+from umtrace.model.errors import NoTierError, UmtraceError, UsageError
+from umtrace.model.plan_line import PROGRAMS, PlanLine
+from umtrace.model.tiers import TIERS, tier_named
 from umtrace.sources.base import Source
 from umtrace.sources.leftovers import remove_leftovers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from umtrace.records.arrow import integers
+from umtrace.model.arrow import integers
 from umtrace.stats.buckets import Int64
 
 START = "t_start"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from umtrace.records.errors import UsageError
+from umtrace.model.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +47,7 @@ class RowFilter:
     mntns: tuple[int, ...] = ()  #: inode numbers of mount namespaces
     fstype: tuple[str, ...] = ()
     mode: tuple[str, ...] = ()  #: sync, lazy
-    origin: tuple[str, ...] = ()  #: what took the mounts down, ``records.kinds.ORIGINS``
+    origin: tuple[str, ...] = ()  #: what took the mounts down, ``model.kinds.ORIGINS``
     min_latency_ns: int | None = None  #: latency at least this
     errno: tuple[int, ...] = ()  #: positive, 0 for success
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from umtrace.records.arrow import integers
-from umtrace.records.errors import UsageError
-from umtrace.records.umounts import Use, columns_with
+from umtrace.model.arrow import integers
+from umtrace.model.errors import UsageError
+from umtrace.model.umounts import Use, columns_with
 from umtrace.stats.buckets import Int64
 
 #: columns that rows may be grouped by

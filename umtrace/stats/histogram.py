@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.records.errors import DamagedInputError
+from umtrace.model.errors import DamagedInputError
 from umtrace.stats import buckets, sparse
 from umtrace.stats.buckets import Int64
 from umtrace.stats.intervals import rank_interval

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.records.arrow import fixed, integers
-from umtrace.records.kinds import INTERNAL
+from umtrace.model.arrow import fixed, integers
+from umtrace.model.kinds import INTERNAL
 from umtrace.stats.groups import encode
 
 _AT_LEAST = "latency_ns"

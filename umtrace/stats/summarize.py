@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.records.arrow import integers, mask
-from umtrace.records.umounts import PHASES, WORDS
+from umtrace.model.arrow import integers, mask
+from umtrace.model.umounts import PHASES, WORDS
 from umtrace.stats.buckets import Int64
 from umtrace.stats.grouped import GroupedHistogram
 from umtrace.stats.groups import GroupNumbers, Key, check_keys, encode

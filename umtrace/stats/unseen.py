@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from umtrace.records.arrow import Bools, integers, mask
-from umtrace.records.errors import UsageError
-from umtrace.records.tiers import tier_named
+from umtrace.model.arrow import Bools, integers, mask
+from umtrace.model.errors import UsageError
+from umtrace.model.tiers import tier_named
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.groups import encode
 
@@ -73,7 +73,7 @@ def unknown_counts(
     return undecided.counts
 
 
-def told(counts: Mapping[str, tuple[int, int]], tier: str) -> list[str]:
+def unknown_sentences(counts: Mapping[str, tuple[int, int]], tier: str) -> list[str]:
     """Return a sentence for each column; UsageError where no row knows it."""
     for name, (unknown, rows) in counts.items():
         if unknown and unknown == rows:

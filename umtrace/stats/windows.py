@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from umtrace.records.arrow import fixed, mask
+from umtrace.model.arrow import fixed, mask
 from umtrace.stats.columns import durations
 from umtrace.stats.groups import encode
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.records.events import Origin
-from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.model.events import Origin
 from umtrace.sources.ftrace.records import Record
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 from umtrace.sources.ftrace.translate import Translator
 
 
@@ -23,7 +23,7 @@ def head(kind, delta):
 
 
 def translator(shift=0, origin=Origin.NS_EXIT):
-    return Translator(Lineage(), lambda _address: origin, shift=shift, watching=False)
+    return Translator(TaskTracker(), lambda _address: origin, shift=shift, watching=False)
 
 
 def record(ts, name, tid=7, cpu=0, **fields):
@@ -75,7 +75,7 @@ CALLERS = {PUT_NS: Origin.NS_EXIT, PATH_UMOUNT: Origin.UMOUNT}
 
 def callers():
     """A translator that knows these addresses."""
-    return Translator(Lineage(), CALLERS.get, shift=0x20, watching=False)
+    return Translator(TaskTracker(), CALLERS.get, shift=0x20, watching=False)
 
 
 class Task:

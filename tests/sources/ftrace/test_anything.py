@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from tests.sources.ftrace.builders import translator
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.records.events import Exit, Failed, GracePeriod, Kind, Returned, Unseen
+from umtrace.model.events import Exit, Failed, GracePeriod, Kind, Returned, Unseen
 from umtrace.sources.ftrace.drain import LOST_GATED
-from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.records import LOST, STACK, Record
 from umtrace.sources.ftrace.static import StaticTranslator
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 
 WORD, HALF = st.integers(0, (1 << 64) - 1), st.integers(0, (1 << 32) - 1)
 SIGNED = st.integers(-(1 << 31), (1 << 31) - 1)
@@ -104,4 +104,4 @@ def test_of_functions(records):
 @settings(max_examples=60)
 @given(streams(STATIC + BIRTHS))
 def test_of_tracepoints(records):
-    check_rows("ftrace-static", StaticTranslator(Lineage()).feed(records))
+    check_rows("ftrace-static", StaticTranslator(TaskTracker()).feed(records))

@@ -8,7 +8,7 @@ import pytest
 
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.sources.ftrace.instance import Instance
-from umtrace.sources.owner import Owner
+from umtrace.sources.tracefs_lock import TracefsLock
 
 pytestmark = pytest.mark.kernel
 
@@ -24,7 +24,7 @@ def left(tracefs, owner):
 
 
 def test_an_instance_that_was_made_and_not_noted(tracefs, monkeypatch):
-    owner, mkdir = Owner(tracefs), os.mkdir
+    owner, mkdir = TracefsLock(tracefs), os.mkdir
 
     def interrupted(*args, **options):
         mkdir(*args, **options)
@@ -38,7 +38,7 @@ def test_an_instance_that_was_made_and_not_noted(tracefs, monkeypatch):
 
 
 def test_an_instance_that_nobody_knows_of(tracefs):
-    owner = Owner(tracefs)
+    owner = TracefsLock(tracefs)
     owner.watch()
     os.mkdir(f"instances/{owner.instance(gated=True)}", dir_fd=tracefs.fd)
     assert len(left(tracefs, owner)) == 1

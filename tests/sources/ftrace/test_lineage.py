@@ -6,9 +6,9 @@ import pytest
 
 from tests.sources.ftrace.builders import record
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.records import LOST
 from umtrace.sources.ftrace.static import StaticTranslator
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 from umtrace.sources.ftrace.tasks import Task
 
 THREAD = 0x10000
@@ -41,7 +41,7 @@ def who(lineage, *records):
 
 
 def blank():
-    return Lineage(lambda: ())
+    return TaskTracker(lambda: ())
 
 
 def test_a_birth_tells_process_and_name():
@@ -91,7 +91,7 @@ def test_a_death_without_pid_is_that_of_the_task_that_runs():
 )
 def test_what_only_an_absent_event_shows_is_unknown(without, expected):
     tasks = [Task(500, 500, 9, b"bash")]
-    lineage = Lineage(lambda: tasks, clock=lambda: 50, without=without)
+    lineage = TaskTracker(lambda: tasks, clock=lambda: 50, without=without)
     lineage.look()
     assert who(lineage, *umount(100)) == [expected]
 
@@ -116,7 +116,7 @@ def test_a_thread_of_an_unknown_process_is_not_taken_for_one():
 def seen():
     """A lineage that finds one thread, and the clock it looks at."""
     clock = [0]
-    lineage = Lineage(lambda: [Task(500, 490, 7, b"thread")], clock=lambda: clock[0])
+    lineage = TaskTracker(lambda: [Task(500, 490, 7, b"thread")], clock=lambda: clock[0])
     return lineage, clock
 
 
@@ -159,4 +159,4 @@ def test_a_look_from_before_the_end_of_a_gap_is_worth_nothing(seen):
 
 
 def test_a_trace_of_somebody_else_has_each_task_as_its_own_process():
-    assert who(Lineage(), *umount(100)) == [(500, None, None)]
+    assert who(TaskTracker(), *umount(100)) == [(500, None, None)]

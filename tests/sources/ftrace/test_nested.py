@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sources.ftrace.builders import CLEANUP, PATH_UMOUNT, Task, callers, record, rows, umount
-from umtrace.records.events import NESTED, Kind, Returned
+from umtrace.model.events import NESTED, Kind, Returned
 from umtrace.sources.ftrace.records import LOST
 
 

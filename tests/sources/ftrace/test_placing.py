@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from umtrace.kernel.offer import Offer
-from umtrace.kernel.plan import make_plan
 from umtrace.kernel.symbols import Symbols
+from umtrace.probes.capabilities import Capabilities
+from umtrace.probes.plan import make_plan
 from umtrace.sources.ftrace.events import events
 from umtrace.sources.ftrace.placing import place
 
@@ -35,13 +35,13 @@ def placed(offer, layout=LAYOUT, probes="full", plus=()):
     return {one.event.name: one for one in place(wanted, plan, symbols)}
 
 
-def offer_of(path):
-    return Offer.from_dict(json.loads(path.read_text()))
+def capabilities_of(path):
+    return Capabilities.from_dict(json.loads(path.read_text()))
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_every_lab_kernel_has_what_is_required(path):
-    found = placed(offer_of(path))
+    found = placed(capabilities_of(path))
     missing = {name for name, one in found.items() if one.objection}
     assert not {name for name in missing if found[name].event.required}
     assert missing <= {
@@ -57,7 +57,7 @@ def renamed(offer, function, symbol):
 
 
 def test_a_suffixed_symbol_carries_events_that_read_no_arguments():
-    offer = renamed(offer_of(TABLES[0]), "namespace_unlock", "namespace_unlock.isra.0")
+    offer = renamed(capabilities_of(TABLES[0]), "namespace_unlock", "namespace_unlock.isra.0")
     found = placed(offer)
     for name in ("um_unlock", "um_unlock_exit"):
         assert found[name].event.symbol == "namespace_unlock.isra.0"
@@ -66,14 +66,14 @@ def test_a_suffixed_symbol_carries_events_that_read_no_arguments():
 
 
 def test_a_suffixed_symbol_carries_none_that_read_them():
-    offer = renamed(offer_of(TABLES[0]), "cleanup_mnt", "cleanup_mnt.isra.0")
+    offer = renamed(capabilities_of(TABLES[0]), "cleanup_mnt", "cleanup_mnt.isra.0")
     found = placed(offer)
     assert "the compiler changed its arguments" in found["um_cleanup"].objection
     assert found["um_cleanup_exit"].objection  # as the plan decided for both
 
 
 def test_functions_outside_the_plan_are_looked_for_as_well():
-    offer = offer_of(TABLES[0])
+    offer = capabilities_of(TABLES[0])
     offer = replace(
         offer, symbols=offer.symbols | {"exp_funnel_lock.constprop.0"} - {"exp_funnel_lock"}
     )
@@ -81,7 +81,7 @@ def test_functions_outside_the_plan_are_looked_for_as_well():
 
 
 def test_hidden_addresses_leave_it_to_the_trial():
-    offer = replace(offer_of(TABLES[0]), symbols=frozenset(), symbols_known=False)
+    offer = replace(capabilities_of(TABLES[0]), symbols=frozenset(), symbols_known=False)
     plan = make_plan(offer, "kprobe")
     found = list(place(events(LAYOUT, walkers=True), plan, Symbols([], [])))
     assert not [one for one in found if one.objection]
@@ -91,13 +91,13 @@ def test_hidden_addresses_leave_it_to_the_trial():
 def test_light_leaves_path_walks_alone():
     assert not [
         name
-        for name in placed(offer_of(TABLES[0]), probes="light")
+        for name in placed(capabilities_of(TABLES[0]), probes="light")
         if name in ("um_walk", "um_put")
     ]
 
 
 def test_without_btf_nothing_is_fetched_from_a_mount():
-    offer = replace(offer_of(TABLES[0]), members={}, btf_missing="no BTF")
+    offer = replace(capabilities_of(TABLES[0]), members={}, btf_missing="no BTF")
     found = placed(offer, layout={"UM_OFF_MNT_NS_INUM": 0})
     assert not [one for one in found.values() if one.objection and one.event.required]
     assert not [arg for one in found.values() for arg in one.event.args if arg.startswith("id=")]

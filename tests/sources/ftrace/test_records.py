@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bench.captures import PAGE
 from tests.sources.ftrace.builders import head, page
-from umtrace.kernel.frames import FrameTable
 from umtrace.kernel.symbols import Symbols
-from umtrace.records.events import OnStack
+from umtrace.model.events import OnStack
+from umtrace.probes.frames import FrameTable
 from umtrace.sources.ftrace.formats import parse_format
 from umtrace.sources.ftrace.records import LOST, STACK, Decoder
 

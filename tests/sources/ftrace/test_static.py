@@ -6,11 +6,11 @@ import pytest
 
 from tests.sources.ftrace.builders import record
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.records.events import OnStack
+from umtrace.model.events import OnStack
 from umtrace.sources.ftrace.drain import LOST_GATED
-from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.records import LOST, STACK
 from umtrace.sources.ftrace.static import StaticTranslator
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 
 RCU = int(OnStack.UNLOCK | OnStack.RCU)
 LAZY = 2
@@ -45,7 +45,7 @@ def exits(ts, tid=7):
 
 
 def rows(*records, shut_ns=(0, 0)):
-    translator = StaticTranslator(Lineage())
+    translator = StaticTranslator(TaskTracker())
     translator.shut_ns = shut_ns
     correlator = UmountCorrelator(clock_offset_ns=0, tier="ftrace-static")
     found = correlator.feed(translator.feed(records)).to_pylist()

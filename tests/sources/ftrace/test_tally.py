@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from umtrace.sources.ftrace.tally import NEVER_CAME, Tally
+from umtrace.sources.ftrace.hit_count import NEVER_CAME, HitCount
 
 
 class Profile:
@@ -16,7 +16,7 @@ class Profile:
 
 
 def tally(*profiles):
-    found = Tally(Profile({"um_enter": (5, 0), "um_walk": (9, 0)}, *profiles), ["um_enter"])
+    found = HitCount(Profile({"um_enter": (5, 0), "um_walk": (9, 0)}, *profiles), ["um_enter"])
     found.look()
     return found
 

@@ -10,10 +10,10 @@ import pytest
 
 from bench.captures import FIXTURES
 from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.model.errors import DamagedInputError, UsageError
 from umtrace.pipeline.imported import import_trace
 from umtrace.present.heading import heading_lines, heading_of
 from umtrace.recording import Recording
-from umtrace.records.errors import DamagedInputError, UsageError
 from umtrace.sources.ftrace.text import TextSource
 
 REPORT = """\

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.sources.ftrace.builders import CLEANUP, MOUNT, record, rows, translator, umount
-from umtrace.records.events import Exit, Kind, Origin, Returned, Unseen
-from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.model.events import Exit, Kind, Origin, Returned, Unseen
 from umtrace.sources.ftrace.records import LOST
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 from umtrace.sources.ftrace.translate import Translator
 
 
@@ -99,7 +99,11 @@ def test_the_exit_of_a_call_that_path_umount_ended_is_no_second_one():
 
 def test_a_function_without_a_probe_is_unknown():
     blind = Translator(
-        Lineage(), lambda _address: Origin.OTHER, shift=0x20, watching=False, unseen=Unseen.CHECK
+        TaskTracker(),
+        lambda _address: Origin.OTHER,
+        shift=0x20,
+        watching=False,
+        unseen=Unseen.CHECK,
     )
     records = [r for r in umount() if r.name not in {"um_check", "um_checked"}]
     (row,) = rows(blind.feed(records))
@@ -108,7 +112,7 @@ def test_a_function_without_a_probe_is_unknown():
 
 
 def test_a_caller_without_a_name_is_unknown():
-    hidden = Translator(Lineage(), lambda _address: None, shift=0x20, watching=False)
+    hidden = Translator(TaskTracker(), lambda _address: None, shift=0x20, watching=False)
     records = [r for r in umount() if r.name not in {"um_enter", "um_exit"}]
     records = [r for r in records if not r.name.startswith(("um_path", "um_check"))]
     (row,) = rows(hidden.feed(records))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from umtrace.model.umounts import PHASES
 from umtrace.present.bars import span_text
 from umtrace.present.report.cells import flat, stacked
 from umtrace.present.report.section import Bars, Column, Kind, Lines, Report, Section, Table
 from umtrace.present.report.walk import walk
 from umtrace.present.units import count, percent
-from umtrace.records.umounts import PHASES
 
 View = dict[str, Any]
 

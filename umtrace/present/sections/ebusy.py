@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from umtrace.model.windows import EbusyWindow
 from umtrace.present.ebusy import longest_lines, summed
 from umtrace.present.report.section import Column, Kind, Lines, Section, Table
 from umtrace.present.terminal import clean
 from umtrace.present.units import NULL, duration
-from umtrace.records.windows import EbusyWindow
 from umtrace.stats.windows import WindowTotals
 
 _COLUMNS = (

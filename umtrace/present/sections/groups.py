@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from umtrace.model.umounts import PHASES
 from umtrace.present.names import key_label, key_texts
 from umtrace.present.report.section import BLANK, READ, Block, Column, Kind, Lines, Section, Table
 from umtrace.present.times import QUANTILES, quantiles, times
 from umtrace.present.units import count, duration, plural
-from umtrace.records.umounts import PHASES
 from umtrace.stats.summarize import LATENCY, RCU
 from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
 

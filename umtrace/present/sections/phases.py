@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from umtrace.model.umounts import PHASES
 from umtrace.present.names import key_label, phase_name
 from umtrace.present.report.section import Block, Column, Kind, Lines, Section, Table
 from umtrace.present.times import QUANTILES, quantiles, times
 from umtrace.present.units import NULL, count, percent, plural
-from umtrace.records.umounts import PHASES
 from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
 
 #: up to here each group gets its own phases and bars; beyond, all groups together

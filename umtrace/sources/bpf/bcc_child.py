@@ -2,7 +2,7 @@
 
 Runs as a process of its own, so that clang and LLVM go when it ends. It answers every
 request, a line of JSON on stdin, with a line on stdout: what was compiled, or why not.
-Loading is the recorder's business (umtrace/sources/bpf/loaded.py).
+Loading is the recorder's business (umtrace/sources/bpf/bpf_object.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import re
 import sys
 from typing import Any
 
-from umtrace.kernel.bpf import map_info
-from umtrace.sources.bpf.cache import file_state
+from umtrace.sources.bpf.bpf_syscall import map_info
+from umtrace.sources.bpf.program_cache import file_state
 
 _LIBRARY = re.compile(r"/lib(bcc|bpf|clang|LLVM)[^/]*\.so")
 NO_BCC, OTHER_BCC, NOT_COMPILED = "no bcc", "another bcc", "not compiled"

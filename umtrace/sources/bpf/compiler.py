@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from umtrace.kernel.bpf import MapInfo
-from umtrace.records.errors import NoTierError
+from umtrace.model.errors import NoTierError
 from umtrace.search_path import python_child
 from umtrace.sources.bpf import bcc_child
-from umtrace.sources.bpf.cache import TABLES, Kept, circumstances, key_of
+from umtrace.sources.bpf.bpf_syscall import MapInfo
+from umtrace.sources.bpf.kernel_tables import Tables, load_cached
+from umtrace.sources.bpf.program_cache import TABLES, ProgramCache, environment_key, key_of
 from umtrace.sources.bpf.stderr import SHOW, last_line
-from umtrace.sources.bpf.tables import Tables, of_this_boot
 from umtrace.sources.bpf.text import bpf_directory, headers_directory, program_text
 
 COMPILED, KEPT = "compiled now", "kept"
@@ -51,16 +51,16 @@ class Compiler:
 
     Parameters
     ----------
-    kept : Kept, optional
+    kept : ProgramCache, optional
         Where answers are kept for other processes; the user's folder by default.
     """
 
     # A self test opens every tier several times. The descriptors in it are but names by now.
     _compiled: ClassVar[dict[str, Compiled]] = {}
 
-    def __init__(self, kept: Kept | None = None) -> None:
-        self._around = circumstances()
-        self._kept = kept or Kept.of_this_user()
+    def __init__(self, kept: ProgramCache | None = None) -> None:
+        self._around = environment_key()
+        self._kept = kept or ProgramCache.of_this_user()
         self._stderr = os.fdopen(os.memfd_create("stderr"), "w+b")  # in no folder of others
         self._child: subprocess.Popen[str] | None = None
         self.how = KEPT  #: where the last answer came from
@@ -73,7 +73,7 @@ class Compiler:
     def tables(self) -> Tables:
         """Return what the kernel's tables say, kept beside the programs that are made from it."""
         # What is wrong with the folder is remarked on when it is asked for the programs.
-        return of_this_boot(self._around, Kept(self._kept.folder, TABLES))
+        return load_cached(self._around, ProgramCache(self._kept.folder, TABLES))
 
     def expect(self) -> None:
         """Start the child where it will be needed: nothing is kept of this kernel."""

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from contextlib import suppress
 
-from umtrace.kernel.bpf import object_info
+from umtrace.sources.bpf.bpf_syscall import object_info
 
 _INFO_BYTES = 232
 # run_time_ns, run_cnt, recursion_misses follow each other; the last came with 5.12,

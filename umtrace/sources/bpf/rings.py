@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, Array, EventBatch
+from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, Array, EventBatch
 
 _UNCOMMITTED = np.uint32(1 << 31)
 _BUSY_FILL = 0.1  # above this fill the reader does not sleep
@@ -103,7 +103,7 @@ class RingReader:
         self._producer_map.close()
 
 
-class Bell:
+class WakeupRing:
     """Waits for a probe to ring, or for the time to be up.
 
     Parameters
@@ -151,7 +151,7 @@ class Rings:
     def __init__(self, map_fd: Callable[[str], int], event_bytes: int, name_bytes: int) -> None:
         self._events = RingReader(map_fd("events"), event_bytes, EVENT_DTYPE)
         self._names = RingReader(map_fd("names"), name_bytes, NAME_DTYPE)
-        self._bell = Bell(map_fd("bell"), mmap.PAGESIZE)
+        self._bell = WakeupRing(map_fd("bell"), mmap.PAGESIZE)
 
     def read(self, timeout_s: float, look: Callable[[Array], Array]) -> EventBatch:
         """Wait up to ``timeout_s`` and drain; ``look`` may add to the events."""

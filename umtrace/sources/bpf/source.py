@@ -10,35 +10,35 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from umtrace.kernel.bpf import ProgramType
-from umtrace.kernel.constants import TASK_DEAD, host_mntns, possible_cpus, switch_constants
 from umtrace.kernel.event_fields import objection
-from umtrace.kernel.meanings import SYSTEM_CALL, SYSTEM_CALL_32
-from umtrace.kernel.offer import Offer
-from umtrace.kernel.plan import (
+from umtrace.kernel.refusals import require_root
+from umtrace.kernel.symbols import Symbols
+from umtrace.kernel.tracefs import Tracefs
+from umtrace.model.clock import ClockPair
+from umtrace.model.errors import NoTierError, UmtraceError, UsageError
+from umtrace.model.kinds import Loss
+from umtrace.model.losses import LossReport
+from umtrace.model.pathcalls import words as path_call_words
+from umtrace.model.plan_line import PROGRAMS, PlanLine
+from umtrace.model.tiers import tier_named
+from umtrace.probes.capabilities import Capabilities
+from umtrace.probes.constants import TASK_DEAD, host_mntns, possible_cpus, switch_constants
+from umtrace.probes.plan import (
     PROBE_SETS,
     Plan,
     PlannedProbe,
     make_plan,
     not_ended_by_work,
 )
-from umtrace.kernel.refusals import require_root
-from umtrace.kernel.stacks import function_constants
-from umtrace.kernel.symbols import Symbols
-from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.clock import ClockPair
-from umtrace.records.errors import NoTierError, UmtraceError, UsageError
-from umtrace.records.kinds import Loss
-from umtrace.records.losses import LossReport
-from umtrace.records.pathcalls import words as path_call_words
-from umtrace.records.plan_line import PROGRAMS, PlanLine
-from umtrace.records.tiers import tier_named
+from umtrace.probes.purposes import SYSTEM_CALL, SYSTEM_CALL_32
+from umtrace.probes.stacks import function_constants
+from umtrace.sources.bpf.adaptive import AdaptiveProbes
+from umtrace.sources.bpf.bpf_object import BpfObject
+from umtrace.sources.bpf.bpf_syscall import ProgramType
+from umtrace.sources.bpf.capability_probe import try_fentry, try_kprobe
 from umtrace.sources.bpf.compiler import Compiler
-from umtrace.sources.bpf.loaded import Loaded
 from umtrace.sources.bpf.program_info import counters, recursion_misses
 from umtrace.sources.bpf.tracepoints import NEXT_SYSCALL, SWITCH, Tracepoints
-from umtrace.sources.bpf.trial import try_fentry, try_kprobe
-from umtrace.sources.bpf.walkers import WalkerProbes
 from umtrace.sources.kprobe_events import KprobeEvents
 
 EVENT_RING_BYTES = 16 << 20
@@ -50,10 +50,10 @@ _OPENERS = (SYSTEM_CALL, SYSTEM_CALL_32)
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
 
 if TYPE_CHECKING:
-    from umtrace.records.events import Array, EventBatch
+    from umtrace.model.events import Array, EventBatch
+    from umtrace.sources.bpf.kernel_tables import Tables
+    from umtrace.sources.bpf.missed_puts import MissedPuts
     from umtrace.sources.bpf.rings import Rings
-    from umtrace.sources.bpf.skips import SkipWatch
-    from umtrace.sources.bpf.tables import Tables
 
 
 class BpfSource:
@@ -95,12 +95,12 @@ class BpfSource:
         self._adaptive = probes == "adaptive" and self._placement == "fentry"
         light = probes == "light" or (probes == "adaptive" and not self._adaptive)
         self._probe_set = "light" if light else "full"
-        self._offer = Offer()
+        self._offer = Capabilities()
         self._chosen = Plan(self._placement, ())
-        self._walkers: WalkerProbes | None = None
-        self._skips: SkipWatch | None = None
+        self._walkers: AdaptiveProbes | None = None
+        self._skips: MissedPuts | None = None
         self._tracepoints: Tracepoints | None = None
-        self._loaded: Loaded | None = None
+        self._loaded: BpfObject | None = None
         self._cleanup = ExitStack()
         self._rings: Rings | None = None
         self._meanwhile = meanwhile
@@ -133,7 +133,7 @@ class BpfSource:
                 compiled = compiler.compile(self._constants, meanwhile=self._meanwhile)
                 self._note_programs(compiler)
             self._meanwhile()
-            self._loaded = Loaded(compiled)
+            self._loaded = BpfObject(compiled)
             tracefs = self._cleanup.enter_context(Tracefs())
             self._attach_functions(self._loaded, tracefs)
             self._attach_tracepoints(self._loaded, tracefs)
@@ -208,7 +208,7 @@ class BpfSource:
             constants |= {"UM_ADDR_PER_CPU_OFFSET": f"{per_cpu:#x}ULL", "UM_CPUS": cpus}
         return constants
 
-    def _attach_tracepoints(self, loaded: Loaded, tracefs: Tracefs) -> None:
+    def _attach_tracepoints(self, loaded: BpfObject, tracefs: Tracefs) -> None:
         self._tracepoints = Tracepoints(
             loaded=loaded,
             tracefs=tracefs,
@@ -220,7 +220,7 @@ class BpfSource:
         self._tracepoints.attach()
         self._plan += self._tracepoints.lines
 
-    def _attach_functions(self, loaded: Loaded, tracefs: Tracefs) -> None:
+    def _attach_functions(self, loaded: BpfObject, tracefs: Tracefs) -> None:
         if any(probe.how == "kprobe" for probe in self._chosen.probes):
             self._kprobes = KprobeEvents(tracefs)
             self._cleanup.callback(self._kprobes.close)
@@ -231,26 +231,28 @@ class BpfSource:
         self._attach_probes(loaded, tracefs, cool)
         self._attach_walkers(loaded, tracefs)
 
-    def _attach_walkers(self, loaded: Loaded, tracefs: Tracefs) -> None:
+    def _attach_walkers(self, loaded: BpfObject, tracefs: Tracefs) -> None:
         hot = [probe for probe in self._chosen.probes if probe.hot]
         if hot:
-            self._walkers = WalkerProbes(
+            self._walkers = AdaptiveProbes(
                 attach=lambda: self._attach_probes(loaded, tracefs, hot),
                 detach=lambda: _detach_probes(loaded, hot),
                 announce=lambda on: loaded.set_word("watching", on),
                 adaptive=self._adaptive,
             )
-            from umtrace.sources.bpf.skips import SkipWatch  # noqa: PLC0415 - numpy
+            from umtrace.sources.bpf.missed_puts import MissedPuts  # noqa: PLC0415 - numpy
 
-            self._skips = SkipWatch([partial(_puts_skipped, loaded), partial(_events_lost, loaded)])
+            self._skips = MissedPuts(
+                [partial(_puts_skipped, loaded), partial(_events_lost, loaded)]
+            )
 
     def _attach_probes(
-        self, loaded: Loaded, tracefs: Tracefs, probes: Sequence[PlannedProbe]
+        self, loaded: BpfObject, tracefs: Tracefs, probes: Sequence[PlannedProbe]
     ) -> None:
         for probe in probes:
             self._attach_probe(loaded, tracefs, probe)
 
-    def _attach_probe(self, loaded: Loaded, tracefs: Tracefs, probe: PlannedProbe) -> None:
+    def _attach_probe(self, loaded: BpfObject, tracefs: Tracefs, probe: PlannedProbe) -> None:
         sides = probe.sides(entry_needed=probe.how == "kprobe")
         if probe.meaning in _OPENERS:  # an operation that begins must find its end there
             sides.reverse()
@@ -267,7 +269,7 @@ class BpfSource:
                 raise
 
     def _place(
-        self, loaded: Loaded, tracefs: Tracefs, probe: PlannedProbe, *, on_return: bool
+        self, loaded: BpfObject, tracefs: Tracefs, probe: PlannedProbe, *, on_return: bool
     ) -> None:
         program = _program(probe, on_return=on_return)
         # What may come and go must not be an event: its watcher knows them by name.
@@ -324,7 +326,7 @@ class BpfSource:
             probe_misses_by=missed and {name: n for name, n in missed.items() if n},
         )
 
-    def _misses(self, loaded: Loaded) -> dict[str, int] | None:
+    def _misses(self, loaded: BpfObject) -> dict[str, int] | None:
         programs = recursion_misses(loaded.programs)
         events = self._kprobes.misses() if self._kprobes else None
         return None if programs is None and events is None else (programs or {}) | (events or {})
@@ -371,18 +373,18 @@ def _named(missed: dict[str, int] | None, part: str) -> int:
     return sum(n for name, n in (missed or {}).items() if part in name)
 
 
-def _puts_skipped(loaded: Loaded) -> int | None:
+def _puts_skipped(loaded: BpfObject) -> int | None:
     """Return how many puts of references were not seen, an umount's own included."""
     found = [loaded.programs[name] for name in _PUTS if name in loaded.programs]
     counts = [counters(program)[2] for program in found]
     return None if any(count is None for count in counts) else sum(count or 0 for count in counts)
 
 
-def _events_lost(loaded: Loaded) -> int:
+def _events_lost(loaded: BpfObject) -> int:
     return sum(loaded.per_cpu("losses", Loss.EVENT_RING))
 
 
-def _detach_probes(loaded: Loaded, probes: Sequence[PlannedProbe]) -> None:
+def _detach_probes(loaded: BpfObject, probes: Sequence[PlannedProbe]) -> None:
     for probe in probes:
         for on_return in probe.sides(entry_needed=False):
             loaded.detach(_program(probe, on_return=on_return))

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from umtrace.kernel.bpf import ProgramType
-from umtrace.kernel.meanings import SYSTEM_CALL
-from umtrace.kernel.offer import Offer
-from umtrace.kernel.plan import Plan, needs_switches, not_ended_by_work
 from umtrace.kernel.refusals import addresses_hidden
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.plan_line import PlanLine
+from umtrace.model.plan_line import PlanLine
+from umtrace.probes.capabilities import Capabilities
+from umtrace.probes.plan import Plan, needs_switches, not_ended_by_work
+from umtrace.probes.purposes import SYSTEM_CALL
 from umtrace.sources.base import UNSEEN_32, UNSEEN_OTHERS
-from umtrace.sources.bpf.loaded import Loaded
-from umtrace.sources.bpf.stragglers import Stragglers
+from umtrace.sources.bpf.bpf_object import BpfObject
+from umtrace.sources.bpf.bpf_syscall import ProgramType
+from umtrace.sources.bpf.syscall_fallback import SyscallFallback
 
 NEXT_SYSCALL = "um_next_syscall"
 SWITCH = "sched:sched_switch"
@@ -40,18 +40,18 @@ class Tracepoints:
         How many hits of ``cleanup_mnt`` the kernel has skipped.
     lines : list of PlanLine
         What was attached, for the plan.
-    stragglers : Stragglers or None
+    stragglers : SyscallFallback or None
         What to call now and then, if anything.
     """
 
-    loaded: Loaded
+    loaded: BpfObject
     tracefs: Tracefs
-    offer: Offer
+    offer: Capabilities
     plan: Plan
     raw_switches: bool
     ends_missed: Callable[[], int]
     lines: list[PlanLine] = field(default_factory=list)
-    stragglers: Stragglers | None = None
+    stragglers: SyscallFallback | None = None
     _missed_so_far: int = 0
 
     def attach(self) -> None:
@@ -95,7 +95,7 @@ class Tracepoints:
             self._note("other namespace ends", f"{SWITCH}, kernel stack", how, lost=lost)
 
     def _watch_stragglers(self) -> None:
-        self.stragglers = Stragglers(
+        self.stragglers = SyscallFallback(
             waiting=self._unended,
             attach=lambda: self.loaded.attach_raw("sys_enter", NEXT_SYSCALL),
             detach=lambda: self.loaded.detach(NEXT_SYSCALL),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from umtrace.records.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Exit, Kind
+from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Exit, Kind
 from umtrace.sources.ftrace.names import Name
 from umtrace.sources.ftrace.operation import EventTuple, event_of
 from umtrace.sources.ftrace.records import Record

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from umtrace.records.events import FOREIGN, Failed, Kind, Unseen
-from umtrace.sources.ftrace.following import Following
-from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.model.events import FOREIGN, Failed, Kind, Unseen
+from umtrace.sources.ftrace.open_operations import OpenOperations
 from umtrace.sources.ftrace.operation import event_of
 from umtrace.sources.ftrace.records import Record
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 
 _EBUSY = 16
 _MOST_CLAIMS = 4096
 
 
-class Beside(Following):
+class Beside(OpenOperations):
     """The handlers of such records; each gives an event that carries no sequence.
 
     Parameters
@@ -21,7 +21,7 @@ class Beside(Following):
         From a ``struct vfsmount`` back to its ``struct mount``.
     """
 
-    def __init__(self, lineage: Lineage, unseen: Unseen, *, counts: bool, shift: int) -> None:
+    def __init__(self, lineage: TaskTracker, unseen: Unseen, *, counts: bool, shift: int) -> None:
         super().__init__(lineage, unseen, counts=counts)
         self._shift = shift
         self._claims: dict[int, int] = {}  # task -> device it claims

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 
-from umtrace.records.clock import monotonic_ns
+from umtrace.model.clock import monotonic_ns
 from umtrace.sources.ftrace.instance import Instance
 from umtrace.sources.ftrace.records import LOST, Decoder, Record
 

@@ -9,11 +9,12 @@ from contextlib import suppress
 
 from umtrace.kernel.refusals import refusal
 from umtrace.kernel.tracefs import Tracefs, no_tracepoint
-from umtrace.records.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.sources import tracefs_control
 from umtrace.sources.ftrace.events import Event
 from umtrace.sources.kprobe_events import refused
 from umtrace.sources.leftovers import remove_event
-from umtrace.sources.owner import Owner
+from umtrace.sources.tracefs_lock import TracefsLock
 
 TOTAL_BUFFER_KB = 64 << 10
 _MOST_TEXT = 165  # bytes; SYSCALL_FAULT_USER_MAX
@@ -40,7 +41,7 @@ class Instance:
     def __init__(
         self,
         tracefs: Tracefs,
-        owner: Owner,
+        owner: TracefsLock,
         buffer_kb: int | None = None,
         *,
         gated: bool = False,
@@ -75,7 +76,7 @@ class Instance:
     def write(self, name: str, text: str) -> None:
         """Write to a file of the instance."""
         try:
-            self._tracefs.write(f"{self.path}/{name}", text)
+            tracefs_control.write(self._tracefs, f"{self.path}/{name}", text)
         except OSError as error:
             raise refusal(f"tracefs refuses {text!r} in {name}", error) from None
 
@@ -102,7 +103,7 @@ class Instance:
             The kernel refuses it.
         """
         try:
-            self._tracefs.append("kprobe_events", event.definition(self.group))
+            tracefs_control.append(self._tracefs, "kprobe_events", event.definition(self.group))
         except OSError as error:
             raise refused(self._tracefs, event.function, error) from None
         self._made.append(event.name)

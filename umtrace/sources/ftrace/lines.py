@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from umtrace.records.errors import DamagedInputError, UsageError
+from umtrace.model.errors import DamagedInputError, UsageError
 
 LONGEST = 1 << 16  # bytes of a line; the kernel prints a page at most
 _BLOCK = 1 << 20

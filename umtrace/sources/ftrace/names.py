@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from umtrace.records.events import NAME_TEXT, NameKind
+from umtrace.model.events import NAME_TEXT, NameKind
 
 Name = tuple[int, int, int, int, int, int, bytes]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from umtrace.records.events import NESTED, Kind
+from umtrace.model.events import NESTED, Kind
 from umtrace.sources.ftrace.records import Record
 
 EventTuple = tuple[int, int, int, int, int, int, int, int, int, int, bytes]
@@ -73,7 +73,7 @@ class Operation:
     cleaning: list[int] = field(default_factory=list)
     last: Record | None = None  #: its last record once it is LEAVING
 
-    def tell(
+    def emit(
         self, kind: Kind, ts: int, cpu: int, *, ret: int = 0, a: int = 0, b: int = 0,
         comm: bytes = b"", mnt: int | None = None,
     ) -> None:  # fmt: skip

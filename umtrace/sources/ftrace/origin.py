@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from umtrace.records.events import Origin
+from umtrace.model.events import Origin
 from umtrace.sources.ftrace.operation import UNKNOWN
 from umtrace.sources.ftrace.records import Record
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from umtrace.kernel.meanings import NORMAL_GP, SYSTEM_CALL
-from umtrace.kernel.plan import Plan
 from umtrace.kernel.symbols import Symbols
+from umtrace.probes.plan import Plan
+from umtrace.probes.purposes import NORMAL_GP, SYSTEM_CALL
 from umtrace.sources.ftrace.events import Event
 
 _SUFFIX = re.compile(r"(?:\.(?:isra|constprop)\.\d+)+")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from umtrace.kernel.frames import FrameTable
+from umtrace.probes.frames import FrameTable
 from umtrace.sources.ftrace.formats import Format
 from umtrace.sources.ftrace.pages import Walked, walk
 

@@ -9,28 +9,28 @@ from dataclasses import replace
 from functools import partial
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
-from umtrace.kernel.constants import layout_constants
-from umtrace.kernel.meanings import SYSTEM_CALL
-from umtrace.kernel.offer import Offer, offer_of
-from umtrace.kernel.plan import Plan, make_plan
-from umtrace.kernel.stacks import FUNCTIONS
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.clock import monotonic_ns
-from umtrace.records.errors import NoTierError, UmtraceError
-from umtrace.records.events import EventBatch, Origin
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PlanLine
-from umtrace.records.tiers import tier_named
+from umtrace.model.clock import monotonic_ns
+from umtrace.model.errors import NoTierError, UmtraceError
+from umtrace.model.events import EventBatch, Origin
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PlanLine
+from umtrace.model.tiers import tier_named
+from umtrace.probes.capabilities import Capabilities, capabilities_of
+from umtrace.probes.constants import layout_constants
+from umtrace.probes.plan import Plan, make_plan
+from umtrace.probes.purposes import SYSTEM_CALL
+from umtrace.probes.stacks import FUNCTIONS
+from umtrace.sources.ftrace.base import FtraceBase, page_bytes
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.events import events
+from umtrace.sources.ftrace.hit_count import HitCount
 from umtrace.sources.ftrace.instance import Instance
-from umtrace.sources.ftrace.lineage import EVENTS as BIRTHS
-from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.placing import Placed, place
 from umtrace.sources.ftrace.records import Decoder
-from umtrace.sources.ftrace.running import Running, page_bytes
-from umtrace.sources.ftrace.tally import Tally
+from umtrace.sources.ftrace.task_tracker import EVENTS as BIRTHS
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 from umtrace.sources.ftrace.tasks import tasks, tasks_lost
 from umtrace.sources.ftrace.translate import Translator
 from umtrace.sources.ftrace.unseen import unseen_of
@@ -49,7 +49,7 @@ _ORIGINS = {
 }
 
 
-class FtraceSource(Running):
+class FtraceSource(FtraceBase):
     """Dynamic events in a private trace instance, read as binary pages.
 
     Parameters
@@ -75,9 +75,9 @@ class FtraceSource(Running):
         self._walkers = probes == "full"
         self._buffer_kb = buffer_kb
         self._translator: Translator | None = None
-        self._lineage = Lineage()
+        self._lineage = TaskTracker()
         self._decoder: Decoder | None = None
-        self._tally: Tally | None = None
+        self._tally: HitCount | None = None
 
     def _attach(self, tracefs: Tracefs) -> None:
         symbols = Symbols.load()
@@ -93,7 +93,7 @@ class FtraceSource(Running):
         self._unseen(plan, {event.function for event in wanted})
         formats = [self._format(instance, f"{instance.group}:{name}") for name in made]
         formats += self._lives(instance, BIRTHS, tasks_lost())
-        self._lineage = lineage = Lineage(partial(tasks, names=False), without=self._untraced)
+        self._lineage = lineage = TaskTracker(partial(tasks, names=False), without=self._untraced)
         self._translator = Translator(
             lineage,
             _origins(symbols),
@@ -106,7 +106,7 @@ class FtraceSource(Running):
         self._drain = Drain(instance, self._decoder, size)
         instance.start()
         whole = [event.name for event in wanted if event.name in made and not event.filter]
-        self._tally = Tally(instance, whole)
+        self._tally = HitCount(instance, whole)
         lineage.look()
 
     def _make(self, instance: Instance, placed: Iterable[Placed]) -> list[str]:
@@ -171,14 +171,14 @@ class FtraceSource(Running):
         return replace(super().losses(), task_map_full=not_followed)
 
 
-def _kernel(symbols: Symbols) -> tuple[dict[str, int], Offer]:
+def _kernel(symbols: Symbols) -> tuple[dict[str, int], Capabilities]:
     """Return the struct offsets of this kernel and what it offers to probe."""
     release = os.uname().release
     try:
         with Btf() as btf:
-            return layout_constants(btf), offer_of(symbols, btf, release=release)
+            return layout_constants(btf), capabilities_of(symbols, btf, release=release)
     except BtfUnavailableError as error:
-        without = offer_of(symbols, None, btf_missing=str(error), release=release)
+        without = capabilities_of(symbols, None, btf_missing=str(error), release=release)
         return layout_constants(None), without
 
 

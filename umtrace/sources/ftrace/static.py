@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from umtrace.records.events import EventBatch, Kind, NameKind, OnStack, Returned
+from umtrace.model.events import EventBatch, Kind, NameKind, OnStack, Returned
 from umtrace.sources.ftrace.batches import Batches
 from umtrace.sources.ftrace.drain import LOST_GATED
-from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.names import parts, whole
 from umtrace.sources.ftrace.operation import Operation, Phase
 from umtrace.sources.ftrace.records import LOST, STACK, Record
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 
 _GONE = frozenset({16, 32})  # EXIT_DEAD, EXIT_ZOMBIE as sched_switch reports them
 _DOWN = int(OnStack.PUT_NS | OnStack.UNLOCK)
@@ -34,7 +34,7 @@ class Waiting:
 class StaticTranslator:
     """Fed with records in the order of time; deterministic."""
 
-    def __init__(self, lineage: Lineage) -> None:
+    def __init__(self, lineage: TaskTracker) -> None:
         self._lineage = lineage
         self._out = Batches()
         self._ops: dict[int, Operation] = {}
@@ -91,7 +91,7 @@ class StaticTranslator:
         if op is None:
             return
         if op.phase == Phase.LEAVING:
-            op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=Returned.SYSCALL)
+            op.emit(Kind.RETURNED, r.ts_ns, r.cpu, a=Returned.SYSCALL)
         self._drop(op)
 
     def _enter(self, r: Record) -> None:
@@ -102,7 +102,7 @@ class StaticTranslator:
             self._out.names += parts(r.ts_ns, r.tid, NameKind.PATH, path)
         cgroup, comm = self._lineage.cgroup(r.tid), self._lineage.comm(r.tid)[:15]
         flags = r.fields["flags"] & 0xFFFFFFFF
-        op.tell(Kind.ENTER, r.ts_ns, r.cpu, ret=flags, a=cgroup, comm=comm)
+        op.emit(Kind.ENTER, r.ts_ns, r.cpu, ret=flags, a=cgroup, comm=comm)
         self._waiting[r.tid].torn = self._unwatched(r)
         if r.ts_ns < self._losing_until:
             op.skip()
@@ -119,7 +119,7 @@ class StaticTranslator:
             self._out.alone(r, self._lineage.tgid(r.tid), ret)
             return
         self._tell_waits(op)
-        op.tell(Kind.EXIT, r.ts_ns, r.cpu, ret=ret & 0xFFFFFFFF)
+        op.emit(Kind.EXIT, r.ts_ns, r.cpu, ret=ret & 0xFFFFFFFF)
         op.phase = Phase.LEAVING
         if ret < 0:
             self._drop(op)
@@ -147,7 +147,7 @@ class StaticTranslator:
         elif on_stack & OnStack.TASK_WORK and not op.cleaned:
             op.cleaned = 1
             told = int(OnStack.TASK_WORK)
-            op.tell(Kind.OFF_CPU, r.ts_ns, r.cpu, ret=_UNINTERRUPTIBLE, a=told)
+            op.emit(Kind.OFF_CPU, r.ts_ns, r.cpu, ret=_UNINTERRUPTIBLE, a=told)
 
     def _switch(self, r: Record) -> None:
         waiting = self._waiting.get(r.fields["next_pid"])
@@ -165,8 +165,8 @@ class StaticTranslator:
         if waiting.torn or waiting.since is not None:
             return
         for begin, end, on_stack, cpu in waiting.spans:
-            op.tell(Kind.OFF_CPU, begin, cpu, ret=_UNINTERRUPTIBLE, a=on_stack)
-            op.tell(Kind.ON_CPU, end, cpu)
+            op.emit(Kind.OFF_CPU, begin, cpu, ret=_UNINTERRUPTIBLE, a=on_stack)
+            op.emit(Kind.ON_CPU, end, cpu)
 
     # ---- tasks that end ----
 
@@ -176,14 +176,14 @@ class StaticTranslator:
         self._exiting[tid] = lineage.tgid(tid), lineage.cgroup(tid), lineage.comm(tid)
         op = self._ops.get(tid)
         if op is not None and op.phase == Phase.LEAVING:
-            op.tell(Kind.RETURNED, r.ts_ns, r.cpu, a=Returned.DEATH)
+            op.emit(Kind.RETURNED, r.ts_ns, r.cpu, a=Returned.DEATH)
             self._drop(op)
         lineage.see(r)
 
     def _namespace_goes(self, r: Record) -> Operation:
         tgid, cgroup, comm = self._exiting[r.tid]
         op = self._open(r, Phase.TEARDOWN, tgid)
-        op.tell(Kind.NS_EXIT, r.ts_ns, r.cpu, ret=0xFFFFFFFF, a=cgroup, comm=comm[:15])
+        op.emit(Kind.NS_EXIT, r.ts_ns, r.cpu, ret=0xFFFFFFFF, a=cgroup, comm=comm[:15])
         return op
 
     def _gone(self, r: Record) -> None:
@@ -192,7 +192,7 @@ class StaticTranslator:
         op = self._ops.get(tid)
         if op is not None:
             self._tell_waits(op)
-            op.tell(Kind.DEAD, r.ts_ns, r.cpu)
+            op.emit(Kind.DEAD, r.ts_ns, r.cpu)
             self._drop(op)
 
     # ---- losses ----

@@ -7,25 +7,25 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from umtrace.kernel.frames import FrameTable
-from umtrace.kernel.offer import WANTED
 from umtrace.kernel.refusals import addresses_hidden
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
-from umtrace.records.clock import monotonic_ns
-from umtrace.records.errors import NoTierError
-from umtrace.records.events import EventBatch
-from umtrace.records.plan_line import PlanLine
+from umtrace.model.clock import monotonic_ns
+from umtrace.model.errors import NoTierError
+from umtrace.model.events import EventBatch
+from umtrace.model.plan_line import PlanLine
+from umtrace.probes.capabilities import WANTED
+from umtrace.probes.frames import FrameTable
 from umtrace.sources.base import UNSEEN_32, UNSEEN_NAMESPACES, UNSEEN_OTHERS
+from umtrace.sources.ftrace.base import FtraceBase, page_bytes
 from umtrace.sources.ftrace.drain import Drain
+from umtrace.sources.ftrace.event_gate import ENTER, EXIT, NEXT, SWITCH, Gate
 from umtrace.sources.ftrace.formats import Format
-from umtrace.sources.ftrace.gate import ENTER, EXIT, NEXT, SWITCH, Gate
 from umtrace.sources.ftrace.instance import Instance
-from umtrace.sources.ftrace.lineage import EVENTS as BIRTHS
-from umtrace.sources.ftrace.lineage import NAMING, Lineage
 from umtrace.sources.ftrace.records import STACK, Decoder
-from umtrace.sources.ftrace.running import Running, page_bytes
 from umtrace.sources.ftrace.static import StaticTranslator
+from umtrace.sources.ftrace.task_tracker import EVENTS as BIRTHS
+from umtrace.sources.ftrace.task_tracker import NAMING, TaskTracker
 from umtrace.sources.ftrace.tasks import numbers_are_ours, tasks, tasks_lost
 
 #: a kernel worker does no umount(2), and its waits for devices are many
@@ -33,7 +33,7 @@ _STACKS = 'stacktrace if prev_state == 2 && !(prev_comm ~ "kworker*")'
 _DEATHS = "prev_state == 16 || prev_state == 32"
 
 
-class StaticSource(Running):
+class StaticSource(FtraceBase):
     """Two instances: one for umounts, stacks of waits and lives of tasks, one behind a gate.
 
     Parameters
@@ -50,7 +50,7 @@ class StaticSource(Running):
         super().__init__(declined)
         self._buffer_kb = buffer_kb
         self._translator: StaticTranslator | None = None
-        self._lineage = Lineage()
+        self._lineage = TaskTracker()
         self._gate: Gate | None = None
 
     def _attach(self, tracefs: Tracefs) -> None:
@@ -71,7 +71,7 @@ class StaticSource(Running):
         self._drain = Drain(
             first, Decoder(formats, size, frames), size, gated=(gated, Decoder(let_in, size))
         )
-        self._lineage = lineage = Lineage(partial(tasks, names=True), without=self._untraced)
+        self._lineage = lineage = TaskTracker(partial(tasks, names=True), without=self._untraced)
         self._translator = StaticTranslator(lineage)
         gated.start()
         first.start()

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from umtrace.records.clock import ClockPair
-from umtrace.records.errors import DamagedInputError
-from umtrace.records.events import EventBatch
-from umtrace.records.losses import LossReport
-from umtrace.records.plan_line import PlanLine
-from umtrace.sources.ftrace.lineage import Lineage
+from umtrace.model.clock import ClockPair
+from umtrace.model.errors import DamagedInputError
+from umtrace.model.events import EventBatch
+from umtrace.model.losses import LossReport
+from umtrace.model.plan_line import PlanLine
 from umtrace.sources.ftrace.lines import lines_of, open_trace
 from umtrace.sources.ftrace.names import whole
 from umtrace.sources.ftrace.records import LOST, Record
 from umtrace.sources.ftrace.sorting import SortedRecords
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 from umtrace.sources.ftrace.tasks import Task
 from umtrace.sources.ftrace.translate import Translator
 from umtrace.sources.ftrace.unseen import unseen_of
@@ -122,7 +122,7 @@ class TextSource:
 
     def _translated(self) -> Iterator[EventBatch]:
         tasks = [Task(tid, tgid, 0, b"") for tid, tgid in self._parser.leaders.items()]
-        lineage = Lineage(lambda: tasks, clock=lambda: 0)
+        lineage = TaskTracker(lambda: tasks, clock=lambda: 0)
         lineage.look()
         translator = Translator(
             lineage,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from umtrace.records.events import (
+from umtrace.model.events import (
     IS_TARGET,
     WALKERS_WATCHED,
     EventBatch,
@@ -23,11 +23,11 @@ from umtrace.records.events import (
     Unseen,
 )
 from umtrace.sources.ftrace.beside import Beside
-from umtrace.sources.ftrace.lineage import Lineage
 from umtrace.sources.ftrace.names import parts
 from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
 from umtrace.sources.ftrace.origin import inum_of, origin_of
 from umtrace.sources.ftrace.records import LOST, Record
+from umtrace.sources.ftrace.task_tracker import TaskTracker
 
 _HALVES = frozenset({"um_enter", "um_name", "um_enter32", "um_name32"})
 #: what path_umount() takes down, though its own entry was not seen
@@ -40,7 +40,7 @@ class Translator(Beside):
 
     Parameters
     ----------
-    lineage : Lineage
+    lineage : TaskTracker
     origin_at : callable
         From a return address to who called umount_tree; None where it has no name.
     shift : int
@@ -56,7 +56,7 @@ class Translator(Beside):
 
     def __init__(
         self,
-        lineage: Lineage,
+        lineage: TaskTracker,
         origin_at: Callable[[int], Origin | None],
         *,
         shift: int,
@@ -96,7 +96,7 @@ class Translator(Beside):
         for op in list(self._ops.values()):
             self._give_up(op.tid)
             if op.last is not None and not self._counts:
-                self._end(op, op.last, Returned.UNTOLD)
+                self._end(op, op.last, Returned.UNKNOWN)
             for each in op.both:
                 each.settle()
         return self._out.take()
@@ -134,7 +134,7 @@ class Translator(Beside):
         op.hold()
         cgroup = self._lineage.cgroup(r.tid)
         comm, flags = r.fields["comm"][:15], r.fields.get("flags")
-        op.tell(Kind.ENTER, r.ts_ns, r.cpu, ret=flags or 0, a=cgroup, comm=comm, mnt=0)
+        op.emit(Kind.ENTER, r.ts_ns, r.cpu, ret=flags or 0, a=cgroup, comm=comm, mnt=0)
         self._say_unseen(op, r, Unseen(0) if flags is not None else Unseen.FLAGS)
         if r.ts_ns < self._losing_until:
             op.skip()
@@ -151,7 +151,7 @@ class Translator(Beside):
         vfsmount = r.fields.get("vfsmount", 0)
         op.mnt = vfsmount - self._shift if vfsmount else 0
         op.mntns = inum_of(r)
-        op.tell(Kind.PATH_UMOUNT, r.ts_ns, r.cpu, ret=r.fields.get("flags", 0))
+        op.emit(Kind.PATH_UMOUNT, r.ts_ns, r.cpu, ret=r.fields.get("flags", 0))
         self._describe(op, r)
 
     def _um_path_exit(self, r: Record) -> None:
@@ -160,7 +160,7 @@ class Translator(Beside):
             return
         op.in_umount = False
         ret = r.fields.get("ret")
-        op.tell(Kind.PATH_UMOUNT_EXIT, r.ts_ns, r.cpu, ret=ret or 0)
+        op.emit(Kind.PATH_UMOUNT_EXIT, r.ts_ns, r.cpu, ret=ret or 0)
         if ret is None:  # the system call's exit says it, if that was traced
             self._unanswered[r.tid] = r
         elif op.by_function:
@@ -182,14 +182,14 @@ class Translator(Beside):
         """Take the return of path_umount() for the end of the call: nothing else shows it."""
         r, op = self._unanswered.pop(tid, None), self._ops.get(tid)
         if r is not None and op is not None and op.phase == Phase.INSIDE:
-            op.tell(Kind.UNSEEN, r.ts_ns, r.cpu, a=int(Unseen.RESULT))
+            op.emit(Kind.UNSEEN, r.ts_ns, r.cpu, a=int(Unseen.RESULT))
             self._exit(op, r, 0)
 
     def _exit(self, op: Operation, r: Record, ret: int) -> None:
         # Only now: the mount's namespace is the task's own once a check has passed.
         op.settle()
         how = Exit.FROM_PATH if op.by_function else Exit.WHOLE
-        op.tell(Kind.EXIT, r.ts_ns, r.cpu, ret=ret, a=how)
+        op.emit(Kind.EXIT, r.ts_ns, r.cpu, ret=ret, a=how)
         op.phase = Phase.LEAVING
         if ret < 0:
             op.other, waiting = None, op.other
@@ -210,7 +210,7 @@ class Translator(Beside):
             return
         op.settle(b=op.mntns)
         op.in_check, op.count, op.busy_ns = True, -1, 0
-        op.tell(Kind.CHECK, r.ts_ns, r.cpu, mnt=r.fields.get("mnt", 0))
+        op.emit(Kind.CHECK, r.ts_ns, r.cpu, mnt=r.fields.get("mnt", 0))
 
     def _um_checked(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE)
@@ -218,7 +218,7 @@ class Translator(Beside):
             return
         op.in_check = False
         count = UNKNOWN if op.count < 0 else op.count
-        op.tell(Kind.CHECKED, r.ts_ns, r.cpu, ret=r.fields.get("ret", 0), a=count, b=op.busy_ns)
+        op.emit(Kind.CHECKED, r.ts_ns, r.cpu, ret=r.fields.get("ret", 0), a=count, b=op.busy_ns)
 
     def _um_count(self, r: Record) -> None:
         op = self._busy(r)
@@ -248,7 +248,7 @@ class Translator(Beside):
         how = r.fields.get("how", 0)
         op.connected = bool(how & 4)
         op.roots += 1
-        op.tell(Kind.TREE, r.ts_ns, r.cpu, ret=how, mnt=r.fields.get("mnt", 0))
+        op.emit(Kind.TREE, r.ts_ns, r.cpu, ret=how, mnt=r.fields.get("mnt", 0))
 
     def _taker(self, r: Record) -> Operation | None:
         """Return the operation that this is part of, maybe a new one; None if none is followed."""
@@ -272,7 +272,7 @@ class Translator(Beside):
     def _teardown(self, op: Operation, r: Record, origin: Origin | None) -> None:
         op.mnt, op.origin, op.mntns = r.fields.get("mnt", 0), int(origin or 0), inum_of(r)
         cgroup, comm = self._lineage.cgroup(r.tid), r.fields["comm"][:15]
-        op.tell(Kind.TEARDOWN, r.ts_ns, r.cpu, ret=op.origin, a=cgroup, b=op.mntns, comm=comm)
+        op.emit(Kind.TEARDOWN, r.ts_ns, r.cpu, ret=op.origin, a=cgroup, b=op.mntns, comm=comm)
         self._say_unseen(op, r, Unseen.CALLER if origin is None else Unseen(0))
         if r.ts_ns < self._losing_until:
             op.skip()
@@ -284,7 +284,7 @@ class Translator(Beside):
         f = r.fields
         self._out.names += parts(r.ts_ns, r.tid, NameKind.SOURCE, f["source"])
         flags = f["mflags"] | (WALKERS_WATCHED if self._watching else 0)
-        op.tell(Kind.MOUNT, r.ts_ns, r.cpu, ret=flags, a=f["id"], b=f["dev"], comm=f["fstype"][:15])
+        op.emit(Kind.MOUNT, r.ts_ns, r.cpu, ret=flags, a=f["id"], b=f["dev"], comm=f["fstype"][:15])
 
     def _um_private(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
@@ -298,7 +298,7 @@ class Translator(Beside):
         op.settle(b=op.mntns if op.in_unlock or op.roots else None)
         op.hold()
         op.in_unlock, op.waited, op.puts = True, False, 0
-        op.tell(Kind.UNLOCK, r.ts_ns, r.cpu, a=UNKNOWN)
+        op.emit(Kind.UNLOCK, r.ts_ns, r.cpu, a=UNKNOWN)
 
     def _um_unlock_exit(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
@@ -307,7 +307,7 @@ class Translator(Beside):
         none = UNKNOWN if self._unseen & Unseen.TREE else 0
         op.settle(a=op.taken_down if op.roots else none)
         op.in_unlock, op.roots, op.private = False, 0, 0
-        op.tell(Kind.UNLOCK_EXIT, r.ts_ns, r.cpu)
+        op.emit(Kind.UNLOCK_EXIT, r.ts_ns, r.cpu)
         if op.phase != Phase.TEARDOWN:
             return
         op.phase = Phase.LEAVING
@@ -324,14 +324,14 @@ class Translator(Beside):
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is not None and op.in_unlock:
             op.in_rcu = True
-            op.grace_period = GracePeriod.UNTOLD  # until a function shows which
-            op.tell(Kind.RCU, r.ts_ns, r.cpu)
+            op.grace_period = GracePeriod.UNKNOWN  # until a function shows which
+            op.emit(Kind.RCU, r.ts_ns, r.cpu)
 
     def _um_rcu_exit(self, r: Record) -> None:
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is not None and op.in_unlock:
             op.in_rcu, op.waited = False, True
-            op.tell(Kind.RCU_EXIT, r.ts_ns, r.cpu, ret=op.grace_period)
+            op.emit(Kind.RCU_EXIT, r.ts_ns, r.cpu, ret=op.grace_period)
 
     def _um_joined(self, r: Record) -> None:
         op = self._busy(r)
@@ -368,7 +368,7 @@ class Translator(Beside):
             self._loose(r, Kind.CLEANUP, mnt, ret, a, b, comm)
         else:
             op.cleaning.append(mnt)
-            op.tell(Kind.CLEANUP, r.ts_ns, r.cpu, ret=ret, a=a, b=b, mnt=mnt, comm=comm)
+            op.emit(Kind.CLEANUP, r.ts_ns, r.cpu, ret=ret, a=a, b=b, mnt=mnt, comm=comm)
 
     def _um_cleanup_exit(self, r: Record) -> None:
         op = self._ops.get(r.tid)
@@ -376,7 +376,7 @@ class Translator(Beside):
             self._cut_short(op, r)  # its namespace_unlock() is over, and was not seen
             op = self._ops.get(r.tid)
         if op is not None and op.cleaning:
-            op.tell(Kind.CLEANUP_EXIT, r.ts_ns, r.cpu, mnt=op.cleaning.pop())
+            op.emit(Kind.CLEANUP_EXIT, r.ts_ns, r.cpu, mnt=op.cleaning.pop())
             op.cleaned += 1
             if op.phase == Phase.LEAVING:
                 self._end_if_clean(op, r)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from umtrace.records.events import Unseen
+from umtrace.model.events import Unseen
 
 #: what is unseen unless all of these records can be there
 _NEEDED = {

@@ -1,0 +1,181 @@
+"""From the events of the function tiers to clues; the tracepoint tier has none of them."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import numpy.typing as npt
+
+from umtrace.model.events import (
+    ARMING_SHIFT,
+    FOREIGN,
+    PUT_EARLIER,
+    PUT_SETTLED,
+    PUT_WALKED,
+    Array,
+    Kind,
+)
+from umtrace.model.evidence import NO_EVIDENCE, Check, Evidence, Failure, Skip, Superblock, Walk
+
+_NO_COUNT = 0xFFFFFFFFFFFFFFFF
+_PLAIN_COUNT = 2
+_MNT_DETACH = 2
+_WALKS = {0: "legitimized", 1: "discounted", -1: "must-put"}
+_OTHERS = {
+    int(Kind.PUT): "put",
+    int(Kind.CLEANUP_EXIT): "put",
+    int(Kind.PATH_UMOUNT_EXIT): "returned",
+    int(Kind.PATH_UMOUNT): "lazy",
+}
+_CALLS = {1: "exclusive claim", 2: "mount"}
+_MAJOR_SHIFT, _MINOR_MASK = 20, 0xFFFFF  # dev_t inside the kernel
+_MOST_DEVS = 4096
+
+
+class EvidenceDecoder:
+    """Reads event batches in their order; the split into batches makes no difference.
+
+    A busy check without a count means a mount below only where other checks were counted:
+    ``mnt_get_count`` may not be probed.
+    """
+
+    def __init__(self) -> None:
+        self._counts = False
+        self._shared: dict[int, None] = {}  # superblocks seen with references left
+
+    def read(self, events: Array) -> Evidence:
+        """Return the clues in a batch of events, dtype EVENT_DTYPE, shape (n,)."""
+        kinds = events["kind"]
+        if not (kinds >= Kind.PATH_UMOUNT).any():
+            return NO_EVIDENCE
+        walked = (kinds == Kind.WALK) | (kinds == Kind.PUT) | _returned(events)
+        put = (kinds == Kind.CLEANUP_EXIT) & ((events["cpu"] & FOREIGN) != 0)
+        checks = self._checks(events[kinds == Kind.CHECKED])
+        return Evidence(
+            checks=checks,
+            counts=self._counts,
+            walks=tuple(_walk(event) for event in events[walked]),
+            lazies=tuple(_walk(event) for event in events[_detaching(events)]),
+            final_puts=tuple(_walk(event) for event in events[put]),
+            superblocks=self._superblocks(
+                events[(kinds == Kind.CLEANUP) | (kinds == Kind.SHARED)],
+            ),
+            failures=tuple(_failure(event) for event in events[kinds == Kind.FAILED]),
+            skips=tuple(_skip(event) for event in events[kinds == Kind.SKIPPED]),
+        )
+
+    def _checks(self, events: Array) -> tuple[Check, ...]:
+        counted = (events["a"] != _NO_COUNT) | self._counts
+        known = np.logical_or.accumulate(counted) if events.size else counted
+        if events.size:
+            self._counts = bool(known[-1])
+        busy = np.flatnonzero(events["ret"] != 0)
+        return tuple(_check(events[i], counts=bool(known[i])) for i in busy)
+
+    def _superblocks(self, events: Array) -> tuple[Superblock, ...]:
+        alive = events["a"] > 1
+        for dev in np.unique(events["b"][alive]).tolist():
+            self._shared[dev] = None
+        while len(self._shared) > _MOST_DEVS:
+            del self._shared[next(iter(self._shared))]
+        if not self._shared:
+            return ()
+        followed = alive | np.isin(events["b"], list(self._shared))
+        return tuple(_superblock(event) for event in events[followed])
+
+
+def _check(event: np.void, *, counts: bool) -> Check:
+    count = int(event["a"])
+    refcount = None if count == _NO_COUNT else count
+    copy_ns = int(event["b"]) or None
+    site = "unknown"
+    if copy_ns is not None or (refcount is not None and refcount <= _PLAIN_COUNT):
+        site = "copy"
+    elif refcount is not None:
+        site = "refcount"
+    elif counts:
+        site = "submount"
+    return Check(
+        ts_ns=int(event["ts_ns"]),
+        tid=int(event["tid"]),
+        mnt=int(event["mnt"]),
+        site=site,
+        refcount=refcount,
+        mntns=copy_ns,
+    )
+
+
+def _returned(events: Array) -> npt.NDArray[np.bool_]:
+    """Return which are umounts of a busy mount that return, with what they tell of it."""
+    told: npt.NDArray[np.bool_] = (events["b"] > 0) | (events["a"] > 0)
+    told &= events["kind"] == Kind.PATH_UMOUNT_EXIT
+    return told
+
+
+def _detaching(events: Array) -> npt.NDArray[np.bool_]:
+    lazy: npt.NDArray[np.bool_] = (events["ret"] & _MNT_DETACH) != 0
+    lazy &= (events["kind"] == Kind.PATH_UMOUNT) & (events["mnt"] != 0)
+    return lazy
+
+
+def _walk(event: np.void) -> Walk:
+    kind, flags = event["kind"], int(event["a"])
+    what = _OTHERS.get(int(kind)) or _WALKS.get(int(event["ret"]), "discounted")
+    put, returned = kind == Kind.PUT, kind == Kind.PATH_UMOUNT_EXIT
+    return Walk(
+        ts_ns=int(event["ts_ns"]),
+        tid=int(event["tid"]),
+        comm=_comm(event),
+        mnt=int(event["mnt"]),
+        what=what,
+        pid=int(event["tgid"]),
+        left=int(event["b"]) - 1 if (put or returned) and event["b"] > 0 else None,
+        earlier=bool(put and flags & PUT_EARLIER),
+        settled=bool((put and flags & PUT_SETTLED) or (returned and flags & 1)),
+        syscall=_syscall(int(event["ret"])) if put else None,
+        arming=(flags >> ARMING_SHIFT or None) if put or returned else None,
+        walked=bool(put and flags & PUT_WALKED),
+    )
+
+
+def _syscall(said: int) -> int | None:
+    return said - 1 if said > 0 else said or None
+
+
+def _comm(event: np.void) -> str:
+    return bytes(event["comm"]).decode("utf-8", "backslashreplace")
+
+
+def _dev(event: np.void) -> str:
+    dev = int(event["b"])
+    return f"{dev >> _MAJOR_SHIFT}:{dev & _MINOR_MASK}"
+
+
+def _superblock(event: np.void) -> Superblock:
+    namespaces: tuple[int, ...] = ()
+    if event["kind"] == Kind.SHARED:
+        words = bytes(event["comm"]).ljust(16, b"\0")  # numpy drops the zeros at the end
+        namespaces = tuple(inum for inum in struct.unpack("<4I", words) if inum)
+    return Superblock(
+        ts_ns=int(event["ts_ns"]),
+        tid=int(event["tid"]),
+        dev=_dev(event),
+        active=int(event["a"]),
+        mntns=namespaces,
+    )
+
+
+def _skip(event: np.void) -> Skip:
+    return Skip(int(event["a"]), int(event["ts_ns"]))
+
+
+def _failure(event: np.void) -> Failure:
+    return Failure(
+        ts_ns=int(event["ts_ns"]),
+        tid=int(event["tid"]),
+        comm=_comm(event),
+        syscall=_CALLS.get(int(event["a"]), "a call"),
+        dev=_dev(event),
+        errno=-int(event["ret"]),
+    )

@@ -1,0 +1,206 @@
+"""What walker records say of a run: who, and when the last extra reference went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from umtrace.ebusy.runs import Run
+from umtrace.model.events import ARMING_MASK, ARMING_NS_SHIFT
+from umtrace.model.evidence import Walk
+from umtrace.model.pathcalls import OPEN_CALLS, PATH_CALLS
+from umtrace.model.windows import Walker
+
+_PLAIN_COUNT = 2
+_MOST_WALKERS = 16
+_WATCH_NS = 1_000_000_000
+_MOST_SEEN = 20  # near the most that is sent of those who come and go, one may be missing
+#: who has it that a worker of the kernel puts
+RING = "an io_uring (kernel worker)"
+_TAKES = frozenset({"legitimized", "must-put"})
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The extra references at the first busy check had all gone at ``at_ns``, wall clock."""
+
+    at_ns: int
+    extra: int
+    asked_ns: int  #: when the first EBUSY returned, CLOCK_MONOTONIC
+    putters: tuple[tuple[int, str], ...]
+    #: puts of references that were there at the check; all of them only if ``extra`` were seen
+    earlier: tuple[Walk, ...] = ()
+    last: Walk | None = None  #: the put that freed the mount, where it was seen
+    stayed: bool = False  #: nobody took another reference meanwhile: it was the same one
+    watched: bool = False  #: without a break, and no hit of the probes was skipped
+    free: bool = False  #: by a count of one, or an umount that succeeded; else told from counts
+    unnumbered: bool = False  #: of a recording made before watches had numbers, within its time
+    #: the puts of those whose process opened nothing since, as it walked in nowhere
+    kept: tuple[Walk, ...] = ()
+    skipped: bool = False  #: some were
+
+    @property
+    def all_seen(self) -> bool:
+        """Whether the put of every reference that was there at the check was seen."""
+        return len(self.earlier) == self.extra and not self.skipped
+
+    @property
+    def accounted(self) -> bool:
+        """Whether it is known how every reference that was there at the check was put.
+
+        Two accounts must agree, in one watch without a break: that none of those at the check is
+        left, and as many puts. Where the mount was free, the puts that were seen are enough: a
+        holder's own is one of them, and one that was not seen had begun before the check.
+        """
+        return (self.watched and (self.free or self.all_seen)) or (
+            self.unnumbered and self.all_seen
+        )
+
+    @property
+    def unseen(self) -> int:
+        """References that were there at the check, and whose puts were not seen."""
+        return max(self.extra - len(self.earlier), 0)
+
+    def later_than(self, within_ns: int) -> tuple[Walk, ...]:
+        """Return the puts of those references that came later than this after the EBUSY."""
+        return tuple(put for put in self.earlier if put.ts_ns - self.asked_ns > within_ns)
+
+    def maybe_opened_late(self, within_ns: int) -> tuple[Walk, ...]:
+        """Return the late puts of files within that time after an open call that was held up.
+
+        That call may have opened the file, which then was not held for long; or have failed.
+        """
+        slow = self.later_than(within_ns)
+        opened = {put.tid: put.ts_ns for put in slow if put.syscall in OPEN_CALLS}
+        return tuple(
+            put
+            for put in slow
+            if put.syscall not in PATH_CALLS and put.ts_ns - opened.pop(put.tid, 0) <= within_ns
+        )
+
+
+def find_release(run: Run, offset_ns: int) -> Release | None:
+    """Return when the extra references had gone; None where that was not seen.
+
+    A count that says so and lacks puts decides nothing: then the mount was free later, if ever.
+    """
+    if run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
+        return None
+    after = _walks_from_the_check(run, offset_ns)
+    doubtful = None
+    for number, walk in enumerate(after, 1):
+        free = walk.left == 1 or _succeeds(run, walk, offset_ns)
+        if not (free or walk.settled):
+            continue
+        gone = _departed(run, after[:number], offset_ns, free=free)
+        if free or gone.accounted:
+            return gone
+        doubtful = doubtful or gone
+    return doubtful
+
+
+def _succeeds(run: Run, walk: Walk, offset_ns: int) -> bool:
+    """Whether it is the return of the plain umount that succeeded, and of no other task's."""
+    if run.success is None or walk.what != "returned" or walk.tid != run.success.tid:
+        return False
+    return run.success.t_start <= walk.ts_ns + offset_ns <= run.success.end_ns
+
+
+def _departed(run: Run, seen: Sequence[Walk], offset_ns: int, *, free: bool) -> Release:
+    puts = [w for w in seen if w.what == "put"]
+    earlier = tuple(w for w in puts if w.earlier)
+    umounters = run.umounters
+    others = [w for w in seen if w.what in _TAKES and w.tid not in umounters]
+    strangers = [w for w in earlier or puts if w.tid not in umounters]
+    return Release(
+        at_ns=_last_put(seen).ts_ns + offset_ns,
+        extra=(run.first.refcount or 0) - _PLAIN_COUNT,
+        asked_ns=run.first.end_ns - offset_ns,
+        putters=tuple(dict.fromkeys(who(w) for w in strangers)),
+        earlier=earlier,
+        last=seen[-1] if seen[-1].what == "put" else None,
+        stayed=seen[-1].left == 1 and not others and len(seen) < _MOST_SEEN,
+        watched=_watched(run, seen[-1], offset_ns),
+        free=free,
+        unnumbered=_unnumbered(seen),
+        kept=tuple(w for w in earlier if not w.walked and _watched(run, w, offset_ns)),
+        skipped=run.skipped,
+    )
+
+
+def _watched(run: Run, last: Walk, offset_ns: int) -> bool:
+    """Whether the mount was watched from the first umount's own busy check to a walk.
+
+    The watch is numbered by the moment it began.
+    """
+    if last.arming is None or run.skipped:
+        return False
+    begin = (run.first.t_start - offset_ns) >> ARMING_NS_SHIFT
+    checked = run.checks[0].ts_ns >> ARMING_NS_SHIFT
+    return (last.arming - begin) & ARMING_MASK <= checked - begin
+
+
+def _unnumbered(seen: Sequence[Walk]) -> bool:
+    """Whether no watch had a number then; one lasts for that time after a busy check, at least."""
+    soon = seen[-1].ts_ns - seen[0].ts_ns <= _WATCH_NS
+    return soon and all(walk.arming is None for walk in seen)
+
+
+def freed_at(run: Run, offset_ns: int) -> int | None:
+    """Return when the mount was seen to be free for the first time, wall clock.
+
+    At a put, if that says so; when an umount that got EBUSY says so, it may have been since the
+    last put before: which is known of the first umount alone, as nobody was to be seen before it.
+    """
+    after = _walks_from_the_check(run, offset_ns)
+    end = next((number for number, walk in enumerate(after, 1) if walk.left == 1), None)
+    if end is None:
+        return None
+    last = after[end - 1] if after[end - 1].ts_ns > run.first.end_ns - offset_ns else None
+    return (last or _last_put(after[:end])).ts_ns + offset_ns
+
+
+def _walks_from_the_check(run: Run, offset_ns: int) -> list[Walk]:
+    """Return what was seen from the first umount's own busy check on; nothing without it."""
+    if not run.checks or run.checks[0].ts_ns > run.first.end_ns - offset_ns:
+        return []
+    checked = run.checks[0].ts_ns
+    return sorted((w for w in run.walks if w.ts_ns >= checked), key=lambda w: w.ts_ns)
+
+
+def _last_put(seen: Sequence[Walk]) -> Walk:
+    """Return the put that made it so: an umount that returns puts its own after theirs."""
+    puts = [w for w in seen if w.what == "put"]
+    return puts[-1] if puts else seen[-1]
+
+
+def for_a_ring(walk: Walk) -> bool:
+    """Whether the kernel put it for somebody else, as it does what an io_uring had."""
+    return walk.comm.startswith("kworker/")
+
+
+def who(walk: Walk) -> tuple[int, str]:
+    """Return task id and name to show; of a kernel's worker, what it works for."""
+    return (0, RING) if for_a_ring(walk) else (walk.tid, walk.comm)
+
+
+def run_walkers(run: Run) -> tuple[Walker, ...]:
+    """Return who held it for a moment, the most frequent first."""
+    umounters = run.umounters
+    walks = [w for w in run.walks if w.what != "returned" and w.tid not in umounters]
+    takers = {w.tid for w in walks if w.what != "put"}
+    counts = Counter((who(w), w.what) for w in walks if w.what != "put" or w.tid not in takers)
+    probed = [
+        Walker(tid=tid, comm=comm, what=what, count=count)
+        for ((tid, comm), what), count in counts.most_common()
+    ]
+    seen = {
+        (h.tid or h.pid or 0): Walker(
+            tid=h.tid or h.pid or 0, comm=h.comm, what=f"seen ({h.kind})", count=h.seen
+        )
+        for scan in run.timely_scans()
+        for h in scan.holders
+        if not h.stays
+    }
+    return tuple((probed + list(seen.values()))[:_MOST_WALKERS])

@@ -1,0 +1,240 @@
+"""Who keeps a mount, or its superblock, busy right now: everything that can be asked."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from umtrace.holders import procfs
+from umtrace.holders.answer import (
+    UNSEEN_OF_A_DEVICE,
+    UNSEEN_OF_A_MOUNT,
+    Answer,
+    KernelWord,
+    verdict_of_a_device,
+    verdict_of_a_mount,
+)
+from umtrace.holders.asker import asker
+from umtrace.holders.behind import LoopsBehind
+from umtrace.holders.below import Below
+from umtrace.holders.device import Device
+from umtrace.holders.exiting import exiting_tasks, still_exiting
+from umtrace.holders.kernelrefs import kernel_files, not_there
+from umtrace.holders.kernelword import EXPIRE, Question, ask_device, ask_mount, refusal
+from umtrace.holders.lookup import look_up
+from umtrace.holders.match import holder_of
+from umtrace.holders.mounts import Mount
+from umtrace.holders.namespaces import Namespace, Namespaces
+from umtrace.holders.others import Others
+from umtrace.holders.procfs import Open
+from umtrace.holders.sampling import resample
+from umtrace.holders.statx import mount_and_dev
+from umtrace.holders.swapped import is_on
+from umtrace.holders.sweep import Sweep, describe
+from umtrace.holders.unshown import Unshown
+from umtrace.model.holders import Holder
+
+_BUDGET_S = 10.0
+#: for second looks at those who run: nobody waits for a mount meanwhile
+_PATIENCE_S = 1.0
+
+
+class BusyQuery:
+    """One question about one path; ``answer`` takes a second or so on a large host.
+
+    ``ask_kernel`` lets the kernel be asked as well, which has a price (docs/why.md).
+    """
+
+    def __init__(self, path: str, *, ask_kernel: bool = False) -> None:
+        self._ask = ask_kernel
+        self._spaces = Namespaces.read()
+        self._found = look_up(path, self._spaces.own_table)
+        self._mount, self._device = self._subject()
+        self._below = self._if_no_mount_point()
+        self._devs = self._device.devs if self._device else [self._mount.dev] if self._mount else []
+        others = [Others(self._spaces, self._mount, dev) for dev in self._devs]
+        self._of = {number: of for each in others for number, of in each.of.items()}
+        self._points = {point for each in others for point in each.points}
+        self._all_devs = {dev for each in others for dev in each.devs}
+        covers = {"covers": self._below.covers} if self._below else {}
+        self._loops = LoopsBehind(self._spaces, self._of, self._devs, **covers)
+        self._known = [holder for each in others for holder in each.holders()]
+        self._own: list[str] = []  # what we have there ourselves
+        self._unclear: list[str] = []
+
+    def answer(self) -> Answer:
+        """Look through everything, and ask the kernel at the end."""
+        exiting = exiting_tasks()
+        prefixes = self._points | ({self._found.path} if self._device else set())
+        sweep = Sweep(
+            time.monotonic() + _BUDGET_S,
+            prefixes=prefixes,
+            devs=self._all_devs,
+            # What has been unmounted with MNT_DETACH has another name, a path below a directory not
+            mapped_devs=() if self._below else self._all_devs,
+        )
+        found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._not_of_processes()]
+        for opened in sweep.everything():
+            holder = self._holder(opened)
+            if holder is not None and opened.pid != os.getpid():
+                found.append((holder, opened))
+            elif holder is not None and holder.of in {"mount", "copy"} and opened.kind != "cwd":
+                self._own.append(f"{opened.kind} {opened.path}")
+        looked = resample([opened for _, opened in found], patience_s=_PATIENCE_S)
+        sweep.lost += [*not_there(), *self._spaces.lost, *self._unclear, *still_exiting(exiting)]
+        holders = [
+            replace(holder, **each._asdict())
+            for (holder, _), each in zip(found, looked, strict=True)
+        ]
+        unshown = Unshown(self._spaces, self._of, self._all_devs, self._mount, self._below)
+        holders += unshown.holders(sweep)
+        return self._answer(holders, sweep)
+
+    def _answer(self, holders: list[Holder], sweep: Sweep) -> Answer:
+        more = self._spaces.denied - set(sweep.denied)
+        unread = sweep.denied | {pid: procfs.comm(pid) or "?" for pid in more}
+        blind = [describe(unread, "denied, their mount namespaces too")] if unread else []
+        word = self._kernel_word()
+        judge = verdict_of_a_device if self._device else verdict_of_a_mount
+        return Answer(
+            path=self._found.path,
+            dev=self._device.dev if self._device else self._mount.dev if self._mount else "",
+            state=judge(holders, unread, sweep.lost, n_read=sweep.n_read, word=word),
+            mount=self._mount,
+            holders=tuple(holders),
+            blind=(*blind, *sweep.lost, *filter(None, [self._found.unasked])),
+            unread=unread,
+            n_namespaces=len(self._spaces.all),
+            kernel=word,
+            unseen=UNSEEN_OF_A_DEVICE if self._device else UNSEEN_OF_A_MOUNT,
+        )
+
+    def _subject(self) -> tuple[Mount | None, Device | None]:
+        if self._found.dev is not None:
+            return None, Device(self._found.dev, self._spaces)
+        mount = self._spaces.own_table.holding(self._found.path)
+        if mount is None:
+            raise FileNotFoundError(2, "no mount of this namespace holds it", self._found.path)
+        return mount, None
+
+    def _if_no_mount_point(self) -> Below | None:
+        if self._mount is None or self._mount.point == self._found.path:
+            return None
+        return Below(self._found.path, self._mount, self._spaces)
+
+    def _not_of_processes(self) -> Iterator[Holder]:
+        if self._below is not None:
+            yield from self._below.mounts()
+        else:
+            yield from self._known
+        if self._device is not None:
+            yield from self._device.claims()
+        for loop in self._loops.holders():
+            if self._device is None or loop.of == "superblock":
+                yield loop  # what keeps a loop device attached is a question about that one
+        self._unclear += self._loops.unclear
+        for holder in self._kernel():
+            if self._below is None or self._below.covers(holder.detail or ""):
+                yield holder
+
+    def _kernel(self) -> Iterator[Holder]:
+        for kind, path, by in kernel_files():
+            mount = self._spaces.own_table.holding(procfs.undeleted(path))
+            if kind == "loop" or mount is None:
+                continue
+            of = self._of.get(mount.mnt_id)
+            if kind == "swap" and of is not None and is_on(mount, path) is False:
+                of = self._of_another(mount, procfs.undeleted(path))
+            if of is not None:
+                yield Holder(kind=kind, of=of, comm=by, detail=path, match="path")
+
+    def _of_another(self, mount: Mount, path: str) -> str | None:
+        """Return what a file is to us that is not on our mount, and has its path elsewhere."""
+        holding = (space.table.holding(path) for space in self._spaces.all.values())
+        others = {m.mnt_id for m in holding if m is not None and m.mnt_id != mount.mnt_id}
+        return next((self._of[number] for number in others if number in self._of), None)
+
+    def _kernel_word(self) -> KernelWord | None:
+        if not self._ask:
+            return None
+        if self._device is not None:
+            return ask_device(self._found.path, self._device.dev)
+        mount = self._mount
+        if mount is None or self._below is not None:
+            return KernelWord("refused", EXPIRE, "not a mount point")
+        asker().close()
+        if asker().pids:
+            self._own.append("a child that waits for a server, which may be")
+        children = self._spaces.own_table.children(mount)
+        below = [f"mounts below it, {children[0].point} for one"] if children else []
+        if why := refusal(mount.fstype, mount.point, self._own) or "".join(below):
+            return KernelWord("refused", EXPIRE, why)
+        return ask_mount([Question("mount", mount.point, mount.mnt_id), *self._copies()])
+
+    def _copies(self) -> Iterator[Question]:
+        """Yield the copies that umount looks at as well."""
+        for space, mount in self._spaces.mounts():
+            if self._of.get(mount.mnt_id) == "copy":
+                inside = space is not self._spaces.outside and space.inode == self._spaces.own
+                door = None if inside else space.door
+                yield Question("mount", mount.point, mount.mnt_id, door)
+
+    def _holder(self, opened: Open) -> Holder | None:
+        opener = self._device or self._loops
+        if (holder := opener.opener(opened)) is not None:
+            return replace(holder, comm=procfs.comm(opened.pid, opened.tid))
+        if not opened.path.startswith("/") and opened.kind != "socket":
+            return None
+        if self._below is not None and not self._below.covers(opened.path):
+            return None
+        mnt_id, dev = self._behind(opened)
+        of = self._of.get(mnt_id or 0)
+        if of is None and dev in self._devs:
+            of = "superblock"  # through a mount that is in no namespace any more
+        if (
+            of is None
+            and self._device
+            and not self._spaces.lists(mnt_id)
+            and self._device.on_btrfs(opened)
+        ):
+            of = "superblock"
+        if of is None or (self._below is not None and of != "mount"):
+            return None
+        match = "mount-id" if mnt_id in self._of else "dev"
+        mntns = procfs.mntns(opened.task)
+        return holder_of(opened, of=of, match=match, mnt_id=mnt_id, mntns=mntns)
+
+    def _behind(self, opened: Open) -> tuple[int | None, str | None]:
+        """Return the mount and, where the mount is not known, the device of something open."""
+        if opened.kind in {"maps", "socket"} and opened.mnt_id is None:
+            return self._by_name(opened)
+        mnt_id = procfs.mount_id(opened) if opened.kind in {"fd", "maps"} else None
+        if mnt_id is not None and self._spaces.lists(mnt_id):
+            return mnt_id, None
+        if opened.kind == "maps":
+            return mnt_id, opened.dev
+        try:
+            return mount_and_dev(opened.link)
+        except OSError:
+            return mnt_id, None
+
+    def _by_name(self, opened: Open) -> tuple[int | None, str | None]:
+        space = self._spaces.all.get(procfs.mntns(opened.task) or 0)
+        mount = space.table.holding(procfs.undeleted(opened.path)) if space else None
+        if opened.kind == "maps":
+            # Before Linux 6.8 a file that is mapped through an overlay has its layer's number.
+            ours = mount is not None and mount.mnt_id in self._of
+            return (mount.mnt_id if mount and ours else None), opened.dev
+        if opened.dev is not None and (mount is None or mount.dev != opened.dev):
+            return self._only_mount(opened, space), opened.dev
+        return (mount.mnt_id, mount.dev) if mount else (None, None)
+
+    def _only_mount(self, opened: Open, space: Namespace | None) -> int | None:
+        """Return the mount of a file whose name leads elsewhere, if there is but one it can be."""
+        mounts = space.table.mounts.values() if space else ()
+        same = [mount.mnt_id for mount in mounts if mount.dev == opened.dev]
+        if len(same) > 1 and set(same) & {i for i, of in self._of.items() if of != "superblock"}:
+            self._unclear.append(f"through which mount pid {opened.pid} bound {opened.path}")
+        return same[0] if len(same) == 1 else None

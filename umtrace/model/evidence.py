@@ -1,0 +1,108 @@
+"""What probes other than umount's own tell about a busy mount; every stream is optional.
+
+Times are CLOCK_MONOTONIC, as in events. A clue is tied to an umount by its task and
+time, or by the address of the struct mount.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: outcomes of ``__legitimize_mnt``, of a later ``mntput``, and of a busy umount's return
+WALKS = ("legitimized", "discounted", "must-put", "put", "returned")
+#: where the kernel decides on EBUSY
+SITES = ("refcount", "submount", "copy", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A path walker met a mount.
+
+    ``what`` is legitimized (took a reference), discounted (saw a dying mount and backed
+    off), must-put (took one it has to put itself), put (dropped it), or returned (the umount
+    that got EBUSY did). ``left`` is the reference count after it; at 1 umount would succeed.
+
+    ``earlier``: the task had taken it before the busy check. ``settled``: after it, for the first
+    time, all references left were taken since that check. ``syscall`` is the number of the system
+    call that the put was made in, -1 where it was made in none; None is not known. ``arming`` is
+    the same as long as the mount was watched without a break; None where it was not. ``walked``:
+    the process has put references of path walks since the check, and may have opened a file.
+    """
+
+    ts_ns: int
+    tid: int
+    comm: str
+    mnt: int
+    what: str
+    pid: int | None = None
+    left: int | None = None
+    earlier: bool = False
+    settled: bool = False
+    syscall: int | None = None
+    arming: int | None = None
+    walked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The busy check of an umount by task ``tid``.
+
+    ``site`` is one of SITES; ``refcount`` is that of ``mnt``, the mount unmounted; ``mntns``
+    is the namespace of the copy that was busy in its place.
+    """
+
+    ts_ns: int
+    tid: int
+    mnt: int
+    site: str
+    refcount: int | None = None
+    mntns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Superblock:
+    """``tid`` drops a mount's reference on a superblock that has ``active`` of them."""
+
+    ts_ns: int
+    tid: int
+    dev: str
+    active: int
+    mntns: tuple[int, ...] = ()  #: namespaces of its other mounts
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Another system call that got EBUSY on a path or a device."""
+
+    ts_ns: int
+    tid: int
+    comm: str
+    syscall: str
+    path: str | None = None
+    dev: str | None = None
+    errno: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Meanwhile puts were not seen: the kernel skipped the probe, or events were lost."""
+
+    begin_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What came with one batch; in order of time."""
+
+    walks: tuple[Walk, ...] = ()
+    checks: tuple[Check, ...] = ()
+    lazies: tuple[Walk, ...] = ()  #: MNT_DETACH calls, each as its task and mount
+    final_puts: tuple[Walk, ...] = ()  #: last references put by a task that unmounts nothing
+    superblocks: tuple[Superblock, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    skips: tuple[Skip, ...] = ()
+    counts: bool = False  #: a busy check was seen to count, so one that does not says something
+
+
+NO_EVIDENCE = Evidence()

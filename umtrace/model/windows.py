@@ -1,0 +1,193 @@
+"""The EbusyWindow: a time in which a mount or its device said EBUSY, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from umtrace.model.arrow import fixed, text
+from umtrace.model.checked import built
+from umtrace.model.errors import DamagedInputError
+from umtrace.model.holders import Holder
+from umtrace.model.umounts import Column
+
+CLASSES = (
+    "transient-ref",
+    "held",
+    "submount",
+    "propagated-copy",
+    "expire",
+    "stolen-put",
+    "lazy-tail",
+    "shared-sb",
+    "downstream",
+    "unknown",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walker:
+    """A task that held the mount for a moment; ``what`` as in ``model.clues.Walk``, or seen."""
+
+    tid: int
+    comm: str | None
+    what: str
+    count: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: object) -> Walker:
+        """Build one from ``to_dict``; ValueError or TypeError for what it does not write."""
+        return built(cls, values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EbusyWindow:
+    """One window; times are wall clock ns, null is not known. See ``COLUMNS``."""
+
+    klass: str
+    spurious: bool | None
+    begin_ns: int
+    end_ns: int | None
+    path: str | None = None
+    dev: str | None = None
+    umount_id: int | None = None
+    errno_site: str | None = None
+    refcount: int | None = None
+    holders: tuple[Holder, ...] = ()
+    walkers: tuple[Walker, ...] = ()
+    evidence: tuple[str, ...] = ()
+    attempts: int = 1
+    cost_ns: int | None = None
+    first_success_ns: int | None = None
+    first_success_bound: str | None = None
+    pid: int | None = None
+    comm: str | None = None
+    container: str | None = None
+    mntns: int | None = None
+    tier: str | None = None
+
+    @property
+    def duration_ns(self) -> int | None:
+        """How long it lasted; None where its end was not seen."""
+        return None if self.end_ns is None else self.end_ns - self.begin_ns
+
+
+_STR, _INT, _TS = pa.string(), pa.int64(), pa.timestamp("ns", tz="UTC")
+
+COLUMNS: tuple[Column, ...] = (
+    Column("class", _STR, ", ".join(CLASSES)),
+    Column("spurious", pa.bool_(), "true: nobody was really in there; null: not known"),
+    Column("begin", _TS, "entry into the first call that said EBUSY, or return of the umount"),
+    Column("end", _TS, "entry into the call that succeeded, end of the last one, or of the tail"),
+    Column("duration_ns", _INT, "end less begin"),
+    Column("path", _STR, "the path as given to umount(2)"),
+    Column("dev", _STR, "major:minor of the superblock"),
+    Column("umount_id", _INT, "id of the umount row it began with"),
+    Column("errno_site", _STR, "where EBUSY was decided: refcount, submount, copy, expire"),
+    Column("refcount", pa.int32(), "reference count at the first busy check"),
+    Column("holders", _STR, "JSON list: who held it"),
+    Column("walkers", _STR, "JSON list: who held it for a moment"),
+    Column("evidence", _STR, "JSON list of sentences"),
+    Column("attempts", pa.int32(), "umount calls in it, the one that succeeded included"),
+    Column("cost_ns", _INT, "time spent in these calls"),
+    Column("first_success_ns", _INT, "after begin: when a retry would have succeeded"),
+    Column("first_success_bound", _STR, "exact, or upper: it was no later than that"),
+    Column("pid", pa.int32(), "thread group id of the umounter"),
+    Column("comm", _STR, "task name of the umounter"),
+    Column("container", _STR, "container id of the umounter"),
+    Column("mntns", pa.uint32(), "inode number of the umounter's mount namespace"),
+    Column("tier", _STR, "probe tier"),
+)
+
+SCHEMA: pa.Schema = pa.schema(
+    [pa.field(c.name, c.type, metadata={b"doc": c.doc.encode()}) for c in COLUMNS]
+)
+_ATTRIBUTES = {"class": "klass", "begin": "begin_ns", "end": "end_ns"}
+#: JSON columns, and what makes an item of each
+_LISTS: dict[str, Callable[[Any], Any]] = {
+    "holders": Holder.from_dict,
+    "walkers": Walker.from_dict,
+    "evidence": str,
+}
+
+
+def _list(build: Callable[[Any], Any]) -> Callable[[str], tuple[Any, ...]]:
+    def parse(text: str) -> tuple[Any, ...]:
+        items = json.loads(text)
+        if not isinstance(items, list):
+            raise ValueError("no list")  # noqa: TRY004 - one kind of error
+        return tuple(map(build, items))
+
+    return parse
+
+
+#: what reads the cells of each JSON column, and what it raises for others
+JSON = {name: _list(build) for name, build in _LISTS.items()}
+JSON_ERRORS = (AttributeError, TypeError, ValueError, RecursionError)
+
+
+def windows_to_arrow(windows: Sequence[EbusyWindow]) -> pa.RecordBatch:
+    """Return windows as rows of ``SCHEMA``."""
+    columns = [_column([_value(w, f.name) for w in windows], f.type) for f in SCHEMA]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+def windows_from_arrow(rows: pa.RecordBatch | pa.Table) -> list[EbusyWindow]:
+    """Return the windows that ``windows_to_arrow`` was given; a missing column is null.
+
+    Raises DamagedInputError where a JSON column holds something else.
+    """
+    names = [name for name in SCHEMA.names if name in rows.schema.names and name != "duration_ns"]
+    columns = [_plain(rows.column(name), name) for name in names]
+    fields = [_ATTRIBUTES.get(name, name) for name in names]
+    return [
+        EbusyWindow(**dict(zip(fields, values, strict=True)))
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def window_dict(window: EbusyWindow) -> dict[str, Any]:
+    """Return a window as a JSON object: columns, with the lists as lists, times in ns."""
+    row: dict[str, Any] = {}
+    for name in SCHEMA.names:
+        value = _value(window, name)
+        row[name] = json.loads(value) if name in _LISTS else value
+    return row
+
+
+def _plain(column: pa.Array, name: str) -> list[Any]:
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())  # to_pylist would import pandas
+    values: list[Any] = column.to_pylist()
+    if name not in _LISTS:
+        return values
+    parse = JSON[name]
+    try:
+        return [parse(value or "[]") for value in values]
+    except JSON_ERRORS:
+        raise DamagedInputError(f"ebusy table: column {name} is not what umtrace writes") from None
+
+
+def _value(window: EbusyWindow, name: str) -> Any:
+    value = getattr(window, _ATTRIBUTES.get(name, name))
+    if not isinstance(value, tuple):
+        return value
+    plain = [item if isinstance(item, str) else item.to_dict() for item in value]
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def _column(values: list[Any], arrow_type: pa.DataType) -> pa.Array:
+    if pa.types.is_string(arrow_type):
+        return text(values)
+    null = np.array([value is None for value in values], np.bool_)
+    numbers = np.array([0 if value is None else int(value) for value in values], np.int64)
+    return fixed(numbers, arrow_type, null)

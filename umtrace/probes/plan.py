@@ -1,0 +1,241 @@
+"""The probe plan: what to probe on a kernel, as a pure function of what it offers.
+
+``make_plan(offer, placement, probes)`` never touches the host. A trial that fails goes back in
+as ``offer.without(symbol, reason)`` and is planned again.
+
+For another source: ``make_plan(offer, "kprobe", probes)`` is right for everything that is
+placed as a kprobe, kprobe events in tracefs included. Take ``plan.probes``: place
+``probe.symbol`` (already with its suffix; names such as ``a.isra.0`` are accepted by
+kprobe_events, event names are not allowed the dot) on ``probe.sides(entry_needed=True)``,
+and fetch arguments or return values by ``probe.function``'s own prototype only: a
+symbol whose arguments the compiler changed is never chosen where a handler reads them.
+``plan.lines()`` is what ``umtrace doctor`` prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from umtrace.model.plan_line import PlanLine, State
+from umtrace.probes.capabilities import Capabilities
+from umtrace.probes.purposes import (
+    FINAL_PUT,
+    NORMAL_GP,
+    PURPOSES,
+    SHARED_GP,
+    SUBSTITUTES,
+    Candidate,
+    Purpose,
+)
+
+PROBE_SETS = ("full", "light", "adaptive")
+PLACEMENTS = ("fentry", "kprobe", "")  #: the last: no function probes
+_WHY_KPROBE = (
+    "a kprobe: the kernel can preempt a fentry program here, and then skips it in other tasks"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedProbe:
+    """One function to probe: ``symbol`` is where, ``candidate`` what its handler needs."""
+
+    meaning: Purpose
+    candidate: Candidate
+    symbol: str
+    how: str  #: fentry or kprobe
+
+    @property
+    def function(self) -> str:
+        """Name of the handler, without a compiler's suffix."""
+        return self.candidate.function
+
+    @property
+    def hot(self) -> bool:
+        """Whether path walks call it."""
+        return self.meaning.hot
+
+    def sides(self, *, entry_needed: bool) -> list[bool]:
+        """Return the sides to place it on: False its entry, True its return.
+
+        Parameters
+        ----------
+        entry_needed : bool
+            The return does not see the arguments (kretprobes).
+        """
+        probe = self.candidate
+        entry = probe.entry or (probe.kprobe_entry and entry_needed)
+        return [side for side, wanted in ((False, entry), (True, probe.on_return)) if wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was decided for one meaning; ``probe`` is None where it is lost or left out."""
+
+    meaning: Purpose
+    probe: PlannedProbe | None
+    reason: str = ""  #: what is lost and why; empty where nothing is
+    state: State = "ok"
+
+    @property
+    def lost(self) -> bool:
+        """Whether anything is not seen."""
+        return self.state != "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The choices for one placement on one kernel, in the order of the meanings."""
+
+    placement: str  #: one of PLACEMENTS
+    choices: tuple[Choice, ...]
+
+    @property
+    def probes(self) -> tuple[PlannedProbe, ...]:
+        """What to place, hot ones included."""
+        return tuple(choice.probe for choice in self.choices if choice.probe)
+
+    def probe_for(self, meaning: Purpose) -> PlannedProbe | None:
+        """Return what was chosen for a meaning."""
+        return next((probe for probe in self.probes if probe.meaning is meaning), None)
+
+    @property
+    def impossible(self) -> str:
+        """Why such probes cannot do here; empty if they can."""
+        for choice in self.choices:
+            if choice.probe is None and choice.meaning.required:
+                return f"lost: {choice.reason}"
+        return ""
+
+    def lines(self) -> list[PlanLine]:
+        """Return the plan as ``doctor`` and ``meta.json`` have it."""
+        return [self._line(choice) for choice in self.choices if choice.probe or choice.lost]
+
+    def _line(self, choice: Choice) -> PlanLine:
+        probe = choice.probe
+        why = choice.meaning.why
+        if probe and probe.hot and probe.how != self.placement:
+            why += f"; {_WHY_KPROBE}"
+        return PlanLine(
+            meaning=choice.meaning.name,
+            probe=probe.symbol if probe else choice.meaning.function,
+            how=probe.how if probe else "-",
+            state=choice.state,
+            reason=choice.reason,
+            why=why,
+        )
+
+
+def not_ended_by_work(offer: Capabilities, plan: Plan) -> str:
+    """Return why a task's list of task work cannot show the end of its umount; empty if it can.
+
+    Otherwise its next system call shows it, and every system call of the host is probed.
+    """
+    if plan.probe_for(FINAL_PUT) is None:
+        return "cleanup_mnt is not probed"
+    for member in ("task_struct.task_works", "mount.mnt_rcu"):
+        if offer.offset(member) is None:
+            return offer.btf_missing or f"BTF does not describe {member}"
+    if "__cleanup_mnt" not in offer.symbols:
+        return "the address of __cleanup_mnt is not known"
+    return ""
+
+
+def tells_grace_period(offer: Capabilities, plan: Plan) -> bool:
+    """Whether functions show all that a stack in the RCU wait would."""
+    # Where exp_funnel_lock is inlined, no stack names it either: what is left is whether
+    # the task slept.
+    inlined_there = offer.symbols_known and not offer.variants("exp_funnel_lock")
+    sleeps_known = inlined_there and offer.offset("task_struct.nvcsw") is not None
+    shared = plan.probe_for(SHARED_GP) is not None or sleeps_known
+    return shared and plan.probe_for(NORMAL_GP) is not None
+
+
+def needs_switches(offer: Capabilities, plan: Plan) -> str:
+    """Return why context switches have to be probed; empty if functions show everything.
+
+    They show what a task waits for, by its stack, and when an exiting task is gone.
+    """
+    if not tells_grace_period(offer, plan):
+        return "no function shows which grace period the task waits for"
+    return not_ended_by_work(offer, plan)
+
+
+def make_plan(offer: Capabilities, placement: str, probes: str = "full") -> Plan:
+    """Decide what to probe.
+
+    Parameters
+    ----------
+    offer : Offer
+        What the kernel has, less what trials refused.
+    placement : str
+        One of PLACEMENTS: ``placement`` of a tier (`model.tiers`).
+    probes : str
+        One of PROBE_SETS; ``light`` leaves the hot functions alone.
+    """
+    if placement not in PLACEMENTS:
+        raise ValueError(f"no placement {placement!r}")
+    meanings = PURPOSES if placement else ()
+    return Plan(
+        placement=placement,
+        choices=tuple(_choose(offer, placement, probes, meaning) for meaning in meanings),
+    )
+
+
+def _choose(offer: Capabilities, placement: str, probes: str, meaning: Purpose) -> Choice:
+    if meaning.hot and probes == "light":
+        return _lost(meaning, "off with --probes light")
+    if meaning.needs_layout and "mount.mnt" not in offer.members:
+        return _lost(meaning, "no BTF")
+    refusals: list[str] = []
+    how = "kprobe" if offer.preemptible and not meaning.skippable else placement
+    for candidate in meaning.candidates:
+        if candidate.kprobe_only and how != "kprobe":
+            continue
+        symbol, refusal = _symbol(offer, placement, candidate)
+        if symbol:
+            probe = PlannedProbe(meaning, candidate, symbol, how)
+            if not candidate.lost:
+                return Choice(meaning, probe)
+            instead = "; ".join([*refusals, f"lost: {candidate.lost}"])
+            return Choice(meaning, probe, instead, "substitute")
+        refusals.append(refusal)
+    return _lost(meaning, "; ".join(refusals))
+
+
+def _lost(meaning: Purpose, why: str) -> Choice:
+    return Choice(meaning, None, f"{meaning.lost} ({why})", "lost")
+
+
+def _symbol(offer: Capabilities, placement: str, candidate: Candidate) -> tuple[str, str]:
+    """Return the symbol to probe, or "" and why there is none."""
+    function = candidate.function
+    refusal = f"this kernel has no function {function} (inlined or renamed)"
+    # With hidden addresses no names are read: only a trial shows whether it exists.
+    for symbol in offer.variants(function) if offer.symbols_known else [function]:
+        refusal = _objection(offer, placement, candidate, symbol)
+        if not refusal:
+            return symbol, ""
+    return "", refusal
+
+
+def _objection(offer: Capabilities, placement: str, candidate: Candidate, symbol: str) -> str:
+    """Return why a symbol cannot be probed; empty if it can."""
+    suffix = symbol[len(candidate.function) :]
+    if symbol in offer.refused:
+        return offer.refused[symbol]
+    if ".part." in suffix:
+        return f"only {symbol}: the head of the function is inlined into its callers"
+    if placement == "fentry" and offer.btf_missing:
+        return offer.btf_missing
+    if placement == "fentry" and (suffix or candidate.function not in offer.btf_functions):
+        return f"BTF does not describe {symbol}"
+    if suffix and candidate.needs_arguments:
+        return f"{symbol}: the compiler changed its arguments"
+    return ""
+
+
+def inlined(offer: Capabilities) -> dict[str, str]:
+    """Return the well-known functions without a symbol here, with their substitutes."""
+    if not offer.symbols_known:
+        return {}
+    return {name: instead for name, instead in SUBSTITUTES if not offer.variants(name)}

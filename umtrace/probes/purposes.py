@@ -1,0 +1,214 @@
+"""The purposes of the probes: the functions that can serve each, and why.
+
+Data for ``umtrace.probes.plan``. The candidates of a purpose come in order of preference; a
+candidate is listed only if a handler for it exists (bpf/, one per function).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A function that can serve a purpose.
+
+    Attributes
+    ----------
+    entry, on_return : bool
+        Which sides are probed.
+    kprobe_entry : bool
+        A kretprobe does not see the arguments: its entry is probed too, to keep one.
+    needs_arguments : bool
+        The handler reads arguments, which a symbol ending in .isra or .constprop changed.
+    kprobe_only : bool
+        For BPF on a kprobe alone: its handler leaves out what other tiers would not.
+    lost : str
+        What the first candidate shows and this one does not.
+    """
+
+    function: str
+    entry: bool = True
+    on_return: bool = True
+    kprobe_entry: bool = False
+    needs_arguments: bool = True
+    kprobe_only: bool = False
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """A purpose, ``why`` its function was chosen, and what is ``lost`` without it."""
+
+    name: str
+    candidates: tuple[Candidate, ...]
+    why: str
+    lost: str = ""
+    required: bool = False
+    hot: bool = False  #: path walks call it: off with ``--probes light``
+    skippable: bool = False  #: may lose hits: stays fentry where fentry programs can be preempted
+    needs_layout: bool = False  #: of no use without struct offsets from BTF
+
+    @property
+    def function(self) -> str:
+        """Name to show if nothing is probed: the first function that any tier can probe."""
+        return next(c.function for c in self.candidates if not c.kprobe_only)
+
+
+SHARED_GP = Purpose(
+    name="shared grace period",
+    candidates=(Candidate(function="exp_funnel_lock", entry=False, needs_arguments=False),),
+    why="returns whether the task joined the grace period of another task (piggybacked)",
+    lost="rcu_kind piggybacked, which is then reported as expedited",
+)
+
+NORMAL_GP = Purpose(
+    name="normal grace period",
+    candidates=(
+        # Its own function since 6.12, as far as the lab kernels tell; before, this alone.
+        Candidate(function="synchronize_rcu_normal", on_return=False, needs_arguments=False),
+        Candidate(function="__wait_rcu_gp", on_return=False, needs_arguments=False),
+    ),
+    why="shows that a grace period is not expedited (rcu_normal), without a stack walk",
+    lost="nothing; the stack of every sleep in the RCU wait is walked instead",
+)
+
+#: where it is lost, the tracepoints syscalls:sys_enter_umount and sys_exit_umount do
+SYSTEM_CALL = Purpose(
+    name="system call",
+    candidates=(
+        Candidate(function="__x64_sys_umount"),
+        Candidate(function="__arm64_sys_umount"),
+    ),
+    why=(
+        "its tracepoints would put every system call of the host on the slow path; since 7.0 "
+        "the kernel also skips other probes while one of them is preempted"
+    ),
+    lost="nothing; the tracepoints used instead slow down every system call of the host",
+)
+
+SYSTEM_CALL_32 = Purpose(
+    name="32-bit system call",
+    candidates=(Candidate(function="__ia32_sys_umount"),),
+    why="32-bit programs call it, and no tracepoint reports their calls",
+    lost="path and lookup_ns of 32-bit (compat) umount calls",
+)
+
+FINAL_PUT = Purpose(
+    name="final put",
+    candidates=(Candidate(function="cleanup_mnt"),),
+    why=(
+        "one event per dying mount, in the task that dropped the last reference; its return "
+        "is the end of the shutdown. The alternatives show neither: every put calls "
+        "mntput_no_expire, and every put of an unmounted mount mntput_no_expire_slowpath "
+        "(6.19 and later)"
+    ),
+    lost="final_put, tail_ns, the end of the shutdown",
+)
+
+PURPOSES: tuple[Purpose, ...] = (
+    SYSTEM_CALL,
+    SYSTEM_CALL_32,
+    Purpose(
+        name="umount(2)",
+        candidates=(Candidate(function="path_umount"),),
+        why="every umount system call calls it; do_umount is inlined into it on all kernels",
+        lost="the start and the end of an umount",
+        required=True,
+    ),
+    Purpose(
+        name="tree",
+        candidates=(Candidate(function="umount_tree", on_return=False),),
+        why="its callers are not inlined: one stack frame shows the origin",
+        lost="origin, tree_ns, and every operation that is not umount(2)",
+        required=True,
+    ),
+    Purpose(
+        name="unlock",
+        candidates=(Candidate(function="namespace_unlock", needs_arguments=False),),
+        why="releases namespace_sem, waits for the grace period, drops the mounts",
+        lost="n_mounts, put_ns, and the operation that an RCU wait belongs to",
+        required=True,
+    ),
+    Purpose(
+        name="RCU wait",
+        candidates=(Candidate(function="synchronize_rcu_expedited", needs_arguments=False),),
+        why="counted only inside namespace_unlock: it has some 20 other callers",
+        lost="rcu_ns",
+        required=True,
+    ),
+    SHARED_GP,
+    NORMAL_GP,
+    Purpose(
+        name="busy check",
+        candidates=(Candidate(function="propagate_mount_busy"),),
+        why="decides on EBUSY",
+        lost="lock_ns of an EBUSY, and the copy that was busy",
+    ),
+    Purpose(
+        name="reference count",
+        candidates=(Candidate(function="mnt_get_count", entry=False, kprobe_entry=True),),
+        why="its return value is the exact count; only slow paths call it",
+        lost="refcount",
+    ),
+    FINAL_PUT,
+    Purpose(
+        name="living superblock",
+        candidates=(Candidate(function="deactivate_super", on_return=False),),
+        why="shows the mount namespaces that keep a superblock in use after an umount",
+        lost="namespaces of shared-sb",
+        needs_layout=True,
+    ),
+    Purpose(
+        name="device claim",
+        candidates=(Candidate(function="bd_prepare_to_claim", entry=False, kprobe_entry=True),),
+        why="O_EXCL, mkfs and mount claim a block device here; only EBUSY is emitted",
+        lost="downstream windows",
+        needs_layout=True,
+    ),
+    Purpose(
+        name="refused mount",
+        candidates=(Candidate(function="vfs_get_tree", entry=False, needs_arguments=False),),
+        why="mount(2) and fsconfig(2) call it; only EBUSY of a superblock in use is emitted",
+        lost="downstream windows of mounts",
+        needs_layout=True,
+    ),
+    Purpose(
+        name="superblock in use",
+        candidates=(Candidate(function="deactivate_locked_super", on_return=False),),
+        why="a refused mount drops its superblock here, which shows the device",
+        lost="downstream windows of mounts",
+        needs_layout=True,
+    ),
+    Purpose(
+        name="walker",
+        candidates=(Candidate(function="__legitimize_mnt", entry=False, kprobe_entry=True),),
+        why="legitimize_mnt calls it, and is inlined since 6.1",
+        lost="n_legitimized, n_discounted",
+        hot=True,
+        skippable=True,
+        needs_layout=True,
+    ),
+    Purpose(
+        name="walker's put",
+        candidates=(
+            # Not called for NULL, as mntput is in every path walk; inlined since 6.19.
+            Candidate(function="mntput_no_expire", on_return=False, kprobe_only=True),
+            Candidate(function="mntput", on_return=False),
+        ),
+        why="path walks and holders drop references here; those of the umount are excluded",
+        lost="the puts of path walks",
+        hot=True,
+        needs_layout=True,
+    ),
+)
+
+#: well-known functions, and their substitutes if the compiler inlined them
+SUBSTITUTES: tuple[tuple[str, str], ...] = (
+    ("do_umount", "path_umount, its only caller"),
+    ("ksys_umount", "path_umount; the path walk is the time before it"),
+    ("namespace_lock", "the time from path_umount to the first call under the lock"),
+    ("legitimize_mnt", "__legitimize_mnt, which it calls"),
+    ("mntput_no_expire", "cleanup_mnt: only the last put counts"),
+    ("exp_funnel_lock", "none: a shared grace period is reported as expedited"),
+)

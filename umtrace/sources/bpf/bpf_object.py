@@ -1,0 +1,195 @@
+"""Compiled probes in the kernel: their maps made, their programs loaded and attached.
+
+Everything hangs on descriptors of this process: the kernel lets go of it when the
+process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Literal
+
+from umtrace.kernel.refusals import perf_refused, refusal
+from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.probes.constants import possible_cpus
+from umtrace.sources.bpf.bpf_syscall import (
+    AttachType,
+    ProgramType,
+    RefusedError,
+    create_map,
+    load_program,
+    lookup,
+    open_raw_tracepoint,
+    update,
+)
+from umtrace.sources.bpf.compiler import Compiled
+from umtrace.sources.bpf.perf_event import attach_kprobe, attach_tracepoint
+from umtrace.sources.bpf.stderr import SHOW, last_line
+
+_LOAD_WORD = 0x18  # BPF_LD | BPF_DW | BPF_IMM: two instructions wide
+_PSEUDO_MAP_FD = 1
+
+
+class BpfObject:
+    """The maps and programs of one compilation; close detaches and frees them.
+
+    Programs are loaded when they are attached: each that the kernel refuses may have a
+    substitute.
+
+    Raises
+    ------
+    NoTierError, NotPermittedError
+        The maps cannot be made.
+    """
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+        self._maps: dict[str, int] = {}
+        self._programs: dict[str, int] = {}
+        self._links: dict[str, int] = {}
+        self._cpus = possible_cpus()
+        if not self._cpus:  # of a per-CPU map the kernel writes as many values as it has CPUs
+            raise NoTierError("the CPUs cannot be counted: mount sysfs, mount -t sysfs sys /sys")
+        try:
+            with memory_unlimited():
+                for name, (_fd, info) in compiled.maps.items():
+                    self._maps[name] = create_map(name, info)
+        except OSError as error:
+            self.close()
+            raise refused("maps", error) from error
+
+    @property
+    def programs(self) -> dict[str, int]:
+        """Name and descriptor of every program that is or was attached."""
+        return dict(self._programs)
+
+    def map_fd(self, name: str) -> int:
+        """Return the descriptor of a map."""
+        return self._maps[name]
+
+    def per_cpu(self, name: str, index: int) -> list[int]:
+        """Return one 64-bit element of a per-CPU array, CPU by CPU."""
+        value = lookup(self._maps[name], index, 8 * self._cpus)
+        return list(struct.unpack(f"={self._cpus}Q", value))
+
+    def words(self, name: str, n: int) -> tuple[int, ...]:
+        """Return the ``n`` 32-bit words of the first element of an array."""
+        return struct.unpack(f"={n}I", lookup(self._maps[name], 0, 4 * n))
+
+    def set_word(self, name: str, word: int) -> None:
+        """Set the first element of an array of 32-bit words."""
+        update(self._maps[name], 0, struct.pack("=I", word))
+
+    def attach_raw(self, tracepoint: str, function: str) -> None:
+        """Run a program at a raw tracepoint.
+
+        Raises
+        ------
+        NoTierError, NotPermittedError
+            As the kernel says; so do the other ``attach`` methods.
+        """
+        program = self._load(function, ProgramType.RAW_TRACEPOINT)
+        self._link(function, tracepoint, lambda: open_raw_tracepoint(program, tracepoint))
+
+    def attach_event(
+        self,
+        event_id: int,
+        function: str,
+        kind: Literal[ProgramType.TRACEPOINT, ProgramType.KPROBE],
+    ) -> None:
+        """Run a program at a tracepoint or kprobe event."""
+        program = self._load(function, kind)
+        self._link(function, function, lambda: attach_tracepoint(event_id, program))
+
+    def attach_kprobe(self, symbol: str, function: str) -> None:
+        """Run a program at the entry of a kernel function, without an event in tracefs."""
+        program = self._load(function, ProgramType.KPROBE)
+        self._link(function, symbol, lambda: attach_kprobe(symbol, program))
+
+    def attach_fentry(self, function: str, btf_id: int, *, on_return: bool) -> None:
+        """Run a program at the entry or return of the kernel function with that BTF id."""
+        side = AttachType.FEXIT if on_return else AttachType.FENTRY
+        program = self._load(function, ProgramType.TRACING, side, btf_id)
+        self._link(function, function, lambda: open_raw_tracepoint(program, None))
+
+    def detach(self, function: str) -> None:
+        """Detach a program if it is attached; it stays loaded."""
+        link = self._links.pop(function, None)
+        if link is not None:
+            os.close(link)
+
+    def close(self) -> None:
+        """Detach and free everything; may be called twice."""
+        for held in (self._links, self._programs, self._maps):
+            for fd in reversed(held.values()):
+                os.close(fd)
+            held.clear()
+
+    def _link(self, function: str, what: str, attach: Callable[[], int]) -> None:
+        try:
+            self._links[function] = attach()
+        except OSError as error:
+            raise refused(what, error) from error
+
+    def _load(
+        self,
+        function: str,
+        kind: ProgramType,
+        side: AttachType = AttachType.NONE,
+        btf_id: int = 0,
+    ) -> int:
+        if function not in self._programs:
+            code = self._with_own_maps(self._compiled.programs[function])
+            try:
+                with memory_unlimited():
+                    self._programs[function] = load_program(
+                        function, code, kind, attach_type=side, attach_btf_id=btf_id
+                    )
+            except OSError as error:
+                raise refused(function, error) from error
+        return self._programs[function]
+
+    def _with_own_maps(self, code: bytes) -> bytes:
+        """Return a program with this process's map descriptors in place of the compiler's."""
+        own = {fd: self._maps[name] for name, (fd, _info) in self._compiled.maps.items()}
+        patched = bytearray(code)
+        at = 0
+        while at < len(code):
+            wide = code[at] == _LOAD_WORD
+            if wide and code[at + 1] >> 4 == _PSEUDO_MAP_FD:
+                (fd,) = struct.unpack_from("=i", code, at + 4)
+                struct.pack_into("=i", patched, at + 4, own[fd])
+            at += 16 if wide else 8
+        return bytes(patched)
+
+
+@contextmanager
+def memory_unlimited() -> Iterator[None]:
+    """Lift the limit that kernels before 5.11 charge BPF memory to, 3ac1f01b43b6."""
+    before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, no_limit)
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, before)
+
+
+def refused(what: str, error: OSError) -> UmtraceError:
+    """Return the error of a tier for what the kernel said of a program."""
+    log = error.log if isinstance(error, RefusedError) else ""
+    if os.environ.get(SHOW):
+        sys.stderr.write(log)
+    if said := last_line(log).strip():  # by the verifier, whatever the errno is
+        return NoTierError(f"the kernel refuses {what}: {said} ({SHOW}=1 shows all)")
+    if error.errno in {errno.EPERM, errno.EACCES} and (why := perf_refused()):
+        return NotPermittedError(f"the kernel refuses {what}: {why}")
+    return refusal(f"the kernel refuses {what}", error)

@@ -1,0 +1,154 @@
+"""The bpf(2) system call: maps, programs, and what the kernel says of them.
+
+Python wraps nothing of it, and what a loaded program needs is small: no library stands
+between the recorder and the kernel, and no compiler stays in its memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+from umtrace.kernel.syscalls import BPF_SYSCALL, syscall
+
+_MAP_CREATE, _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _PROG_LOAD = 0, 1, 2, 5
+_OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 15, 17
+_ATTR_BYTES = 128
+_LOG_BYTES = 1 << 20
+
+
+class ProgramType(IntEnum):
+    """enum bpf_prog_type, as far as it is used."""
+
+    KPROBE = 2
+    TRACEPOINT = 5
+    RAW_TRACEPOINT = 17
+    TRACING = 26
+
+
+class AttachType(IntEnum):
+    """enum bpf_attach_type, as far as it is used."""
+
+    NONE = 0
+    FENTRY = 24
+    FEXIT = 25
+
+
+class MapInfo(NamedTuple):
+    """What makes a map; the order of struct bpf_map_info."""
+
+    type: int
+    key_bytes: int
+    value_bytes: int
+    entries: int
+    flags: int
+
+
+class RefusedError(OSError):
+    """The kernel did not take a program; ``log`` is the verifier's, empty where it has none."""
+
+    log = ""
+
+
+def bpf(command: int, attr: bytes) -> int:
+    """Make the call; OSError with its errno when it fails."""
+    number = BPF_SYSCALL[platform.machine()]
+    buffer = ctypes.create_string_buffer(attr.ljust(_ATTR_BYTES, b"\0"), _ATTR_BYTES)
+    return syscall(number, command, ctypes.cast(buffer, ctypes.c_void_p), _ATTR_BYTES)
+
+
+def object_info(fd: int, size: int) -> tuple[ctypes.Array[ctypes.c_char], int]:
+    """Return the kernel's description of a map or program, and how much of it is filled."""
+    info = ctypes.create_string_buffer(size)
+    attr = ctypes.create_string_buffer(struct.pack("=IIQ", fd, size, ctypes.addressof(info)))
+    number = BPF_SYSCALL[platform.machine()]
+    syscall(number, _OBJ_GET_INFO_BY_FD, ctypes.cast(attr, ctypes.c_void_p), 16)
+    (filled,) = struct.unpack_from("=I", attr, 4)
+    return info, filled
+
+
+def map_info(fd: int) -> MapInfo:
+    """Return what a map was made from."""
+    info, _filled = object_info(fd, 80)
+    kind, _id, key, value, entries, flags = struct.unpack_from("=IIIIII", info)
+    return MapInfo(kind, key, value, entries, flags)
+
+
+def create_map(name: str, info: MapInfo) -> int:
+    """Make a map; returns its descriptor."""
+    return bpf(_MAP_CREATE, struct.pack("=IIIIIII16s", *info, 0, 0, name.encode()[:15]))
+
+
+def load_program(
+    name: str,
+    code: bytes,
+    kind: ProgramType,
+    *,
+    attach_type: AttachType = AttachType.NONE,
+    attach_btf_id: int = 0,
+) -> int:
+    """Load a program; returns its descriptor.
+
+    Raises
+    ------
+    RefusedError
+        With the verifier's log, for which it is loaded once more.
+    """
+
+    def load(log: ctypes.Array[ctypes.c_char] | None) -> int:
+        where = ctypes.addressof(log) if log else 0
+        head = struct.pack(
+            "=IIQQIIQ", kind, len(code) // 8, code_at, license_at, bool(log), _log_size(log), where
+        )
+        rest = struct.pack("=II16sII", 0, 0, name.encode()[:15], 0, attach_type)
+        tail = struct.pack("=IIQIIQII", 0, 0, 0, 0, 0, 0, 0, attach_btf_id)
+        return bpf(_PROG_LOAD, head + rest + tail)
+
+    # The handlers' own licence is dual; the helpers they call are for GPL programs.
+    program, licence = ctypes.create_string_buffer(code), ctypes.create_string_buffer(b"GPL")
+    code_at, license_at = ctypes.addressof(program), ctypes.addressof(licence)
+    try:
+        return load(None)
+    except OSError as error:
+        refused = RefusedError(error.errno, error.strerror)
+    log = ctypes.create_string_buffer(_LOG_BYTES)
+    try:
+        return load(log)
+    except OSError:
+        refused.log = log.value.decode(errors="replace")
+    raise refused
+
+
+def _log_size(log: ctypes.Array[ctypes.c_char] | None) -> int:
+    return len(log) if log else 0
+
+
+def open_raw_tracepoint(program_fd: int, name: str | None) -> int:
+    """Attach a raw tracepoint program by name, or a tracing program (name None).
+
+    Returns
+    -------
+    int
+        A descriptor; closing it detaches the program.
+    """
+    text = ctypes.create_string_buffer(name.encode()) if name else None
+    where = ctypes.addressof(text) if text else 0
+    return bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QI", where, program_fd))
+
+
+def lookup(map_fd: int, index: int, value_bytes: int) -> bytes:
+    """Return the value of one element of an array; OSError as the kernel says."""
+    key, value = ctypes.c_uint32(index), ctypes.create_string_buffer(value_bytes)
+    words = struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(key), ctypes.addressof(value), 0)
+    bpf(_MAP_LOOKUP_ELEM, words)
+    return value.raw
+
+
+def update(map_fd: int, index: int, value: bytes) -> None:
+    """Set one element of an array."""
+    key, buffer = ctypes.c_uint32(index), ctypes.create_string_buffer(value)
+    words = struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(key), ctypes.addressof(buffer), 0)
+    bpf(_MAP_UPDATE_ELEM, words)

@@ -1,0 +1,107 @@
+"""What the tables of this kernel say: its symbols and BTF, gone through once in a boot.
+
+kallsyms is 200,000 lines that the kernel writes anew for every reader, BTF some megabytes. What
+is wanted of them is a few KB, does not change before the next boot, and is kept beside
+the programs that were made from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from umtrace.kernel import btf as btf_module
+from umtrace.kernel.btf import Btf, BtfUnavailableError
+from umtrace.kernel.preemption import preemptible
+from umtrace.kernel.symbols import Symbols
+from umtrace.probes.capabilities import PROBED, WANTED, Capabilities, capabilities_of
+from umtrace.probes.constants import KNOWN_MEMBERS, layout_constants
+from umtrace.sources.bpf.program_cache import ProgramCache, file_state
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+#: whose work is kept: another version of one of them does it again
+_READERS = (
+    "umtrace.kernel.btf",
+    "umtrace.probes.constants",
+    "umtrace.probes.capabilities",
+    "umtrace.kernel.symbols",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What was looked for and found; ``no_btf`` says why there is no BTF."""
+
+    symbols: Symbols
+    offer: Capabilities
+    layout: dict[str, int]
+    btf_ids: dict[str, int]
+    no_btf: str = ""
+
+
+def read() -> Tables:
+    """Go through the tables of the running kernel."""
+    symbols = Symbols.load(wanted=WANTED)
+    try:
+        with Btf() as btf:
+            ids = {name: btf.function_id(name) for name in PROBED}
+            return Tables(symbols, capabilities_of(symbols, btf), layout_constants(btf), ids)
+    except BtfUnavailableError as error:
+        offer = capabilities_of(symbols, None, btf_missing=str(error))
+        return Tables(symbols, offer, layout_constants(None), {}, str(error))
+
+
+def load_cached(around: str, kept: ProgramCache) -> Tables:
+    """Return what is kept of this boot; else read it, and keep it if it is whole.
+
+    Parameters
+    ----------
+    around : str
+        Hash of this kernel and this umtrace.
+    kept : ProgramCache
+    """
+    key = _key(around)
+    answer = kept.get(key) if key else None
+    if answer:
+        return _decoded(answer)
+    tables = read()
+    if key and tables.symbols.known and not tables.no_btf:
+        kept.put(key, _encoded(tables))
+    return tables
+
+
+def _key(around: str) -> str:
+    """Return the name to keep it by, empty where this boot cannot be told from another."""
+    try:
+        boot, types = _BOOT.read_text(), btf_module.VMLINUX.stat()
+    except OSError:
+        return ""
+    # In a mount namespace of its own something else may lie where BTF should.
+    which = _hash([around, boot, str(types.st_dev), str(types.st_size)])
+    return f"{which}-{_hash([*sorted(KNOWN_MEMBERS), *PROBED, *sorted(map(repr, WANTED))])}"
+
+
+def _hash(words: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:32]
+
+
+def _encoded(tables: Tables) -> dict[str, Any]:
+    files = [str(sys.modules[name].__file__) for name in _READERS]
+    return {
+        "made_by": {path: file_state(path) for path in files},
+        "symbols": tables.symbols.to_dict(),
+        "offer": tables.offer.to_dict(),
+        "layout": tables.layout,
+        "btf_ids": tables.btf_ids,
+    }
+
+
+def _decoded(answer: dict[str, Any]) -> Tables:
+    symbols = Symbols(**answer["symbols"])
+    # How the kernel preempts itself can be switched while it runs.
+    offer = replace(Capabilities.from_dict(answer["offer"]), preemptible=preemptible())
+    return Tables(symbols, offer, answer["layout"], answer["btf_ids"])
