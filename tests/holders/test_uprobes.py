@@ -16,7 +16,7 @@ def probe(keep):
     "Have a uprobe on a program of the mount, kept by what `keep` does with event and program."
     return begin(f'''if 1:
     import ctypes, fcntl, os, struct, sys
-    from umtrace.kernel import bpf_syscall as bpf_syscall as bpf
+    from umtrace.sources.bpf import bpf_syscall as bpf
     from umtrace.kernel.syscalls import perf_event_open_nr, syscall
     kind = int(open("/sys/bus/event_source/devices/uprobe/type").read())
     path = ctypes.create_string_buffer(os.fsencode(sys.argv[1] + "/program"))
