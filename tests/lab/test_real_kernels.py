@@ -161,7 +161,7 @@ def test_no_held_mount_is_called_spurious(results, kernel):
         script.SLOW,
     }
     # How many are called transient depends on how fast the emulated machine is: the share is
-    # in docs/ebusy.md, and no assertion here.
+    # in docs/ebusy-checks.md, and no assertion here.
     assert ("transient-ref", "transient-ref") in calls
     for after in ("lazy-tail", "shared-sb", "downstream"):
         assert (after, after) in calls
