@@ -161,7 +161,10 @@ def _values(rng, path, file):
 
 
 def _odd_column(rng, table, at):
-    column, field = table.column(at).to_pylist(), table.schema.field(at)
+    try:
+        column, field = table.column(at).to_pylist(), table.schema.field(at)
+    except (SystemError, ValueError):  # an earlier mutation has made it unreadable: it stays so
+        return table.column(at)
     values = _ODD_TEXT if pa.types.is_string(field.type) else _ODD_NUMBERS
     if pa.types.is_timestamp(field.type):
         column = table.column(at).cast(pa.int64()).to_pylist()
