@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,95 @@ from umtrace.model.events import Kind
 
 Column = npt.NDArray[Any]
 Join = Callable[[Column, Column], Column]
+
+#: the names of all fields, for the type checker; a test holds them to FIELDS
+FieldName = Literal[
+    "task",
+    "tid",
+    "tgid",
+    "opener",
+    "t_first",
+    "flags",
+    "cgroup",
+    "mntns",
+    "comm",
+    "t_exit",
+    "ret",
+    "alone",
+    "from_path",
+    "t_end",
+    "end",
+    "end_a",
+    "unseen",
+    "superseded",
+    "done_at",
+    "seq_first",
+    "seq_min",
+    "seq_max",
+    "n_events",
+    "off_ts",
+    "off_wait",
+    "unknown_ns",
+    "other_ns",
+    "rcu_expedited_ns",
+    "rcu_normal_ns",
+    "rcu_piggyback_ns",
+    "namespace_lock_ns",
+    "lookup_ns",
+    "shutdown_ns",
+    "rcu_queue_ns",
+    "unknown_waits",
+    "other_waits",
+    "rcu_expedited_waits",
+    "rcu_normal_waits",
+    "rcu_piggyback_waits",
+    "namespace_lock_waits",
+    "lookup_waits",
+    "shutdown_waits",
+    "rcu_queue_waits",
+    "unknown_ended",
+    "other_ended",
+    "rcu_expedited_ended",
+    "rcu_normal_ended",
+    "rcu_piggyback_ended",
+    "namespace_lock_ended",
+    "lookup_ended",
+    "shutdown_ended",
+    "rcu_queue_ended",
+    "mnt",
+    "t_mount",
+    "mount_id",
+    "dev",
+    "fstype",
+    "mount_flags",
+    "t_path",
+    "t_path_exit",
+    "t_locked",
+    "t_unlock",
+    "t_unlock_exit",
+    "n_unlock",
+    "n_unlock_exit",
+    "n_mounts",
+    "mounts_unknown",
+    "rcu_ns",
+    "n_rcu",
+    "n_rcu_exit",
+    "t_rcu_exit",
+    "own_gp",
+    "joined_gp",
+    "normal_gp",
+    "n_check",
+    "n_checked",
+    "refcount",
+    "n_cleanup",
+    "n_cleanup_exit",
+    "t_cleanup_exit",
+    "own_put",
+    "put_ts",
+    "put_comm",
+    "n_legitimized",
+    "n_discounted",
+]
 
 OPENERS = (Kind.ENTER, Kind.NS_EXIT, Kind.TEARDOWN)
 
@@ -60,15 +149,15 @@ class Field:
 
 
 #: field of the time off CPU in each class of wait
-WAIT_NS = {wait: f"{wait.name.lower()}_ns" for wait in Wait}
+WAIT_NS = {wait: cast("FieldName", f"{wait.name.lower()}_ns") for wait in Wait}
 #: field of how often the task was seen there
-WAITS = {wait: f"{wait.name.lower()}_waits" for wait in Wait}
+WAITS = {wait: cast("FieldName", f"{wait.name.lower()}_waits") for wait in Wait}
 #: and of how many of them have an end
-ENDED = {wait: f"{wait.name.lower()}_ended" for wait in Wait}
+ENDED = {wait: cast("FieldName", f"{wait.name.lower()}_ended") for wait in Wait}
 
 #: times are int64 ns
-FIELDS: dict[str, Field] = {
-    name: Field(np.dtype(dtype), join)
+FIELDS: dict[FieldName, Field] = {
+    cast("FieldName", name): Field(np.dtype(dtype), join)
     for name, dtype, join in (
         ("task", "i8", later),  # tid, and further up whether it is an operation inside another
         ("tid", "u4", later),
@@ -80,14 +169,14 @@ FIELDS: dict[str, Field] = {
         ("mntns", "u4", earlier),
         ("comm", "S16", earlier),
         ("t_exit", "i8", last_known),
-        # The three below are the later part's if it has an exit (``joined.py``).
+        # The three below are the later part's if it has an exit (``join.py``).
         ("ret", "i4", later),
         ("alone", "?", later),  # an EXIT whose beginning lies before the trace
         ("from_path", "?", later),  # begins at path_umount: the system call's entry was not seen
         ("t_end", "i8", later),
         ("end", "u2", later),  # kind of the terminal event
         ("end_a", "u8", later),  # its word a
-        ("unseen", "u4", either),  # records.events.Unseen
+        ("unseen", "u4", either),  # model.events.Unseen
         ("superseded", "?", later),  # a new operation of the task began before this one ended
         ("done_at", "i8", later),  # position in the batch of the event that completed it
         ("seq_first", "u4", earlier),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from umtrace.correlate.cut import I8, Bools, by_task, cut
+from umtrace.correlate.fields import FieldName
 from umtrace.correlate.join import join_carried
 from umtrace.correlate.reduce import reduced
 from umtrace.correlate.table import Ops
@@ -52,7 +53,7 @@ def group(events: Array, carried: Ops, foreign: I8) -> Grouped:
     )
 
 
-def _merged(some: Ops, ops: Ops, *, by: str) -> Ops:
+def _merged(some: Ops, ops: Ops, *, by: FieldName) -> Ops:
     """Return both in order; nearly always ``some`` is empty."""
     return Ops.joined([some, ops]).ordered(by) if len(some) else ops
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.correlate.fields import ENDED, WAIT_NS, WAITS
+from umtrace.correlate.fields import ENDED, WAIT_NS, WAITS, FieldName
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait
 from umtrace.model.arrow import Bools
@@ -24,7 +24,7 @@ Known = tuple[_I8, Bools]
 MNT_DETACH, EBUSY = 2, 16
 
 #: fields with the entries and the returns of each function
-_PAIRS = (
+_PAIRS: tuple[tuple[FieldName, FieldName], ...] = (
     ("n_unlock", "n_unlock_exit"),
     ("n_rcu", "n_rcu_exit"),
     ("n_check", "n_checked"),

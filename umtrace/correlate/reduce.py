@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from umtrace.correlate.cut import I8, Cut, Some, any_of, task_of
-from umtrace.correlate.fields import ENDED, OPENERS, WAIT_NS, WAITS, Column
+from umtrace.correlate.fields import ENDED, OPENERS, WAIT_NS, WAITS, Column, FieldName
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait, classify
 from umtrace.model.events import IS_TARGET, Exit, GracePeriod, Kind
@@ -14,20 +14,24 @@ _HOW = np.uint64(0xFF)  # of the word a of RETURNED: until 0.1.1 the rest was Un
 _UNKNOWN = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 #: what an RCU_EXIT told; whoever slept and could not tell in whose, reads as in its own
-_GRACE_PERIODS = {
+_GRACE_PERIODS: dict[FieldName, tuple[GracePeriod, ...]] = {
     "own_gp": (GracePeriod.OWN, GracePeriod.SLEPT),
     "joined_gp": (GracePeriod.JOINED,),
     "normal_gp": (GracePeriod.NORMAL,),
 }
-_FIRST_TIME = {"t_path": (Kind.PATH_UMOUNT,), "t_locked": (Kind.CHECK, Kind.TREE)}
-_LAST_TIME = {
+_OPENING: dict[FieldName, str] = {"opener": "kind", "flags": "ret", "cgroup": "a", "mntns": "b"}
+_FIRST_TIME: dict[FieldName, tuple[Kind, ...]] = {
+    "t_path": (Kind.PATH_UMOUNT,),
+    "t_locked": (Kind.CHECK, Kind.TREE),
+}
+_LAST_TIME: dict[FieldName, Kind] = {
     "t_path_exit": Kind.PATH_UMOUNT_EXIT,
     "t_unlock": Kind.UNLOCK,
     "t_unlock_exit": Kind.UNLOCK_EXIT,
     "t_rcu_exit": Kind.RCU_EXIT,
     "t_cleanup_exit": Kind.CLEANUP_EXIT,
 }
-_COUNT = {
+_COUNT: dict[FieldName, Kind] = {
     "n_unlock": Kind.UNLOCK,
     "n_unlock_exit": Kind.UNLOCK_EXIT,
     "n_rcu": Kind.RCU,
@@ -61,7 +65,7 @@ def _add_beginning(ops: Ops, head: Some) -> None:
     ops["task"] = task_of(head["tid"], head["cpu"])
     ops["t_first"], ops["comm"] = head.times, head["comm"]
     opened = any_of(kind, OPENERS)
-    for name, source in (("opener", "kind"), ("flags", "ret"), ("cgroup", "a"), ("mntns", "b")):
+    for name, source in _OPENING.items():
         ops[name] = head[source] if opened.all() else np.where(opened, head[source], 0)
 
 

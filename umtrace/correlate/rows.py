@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.correlate.fields import WAITS
+from umtrace.correlate.fields import WAITS, FieldName
 from umtrace.correlate.operations import lost_events
 from umtrace.correlate.phases import (
     BOUNDS,
@@ -238,7 +238,7 @@ def _dev(ops: Ops, unknown: Bools) -> pa.Array:
     return choice(np.where(unknown, -1, index), numbers)
 
 
-def _decoded(ops: Ops, field: str) -> pa.Array:
+def _decoded(ops: Ops, field: FieldName) -> pa.Array:
     """Return a string column of names from the kernel; an empty one is null."""
     if field not in ops:
         return pa.nulls(len(ops), pa.string())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.correlate.fields import FIELDS, Column
+from umtrace.correlate.fields import FIELDS, Column, FieldName
 
 Index = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 
@@ -23,28 +23,30 @@ class Ops:
 
     def __init__(self, size: int = 0) -> None:
         self._size = size
-        self._columns: dict[str, Column] = {}
+        self._columns: dict[FieldName, Column] = {}
 
     def __len__(self) -> int:
         return self._size
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._columns
 
-    def __getitem__(self, name: str) -> Column:
+    def __getitem__(self, name: FieldName) -> Column:
         column = self._columns.get(name)
         return _zeros(name, self._size) if column is None else column
 
-    def __setitem__(self, name: str, values: Column) -> None:
+    def __setitem__(self, name: FieldName, values: Column) -> None:
         """Set a column of shape (n,), converted to its dtype."""
         self._columns[name] = values.astype(FIELDS[name].dtype, copy=False)
 
     @property
-    def names(self) -> frozenset[str]:
+    def names(self) -> frozenset[FieldName]:
         """The columns that are there."""
         return frozenset(self._columns)
 
-    def put(self, name: str, index: Index | slice | int, values: Column | bytes | int) -> None:
+    def put(
+        self, name: FieldName, index: Index | slice | int, values: Column | bytes | int
+    ) -> None:
         """Set the values of some; of one that is named twice, the last."""
         if name not in self._columns:
             self._columns[name] = np.zeros(self._size, FIELDS[name].dtype)
@@ -60,7 +62,7 @@ class Ops:
         columns = {name: column[begin:end] for name, column in self._columns.items()}
         return self._made(len(range(self._size)[begin:end]), columns)
 
-    def ordered(self, by: str) -> Ops:
+    def ordered(self, by: FieldName) -> Ops:
         """Return a copy in the order of a column, ties as they are."""
         return self.take(np.argsort(self[by], kind="stable"))
 
@@ -75,13 +77,13 @@ class Ops:
         return Ops._made(sum(map(len, parts)), columns)
 
     @staticmethod
-    def _made(size: int, columns: dict[str, Column]) -> Ops:
+    def _made(size: int, columns: dict[FieldName, Column]) -> Ops:
         ops = Ops(size)
         ops._columns = columns
         return ops
 
 
-def _zeros(name: str, size: int) -> Column:
+def _zeros(name: FieldName, size: int) -> Column:
     zeros = np.zeros(size, FIELDS[name].dtype)
     zeros.flags.writeable = False
     return zeros

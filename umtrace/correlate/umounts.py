@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.correlate.fields import FieldName
 from umtrace.correlate.mountpoints import reverse_components
 from umtrace.correlate.names import NameStore
 from umtrace.correlate.operations import group
@@ -132,7 +133,9 @@ class UmountCorrelator:
         teardown = ops["opener"] == Kind.TEARDOWN
         return reverse_components(spelled, teardown & (ops["flags"] == Origin.FD_CLOSE))
 
-    def _take_names(self, ops: Ops, kind: NameKind, time: str, has: npt.NDArray[np.bool_]) -> Texts:
+    def _take_names(
+        self, ops: Ops, kind: NameKind, time: FieldName, has: npt.NDArray[np.bool_]
+    ) -> Texts:
         return self._names.take(kind, ops["tid"], np.where(has, ops[time], 0).view(np.uint64))
 
 
