@@ -19,7 +19,7 @@ _FENCED = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _TYPED = re.compile(r"(?:[#$] )?umtrace ([a-z]+)(.*)")
 #: pages that are still to be rewritten; none is added
-_OLD = frozenset({"architecture", "why"})
+_OLD = frozenset({"why"})
 
 
 def name(page):

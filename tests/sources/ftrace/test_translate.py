@@ -4,6 +4,8 @@ import pytest
 
 from tests.sources.ftrace.builders import CLEANUP, MOUNT, record, rows, translator, umount
 from umtrace.model.events import Exit, Kind, Origin, Returned, Unseen
+from umtrace.probes import constants
+from umtrace.sources.ftrace.events import events
 from umtrace.sources.ftrace.records import LOST
 from umtrace.sources.ftrace.task_tracker import TaskTracker
 from umtrace.sources.ftrace.translate import Translator
@@ -198,3 +200,17 @@ def test_numbers_that_were_fetched_from_nowhere_end_nothing(number):
         index = next(i for i, r in enumerate(told) if r.name == name)
         told[index] = record(told[index].ts_ns, name, **fields)
         assert rows(translator(shift=0x20).feed(told)), at
+
+
+def test_each_event_has_a_handler():
+    members = [
+        *constants.MEMBERS,
+        *constants.IDENTITY,
+        *constants.PLACE,
+        *(name for group in constants.EBUSY_GROUPS for name in group),
+        "UM_OFF_BDEV_DEV",
+    ]
+    layout = {name: 8 * number for number, name in enumerate(members)}
+    made = {event.name for event in events(layout, walkers=True)}
+    assert len(made) > 20
+    assert made <= set(translator()._handlers)
