@@ -181,7 +181,7 @@ static __always_inline void um_begin_exit_work(u32 tid, struct um_task *task, in
 	um_count_own_cleanups(task);
 	if (!task->cleanups && !task->uncounted) {
 		if (!more) {
-			um_finish(tid, task, 5);
+			um_finish(tid, task, UM_RETURNED_NO_WORK);
 			return;
 		}
 		task->unended = 1;

@@ -29,7 +29,7 @@ static __always_inline void um_leaving_off(struct um_frames *f, int n, u32 tid,
 	if (n < 0 || !UM_KNOWS_TASK_WORK)
 		return; /* where it is cannot be told: the next syscall ends it */
 	if (!um_in_task_work(f, n)) {
-		um_finish(tid, task, 3);
+		um_finish(tid, task, UM_RETURNED_USER);
 	} else if (!task->shutdown) {
 		task->shutdown = 1;
 		um_send_off(tid, task, 0, UM_ON_TASK_WORK, 0);

@@ -44,6 +44,6 @@ int um_next_syscall(void *ctx)
 	task = tasks.lookup(&tid);
 	if (!task || !um_is_on_its_way_out(task))
 		return 0;
-	um_finish(tid, task, 1);
+	um_finish(tid, task, UM_RETURNED_SYSCALL);
 	return 0;
 }

@@ -78,7 +78,7 @@ UM_ENTRY(path_umount)
 
 	um_umount_puts(um_mount_of_path(UM_ARG(0)));
 	if (task && task->phase == UM_LEAVING) {
-		um_finish(tid, task, 1);
+		um_finish(tid, task, UM_RETURNED_SYSCALL);
 		task = 0;
 	}
 	if (!task) { /* a system call whose own entry is not seen: oldumount, or a hit skipped */

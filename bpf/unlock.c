@@ -63,7 +63,7 @@ UM_RETURN(namespace_unlock)
 	}
 #endif
 	if (um_is_kthread()) { /* no return to user mode, no task work */
-		um_finish(tid, task, 4);
+		um_finish(tid, task, UM_RETURNED_KTHREAD);
 	} else {
 		/* A file that is closed has a reference of its own, and puts it next. */
 		more = task->origin == UM_BY_FD_CLOSE || task->origin == UM_BY_OTHER;

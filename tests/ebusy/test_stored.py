@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.stats.rows import T0_NS, batch_of, row
-from umtrace import reported
+from umtrace import report_contents
 from umtrace.ebusy.attempts import attempts, candidate_rows
 from umtrace.model.clock import ClockPair
 from umtrace.model.events import (
@@ -50,14 +50,14 @@ def recording(tmp_path):
 
 def _classes(opened, row_filter=NO_FILTER, **named):
     chosen = Selection(opened, row_filter)
-    return reported.windows_table(chosen, **named)["class"].to_pylist()
+    return report_contents.windows_table(chosen, **named)["class"].to_pylist()
 
 
 def test_stored_windows_are_read(recording):
     opened = recording(**{WITHIN: 1000})
     assert _classes(opened) == ["expire"]
     assert _classes(opened, spurious_within_ns=1000) == ["expire"]
-    found = reported.gather(Selection(opened), ["mode"])
+    found = report_contents.gather(Selection(opened), ["mode"])
     totals, longest = found.windows, found.longest
     assert (len(totals), longest.num_rows) == (1, 1)
 
@@ -106,7 +106,7 @@ def test_a_filter_chooses_windows_by_their_umount_and_leaves_their_verdict(withi
     assert _classes(opened, RowFilter(comm=("b",)), **named) == ["transient-ref"]
     assert _classes(opened, RowFilter(errno=(16,)), **named) == ["unknown", "transient-ref"]
     assert _classes(opened, RowFilter(errno=(0,)), **named) == []
-    totals = reported.gather(Selection(opened, RowFilter(comm=("b",))), ["mode"]).windows
+    totals = report_contents.gather(Selection(opened, RowFilter(comm=("b",))), ["mode"]).windows
     assert len(totals) == 1
 
 

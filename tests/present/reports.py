@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.stats.rows import batch_of
 from umtrace.ebusy.counters import WalkCounters
 from umtrace.model.windows import windows_to_arrow
-from umtrace.reported import Gathered, report_of
+from umtrace.report_contents import Gathered, report_of
 from umtrace.stats.summarize import summarize
 from umtrace.stats.windows import WindowTotals
 

@@ -33,7 +33,7 @@ from umtrace.present.report.section import (
 from umtrace.present.report.short import short_text
 from umtrace.query.selection import Selection
 from umtrace.recording import Recording
-from umtrace.reported import gather, report_of
+from umtrace.report_contents import gather, report_of
 from umtrace.stats.summary import GroupSummary
 
 LAB = Path(__file__).parents[2] / "recordings" / "lab-ebusy.umt"

@@ -49,7 +49,7 @@ def command(
     downstream       another call that failed within one of these windows
     unknown          no holder was seen and no retry succeeded in time
     """  # noqa: D301
-    from umtrace import reported
+    from umtrace import report_contents
     from umtrace.model.windows import windows_from_arrow
     from umtrace.present.ebusy import MOST, ebusy_json, ebusy_text
     from umtrace.present.terminal import complain, width_of, write
@@ -60,9 +60,11 @@ def command(
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter)
     complain(chosen.unknown())
-    table = reported.windows_table(chosen, spurious_within_ns=spurious_within_ns, classes=classes)
+    table = report_contents.windows_table(
+        chosen, spurious_within_ns=spurious_within_ns, classes=classes
+    )
     totals = WindowTotals.of(table.to_batches())
-    counters = reported.walk_counters(chosen)
+    counters = report_contents.walk_counters(chosen)
     complain(opened.problems)
     if as_json:
         windows = (w for rows in table.to_batches(4096) for w in windows_from_arrow(rows))

@@ -87,7 +87,7 @@ def _write_rows(out: BinaryIO, chosen: Selection, form: str, names: list[str] | 
 def _write_trace(out: BinaryIO, chosen: Selection) -> None:
     from umtrace.present.perfetto import COLUMNS, write_perfetto
     from umtrace.present.terminal import say
-    from umtrace.reported import Windows
+    from umtrace.report_contents import Windows
     from umtrace.stats.plain import plain_rows
 
     windows = Windows(chosen)

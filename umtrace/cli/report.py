@@ -61,7 +61,7 @@ def command(
     from umtrace.present.terminal import complain, write
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.reported import gather, report_of
+    from umtrace.report_contents import gather, report_of
 
     if as_json and style not in {None, "json"}:
         raise click.UsageError(f"--json and --format {style} contradict each other: give one")

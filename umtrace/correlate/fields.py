@@ -87,7 +87,7 @@ FieldName = Literal[
     "n_unlock_exit",
     "n_mounts",
     "mounts_unknown",
-    "rcu_ns",
+    "rcu_balance_ns",
     "n_rcu",
     "n_rcu_exit",
     "t_rcu_exit",
@@ -204,7 +204,11 @@ FIELDS: dict[FieldName, Field] = {
         ("n_unlock_exit", "i8", total),
         ("n_mounts", "i8", total),
         ("mounts_unknown", "?", total),
-        ("rcu_ns", "i8", total),  # return times less entry times: the wait once all are there
+        (
+            "rcu_balance_ns",
+            "i8",
+            total,
+        ),  # returns less entries: needs n_rcu == n_rcu_exit
         ("n_rcu", "i8", total),
         ("n_rcu_exit", "i8", total),
         ("t_rcu_exit", "i8", last_known),

@@ -195,7 +195,7 @@ def _from_functions(ops: Ops) -> dict[str, Known]:
         "lookup_ns": (ops["t_path"] - ops["t_first"], umount & ~ops["from_path"]),
         "lock_ns": _either(locked, (first - ops["t_path"], locked), slept),
         "tree_ns": (ops["t_unlock"] - began, (ops["t_unlock"] > 0) & (began > 0) & first_seen),
-        "rcu_ns": (ops["rcu_ns"], rcu_seen),
+        "rcu_ns": (ops["rcu_balance_ns"], rcu_seen),
         "put_ns": (np.where(waited, called - ops["t_rcu_exit"], 0), rcu_seen & call_seen),
         "shutdown_ns": (np.where(cleaned, ended - called, 0), shut_seen),
     }

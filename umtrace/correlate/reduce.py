@@ -50,12 +50,13 @@ def reduced(cut: Cut) -> Ops:
     _add_end(ops, cut)
     _add_exit(ops, cut.of(Kind.EXIT))
     _add_unseen(ops, cut)
-    _add_waits(ops, cut)
+    _add_off_cpu(ops, cut)
     _add_numbers(ops, cut)
     if (cut.kind >= Kind.TEARDOWN).any():
         _add_identity(ops, cut.of(Kind.MOUNT))
         _add_functions(ops, cut)
         _add_counts(ops, cut)
+        _add_grace_periods(ops, cut)
     return ops
 
 
@@ -99,7 +100,7 @@ def _add_unseen(ops: Ops, cut: Cut) -> None:
             ops["unseen"] = found | ops["unseen"]
 
 
-def _add_waits(ops: Ops, cut: Cut) -> None:
+def _add_off_cpu(ops: Ops, cut: Cut) -> None:
     """Add the times off CPU: from each OFF_CPU to the ON_CPU that follows it, if one does."""
     at = np.flatnonzero(cut.kind == Kind.OFF_CPU)
     off = cut.at(at)
@@ -162,15 +163,18 @@ def _add_counts(ops: Ops, cut: Cut) -> None:
     checked = cut.of(Kind.CHECKED)
     count = checked["a"]
     ops.put("refcount", checked.op, np.where(count == _UNKNOWN, 0, count + np.uint64(1)))
+    cleanups = cut.of(Kind.CLEANUP)
+    ops.put("own_put", cleanups.op[(cleanups["ret"] & IS_TARGET) != 0], 1)
+
+
+def _add_grace_periods(ops: Ops, cut: Cut) -> None:
     began, done = cut.of(Kind.RCU), cut.of(Kind.RCU_EXIT)
-    ops["rcu_ns"] = _summed(done.op, done.times, len(ops)) - _summed(
+    ops["rcu_balance_ns"] = _summed(done.op, done.times, len(ops)) - _summed(
         began.op, began.times, len(ops)
     )
     whose = done["ret"]
-    for name, told in _GRACE_PERIODS.items():
-        ops.put(name, done.op[any_of(whose, told)], 1)
-    cleanups = cut.of(Kind.CLEANUP)
-    ops.put("own_put", cleanups.op[(cleanups["ret"] & IS_TARGET) != 0], 1)
+    for name, values in _GRACE_PERIODS.items():
+        ops.put(name, done.op[any_of(whose, values)], 1)
 
 
 def _summed(op: I8, values: I8, size: int) -> Column:

@@ -10,7 +10,7 @@ from umtrace.page.html import Page, Picture, page_html
 from umtrace.present.heading import heading_of
 from umtrace.query.selection import Selection
 from umtrace.query.worst import worst
-from umtrace.reported import gather, report_of
+from umtrace.report_contents import gather, report_of
 from umtrace.stats.plain import plain_rows
 
 _WORST = 15
