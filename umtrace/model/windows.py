@@ -32,7 +32,7 @@ CLASSES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walker:
-    """A task that held the mount for a moment; ``what`` as in ``model.clues.Walk``, or seen."""
+    """A task that held the mount for a moment; ``what`` as in ``model.evidence.Walk``, or seen."""
 
     tid: int
     comm: str | None
@@ -80,6 +80,24 @@ class EbusyWindow:
         """How long it lasted; None where its end was not seen."""
         return None if self.end_ns is None else self.end_ns - self.begin_ns
 
+    @property
+    def lasted_ns(self) -> int | None:
+        """How long the mount was busy; None where no later call showed that it was over."""
+        return lasted_ns(self.klass, self.first_success_ns, self.duration_ns)
+
+
+#: windows that end with something else than an umount that succeeds
+_NO_RETRY = frozenset({"stolen-put", "lazy-tail", "shared-sb", "downstream"})
+
+
+def lasted_ns(klass: str, first_success_ns: int | None, duration_ns: int | None) -> int | None:
+    """Return how long a mount was busy, ns.
+
+    A window without a success ends with its last call, which shows that the mount was busy then,
+    and not for how long it stayed so.
+    """
+    return None if first_success_ns is None and klass not in _NO_RETRY else duration_ns
+
 
 _STR, _INT, _TS = pa.string(), pa.int64(), pa.timestamp("ns", tz="UTC")
 
@@ -88,7 +106,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("spurious", pa.bool_(), "true: nobody was really in there; null: not known"),
     Column("begin", _TS, "entry into the first call that said EBUSY, or return of the umount"),
     Column("end", _TS, "entry into the call that succeeded, end of the last one, or of the tail"),
-    Column("duration_ns", _INT, "end less begin"),
+    Column("duration_ns", _INT, "end less begin; without first_success_ns the mount stayed busy"),
     Column("path", _STR, "the path as given to umount(2)"),
     Column("dev", _STR, "major:minor of the superblock"),
     Column("umount_id", _INT, "id of the umount row it began with"),

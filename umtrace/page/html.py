@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from umtrace.model.umounts import PHASES
+from umtrace.model.windows import lasted_ns
 from umtrace.present.heading import heading_lines, loss_text
 from umtrace.present.names import phase_name
 from umtrace.present.report.as_html import report_views
@@ -155,7 +156,9 @@ def _window(row: Row) -> dict[str, Any]:
         "spurious": words.get(spurious, "not known") if spurious is not None else "not known",
         "path": clean(str(row.get("path") or NULL)),
         "when": clock(row.get("begin")),
-        "duration": duration(row.get("duration_ns")),
+        "duration": duration(
+            lasted_ns(row["class"], row.get("first_success_ns"), row.get("duration_ns"))
+        ),
         "attempts": row.get("attempts"),
         "who": clean(f"{row.get('comm') or ''} {row.get('pid') or ''}").strip(),
         "evidence": _sentences(row.get("evidence")),

@@ -67,11 +67,17 @@ def ebusy_json(
 def window_line(window: EbusyWindow, *, over: bool = True) -> str:
     """Return one line about a window, for `umtrace trace`."""
     who = clean(holder_names(window) or walker_names(window))
-    lasted = duration(window.duration_ns) if over else "so far"
+    lasted = _lasted(window) if over else "so far"
     attempts = plural(window.attempts, "call")
     verdict = "" if window.klass == "unknown" else f" ({VERDICTS[window.spurious]})"
     text = f"EBUSY {window.klass}{verdict}, {attempts}, {lasted}"
     return clean(f"  {text}: {window.path or NULL}" + (f": {who}" if who else ""))
+
+
+def _lasted(window: EbusyWindow) -> str:
+    if window.lasted_ns is None and window.duration_ns is not None:
+        return "end not seen"
+    return duration(window.lasted_ns)
 
 
 def holder_names(window: EbusyWindow) -> str:
@@ -162,7 +168,7 @@ def _row(window: EbusyWindow, width: int) -> Iterator[str]:
     path = clean(window.path or window.dev or NULL)
     line = (
         f"{clock(window.begin_ns)}  {clean(window.klass):<15}  {VERDICTS[window.spurious]:<8}"
-        f"  {count(window.attempts):>5}  {duration(window.duration_ns):>8}  "
+        f"  {count(window.attempts):>5}  {duration(window.lasted_ns):>8}  "
     )
     fits = len(line) + len(path) <= width
     yield line + path if fits else line.rstrip()

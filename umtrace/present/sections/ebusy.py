@@ -48,8 +48,9 @@ def _line(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> str:
     if not len(totals):
         return "EBUSY: no window"
     parts = [summed(totals, classes=False)]
+    ended = [each for each in longest if each.lasted_ns is not None]
     parts += [
-        f"longest {duration(each.duration_ns)}, {each.klass}, {each.path or each.dev or NULL}"
-        for each in longest[:1]
+        f"longest {duration(each.lasted_ns)}, {each.klass}, {each.path or each.dev or NULL}"
+        for each in ended[:1]
     ]
     return clean(f"EBUSY: {'; '.join(parts)}")
