@@ -16,6 +16,7 @@ from typing import Any
 from bench.loops import Loops, scratch
 from bench.memory import resident
 from bench.tools import SYSCALLS, NotHereError, Tool, running
+from umtrace.model.losses import LossReport
 
 COMPILERS_OWN = re.compile(r"\b(note|warning): ")
 
@@ -49,8 +50,7 @@ def _said_of_losses(folder: Path) -> str:
     """Return what a tool says of losses: a recording's ledger, or a line with such a word."""
     meta = folder / "out" / "meta.json"
     if meta.is_file():
-        losses = json.loads(meta.read_text())["losses"]
-        lost = {k: v for k, v in losses.items() if isinstance(v, int) and v}
+        lost = LossReport.from_dict(json.loads(meta.read_text())["losses"]).lost()
         return ", ".join(f"{k} {v}" for k, v in lost.items()) or "losses: none"
     words = ("lost", "drop", "skip", "overrun", "missed")
     lines = (folder / "printed").read_text(errors="replace").splitlines()

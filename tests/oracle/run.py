@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.oracle import ledger
 from tests.oracle.compare import differences, seen_all_the_same
+from umtrace.model.losses import LossReport
 from umtrace.model.tiers import names
 
 UMTRACE = [sys.executable, "-m", "umtrace"]
@@ -78,7 +79,7 @@ def _observed(tier: str, workload: Path, folder: Path, files: int, clock: _Clock
         known = known.bounded_late()
     return {
         "tier": meta["tier"],
-        "lost": {n: c for n, c in meta["losses"].items() if isinstance(c, int) and c},
+        "lost": LossReport.from_dict(meta["losses"]).lost(),
         "umounts": sum(entry.origin == "umount" for entry in known.entries),
         "kinds": len({entry.kind for entry in known.entries}),
         "skipped": known.skipped,

@@ -49,6 +49,11 @@ class LossReport:
         )
         return any(known)
 
+    def lost(self) -> dict[str, int]:
+        """Return the counts that are not 0; a scan of a mount that was just scanned is no loss."""
+        counts = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {n: c for n, c in counts if isinstance(c, int) and c and n != "scans_skipped"}
+
     def __add__(self, other: LossReport) -> LossReport:
         """Add two ledgers; unknown plus known is known."""
         sums = {f.name: _add(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
