@@ -97,8 +97,8 @@ oracle: lab-deps ## Umounts of 80 kinds beside their ledger, every tier on ORACL
 lab-check: lab-deps ## Check every kernel, or ONLY=5.10,7 again; writes docs/kernels.md and its tables
 	$(if $(ONLY),,rm -rf lab-results)
 	-$(BIN)/python -m lab run-all --jobs 2 --timeout 2400 --kernels '$(ONLY)' --out lab-results -- scripts/kernel-check
-	$(BIN)/python scripts/kernels_table.py lab-results > docs/kernels.md
-	scripts/kernel-tables --from lab-results
+	$(BIN)/python tools/kernels_table.py lab-results > docs/kernels.md
+	tools/kernel-tables --from lab-results
 
 .PHONY: lab-held
 lab-held: lab-deps ## Mounts held among path walkers, and what is said of them: HELD_KERNELS='5.10 6.12 7'

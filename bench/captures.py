@@ -32,7 +32,7 @@ class Capture:
 
 
 def capture(path: Path) -> Capture:
-    """Read one; scripts/ftrace-fixture makes them."""
+    """Read one; tools/ftrace-fixture makes them."""
     with zipfile.ZipFile(path) as archive:
         info, ledger, formats = (
             json.loads(archive.read(f"{name}.json")) for name in ("info", "ledger", "formats")

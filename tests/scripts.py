@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
+TOOLS = Path(__file__).parents[1] / "tools"
 
 
 def load_script(name):
-    """Return scripts/NAME as a module, without running it."""
-    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), str(SCRIPTS / name))
+    """Return scripts/NAME or tools/NAME as a module, without running it."""
+    path = next(folder / name for folder in (SCRIPTS, TOOLS) if (folder / name).is_file())
+    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), str(path))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     sys.modules[loader.name] = module  # dataclasses look themselves up there
     loader.exec_module(module)

@@ -93,4 +93,4 @@ def _is_word(node):
 
 
 def test_the_documents_have_the_tables_as_they_are():
-    assert load_script("doc_tables.py").stale() == [], "python scripts/doc_tables.py --write"
+    assert load_script("doc_tables.py").stale() == [], "python tools/doc_tables.py --write"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.scripts import SCRIPTS
+from tests.scripts import TOOLS
 from umtrace import pipeline
 from umtrace.model.events import EVENT_DTYPE, EventBatch
 from umtrace.model.identity import MountIdentities
@@ -104,7 +104,7 @@ def test_the_same_mount_is_the_same_in_every_batch():
 def test_the_script_for_older_recordings(tmp_path):
     shutil.copytree("recordings/lab-6.12.umt", tmp_path / "r")
     before, rows = mounts(tmp_path / "r"), Recording.open(tmp_path / "r").umounts()
-    words = [sys.executable, str(SCRIPTS / "hide-addresses"), str(tmp_path / "r")]
+    words = [sys.executable, str(TOOLS / "hide-addresses"), str(tmp_path / "r")]
     subprocess.run(words, check=True, capture_output=True)
     after = mounts(tmp_path / "r")
     assert len(np.unique(after)) == len(np.unique(before)) > 100

@@ -1,7 +1,7 @@
 """What a kernel offers to probe: symbols with their suffixes, BTF functions and members.
 
 Only what umtrace knows of is kept, so that the offer of a whole kernel is a few KB of
-JSON: the tests plan against those of all lab kernels (scripts/kernel-tables).
+JSON: the tests plan against those of all lab kernels (tools/kernel-tables).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What real kernels gave for a small exercise (scripts/ftrace-fixture made the files)."""
+"""What real kernels gave for a small exercise (tools/ftrace-fixture made the files)."""
 
 from __future__ import annotations
 

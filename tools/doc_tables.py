@@ -1,7 +1,7 @@
 """Write the parts of the documents that the code has as data; the tests hold them to it.
 
-python scripts/doc_tables.py           print which differ; exit status 1 if any does
-python scripts/doc_tables.py --write   write these
+python tools/doc_tables.py           print which differ; exit status 1 if any does
+python tools/doc_tables.py --write   write these
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
 
 def filled(text: str, name: str, content: str) -> str:
     """Return a document with new content between the two marks of that name."""
-    begin, end = f"<!-- begin: {name}, by scripts/doc_tables.py -->\n", f"<!-- end: {name} -->\n"
+    begin, end = f"<!-- begin: {name}, by tools/doc_tables.py -->\n", f"<!-- end: {name} -->\n"
     before, _begin, rest = text.partition(begin)
     _old, _end, after = rest.partition(end)
     return f"{before}{begin}\n{content}\n{end}{after}"

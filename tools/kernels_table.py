@@ -23,7 +23,7 @@ RT = "-rt"
 HEAD = """\
 # Kernels
 
-Written by `make lab-check` (scripts/kernels_table.py); do not edit. Each kernel is a real
+Written by `make lab-check` (tools/kernels_table.py); do not edit. Each kernel is a real
 distribution kernel under QEMU's software emulation. Counts and shares hold; absolute times do not.
 
 ## What each tier sees
