@@ -206,6 +206,8 @@ def _value(window: EbusyWindow, name: str) -> Any:
 def _column(values: list[Any], arrow_type: pa.DataType) -> pa.Array:
     if pa.types.is_string(arrow_type):
         return text(values)
-    null = np.array([value is None for value in values], np.bool_)
-    numbers = np.array([0 if value is None else int(value) for value in values], np.int64)
-    return fixed(numbers, arrow_type, null)
+    # What a damaged recording adds up to may fit into no column: then it is not known.
+    most = 1 << max(arrow_type.bit_width - 1, 7)
+    numbers = [None if value is None or not -most <= value < most else value for value in values]
+    null = np.array([number is None for number in numbers], np.bool_)
+    return fixed(np.array([number or 0 for number in numbers], np.int64), arrow_type, null)
