@@ -13,6 +13,7 @@ from tests.system.umtrace_command import rows_under, umtrace
 from umtrace.model.events import EVENT_DTYPE, FOREIGN, EventBatch, Kind
 from umtrace.pipeline import offline
 from umtrace.recording import Recording
+from umtrace.sources import questions as module
 from umtrace.sources.questions import Questions
 
 DEV = 7 << 20 | 3
@@ -146,3 +147,16 @@ def test_questions_are_no_rows_of_a_recording(tmp_path):
     assert counted >= asked  # others may ask on this host meanwhile
     assert f"left out: {counted} call" in done.stderr
     assert f"left out: {counted} call" in umtrace("report", path).stdout
+
+
+def test_questions_of_other_times_cost_a_batch_nothing(folder, monkeypatch):
+    hour = 3600 * 10**9
+    times = [n * hour for n in range(1, 200)]
+    note(folder, "".join(f"begin 9 {t} mount 5\nend 9 {t + 1000} mount 5\n" for t in times))
+    compared = []
+    monkeypatch.setattr(module, "_during", lambda events, *_: compared.append(0) or events["cpu"])
+    batch = events(
+        (9, 20 * hour + 10 * 10**9, Kind.ENTER, 0, 0), (9, 20 * hour + 11 * 10**9, Kind.EXIT, 0, 0)
+    )
+    assert Questions(folder).leave_out(batch) is batch
+    assert compared == []

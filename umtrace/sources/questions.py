@@ -51,9 +51,9 @@ class Questions:
         if not len(events) or not self._read():
             return batch
         drop = np.zeros(len(events), np.bool_)
-        first = int(events["ts_ns"].min())
+        first, last = int(events["ts_ns"].min()), int(events["ts_ns"].max())
         for (tid, begin), (end, dev) in self._asked.items():
-            if end < first:
+            if end < first or begin > last:
                 continue
             mine = _during(events, begin, end) & (events["tid"] == tid) & _of_a_call(events)
             if mine.any():
