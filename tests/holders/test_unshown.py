@@ -86,7 +86,6 @@ needs_binfmt = pytest.mark.skipif(
 
 
 @needs_binfmt  # one list of entries for the whole host
-@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
     "how",
     [
@@ -104,7 +103,6 @@ def test_an_interpreter_that_binfmt_misc_keeps_open(tmp_path, how):
 
 
 @needs_binfmt
-@pytest.mark.usefixtures("alone")
 def test_an_interpreter_the_mount_of_which_was_moved(tmp_path):
     moved = """
     other = mnt.parent / "other"; other.mkdir()
@@ -116,7 +114,6 @@ def test_an_interpreter_the_mount_of_which_was_moved(tmp_path):
 
 
 @needs_binfmt
-@pytest.mark.usefixtures("alone")
 def test_an_interpreter_of_another_mount_or_one_opened_when_it_runs_is_no_holder(tmp_path):
     for number, how in enumerate(("register('/bin/true')", "register(mnt / 'interpreter', 'O')")):
         directory = tmp_path / str(number)
@@ -136,7 +133,6 @@ held = begin('''if 1:
 """
 
 
-@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(("mark", "state"), [("0x10", "held"), ("0x100", "unknown")])
 def test_events_of_a_fanotify_group_that_are_not_read(tmp_path, mark, state):
     script = WATCHER.replace("MARK", mark).replace("CLASS", "0") + "(mnt / 'x').read_text()\n"
@@ -181,7 +177,6 @@ CLOSED_RING = RING.replace(
 )
 
 
-@pytest.mark.usefixtures("alone")
 def test_a_ring_of_which_only_the_memory_is_left(tmp_path):
     assert "os.close(ring)" in CLOSED_RING
     answer = asked(tmp_path, CLOSED_RING)
@@ -189,7 +184,6 @@ def test_a_ring_of_which_only_the_memory_is_left(tmp_path):
     assert (answer["state"], holder["of"]) == ("unknown", "suspect")
 
 
-@pytest.mark.usefixtures("alone")
 def test_a_file_registered_in_an_idle_ring(tmp_path):
     answer = asked(tmp_path, RING)
     holder = found(answer, "io-uring")
@@ -210,7 +204,6 @@ held = begin('''if 1:
 """
 
 
-@pytest.mark.usefixtures("alone")
 def test_a_descriptor_that_nobody_has_received(tmp_path):
     answer = asked(tmp_path, IN_FLIGHT)
     holder = found(answer, "in-flight")
@@ -220,7 +213,6 @@ def test_a_descriptor_that_nobody_has_received(tmp_path):
     assert "in flight in socket:[" in holder["note"]
 
 
-@pytest.mark.usefixtures("alone")
 def test_a_descriptor_in_flight_of_another_mount_is_no_suspect(tmp_path):
     elsewhere = IN_FLIGHT.replace('sys.argv[1] + "/x"', '"/dev/null"')
     cwd = """
@@ -242,7 +234,6 @@ held = begin('''if 1:
 """
 
 
-@pytest.mark.usefixtures("alone")
 def test_a_file_system_that_is_being_set_up(tmp_path):
     answer = asked(tmp_path, CONTEXT)
     holder = found(answer, "fscontext")
@@ -277,7 +268,6 @@ SPLICE = "ctypes.CDLL(None).splice, args=(f, None, os.pipe()[1], None, 1, 0)"
 POLL = "lambda: ctypes.CDLL(None).poll(struct.pack('ihhihh', -1, 0, 0, f, 1, 0), 2, -1)"
 
 
-@pytest.mark.usefixtures("alone")
 @pytest.mark.skipif(not waitcalls.KNOWN, reason="system calls of this machine are not known")
 @pytest.mark.parametrize(
     ("opens", "target", "call"),

@@ -58,7 +58,7 @@ def of(answer):
 
 def test_a_mount_that_nobody_holds(tmp_path):
     answer = why(tmp_path)
-    assert answer["state"] in FREE
+    assert answer["state"] in FREE, answer
     assert not answer["holders"]
 
 
@@ -87,7 +87,7 @@ def test_a_mount_that_nobody_holds(tmp_path):
 )
 def test_each_kind_of_hold_is_named(tmp_path, kind, how):
     answer = why(tmp_path, how)
-    assert answer["state"] == "held"
+    assert answer["state"] == "held", answer
     assert (kind, "mount") in of(answer)
     assert answer["retry_would_do"] is False
 
@@ -105,7 +105,7 @@ def test_a_copy_in_another_namespace_is_held(tmp_path):
                      " syscalls.unshare_mounts(); f = open(sys.argv[1] + '/x')")
         """,
     )
-    assert answer["state"] == "held"
+    assert answer["state"] == "held", answer
     assert ("fd", "copy") in of(answer)
 
 
@@ -122,13 +122,13 @@ mnt = below
 def test_a_mount_moved_on_top_of_a_newer_one(tmp_path):
     answer = why(tmp_path, MOVED)
     assert answer["mount"]["source"] == "TOP"
-    assert answer["state"] in FREE
+    assert answer["state"] in FREE, answer
 
 
 def test_who_holds_a_mount_moved_on_top_of_a_newer_one(tmp_path):
     hold = """held = begin('import sys; f = open(sys.argv[1] + "/x")')"""
     answer = why(tmp_path, MOVED + hold)
-    assert answer["state"] == "held"
+    assert answer["state"] == "held", answer
     assert ("fd", "mount") in of(answer)
 
 
@@ -172,7 +172,7 @@ def test_any_name_of_a_mount_point(tmp_path, name):
 )
 def test_what_keeps_only_the_superblock(tmp_path, kind, script):
     answer = why(tmp_path, script)
-    assert answer["state"] == "superblock"
+    assert answer["state"] == "superblock", answer
     assert (kind, "superblock") in of(answer)
     assert answer["retry_would_do"] is True
 
@@ -188,7 +188,7 @@ def test_the_backing_file_of_a_loop_device(tmp_path):
         attached = loop_device(mnt / "image"); attached.__enter__()
         """,
     )
-    assert answer["state"] == "held"
+    assert answer["state"] == "held", answer
     assert ("loop", "mount") in of(answer)
 
 
