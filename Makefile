@@ -37,11 +37,11 @@ lint: setup ## Style, types and the import contract
 
 .PHONY: unit
 unit: setup ## Tests that need neither root nor BPF
-	$(PYTEST) -q -n auto --maxprocesses 4 --dist loadgroup -m "not kernel and not lab and not slow"
+	$(PYTEST) -q -n auto --maxprocesses 4 -m "not kernel and not lab and not slow"
 
 .PHONY: test-slow
 test-slow: setup ## Tests that take longer and need no BPF: real holders, hostile recordings, a short fuzz run
-	$(PYTEST) -q -n auto --maxprocesses 4 --dist loadgroup -m "slow and not kernel and not lab"
+	$(PYTEST) -q -n auto --maxprocesses 4 -m "slow and not kernel and not lab"
 
 .PHONY: test-kernel
 test-kernel: setup ## Tests on the running kernel (root)

@@ -56,11 +56,8 @@ def pytest_collection_modifyitems(items):
     missing = [name for name in SLOW_FILES if not (_TESTS / name).is_file()]
     assert not missing, f"renamed or removed: {missing}"
     for item in items:
-        file = item.path.relative_to(_TESTS).as_posix()
-        if file in SLOW_FILES:
+        if item.path.relative_to(_TESTS).as_posix() in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
-        if file.startswith("holders/"):  # `why` reads the whole host: one test at a time
-            item.add_marker(pytest.mark.xdist_group("host"))
 
 
 @lru_cache

@@ -129,6 +129,7 @@ print("ended", flush=True)
 """
 
 
+@pytest.mark.usefixtures("alone")
 class TestSilentServers:
     pytestmark = needs_fuse
 

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.holders.test_asker import END, FUSE, needs_fuse
 from tests.holders.test_why import FREE, why
 from umtrace.holders.exiting import exiting_tasks, still_exiting
 
-pytestmark = needs_fuse
+pytestmark = [*needs_fuse, pytest.mark.usefixtures("alone")]
 #: its first file is closed for ever, so the second stays open
 LEAVING = (
     FUSE

@@ -12,7 +12,10 @@ import pytest
 from umtrace.holders.claims import Claim
 from umtrace.holders.inflight import _mount_ids, unpacked
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.usefixtures("alone"),
+]
 
 TABLE = Path("/proc/self/mountinfo")
 

@@ -13,7 +13,10 @@ import pytest
 
 from tests.holders.spaces import ASK, only, run
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.usefixtures("alone"),
+]
 
 
 def test_a_namespace_file_alone(tmp_path):

@@ -14,6 +14,7 @@ from umtrace.holders.mounts import MountTable
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
     pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="no /dev/fuse: modprobe fuse"),
+    pytest.mark.usefixtures("alone"),
 ]
 
 FUSE = """

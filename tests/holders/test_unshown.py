@@ -16,7 +16,10 @@ from tests.holders.test_why import HEAD
 from umtrace.holders import served, waitcalls
 from umtrace.present.remedies import remedy
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.usefixtures("alone"),
+]
 
 #: what is asked, what umount said before, and whether it worked after the advice was followed
 TAIL = """

@@ -81,6 +81,7 @@ def test_a_uprobe_that_is_in_no_list_of_tracefs(tmp_path, script, kind, since):
 
 
 @needs_uprobes
+@pytest.mark.usefixtures("alone")
 def test_a_perf_event_of_which_nothing_is_said_is_a_suspect(tmp_path):
     answer = asked(tmp_path, UPROBE + ALONE)
     assert (answer["state"], found(answer, "perf-uprobe")["of"]) == ("unknown", "suspect")

@@ -17,7 +17,10 @@ from umtrace.model.holders import Holder
 from umtrace.present.remedies import remedy
 from umtrace.present.why import why_lines
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.usefixtures("alone"),
+]
 
 FREE = {"nobody-seen"}
 HEAD = """

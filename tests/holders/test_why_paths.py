@@ -11,7 +11,10 @@ import pytest
 
 from umtrace.exercise.loopback import loop_device
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.usefixtures("alone"),
+]
 
 
 def why(path, *options, **more):

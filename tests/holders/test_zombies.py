@@ -9,7 +9,10 @@ import pytest
 
 from tests.holders.test_why import FREE, of, why
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.usefixtures("alone"),
+]
 PROGRAM = r"""
 #include <fcntl.h>
 #include <pthread.h>
