@@ -9,7 +9,7 @@ from pathlib import Path
 
 from umtrace.model.writable import check_writable
 from umtrace.pipeline.ebusy import EbusyStage
-from umtrace.pipeline.recorder import FLUSH_S, TickWriter
+from umtrace.pipeline.recorder import TickWriter
 from umtrace.pipeline.ticks import Totals, stream
 from umtrace.recording import Meta, RecordingWriter
 from umtrace.sources.ftrace.text import TextSource
@@ -26,16 +26,12 @@ def import_trace(file: Path, path: Path, *, force: bool = False) -> Totals:
         name = "standard input" if str(file) == "-" else str(file)
         meta = replace(meta, extra={"imported": name, "left_out": source.left_out})
         writer = stack.enter_context(RecordingWriter(path, meta, force=force))
-        ticks, totals, flushed = TickWriter(writer), Totals(), 0.0
+        ticks, totals = TickWriter(writer), Totals()
         began = time.monotonic()
         for tick in stream(source, ebusy=EbusyStage(offset_ns=source.clock.offset_ns)):
             ticks.write(tick)
             totals.add(tick)
-            now = time.monotonic()
-            if now - flushed >= FLUSH_S:
-                writer.flush()
-                writer.update(losses=tick.losses)
-                flushed = now
+            ticks.flush_if_due(tick)
         totals.seconds = time.monotonic() - began
         ticks.append_windows(ticks.alive)  # of another host, or of another time: nobody to ask
         writer.close(losses=totals.losses, clock=source.clock)

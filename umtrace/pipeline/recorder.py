@@ -47,6 +47,16 @@ class TickWriter:
         self.writer = writer
         self.alive: list[EbusyWindow] = []
         self._identities = MountIdentities()
+        self._flushed = 0.0
+
+    def flush_if_due(self, tick: Tick, note: Callable[[], None] = lambda: None) -> None:
+        """Flush four times a second, and note the losses and whatever ``note`` adds."""
+        now = time.monotonic()
+        if now - self._flushed >= FLUSH_S:
+            self._flushed = now
+            self.writer.flush()
+            note()
+            self.writer.update(losses=tick.losses)
 
     def write(self, tick: Tick) -> None:
         """Write one tick."""
@@ -84,7 +94,6 @@ class RecordingSink:
 
     def __init__(self, path: Path, *, command: Sequence[str] = (), force: bool = False) -> None:
         self._path, self._command, self._force = path, command, force
-        self._flushed = 0.0
         self._lost: PlaceLostError | None = None
         self._kept: int | None = None
         self._run: Run
@@ -118,13 +127,7 @@ class RecordingSink:
 
     def _write(self, tick: Tick) -> None:
         self._ticks.write(tick)
-        now = time.monotonic()
-        if now - self._flushed >= FLUSH_S:
-            self._flushed = now
-            self._ticks.writer.flush()
-            self._note_containers()
-            self._note_undecided()
-            self._ticks.writer.update(losses=tick.losses)
+        self._ticks.flush_if_due(tick, self._note)
 
     def finish(self) -> None:
         """Name who keeps superblocks that live on, compress the last chunk, and close.
@@ -154,9 +157,12 @@ class RecordingSink:
         # Once more: a probe may have had a substitute, or not have been attached all the time.
         writer.meta = replace(writer.meta, plan=tuple(self._run.source.plan()))
         self._write_alive()
+        self._note()
+        writer.close(losses=totals.losses, clock=ClockPair.now())
+
+    def _note(self) -> None:
         self._note_containers()
         self._note_undecided()
-        writer.close(losses=totals.losses, clock=ClockPair.now())
 
     def _note_containers(self) -> None:
         """Keep what cgroup ids meant: the cgroups are gone when the recording is replayed."""
