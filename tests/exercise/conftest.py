@@ -93,7 +93,8 @@ class FtraceBase:
         deadline = time.monotonic() + 20
         while not begun(self.root()):
             assert time.monotonic() < deadline
-            assert self.process.poll() is None
+            if self.process.poll() is not None:
+                pytest.fail(f"it ended by itself: {self.process.communicate()[1]}")
             time.sleep(0.01)
 
     def end(self, signum: signal.Signals) -> tuple[int, str, str]:

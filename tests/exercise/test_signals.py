@@ -24,7 +24,7 @@ def some_tasks(root: Path) -> bool:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("options", "begun"),
-    [("--sync 9999999", some_sync), ("--tasks 2 --duration 600", some_tasks)],
+    [("--sync 1000000", some_sync), ("--tasks 2 --duration 600", some_tasks)],
 )
 def test_the_ledger_of_a_run_cut_short(running, signum, options, begun):
     one = running(options)
@@ -41,7 +41,7 @@ def test_the_ledger_of_a_run_cut_short(running, signum, options, begun):
 
 
 def test_nothing_survives_a_kill(running, exercise):
-    one = running("--sync 9999999 --walkers 2")
+    one = running("--sync 1000000 --walkers 2")
     one.wait_for(some_sync)
     leftover = Path(tempfile.gettempdir(), one.root().name)
     children = Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text().split()
