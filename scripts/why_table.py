@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 SIDES = ("host", "lab")
 NOT_MADE = "not made: "
-_BEGIN, _END = "<!-- why-matrix -->\n", "<!-- end -->\n"
+_BEGIN, _END = "<!-- begin: matrix, by scripts/why-matrix -->\n", "<!-- end: matrix -->\n"
 _HEAD = (
     "| holder | seen | `why` | with `--ask-kernel` | kernel | truth | remedy | host | lab |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -115,7 +115,7 @@ def _summary(table: Table) -> str:
         side: sum(bool(s.get(side) and s[side].result) for s in table.values()) for side in SIDES
     }
     return (
-        f"{len(table)} kinds of holders: {count['host']} made on the host, {count['lab']} in the lab. "
+        f"{len(table)} kinds of holders: {count['host']} made on the host, {count['lab']} in the lab.\n"
         f"Held called free: {sum(r.held_called_free for r in results)}. "
         f"Holders not named: {sum(r.seen == '**no**' for r in results)}. "
         f"Remedies that fail: {sum(r.remedy == '**fails**' for r in results)}."

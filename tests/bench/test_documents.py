@@ -18,8 +18,6 @@ PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent.name != "noteb
 _FENCED = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _TYPED = re.compile(r"(?:[#$] )?umtrace ([a-z]+)(.*)")
-#: pages that are still to be rewritten; none is added
-_OLD = frozenset({"why"})
 
 
 def name(page):
@@ -74,7 +72,7 @@ def prose(page):
     return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.stem not in _OLD], ids=name)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_prose_is_wrapped_and_has_plain_words(page):
     lines = prose(page).splitlines()
     assert [line for line in lines if len(line) > 100 and not line.startswith("|")] == []

@@ -12,7 +12,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from why_table import Made, Result, merged, read, write
 
-DOCUMENT = "before\n<!-- why-matrix -->\n<!-- end -->\nafter\n"
+DOCUMENT = "before\n<!-- begin: matrix, by scripts/why-matrix -->\n<!-- end: matrix -->\nafter\n"
 HELD = Result("cwd mount", "held (11)", "held (11)", "busy", "busy", "works")
 SEEN_LESS = Result("**no**", "nobody-seen (14)", "held (11)", "busy", "busy", "**fails**")
 
