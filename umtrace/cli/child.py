@@ -24,18 +24,21 @@ class Child:
         self._passed_on = 0
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def given(self) -> bool:
+        """Whether there is a command to run."""
+        return bool(self._command)
+
     def __enter__(self) -> Child:
+        """Raise UsageError when there is no such command, before anything else is done."""
+        if self.given and shutil.which(self._command[0]) is None:
+            raise UsageError(f"cannot run '{self._command[0]}': not found, or not executable")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # A failed recording does not take the command down with it.
         if self._process and kind is None:
             self._process.wait()
-
-    def check(self) -> None:
-        """Raise UsageError when there is no such command, before anything else is done."""
-        if self._command and shutil.which(self._command[0]) is None:
-            raise UsageError(f"cannot run '{self._command[0]}': not found, or not executable")
 
     def start(self) -> None:
         """Start the command, if there is one.
@@ -45,7 +48,7 @@ class Child:
         UsageError
             It cannot be started.
         """
-        if not self._command:
+        if not self.given:
             return
         try:
             self._process = subprocess.Popen(self._command)

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from umtrace.cli.examples import examples
 from umtrace.cli.live import unwinding
+from umtrace.cli.options import examples
 
 
 @click.command("doctor", epilog=examples("umtrace doctor", "umtrace doctor --json"))

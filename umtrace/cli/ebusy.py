@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli.examples import examples
 from umtrace.cli.filters import filter_options, judged_option
+from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
 from umtrace.model.windows import CLASSES
 from umtrace.stats.filters import RowFilter
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from umtrace.ebusy.counters import WalkCounters
+
+_class_option = click.option(
+    "--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Select by class."
+)
+
 
 @click.command("ebusy", epilog=examples("umtrace ebusy rec.umt --class held"))
 @click.argument("recording", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--class",
-    "classes",
-    multiple=True,
-    type=click.Choice(CLASSES),
-    help="Select by class.",
-)
+@_class_option
 @click.option("--no-evidence", is_flag=True, help="Print the table without the evidence.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @judged_option
@@ -50,12 +55,9 @@ def command(
     unknown          no holder was seen and no retry succeeded in time
     """  # noqa: D301
     from umtrace import report_contents
-    from umtrace.model.windows import windows_from_arrow
-    from umtrace.present.ebusy import MOST, ebusy_json, ebusy_text
-    from umtrace.present.terminal import complain, width_of, write
+    from umtrace.present.terminal import complain, write
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.stats.windows import WindowTotals
 
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter)
@@ -63,18 +65,30 @@ def command(
     table = report_contents.windows_table(
         chosen, spurious_within_ns=spurious_within_ns, classes=classes
     )
-    totals = WindowTotals.of(table.to_batches())
     counters = report_contents.walk_counters(chosen)
     complain(opened.problems)
-    if as_json:
-        windows = (w for rows in table.to_batches(4096) for w in windows_from_arrow(rows))
-        for part in ebusy_json(windows, totals, counters):
-            write(part, sys.stdout)
-    else:
-        first = windows_from_arrow(table.slice(0, MOST))
-        width, damaged = width_of(sys.stdout), bool(opened.problems)
-        text = ebusy_text(
-            first, totals, counters, width=width, evidence=not no_evidence, damaged=damaged
-        )
-        write(text, sys.stdout)
+    damaged = bool(opened.problems)
+    parts = _json(table, counters) if as_json else _text(table, counters, not no_evidence, damaged)
+    for part in parts:
+        write(part, sys.stdout)
     return read_status(opened)
+
+
+def _json(table: pa.Table, counters: WalkCounters) -> Iterator[str]:
+    from umtrace.model.windows import windows_from_arrow
+    from umtrace.present.ebusy import ebusy_json
+    from umtrace.stats.windows import WindowTotals
+
+    windows = (w for rows in table.to_batches(4096) for w in windows_from_arrow(rows))
+    yield from ebusy_json(windows, WindowTotals.of(table.to_batches()), counters)
+
+
+def _text(table: pa.Table, counters: WalkCounters, evidence: bool, damaged: bool) -> Iterator[str]:
+    from umtrace.model.windows import windows_from_arrow
+    from umtrace.present.ebusy import MOST, ebusy_text
+    from umtrace.present.terminal import width_of
+    from umtrace.stats.windows import WindowTotals
+
+    first, totals = windows_from_arrow(table.slice(0, MOST)), WindowTotals.of(table.to_batches())
+    width = width_of(sys.stdout)
+    yield ebusy_text(first, totals, counters, width=width, evidence=evidence, damaged=damaged)

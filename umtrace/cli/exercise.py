@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli.examples import examples
-from umtrace.cli.number import Number, Seconds
+from umtrace.cli.options import Number, Seconds, examples, several
 from umtrace.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,76 +24,86 @@ _EPILOG = examples(
     "umtrace record -- umtrace exercise --tasks 64 --duration 5",
 )
 
+_HOW_MANY = several(
+    click.option("--sync", type=_COUNT, metavar="N", help="Unmount N mounts with umount(2)."),
+    click.option("--lazy", type=_COUNT, metavar="N", help="Unmount N mounts with MNT_DETACH."),
+    click.option(
+        "--busy", type=_COUNT, metavar="N", help="Try to unmount N mounts with a file open (EBUSY)."
+    ),
+    click.option(
+        "--propagate",
+        type=_COUNT,
+        metavar="N",
+        help="Unmount one mount that has N propagated copies.",
+    ),
+    click.option(
+        "--ns-exit",
+        type=_COUNT,
+        metavar="N",
+        help="Destroy N mount namespaces by the exit of their last task.",
+    ),
+    click.option(
+        "--detach",
+        type=_COUNT,
+        metavar="N",
+        help="Remove N mountpoints that are mounted on in another namespace.",
+    ),
+    click.option(
+        "--fd-close", type=_COUNT, metavar="N", help="Close the descriptors of N detached mounts."
+    ),
+    click.option("--tasks", type=_COUNT, metavar="N", help="Mount and unmount in N tasks at once."),
+)
+_HOW = several(
+    click.option(
+        "--duration",
+        type=Seconds(),
+        metavar="TIME",
+        help="Run --tasks for TIME, such as 10, 10s or 1m.  [default: 1s]",
+    ),
+    click.option(
+        "--task-mode",
+        type=click.Choice(["mixed", "sync", "lazy"]),
+        default="mixed",
+        show_default=True,
+        help="Unmount this way in --tasks; mixed alternates.",
+    ),
+    click.option(
+        "--walkers",
+        type=_COUNT,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Walk into the sync mounts with N processes; retry on EBUSY.",
+    ),
+    click.option(
+        "--files",
+        type=_COUNT,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Create N files in each mount.",
+    ),
+    click.option(
+        "--fstype",
+        type=click.Choice(["tmpfs", "ext4", "xfs"]),
+        default="tmpfs",
+        show_default=True,
+        help="Mount this file system; ext4 and xfs use loop devices.",
+    ),
+    click.option(
+        "--hold-ms",
+        type=Number(min=0),
+        default=0.0,
+        show_default=True,
+        metavar="MS",
+        help="Close the open file MS milliseconds after each lazy umount and the last EBUSY.",
+    ),
+)
+
 
 @click.command(epilog=_EPILOG)
-@click.option("--sync", type=_COUNT, metavar="N", help="Unmount N mounts with umount(2).")
-@click.option("--lazy", type=_COUNT, metavar="N", help="Unmount N mounts with MNT_DETACH.")
-@click.option(
-    "--busy", type=_COUNT, metavar="N", help="Try to unmount N mounts with a file open (EBUSY)."
-)
-@click.option(
-    "--propagate", type=_COUNT, metavar="N", help="Unmount one mount that has N propagated copies."
-)
-@click.option(
-    "--ns-exit",
-    type=_COUNT,
-    metavar="N",
-    help="Destroy N mount namespaces by the exit of their last task.",
-)
-@click.option(
-    "--detach",
-    type=_COUNT,
-    metavar="N",
-    help="Remove N mountpoints that are mounted on in another namespace.",
-)
-@click.option(
-    "--fd-close", type=_COUNT, metavar="N", help="Close the descriptors of N detached mounts."
-)
-@click.option("--tasks", type=_COUNT, metavar="N", help="Mount and unmount in N tasks at once.")
-@click.option(
-    "--duration",
-    type=Seconds(),
-    metavar="TIME",
-    help="Run --tasks for TIME, such as 10, 10s or 1m.  [default: 1s]",
-)
-@click.option(
-    "--task-mode",
-    type=click.Choice(["mixed", "sync", "lazy"]),
-    default="mixed",
-    show_default=True,
-    help="Unmount this way in --tasks; mixed alternates.",
-)
-@click.option(
-    "--walkers",
-    type=_COUNT,
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Walk into the sync mounts with N processes; retry on EBUSY.",
-)
-@click.option(
-    "--files",
-    type=_COUNT,
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Create N files in each mount.",
-)
-@click.option(
-    "--fstype",
-    type=click.Choice(["tmpfs", "ext4", "xfs"]),
-    default="tmpfs",
-    show_default=True,
-    help="Mount this file system; ext4 and xfs use loop devices.",
-)
-@click.option(
-    "--hold-ms",
-    type=Number(min=0),
-    default=0.0,
-    show_default=True,
-    metavar="MS",
-    help="Close the open file MS milliseconds after each lazy umount and the last EBUSY.",
-)
+@_HOW_MANY
+@_HOW
 @click.option("--json", "as_json", is_flag=True, help="Print the complete list as JSON.")
 def command(
     *,

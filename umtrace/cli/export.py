@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from umtrace.cli.examples import examples
 from umtrace.cli.filters import filter_options
+from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
     from umtrace.query.selection import Selection
 
-
-@click.command(
-    epilog=examples(
-        "umtrace export rec.umt --to jsonl --errno EBUSY",
-        "umtrace export rec.umt -o rows.csv --columns t_start,path,latency_ns",
-        "umtrace export rec.umt --to perfetto -o rec.pftrace",
-    )
+_EPILOG = examples(
+    "umtrace export rec.umt --to jsonl --errno EBUSY",
+    "umtrace export rec.umt -o rows.csv --columns t_start,path,latency_ns",
+    "umtrace export rec.umt --to perfetto -o rec.pftrace",
 )
+
+
+@click.command(epilog=_EPILOG)
 @click.argument("recording", metavar="DIR", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--to",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from umtrace.cli.options import Command, as_one
 from umtrace.model.errors import UsageError
 from umtrace.model.kinds import ORIGINS
 from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 _LAST_CGROUP = 2**64 - 1
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -47,7 +45,10 @@ def _cgroup(text: str) -> int:
 
 _PID = click.IntRange(min=0, max=2**31 - 1)
 _INODE = click.IntRange(min=0, max=2**32 - 1)
-_OPTIONS = (
+#: An option given twice matches either value; different options must all match.
+filter_options = as_one(
+    "row_filter",
+    RowFilter,
     click.option("--pid", type=_PID, metavar="PID", multiple=True, help="Select by process id."),
     click.option(
         "--comm", multiple=True, metavar="GLOB", help="Select by task name, such as 'runc*'."
@@ -125,36 +126,6 @@ judged_option = click.option(
     callback=_parsed(parse_duration),
     help="Class an EBUSY as spurious if its cause is gone within TIME.  [default: as recorded]",
 )
-_NAMES = (
-    "pid",
-    "comm",
-    "cgroup",
-    "container",
-    "mntns",
-    "fstype",
-    "mode",
-    "origin",
-    "min_latency_ns",
-    "errno",
-)
-
-
-def filter_options(command: Command) -> Command:
-    """Give a command the filter options, as one ``row_filter: RowFilter`` argument.
-
-    An option given twice matches either value; different options must all match.
-    """
-
-    @functools.wraps(command)
-    def collected(*args: Any, **kwargs: Any) -> Any:
-        given = {name: kwargs.pop(name) for name in _NAMES}
-        return command(*args, row_filter=RowFilter(**given), **kwargs)
-
-    wrapped: Any = collected
-    for option in reversed(_OPTIONS):
-        wrapped = option(wrapped)
-    result: Command = wrapped
-    return result
 
 
 def by_option(what: str) -> Callable[[Command], Command]:

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from umtrace.cli.examples import examples
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
 from umtrace.stats.bins import BINS
 from umtrace.stats.filters import RowFilter

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from umtrace.cli.examples import examples
+from umtrace.cli.options import examples
 
 
 @click.command("import", epilog=examples("umtrace import trace.dat -o rec.umt"))

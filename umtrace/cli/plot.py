@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from umtrace.cli.examples import examples
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.options import examples
 from umtrace.cli.pictures import import_matplotlib
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter

@@ -6,20 +6,25 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from umtrace.cli.child import Child
-from umtrace.cli.examples import examples
-from umtrace.cli.filters import filter_options, spurious_option
-from umtrace.cli.live import attached, duration_option, probes_option, tier_option
+from umtrace.cli.filters import filter_options
+from umtrace.cli.live import LiveOptions, attached, live_options
+from umtrace.cli.options import as_one, examples
 from umtrace.model.errors import StoppedError
 from umtrace.model.stopping import StopSignals
 from umtrace.model.writable import check_writable, free_path
 from umtrace.present.terminal import say
 from umtrace.stats.filters import RowFilter
+
+if TYPE_CHECKING:
+    from umtrace.pipeline import Until
 
 
 def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -> int | None:
@@ -31,45 +36,63 @@ def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -
     return number
 
 
-@click.command(
-    "record",
-    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
-    epilog=examples("umtrace record -o demo.umt -- umtrace exercise --sync 20 --lazy 10"),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """Where a recording goes, and what is said meanwhile."""
+
+    output: Path | None  #: None: a free name in the working directory
+    force: bool
+    quiet: bool
+    ready_fd: int | None
+
+    def say(self, text: str) -> None:
+        """Print a remark to stderr."""
+        if not self.quiet:
+            say(text)
+
+    def announce(self) -> None:
+        """Write that the probes are attached, if somebody waits for it."""
+        if self.ready_fd is not None:
+            os.write(self.ready_fd, b"ready\n")
+            os.close(self.ready_fd)
+
+
+_output_options = as_one(
+    "to",
+    OutputOptions,
+    click.option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="Write the recording to DIR, mode 0700.  [default: umtrace-DATE-TIMEZ.umt, of UTC]",
+    ),
+    click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording."),
+    click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
+    click.option(
+        "--ready-fd",
+        type=int,
+        metavar="N",
+        callback=_open_fd,
+        help="Write `ready` to file descriptor N once the probes are attached.",
+    ),
 )
-@click.option(
-    "-o",
-    "--output",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Write the recording to DIR, mode 0700.  [default: umtrace-DATE-TIMEZ.umt, of UTC]",
-)
-@duration_option
-@tier_option
-@probes_option
-@click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")
-@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
-@click.option(
-    "--ready-fd",
-    type=int,
-    metavar="N",
-    callback=_open_fd,
-    help="Write `ready` to file descriptor N once the probes are attached.",
-)
-@spurious_option
+#: what follows COMMAND is its own
+_SETTINGS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+_EPILOG = examples("umtrace record -o demo.umt -- umtrace exercise --sync 20 --lazy 10")
+
+
+@click.command("record", context_settings=_SETTINGS, epilog=_EPILOG)
+@_output_options
+@live_options
 @filter_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(
     ctx: click.Context,
-    output: Path | None,
-    duration: float | None,
-    tier: str,
-    probes: str,
-    force: bool,
-    quiet: bool,
-    ready_fd: int | None,
+    to: OutputOptions,
+    live: LiveOptions,
     command: tuple[str, ...],
-    spurious_within_ns: int,
     row_filter: RowFilter,
 ) -> None:
     """Record umounts to a directory, until Ctrl-C, --duration, or the end of COMMAND.
@@ -77,43 +100,46 @@ def command(
     Progress and summary go to stderr. COMMAND keeps stdin and stdout; its exit status is
     returned.
     """
-    path = output or free_path(time.time_ns())
+    path = to.output or free_path(time.time_ns())
     check_writable(path)
-    with ExitStack() as stack:
-        stack.enter_context(_said_when_cut_short(path))
-        signals = stack.enter_context(StopSignals())
-        child = stack.enter_context(Child(command, signals))
-        child.check()
-        remark = _say_nothing if quiet else say
-        source = stack.enter_context(attached(tier, probes, signals, remark))
-        from umtrace import pipeline
+    with (
+        _said_when_cut_short(path),
+        StopSignals() as signals,
+        Child(command, signals) as child,
+        attached(live, signals, to.say) as source,
+    ):
+        from umtrace.pipeline import record
         from umtrace.present.progress import Progress
 
-        progress = Progress(quiet=quiet)
+        progress = Progress(quiet=to.quiet)
 
         def start() -> None:
-            _tell(ready_fd)
+            to.announce()
             progress.start(path, source.tier)
             child.start()
 
-        ended = pipeline.Until(also=lambda: child.done) if command else pipeline.Until(signals)
-        totals = pipeline.record(
+        totals = record(
             path,
             source,
             sinks=[progress],
-            until=ended.or_after(duration),
+            until=_until(child, signals, live.duration),
             row_filter=row_filter,
             command=command,
-            force=force,
+            force=to.force,
             on_ready=start,
-            spurious_within_ns=spurious_within_ns,
+            spurious_within_ns=live.spurious_within_ns,
         )
         progress.summary(path, totals)
-        ctx.exit(child.wait() if command else 0)
+        ctx.exit(child.wait())
 
 
-def _say_nothing(_text: str) -> None:
-    pass
+def _until(child: Child, signals: StopSignals, duration: float | None) -> Until:
+    """Return when a recording ends: signals are for the command, if there is one."""
+    from umtrace.pipeline import Until
+
+    if child.given:
+        return Until(seconds=duration, also=lambda: child.done)
+    return Until(signals, duration)
 
 
 @contextmanager
@@ -126,9 +152,3 @@ def _said_when_cut_short(path: Path) -> Iterator[None]:
             raise
         how = f"before the recording was finished: umtrace repair {path}"
         raise StoppedError(signal.SIGINT, how) from None
-
-
-def _tell(ready_fd: int | None) -> None:
-    if ready_fd is not None:
-        os.write(ready_fd, b"ready\n")
-        os.close(ready_fd)

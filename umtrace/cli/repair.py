@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli.examples import examples
+from umtrace.cli.options import examples
 
 if TYPE_CHECKING:
     from umtrace.recording.repair import RepairReport

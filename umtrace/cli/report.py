@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli.examples import examples
 from umtrace.cli.filters import by_option, filter_options, key_list
+from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
 from umtrace.present import sections
 from umtrace.stats.filters import RowFilter
@@ -63,11 +63,7 @@ def command(
     from umtrace.recording import Recording
     from umtrace.report_contents import gather, report_of
 
-    if as_json and style not in {None, "json"}:
-        raise click.UsageError(f"--json and --format {style} contradict each other: give one")
-    style = "json" if as_json else style or "table"
-    if short and style != "table":
-        raise click.UsageError(f"--short and --format {style} contradict each other: give one")
+    style = _chosen_style(style, as_json=as_json, short=short)
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter)
     unknown = chosen.unknown()
@@ -75,8 +71,18 @@ def command(
     report = report_of(found, heading_of(opened, row_filter.describe(), unknown)).only(names)
     if style == "csv":
         complain(report.heading.problems)
-    write(_written(report, "short" if short else style), sys.stdout)
+    write(_written(report, style), sys.stdout)
     return read_status(opened)
+
+
+def _chosen_style(style: str | None, *, as_json: bool, short: bool) -> str:
+    """Return the one style that the options ask for; UsageError where they ask for two."""
+    if as_json and style not in {None, "json"}:
+        raise click.UsageError(f"--json and --format {style} contradict each other: give one")
+    style = "json" if as_json else style or "table"
+    if short and style != "table":
+        raise click.UsageError(f"--short and --format {style} contradict each other: give one")
+    return "short" if short else style
 
 
 def _written(report: Report, style: str) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from umtrace.cli.examples import examples
 from umtrace.cli.live import unwinding
+from umtrace.cli.options import examples
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 
 if TYPE_CHECKING:

@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli.examples import examples
-from umtrace.cli.filters import filter_options, spurious_option
-from umtrace.cli.live import (
-    attached,
-    duration_option,
-    probes_option,
-    stdout_is_gone,
-    tier_option,
-)
+from umtrace.cli.filters import filter_options
+from umtrace.cli.live import LiveOptions, attached, live_options, stdout_is_gone
+from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
 from umtrace.model.stopping import StopSignals
 from umtrace.present.terminal import say
@@ -31,16 +25,13 @@ if TYPE_CHECKING:
     from umtrace.pipeline import Tick
 
 
-@click.command(
-    "trace",
-    epilog=examples(
-        "umtrace trace --comm 'containerd*' --min-latency 1ms",
-        "umtrace trace --replay rec.umt --errno EBUSY",
-    ),
+_EPILOG = examples(
+    "umtrace trace --comm 'containerd*' --min-latency 1ms",
+    "umtrace trace --replay rec.umt --errno EBUSY",
 )
-@duration_option
-@tier_option
-@probes_option
+
+
+@click.command("trace", epilog=_EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines with all columns.")
 @click.option(
     "--replay",
@@ -49,17 +40,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Print the umounts of the recording DIR instead of live ones.",
 )
-@spurious_option
+@live_options
 @filter_options
 @click.pass_context
 def command(
     ctx: click.Context,
-    duration: float | None,
-    tier: str,
-    probes: str,
     as_json: bool,
     recording: Path | None,
-    spurious_within_ns: int,
+    live: LiveOptions,
     row_filter: RowFilter,
 ) -> int:
     """Print one line per umount as it happens, until Ctrl-C or --duration.
@@ -69,7 +57,7 @@ def command(
     """
     if recording is not None:
         _refuse(ctx, ("tier", "probes", "duration"))
-        within_ns = spurious_within_ns if _is_given(ctx, "spurious_within_ns") else None
+        within_ns = live.spurious_within_ns if _is_given(ctx, "spurious_within_ns") else None
         return _replay(recording, row_filter, within_ns, as_json=as_json)
     if row_filter.errno:
         # A spurious EBUSY differs from a real one in the retry that succeeds.
@@ -77,16 +65,16 @@ def command(
         click.echo(f"umtrace: {text}", err=True)
     with ExitStack() as stack:
         signals = stack.enter_context(StopSignals())
-        source = stack.enter_context(attached(tier, probes, signals, say))
+        source = stack.enter_context(attached(live, signals, say))
         from umtrace.pipeline import Until, run
 
         run(
             source,
             [_Lines(row_filter, as_json=as_json)],
-            until=Until(signals, duration, also=stdout_is_gone),
+            until=Until(signals, live.duration, also=stdout_is_gone),
             row_filter=row_filter,
             on_ready=lambda: say("tracing; Ctrl-C ends it"),
-            spurious_within_ns=spurious_within_ns,
+            spurious_within_ns=live.spurious_within_ns,
         )
     return 0
 

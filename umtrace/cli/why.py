@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from umtrace.cli.examples import examples
+from umtrace.cli.options import examples
 
 #: beside the codes of every command, 1 to 5, which mean that there is no answer
 EXIT_CODES = {
@@ -29,12 +29,12 @@ class _Untouched(click.Path):
         return str(value)
 
 
-@click.command(
-    "why",
-    epilog=examples(
-        "umtrace why /mnt", "umtrace why --ask-kernel /mnt; case $? in 0|10|12) umount /mnt;; esac"
-    ),
+_EPILOG = examples(
+    "umtrace why /mnt", "umtrace why --ask-kernel /mnt; case $? in 0|10|12) umount /mnt;; esac"
 )
+
+
+@click.command("why", epilog=_EPILOG)
 @click.argument("path", type=_Untouched())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--all", "whole", is_flag=True, help="List every holder with its full path.")
