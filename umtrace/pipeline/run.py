@@ -188,19 +188,7 @@ def steps(
         for sink in sinks:
             stack.enter_context(sink.opened(about))
         ebusy = stack.enter_context(_finding_holders(source.clock, spurious_within_ns))
-        began, questions = time.monotonic(), Questions()
-        ticks = stream(
-            source,
-            row_filter=row_filter,
-            container_of=containers,
-            stop=until,
-            ebusy=ebusy,
-            questions=questions,
-        )
-        for number, tick in enumerate(ticks):
-            totals.add(tick)
-            totals.seconds = time.monotonic() - began
-            totals.questions = questions.left_out
+        for number, tick in enumerate(_counted(about, ebusy, until)):
             for sink in sinks:
                 sink.take(tick)
             if number == 0:
@@ -210,6 +198,24 @@ def steps(
         detach.close()
         for sink in sinks:
             sink.finish()
+
+
+def _counted(run: Run, ebusy: EbusyStage, until: Until) -> Iterator[Tick]:
+    """Yield the ticks of all stages; they are in the run's totals already."""
+    began, questions = time.monotonic(), Questions()
+    ticks = stream(
+        run.source,
+        row_filter=run.row_filter,
+        container_of=run.containers,
+        stop=until,
+        ebusy=ebusy,
+        questions=questions,
+    )
+    for tick in ticks:
+        run.totals.add(tick)
+        run.totals.seconds = time.monotonic() - began
+        run.totals.questions = questions.left_out
+        yield tick
 
 
 @contextmanager
