@@ -350,7 +350,7 @@ def test_a_kernel_worker_is_no_holder_it_puts_what_an_io_uring_had():
     assert "kworker" not in " ".join(window.evidence)
 
 
-NOTE = "io-uring of pid {} (ring), fd 3: a file named x (the kernel says no more)"
+NOTE = "io-uring of pid {} (ring), fd 3: a file named x (the kernel reports no more)"
 
 
 @pytest.mark.parametrize("pids", [(812,), (812, 812), (812, 813)])

@@ -12,16 +12,16 @@ from umtrace.model.holders import Holder
 #: What may hold a mount and is in no list that a program can read. What becomes visible is taken
 #: out here, and only what was tried goes in.
 UNSEEN_OF_A_MOUNT: tuple[str, ...] = (
-    "files that a kernel module opened itself, ksmbd for one",
+    "files that a kernel module opened itself, such as ksmbd",
     "files that a FUSE server passes through",
     "requests in flight in an io_uring, or of AIO",
     "path walks that do not wait",
     "EROFS images that were mounted by a relative path, or unmounted with MNT_DETACH",
 )
 UNSEEN_OF_A_DEVICE: tuple[str, ...] = (
-    "claims of kernel modules that name nobody in sysfs",
+    "claims of kernel modules that name no owner in sysfs",
     "mounts below a copy that open_tree(2) made",
-    "overlays that are mounted nowhere any more",
+    "overlays that are no longer mounted",
 )
 
 

@@ -166,9 +166,9 @@ class BusyQuery:
             return KernelWord("refused", EXPIRE, "not a mount point")
         asker().close()
         if asker().pids:
-            self._own.append("a child that waits for a server, which may be")
+            self._own.append("a child process that waits for a server, perhaps")
         children = self._spaces.own_table.children(mount)
-        below = [f"mounts below it, {children[0].point} for one"] if children else []
+        below = [f"mounts below it, such as {children[0].point}"] if children else []
         if why := refusal(mount.fstype, mount.point, self._own) or "".join(below):
             return KernelWord("refused", EXPIRE, why)
         return ask_mount([Question("mount", mount.point, mount.mnt_id), *self._copies()])

@@ -61,11 +61,11 @@ def _in_flight(opened: Open, _ask: bool) -> Iterator[Claim]:
 def _ring(opened: Open, _ask: bool) -> Iterator[Claim]:
     files = registered(opened)
     if files is None:
-        detail = "files registered in a ring, whose list is locked"
+        detail = "files registered in a ring; their list is locked"
         yield Claim(kind="io-uring", pid=opened.pid, fd=opened.fd, detail=detail)
     for name in files or ():
         place = name if name.startswith("/") else ""
-        detail = name if place else f"a file named {name} (the kernel says no more)"
+        detail = name if place else f"a file named {name} (the kernel reports no more)"
         yield Claim(kind="io-uring", pid=opened.pid, fd=opened.fd, path=place, detail=detail)
 
 
@@ -86,7 +86,7 @@ def registered(opened: Open) -> list[str] | None:
 def closed_rings(pids: Iterable[int]) -> Iterator[Claim]:
     """Yield the rings of which a process has no descriptor, only the memory (registered rings)."""
     for pid in pids:
-        detail = "what is registered in a ring, the descriptor of which is closed"
+        detail = "files registered in a ring that has no open descriptor"
         yield Claim(kind="io-uring", pid=pid, detail=detail)
 
 

@@ -57,7 +57,7 @@ class Entrances:
         if space.pids:
             pid = next((p for p in space.pids if not procfs.is_kernel_thread(p)), None)
             if pid is None:  # nothing ends these
-                who = f"kernel threads, {_name(space.pids[0])} for one"
+                who = f"kernel threads, such as {_name(space.pids[0])}"
                 return replace(holder, keeper=who, enter=("-t", f"{space.pids[0]}", "-m"))
             more = len(space.pids) - 1
             who = f"{_name(pid)} and {more} more" if more else _name(pid)

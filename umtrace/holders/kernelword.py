@@ -26,8 +26,8 @@ EXPIRE, CLAIM = "umount2(MNT_EXPIRE)", "open(O_EXCL)"
 _EXPIRED_BY_THE_KERNEL = frozenset({"nfs", "nfs4", "cifs", "smb3", "afs"})
 _PATIENCE_S = 5.0
 _PROGRAM = Path(__file__).with_name("kernelword_child.py")
-_EINVAL = "EINVAL: a mount that is locked here, of another namespace, or the root directory"
-_MARKED = "; it stays marked as expired until somebody uses it"
+_EINVAL = "EINVAL: the mount is locked here, is in another namespace, or is the root directory"
+_MARKED = "; it stays marked as expired until it is used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ def refusal(fstype: str, point: str, own: Sequence[str]) -> str:
     if os.geteuid() != 0:
         return "only root may ask"
     if point == "/":
-        return "the root directory of umtrace itself"
+        return "it is the root directory of umtrace"
     if fstype in _EXPIRED_BY_THE_KERNEL:
-        return f"{fstype}: the kernel would take the mark of the question for its own"
+        return f"{fstype}: the kernel uses the same mark to expire submounts"
     return f"umtrace itself has {own[0]} there" if own else ""
 
 
@@ -59,7 +59,7 @@ def ask_mount(questions: Sequence[Question]) -> KernelWord:
         said = answer.get("errno")
         marked = "" if answer.get("cleared", True) else _MARKED
         if said == 0:
-            why = "umounted by this question: another program had marked it at the same moment"
+            why = "this question unmounted it: another program had marked it at the same moment"
             return KernelWord("refused", EXPIRE, why)
         if said == errno.EBUSY:
             return KernelWord("busy", EXPIRE + copy, marked.removeprefix("; "))
@@ -104,7 +104,7 @@ def _asked(questions: Sequence[Question]) -> list[dict[str, Any]]:
     )
     try:
         out, _ = child.communicate(timeout=_PATIENCE_S)
-        late = "" if child.returncode == 0 else f"the child that asks ended with {child.returncode}"
+        late = "" if child.returncode == 0 else f"the child process that asks ended with {child.returncode}"
     except subprocess.TimeoutExpired as expired:
         child.send_signal(signal.SIGKILL)  # and is not waited for: it may never end
         out, late = _decoded(expired.stdout), f"no answer in {_PATIENCE_S:g} s"

@@ -126,7 +126,7 @@ def _folder(path: str) -> int:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     status = os.fstat(fd)
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise RefusedError(f"{path} belongs to somebody else, or others may write there")
+        raise RefusedError(f"{path} belongs to another user, or other users may write there")
     return fd
 
 
@@ -139,12 +139,12 @@ def _locked(folder: int) -> int:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return fd
         time.sleep(0.01)
-    raise RefusedError("another umtrace asks the kernel just now")
+    raise RefusedError("another umtrace asks the kernel at this moment")
 
 
 def _enter(door: str) -> None:
     if not door:
-        raise RefusedError("no way leads into its mount namespace")
+        raise RefusedError("its mount namespace cannot be entered")
     fd = os.open(os.fsencode(door), os.O_RDONLY | os.O_CLOEXEC)
     try:
         if _libc.setns(fd, _CLONE_NEWNS) != 0:

@@ -144,10 +144,10 @@ def _link_of_proc(path: str, table: MountTable) -> str | None:
     if number is None or (named is not None and named.mnt_id == number):
         return target
     if number in table.mounts:
-        raise UsageError(f"{path} leads to a mount that another one at {target} covers")
+        raise UsageError(f"{path} leads to a mount that is covered by another one at {target}")
     raise UsageError(
-        f"{path} leads to a mount that is not in this mount namespace: ask in its own, with "
-        "nsenter -t PID -m"
+        f"{path} leads to a mount that is not in this mount namespace; "
+        "run umtrace why in its own: nsenter -t PID -m"
     )
 
 
@@ -168,5 +168,5 @@ def _silence(path: str, error: OSError) -> str:
     said = error.strerror
     if error.errno == errno.ETIMEDOUT and (left := asker().left):
         pids = ", ".join(map(str, sorted(left)))
-        said = f"{said}; until it comes, pid {pids} of umtrace waits there and holds the mount"
+        said = f"{said}; until the answer comes, pid {pids} of umtrace waits and holds the mount"
     return f"what {path} is ({said}): taken as no link and no device"

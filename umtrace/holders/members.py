@@ -32,7 +32,7 @@ class Members:
         pids = procfs.pids()
         for number, pid in enumerate(pids):
             if time.monotonic() > deadline:
-                self.lost.append(f"mount namespaces of {len(pids) - number} processes (no time)")
+                self.lost.append(f"mount namespaces of {len(pids) - number} processes (out of time)")
                 return
             first = self._of_a_process(pid)
             for tid in procfs.threads(pid):
@@ -46,7 +46,7 @@ class Members:
         for number, pid in enumerate(pids):
             if time.monotonic() > deadline:
                 left = len(pids) - number
-                self.lost.append(f"namespaces that {left} processes have open (no time)")
+                self.lost.append(f"namespaces that {left} processes have open (out of time)")
                 return
             try:
                 self._open_in(pid)

@@ -11,7 +11,7 @@ from umtrace.holders.mounts import MountTable
 from umtrace.model.holders import ScanRequest
 
 _PATIENCE_S = 0.2
-_NO_ROOT = "the root directory that the path begins at"
+_NO_ROOT = "the root directory at which the path begins"
 NO_CWD = "the directory that the path is relative to"
 
 
@@ -42,7 +42,7 @@ class Place:
         if self.root in {None, "/"} or _within(found, self.root or "/"):
             return Place(found, self.root, self.unknown)
         # An absolute link begins at that root again, where we do not follow it.
-        return Place(found, self.root, self.unknown or "what links below another root lead to")
+        return Place(found, self.root, self.unknown or "where links below another root lead")
 
     def in_doubt(self, table: MountTable) -> str:
         """Return what is not known if another mount would have this path from another root."""

@@ -58,7 +58,7 @@ def walks(pids: Sequence[int], lost: list[str], until: float) -> Iterator[Walk]:
                 yield Walk(pid, tid, line, call, path, ran_ns)
     lost += [f"what {procfs.comm(pid) or '?'} (pid {pid}) waits on: no answer" for pid in _silent]
     if closed:  # kernel.yama.ptrace_scope=3, for one
-        lost.append(f"path walks of {closed} processes, whose system calls are not shown")
+        lost.append(f"path walks of {closed} processes (their system calls are not shown)")
 
 
 def _is_there(pid: int, tid: int) -> bool:
@@ -98,7 +98,7 @@ def _paths(pid: int, tid: int, line: str, stack: bytes) -> Iterator[tuple[str, s
     waits = waits_on(words[:-2], partial(_memory, pid)) if known else None
     if waits is not None and (closed := _closed(pid, tid, waits[1])):
         fds = ", ".join(map(str, closed[:_MOST_SHOWN]))
-        yield f"{waits[0]} of fd {fds}, closed meanwhile, which is", None
+        yield f"{waits[0]} of fd {fds}, closed meanwhile,", None
         return
     if call is None:
         if any(name in stack for name in _WALKS):
