@@ -11,8 +11,8 @@ import textwrap
 
 import pytest
 
-from umtrace.holders.answer import KernelWord, verdict_of_a_device, verdict_of_a_mount
-from umtrace.holders.kernelword import refusal
+from umtrace.holders.answer import KernelAnswer, verdict_of_a_device, verdict_of_a_mount
+from umtrace.holders.ask_kernel import refusal
 from umtrace.model.holders import Holder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -191,8 +191,8 @@ MOUNT = Holder(kind="mount", of="superblock")
     ],
 )
 def test_what_the_kernel_says_decides_with_what_was_seen(holders, lost, said, state):
-    word = KernelWord(said, "asked")
-    assert verdict_of_a_mount(holders, {}, lost, n_read=9, word=word) == state
+    kernel = KernelAnswer(said, "asked")
+    assert verdict_of_a_mount(holders, {}, lost, n_read=9, kernel=kernel) == state
 
 
 OPEN, CLAIM = Holder(kind="fd", of="open", pid=5), Holder(kind="swap", of="claim")
@@ -214,5 +214,5 @@ OPEN, CLAIM = Holder(kind="fd", of="open", pid=5), Holder(kind="swap", of="claim
     ],
 )
 def test_a_device_is_claimed_open_or_nobody_was_seen(holders, lost, said, state):
-    word = KernelWord(said, "asked") if said else None
-    assert verdict_of_a_device(holders, {}, lost, n_read=9, word=word) == state
+    kernel = KernelAnswer(said, "asked") if said else None
+    assert verdict_of_a_device(holders, {}, lost, n_read=9, kernel=kernel) == state

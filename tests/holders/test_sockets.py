@@ -35,7 +35,7 @@ def test_what_a_socket_is_bound_to(bound):
 
 def test_by_name_where_the_kernel_has_no_unix_diag(bound):
     inode, path, _dev = bound
-    assert dict(sockets._named(os.getpid()))[inode] == Bound(path, None)
+    assert dict(sockets._from_proc(os.getpid()))[inode] == Bound(path, None)
 
 
 def test_sockets_without_a_path_are_left_out():
@@ -43,7 +43,7 @@ def test_sockets_without_a_path_are_left_out():
         abstract.bind("\0umtrace-test")
         inodes = {os.fstat(one.fileno()).st_ino for one in (abstract, unbound)}
         assert not inodes & set(bound_sockets([os.getpid()], []))
-        assert not inodes & set(dict(sockets._named(os.getpid())))
+        assert not inodes & set(dict(sockets._from_proc(os.getpid())))
 
 
 BIND = """

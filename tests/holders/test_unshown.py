@@ -323,7 +323,7 @@ def test_a_task_that_waits_for_the_other_end_of_a_fifo(tmp_path):
 
 
 def test_what_needs_its_file_is_listed_by_mount():
-    from umtrace.holders.claims import Seen
+    from umtrace.holders.claims import ListedMount
     from umtrace.holders.images import images
     from umtrace.holders.mounts import parse
 
@@ -332,7 +332,7 @@ def test_what_needs_its_file_is_listed_by_mount():
         "31 20 7:3 / /other ro - erofs /dev/loop3 ro\n"
         "32 20 0:52 / /secret rw - ecryptfs /lower rw\n"
     )
-    claims = list(images(Seen(mount) for mount in parse(text)))
+    claims = list(images(ListedMount(mount) for mount in parse(text)))
     assert [(c.path, c.detail) for c in claims] == [
         ("/store/layer.erofs", "/layer"),
         ("/lower", "/secret"),

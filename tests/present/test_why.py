@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from umtrace.holders.answer import Answer, KernelWord
+from umtrace.holders.answer import Answer, KernelAnswer
 from umtrace.holders.mounts import Mount
 from umtrace.model.holders import Holder
 from umtrace.present.remedies import remedy
@@ -17,7 +17,7 @@ CWD = Holder(kind="cwd", pid=7, comm="sh", detail="/m")
 PASSES = Holder(kind="fd", fd=3, pid=8, comm="cat", detail="/m/x", seen=4, looks=24)
 COPY = Holder(kind="cwd", of="copy", pid=7, comm="sh", detail="/m", mntns=5)
 OPEN = Holder(kind="fd", fd=3, of="open", pid=7, comm="dd", detail="/dev/a")
-FREE, BUSY = (KernelWord(said, "asked") for said in ("free", "busy"))
+FREE, BUSY = (KernelAnswer(said, "asked") for said in ("free", "busy"))
 
 
 def text(state, *holders, path="/m", mount=MOUNT, **more):
@@ -48,7 +48,7 @@ def test_both_are_said_where_they_disagree():
 
 
 def test_a_refusal_has_its_reason():
-    word = KernelWord("refused", "asked", "nfs4: it expires them itself")
+    word = KernelAnswer("refused", "asked", "nfs4: it expires them itself")
     assert "was not asked (asked): nfs4: it expires them itself." in text(
         "nobody-seen", kernel=word
     )

@@ -26,7 +26,7 @@ UNSEEN_OF_A_DEVICE: tuple[str, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class KernelWord:
+class KernelAnswer:
     """What the kernel said when it was asked once; ``said`` is free, busy or refused.
 
     ``how`` names the question. ``why`` is the reason of a refusal, or what the word leaves open.
@@ -67,7 +67,7 @@ class Answer:
     blind: tuple[str, ...] = ()
     unread: Mapping[int, str] = field(default_factory=dict)  #: pid -> name
     n_namespaces: int = 0
-    kernel: KernelWord | None = None  #: None: it was not asked
+    kernel: KernelAnswer | None = None  #: None: it was not asked
     unseen: tuple[str, ...] = ()
 
     @property
@@ -84,14 +84,14 @@ def verdict_of_a_mount(
     lost: Iterable[str],
     *,
     n_read: int,
-    word: KernelWord | None = None,
+    kernel: KernelAnswer | None = None,
 ) -> str:
     """Return the state of a mount: free on the kernel's word alone."""
     found = list(holders)
     busy = [holder for holder in found if holder.of in {"mount", "copy"}]
     suspects = any(holder.of == "suspect" for holder in found)
     alive = any(holder.of == "superblock" and holder.stays for holder in found)
-    said = word.said if word is not None else ""
+    said = kernel.said if kernel is not None else ""
     if any(holder.stays for holder in busy):
         return "held"
     if said == "free":
@@ -111,11 +111,11 @@ def verdict_of_a_device(
     lost: Iterable[str],
     *,
     n_read: int,
-    word: KernelWord | None = None,
+    kernel: KernelAnswer | None = None,
 ) -> str:
     """Return the state of a block device: a claim is the kernel's to tell, an open is seen."""
     found = [holder for holder in holders if holder.stays]
-    said = word.said if word is not None else ""
+    said = kernel.said if kernel is not None else ""
     if any(holder.of == "claim" for holder in found):
         return "claimed"
     if any(holder.of == "superblock" for holder in found):

@@ -32,7 +32,7 @@ _TURNS, _TURN_S = 100, 0.1
 _AT_ONCE = 256
 _here = threading.local()
 #: children that were left: whoever collects one that has not ended warns of it
-_in_the_kernel: list[subprocess.Popen[bytes]] = []
+_left_behind: list[subprocess.Popen[bytes]] = []
 
 
 class _Child:
@@ -113,8 +113,8 @@ class _Child:
                 self.process.wait(_TURN_S if turns else _TO_DIE_S)
             turns += 1 if self._waits_for_a_cpu() else _TURNS + 1
         if self.process.returncode is None:
-            _in_the_kernel[:] = [left for left in _in_the_kernel if left.poll() is None]
-            _in_the_kernel.append(self.process)
+            _left_behind[:] = [left for left in _left_behind if left.poll() is None]
+            _left_behind.append(self.process)
         return self.process.returncode is not None
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from umtrace.holders.asker import PATIENCE_S, asker
-from umtrace.holders.claims import Claim, Seen
+from umtrace.holders.claims import Claim, ListedMount
 
 FSTYPE = "binfmt_misc"
 _FILE_SYSTEMS = Path("/proc/filesystems")
@@ -16,7 +16,11 @@ _USUAL = "/proc/sys/fs/binfmt_misc"
 
 
 def interpreters(
-    mounts: Iterable[Seen], lost: list[str], *, ask: bool = True, patience_s: float = PATIENCE_S
+    mounts: Iterable[ListedMount],
+    lost: list[str],
+    *,
+    ask: bool = True,
+    patience_s: float = PATIENCE_S,
 ) -> Iterator[Claim]:
     """Yield the interpreters that the mounts of binfmt_misc keep open.
 
@@ -34,7 +38,9 @@ def interpreters(
         yield from _entries(None, FSTYPE, lost, patience_s)
 
 
-def _entries(seen: Seen | None, fstype: str, lost: list[str], patience_s: float) -> Iterator[Claim]:
+def _entries(
+    seen: ListedMount | None, fstype: str, lost: list[str], patience_s: float
+) -> Iterator[Claim]:
     shown = seen.mount.point if seen else _USUAL
     root = f"/proc/{seen.pid}/root" if seen and seen.pid else ""
     if seen and seen.namespace is not None and not root:

@@ -12,17 +12,17 @@ from umtrace.holders.answer import (
     UNSEEN_OF_A_DEVICE,
     UNSEEN_OF_A_MOUNT,
     Answer,
-    KernelWord,
+    KernelAnswer,
     verdict_of_a_device,
     verdict_of_a_mount,
 )
+from umtrace.holders.ask_kernel import EXPIRE, Question, ask_device, ask_mount, refusal
 from umtrace.holders.asker import asker
 from umtrace.holders.behind import LoopsBehind
 from umtrace.holders.below import Below
 from umtrace.holders.device import Device
 from umtrace.holders.exiting import exiting_tasks, still_exiting
 from umtrace.holders.kernelrefs import kernel_files, not_there
-from umtrace.holders.kernelword import EXPIRE, Question, ask_device, ask_mount, refusal
 from umtrace.holders.lookup import look_up
 from umtrace.holders.match import holder_of
 from umtrace.holders.mounts import Mount
@@ -96,18 +96,18 @@ class BusyQuery:
         more = self._spaces.denied - set(sweep.denied)
         unread = sweep.denied | {pid: procfs.comm(pid) or "?" for pid in more}
         blind = [describe(unread, "denied, their mount namespaces too")] if unread else []
-        word = self._kernel_word()
+        kernel = self._kernel_answer()
         judge = verdict_of_a_device if self._device else verdict_of_a_mount
         return Answer(
             path=self._found.path,
             dev=self._device.dev if self._device else self._mount.dev if self._mount else "",
-            state=judge(holders, unread, sweep.lost, n_read=sweep.n_read, word=word),
+            state=judge(holders, unread, sweep.lost, n_read=sweep.n_read, kernel=kernel),
             mount=self._mount,
             holders=tuple(holders),
-            blind=(*blind, *sweep.lost, *filter(None, [self._found.unasked])),
+            blind=(*blind, *sweep.lost, *filter(None, [self._found.unanswered])),
             unread=unread,
             n_namespaces=len(self._spaces.all),
-            kernel=word,
+            kernel=kernel,
             unseen=UNSEEN_OF_A_DEVICE if self._device else UNSEEN_OF_A_MOUNT,
         )
 
@@ -156,21 +156,21 @@ class BusyQuery:
         others = {m.mnt_id for m in holding if m is not None and m.mnt_id != mount.mnt_id}
         return next((self._of[number] for number in others if number in self._of), None)
 
-    def _kernel_word(self) -> KernelWord | None:
+    def _kernel_answer(self) -> KernelAnswer | None:
         if not self._ask:
             return None
         if self._device is not None:
             return ask_device(self._found.path, self._device.dev)
         mount = self._mount
         if mount is None or self._below is not None:
-            return KernelWord("refused", EXPIRE, "not a mount point")
+            return KernelAnswer("refused", EXPIRE, "not a mount point")
         asker().close()
         if asker().pids:
             self._own.append("a child process that waits for a server, perhaps")
         children = self._spaces.own_table.children(mount)
         below = [f"mounts below it, such as {children[0].point}"] if children else []
         if why := refusal(mount.fstype, mount.point, self._own) or "".join(below):
-            return KernelWord("refused", EXPIRE, why)
+            return KernelAnswer("refused", EXPIRE, why)
         return ask_mount([Question("mount", mount.point, mount.mnt_id), *self._copies()])
 
     def _copies(self) -> Iterator[Question]:
@@ -178,8 +178,8 @@ class BusyQuery:
         for space, mount in self._spaces.mounts():
             if self._of.get(mount.mnt_id) == "copy":
                 inside = space is not self._spaces.outside and space.inode == self._spaces.own
-                door = None if inside else space.door
-                yield Question("mount", mount.point, mount.mnt_id, door)
+                ns_file = None if inside else space.ns_file
+                yield Question("mount", mount.point, mount.mnt_id, ns_file)
 
     def _holder(self, opened: Open) -> Holder | None:
         opener = self._device or self._loops

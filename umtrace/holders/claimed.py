@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from umtrace.holders import procfs
 from umtrace.holders.binfmt import interpreters
 from umtrace.holders.carried import carried, closed_rings
-from umtrace.holders.claims import Claim, Seen
+from umtrace.holders.claims import Claim, ListedMount
 from umtrace.holders.images import images
 from umtrace.holders.links import linked_uprobes
 from umtrace.holders.mounts import MountTable
@@ -32,11 +32,11 @@ def claimed(
         certain = [target for target in targets if claim.sure and place.is_in(target)]
         yield from ((target, claim.holder("mount", place.match)) for target in certain)
         if not certain and any(place.may_be_in(target) for target in targets):
-            sweep.lost.append(claim.says())
+            sweep.lost.append(claim.in_words())
 
 
 def _claims(table: MountTable, sweep: Sweep) -> Iterator[Claim]:
-    mounts = [Seen(mount) for mount in table.mounts.values()]
+    mounts = [ListedMount(mount) for mount in table.mounts.values()]
     yield from images(mounts)
     yield from interpreters(mounts, sweep.lost, ask=False, patience_s=max(sweep.left_s, _LEAST_S))
     yield from served()

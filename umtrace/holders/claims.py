@@ -10,7 +10,7 @@ from umtrace.holders.mounts import Mount
 from umtrace.model.holders import Holder
 
 
-class Seen(NamedTuple):
+class ListedMount(NamedTuple):
     """A mount, and the mount namespace that it is in, with a process there; None: our own."""
 
     mount: Mount
@@ -61,7 +61,7 @@ class Claim:
             note=self.note,
         )
 
-    def says(self) -> str:
+    def in_words(self) -> str:
         """Return it in words, as something that could not be looked into."""
         who = f"pid {self.pid} ({procfs.comm(self.pid) or '?'})" if self.pid else self.comm or "?"
         fd = f", fd {self.fd}" if self.fd is not None else ""

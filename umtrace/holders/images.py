@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from umtrace.holders.claims import Claim, Seen
+from umtrace.holders.claims import Claim, ListedMount
 
 #: their source is opened and kept by path: fs/erofs/super.c since Linux 6.12, fs/ecryptfs/main.c
 _OF_A_PATH = frozenset({"erofs", "ecryptfs"})
 
 
-def images(mounts: Iterable[Seen]) -> Iterator[Claim]:
+def images(mounts: Iterable[ListedMount]) -> Iterator[Claim]:
     """Yield what such mounts keep, until the last mount of the superblock goes."""
     for seen in mounts:
         mount = seen.mount

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from umtrace.holders.claims import Claim, Seen
+from umtrace.holders.claims import Claim, ListedMount
 from umtrace.holders.procfs import Open, fdinfo
 from umtrace.kernel.uprobes import linked_files, pinned_links
 
 
 def linked_uprobes(
-    opened: Sequence[Open], mounts: Iterable[Seen], lost: list[str]
+    opened: Sequence[Open], mounts: Iterable[ListedMount], lost: list[str]
 ) -> Iterator[Claim]:
     """Yield the files that uprobes of BPF links keep, each with who or what has the link.
 
@@ -34,7 +34,7 @@ def linked_uprobes(
         )
 
 
-def _pins(mounts: Iterable[Seen]) -> dict[int, str]:
+def _pins(mounts: Iterable[ListedMount]) -> dict[int, str]:
     ours = [s.mount for s in mounts if s.mount.fstype == "bpf" and s.namespace is None]
     return {number: path for mount in ours for number, path in pinned_links(mount.point)}
 

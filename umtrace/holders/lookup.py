@@ -37,19 +37,19 @@ _SERVED = frozenset(
 class Found:
     """A path whose links were followed, and the device if it is a block device.
 
-    ``unasked`` says who did not answer: from there on the path is as it was given.
+    ``unanswered`` says who did not answer: from there on the path is as it was given.
     """
 
     path: str
     dev: str | None = None
-    unasked: str = ""
+    unanswered: str = ""
 
 
 def look_up(path: str, table: MountTable, patience_s: float = _PATIENCE_S) -> Found:
     """Return where a path leads; OSError, with the path as given, when it leads nowhere."""
     try:
         found = follow(_absolute(path), table, patience_s)
-        return found if found.unasked else _device(found.path, table)
+        return found if found.unanswered else _device(found.path, table)
     except OSError as error:
         raise OSError(error.errno, os.strerror(error.errno or 0), path) from error
 
@@ -82,7 +82,7 @@ def follow(
         try:
             target = _link_of_proc(step, table) or _link(step, patience_s)
         except OSError as error:
-            return Found(posixpath.join(step, *reversed(left)), unasked=_silence(step, error))
+            return Found(posixpath.join(step, *reversed(left)), unanswered=_silence(step, error))
         links += target is not None
         if links > _MOST_LINKS:
             raise OSError(errno.ELOOP, "")
@@ -112,7 +112,7 @@ def _device(path: str, table: MountTable) -> Found:
     try:
         mode, number = asker().ask("kind", os.fsencode(path), patience_s=_PATIENCE_S)
     except OSError as error:
-        return Found(path, unasked=_silence(path, error))
+        return Found(path, unanswered=_silence(path, error))
     if not stat.S_ISBLK(mode):
         return Found(path)
     return Found(path, f"{os.major(number)}:{os.minor(number)}")

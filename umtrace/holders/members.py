@@ -32,7 +32,9 @@ class Members:
         pids = procfs.pids()
         for number, pid in enumerate(pids):
             if time.monotonic() > deadline:
-                self.lost.append(f"mount namespaces of {len(pids) - number} processes (out of time)")
+                self.lost.append(
+                    f"mount namespaces of {len(pids) - number} processes (out of time)"
+                )
                 return
             first = self._of_a_process(pid)
             for tid in procfs.threads(pid):

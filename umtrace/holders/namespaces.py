@@ -29,8 +29,9 @@ class Namespace:
     """One namespace, its mounts, and what keeps it.
 
     ``files`` are the mounts of namespace files of it, each with the namespace that it is in.
-    ``owner`` is the user namespace that owns it, null where nobody asked. ``door`` is a file that
-    setns(2) takes, from where we are; empty if there is none.
+    ``owner`` is the inode number of the user namespace that owns it; None if it was not read.
+    ``ns_file`` is the path of a namespace file for setns(2), as this process sees it; empty if
+    there is none.
     """
 
     inode: int
@@ -40,7 +41,7 @@ class Namespace:
     fds: list[tuple[int, int]] = field(default_factory=list)
     files: list[tuple[int, Mount]] = field(default_factory=list)
     owner: int | None = None
-    door: str = ""
+    ns_file: str = ""
 
     @property
     def orphaned(self) -> bool:
@@ -155,8 +156,10 @@ class _Reading:
                 with suppress(OSError):
                     table = MountTable.of(pid)
                     if set(table.mounts) > set(spaces.own_table.mounts):
-                        door = f"/proc/{pid}/ns/mnt"
-                        spaces.outside = Namespace(spaces.own or 0, table, pids=[pid], door=door)
+                        ns_file = f"/proc/{pid}/ns/mnt"
+                        spaces.outside = Namespace(
+                            spaces.own or 0, table, pids=[pid], ns_file=ns_file
+                        )
                         return
 
     def _list(self) -> set[int] | None:
@@ -219,11 +222,11 @@ class _Reading:
             space.threads = members.threads.get(inode, [])
             space.fds = members.fds.get(inode, [])
             space.files = files.get(inode, [])
-            doors = [f"/proc/{pid}/ns/mnt" for pid in space.pids[:1]]
-            doors += [f"/proc/{pid}/task/{tid}/ns/mnt" for pid, tid in space.threads[:1]]
-            doors += [f"/proc/{pid}/fd/{fd}" for pid, fd in space.fds[:1]]
-            doors += [m.point for where, m in space.files if where == self._spaces.own]
-            space.door = next(iter(doors), "")
+            ns_files = [f"/proc/{pid}/ns/mnt" for pid in space.pids[:1]]
+            ns_files += [f"/proc/{pid}/task/{tid}/ns/mnt" for pid, tid in space.threads[:1]]
+            ns_files += [f"/proc/{pid}/fd/{fd}" for pid, fd in space.fds[:1]]
+            ns_files += [m.point for where, m in space.files if where == self._spaces.own]
+            space.ns_file = next(iter(ns_files), "")
 
 
 def _root_of(task: int | str) -> int | None:

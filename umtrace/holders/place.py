@@ -36,8 +36,8 @@ class Place:
             above = follow(directory, table, _PATIENCE_S)
         except OSError:  # it is not there
             return self
-        if above.unasked:
-            return Place(self.path, self.root, self.unknown or above.unasked)
+        if above.unanswered:
+            return Place(self.path, self.root, self.unknown or above.unanswered)
         found = posixpath.join(above.path, name)
         if self.root in {None, "/"} or _within(found, self.root or "/"):
             return Place(found, self.root, self.unknown)

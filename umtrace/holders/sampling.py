@@ -11,13 +11,13 @@ from umtrace.holders import procfs
 from umtrace.holders.procfs import Open
 
 #: Somebody who opens and closes in a loop is missing at one of these; a holder never is.
-LOOKS = 24
-LOOKS_SPAN_S = 0.014
+SAMPLES = 24
+SAMPLES_SPAN_S = 0.014
 #: Of a task that waits for a CPU every look shows the same: so many must show something.
-_FEWEST_TELLING = LOOKS // 2
+_FEWEST_SAMPLES = SAMPLES // 2
 #: A tick that comes while the kernel opens a file takes the CPU away when it is open. So of a task
 #: that fights for a CPU most looks, not half of them, show the file: chance needs more looks.
-_LOOKS_AT_THE_BUSY = 4 * LOOKS
+_MOST_SAMPLES = 4 * SAMPLES
 
 
 class Sample(NamedTuple):
@@ -52,10 +52,10 @@ class _Watched:
 
     def undecided(self) -> bool:
         """Whether more looks at it may tell something."""
-        return self.ran and self.seen == self.looks < _LOOKS_AT_THE_BUSY
+        return self.ran and self.seen == self.looks < _MOST_SAMPLES
 
     def result(self) -> Sample:
-        known = self.looks >= _FEWEST_TELLING or self.seen < self.looks
+        known = self.looks >= _FEWEST_SAMPLES or self.seen < self.looks
         # What is not known is never called a holder.
         return Sample(self.seen, self.looks if known else self.looks + 1, self.missing_ns)
 
@@ -63,7 +63,7 @@ class _Watched:
 def resample(
     opened: Sequence[Open | None], clock: Callable[[], int] = time.time_ns, patience_s: float = 0.0
 ) -> list[Sample]:
-    """Look for LOOKS_SPAN_S at each of them, up to ``patience_s`` longer at those that run.
+    """Look for SAMPLES_SPAN_S at each of them, up to ``patience_s`` longer at those that run.
 
     What is None, or mapped, is seen once: it does not come and go.
     """
@@ -72,16 +72,16 @@ def resample(
         for index, one in enumerate(opened)
         if one is not None and one.kind != "maps"
     }
-    pause_s = LOOKS_SPAN_S / (LOOKS - 1)
-    for _ in range(LOOKS - 1 if watched else 0):
-        _look_at(watched.values(), pause_s, clock)
+    pause_s = SAMPLES_SPAN_S / (SAMPLES - 1)
+    for _ in range(SAMPLES - 1 if watched else 0):
+        _sample_all(watched.values(), pause_s, clock)
     until = time.monotonic() + patience_s
     while (left := [w for w in watched.values() if w.undecided()]) and time.monotonic() < until:
-        _look_at(left, pause_s, clock)
+        _sample_all(left, pause_s, clock)
     return [watched[i].result() if i in watched else Sample() for i in range(len(opened))]
 
 
-def _look_at(watched: Iterable[_Watched], pause_s: float, clock: Callable[[], int]) -> None:
+def _sample_all(watched: Iterable[_Watched], pause_s: float, clock: Callable[[], int]) -> None:
     time.sleep(pause_s)
     for one in watched:
         one.look(clock)

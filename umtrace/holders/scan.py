@@ -35,7 +35,7 @@ def scan(
     clock: Callable[[], int] = time.time_ns,
     budget_s: float = BUDGET_S,
 ) -> list[HolderScan]:
-    """Return one scan per request; takes ``budget_s`` and LOOKS_SPAN_S at most, nearly.
+    """Return one scan per request; takes ``budget_s`` and SAMPLES_SPAN_S at most, nearly.
 
     Parameters
     ----------

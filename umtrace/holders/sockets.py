@@ -74,7 +74,7 @@ def _of_others(pids: list[int], devs: frozenset[str], found: dict[int, Bound]) -
             if _enter(pid):
                 found.update(_of_here(pid, devs))
             else:
-                found.update(_named(pid))
+                found.update(_from_proc(pid))
 
 
 def _enter(pid: int) -> bool:
@@ -88,12 +88,12 @@ def _enter(pid: int) -> bool:
 
 def _of_here(pid: int | str, devs: frozenset[str]) -> dict[int, Bound]:
     try:
-        return dict(_told(devs))
+        return dict(_from_diag(devs))
     except OSError:  # no unix_diag in this kernel
-        return dict(_named(pid))
+        return dict(_from_proc(pid))
 
 
-def _told(devs: frozenset[str]) -> Iterator[tuple[int, Bound]]:
+def _from_diag(devs: frozenset[str]) -> Iterator[tuple[int, Bound]]:
     needles = [_packed(dev) for dev in devs]
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as link:
         wanted = _REQUEST.pack(socket.AF_UNIX, 0, 0, _ALL_STATES, 0, _SHOW, 0, 0)
@@ -144,7 +144,7 @@ def _attributes(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
         at += max(_aligned(size), _ATTRIBUTE.size)
 
 
-def _named(pid: int | str) -> Iterator[tuple[int, Bound]]:
+def _from_proc(pid: int | str) -> Iterator[tuple[int, Bound]]:
     with open(f"/proc/{pid}/net/unix", "rb") as file:  # noqa: PTH123
         for line in file.read().split(b"\n")[1:]:
             fields = line.split(None, _NAME_FIELD)

@@ -11,7 +11,7 @@ from umtrace.holders import procfs
 from umtrace.holders.below import Below
 from umtrace.holders.binfmt import interpreters
 from umtrace.holders.carried import carried, closed_rings, ring_workers, waiting
-from umtrace.holders.claims import Claim, Seen
+from umtrace.holders.claims import Claim, ListedMount
 from umtrace.holders.images import images
 from umtrace.holders.inflight import unpacked
 from umtrace.holders.links import linked_uprobes
@@ -28,7 +28,7 @@ _THROUGH_A_TASK = re.compile(r"/proc/(\d+)/root(/.*)")
 _PATIENCE_S = 0.5
 #: the kernel has the name that was given, not where the file is now
 _NAMED_ONCE = frozenset({"binfmt", "perf-uprobe"})
-_SECOND_LOOK_S = 0.05
+_SECOND_SAMPLE_S = 0.05
 
 
 class Unshown:
@@ -57,20 +57,20 @@ class Unshown:
         """Yield them; to be asked when the sweep is over, whose ``lost`` grows."""
         for claim in self._claims(sweep):
             holder = self._holder(claim)
-            if holder is not None and self._is_told(holder, claim, sweep):
+            if holder is not None and self._is_listed(holder, claim, sweep):
                 yield holder
         yield from self._walking(sweep)
 
-    def _is_told(self, holder: Holder, claim: Claim, sweep: Sweep) -> bool:
+    def _is_listed(self, holder: Holder, claim: Claim, sweep: Sweep) -> bool:
         if self._below is not None:
             return holder.of == "mount" and self._below.covers(claim.path)
         if self._mount is None and holder.of == "suspect":
-            sweep.lost.append(claim.says())
+            sweep.lost.append(claim.in_words())
             return False
         return True
 
     def _claims(self, sweep: Sweep) -> Iterator[Claim]:
-        mounts = [self._seen(space, mount) for space, mount in self._spaces.mounts()]
+        mounts = [self._listed(space, mount) for space, mount in self._spaces.mounts()]
         # An EROFS mount is found with all it takes to unmount it (others.py).
         yield from images(seen for seen in mounts if seen.mount.fstype != "erofs")
         yield from interpreters(mounts, sweep.lost)
@@ -90,10 +90,10 @@ class Unshown:
         found = list(unpacked(claim, number, self._spaces.lists))
         yield from found if waiting(opened) == number else [claim]
 
-    def _seen(self, space: Namespace, mount: Mount) -> Seen:
+    def _listed(self, space: Namespace, mount: Mount) -> ListedMount:
         if space.inode == self._spaces.own:
-            return Seen(mount)
-        return Seen(mount, space.inode, next(iter(space.pids), None))
+            return ListedMount(mount)
+        return ListedMount(mount, space.inode, next(iter(space.pids), None))
 
     def _holder(self, claim: Claim) -> Holder | None:
         mntns = procfs.mntns(claim.pid) if claim.pid else None
@@ -148,7 +148,7 @@ class Unshown:
             claim = self._walker(walk, of)
             holder = claim.holder(of, "path", procfs.mntns(walk.pid))
             holder = replace(holder, looks=1 if walk in stay else 2)
-            if self._is_told(holder, claim, sweep):
+            if self._is_listed(holder, claim, sweep):
                 yield holder
 
     def _walker(self, walk: Walk, of: str) -> Claim:
@@ -172,7 +172,7 @@ def _lasting(carriers: list[Open]) -> Iterator[tuple[Open, Claim]]:
     """Yield what descriptors carry in two looks: nearly all that is sent is received at once."""
     first = {opened: list(carried(opened, ask=True)) for opened in carriers}
     if any(first.values()):
-        time.sleep(_SECOND_LOOK_S)
+        time.sleep(_SECOND_SAMPLE_S)
     for opened, claims in first.items():
         later = list(carried(opened, ask=True)) if claims else []
         yield from ((opened, claim) for claim in claims if claim in later)

@@ -23,7 +23,7 @@ _AT_FDCWD = -100
 _MOST_PATH = 4096
 _MOST_SHOWN = 3
 _silent: set[int] = set()  #: processes whose memory is locked
-_SECOND_LOOK_S = 0.05
+_SECOND_SAMPLE_S = 0.05
 _LOW = 1 << 32  # a task of 32 bits has its stack below, and other numbers
 #: what a walk that waits has on its stack, whoever began it
 _WALKS = (b"link_path_walk", b"lookup_slow", b"filename_lookup", b"path_openat", b"path_lookupat")
@@ -69,7 +69,7 @@ def still_walking(found: Sequence[Walk], lost: list[str]) -> set[Walk]:
     """Return those that are in the same call a moment later."""
     if not found:
         return set()
-    time.sleep(_SECOND_LOOK_S)
+    time.sleep(_SECOND_SAMPLE_S)
     pids = sorted({walk.pid for walk in found})
     later = dict(_waiting(pids, lost, time.monotonic() + len(pids)))
     lines = {pid: {tid: line for tid, line, _ in tasks} for pid, tasks in later.items()}

@@ -1,6 +1,6 @@
 """Calls by which `umtrace why --ask-kernel` asks the kernel: no umounts of anybody, so left out.
 
-Which they are is told by a file that root alone can write to (holders/kernelword_child.py): task,
+Which they are is told by a file that root alone can write to (holders/ask_kernel_child.py): task,
 begin and end of each. What another program does is in none of its lines, whatever flags it passes
 and whatever it is called.
 """
@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.holders.kernelword import FOLDER
+from umtrace.holders.ask_kernel import FOLDER
 from umtrace.model.events import FOREIGN, Array, EventBatch, Kind
 
 #: an answer may be read before its end is written down

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from umtrace.holders.answer import KernelWord
+from umtrace.holders.answer import KernelAnswer
 
 #: the lock, and what was asked when: root's alone
 FOLDER = Path("/run/umtrace")
@@ -25,7 +25,7 @@ EXPIRE, CLAIM = "umount2(MNT_EXPIRE)", "open(O_EXCL)"
 #: the kernel's own expiry of their submounts uses the same mark
 _EXPIRED_BY_THE_KERNEL = frozenset({"nfs", "nfs4", "cifs", "smb3", "afs"})
 _PATIENCE_S = 5.0
-_PROGRAM = Path(__file__).with_name("kernelword_child.py")
+_PROGRAM = Path(__file__).with_name("ask_kernel_child.py")
 _EINVAL = "EINVAL: the mount is locked here, is in another namespace, or is the root directory"
 _MARKED = "; it stays marked as expired until it is used"
 
@@ -37,7 +37,7 @@ class Question:
     kind: str
     path: str
     mnt_id: int | None = None
-    door: str | None = None
+    ns_file: str | None = None
     dev: str | None = None
 
 
@@ -52,7 +52,7 @@ def refusal(fstype: str, point: str, own: Sequence[str]) -> str:
     return f"umtrace itself has {own[0]} there" if own else ""
 
 
-def ask_mount(questions: Sequence[Question]) -> KernelWord:
+def ask_mount(questions: Sequence[Question]) -> KernelAnswer:
     """Ask about a mount and the copies that umount would take along; the mount is the first."""
     for number, answer in enumerate(_asked(questions)):
         copy = f", of its copy {questions[number].path}" if number else ""
@@ -60,26 +60,26 @@ def ask_mount(questions: Sequence[Question]) -> KernelWord:
         marked = "" if answer.get("cleared", True) else _MARKED
         if said == 0:
             why = "this question unmounted it: another program had marked it at the same moment"
-            return KernelWord("refused", EXPIRE, why)
+            return KernelAnswer("refused", EXPIRE, why)
         if said == errno.EBUSY:
-            return KernelWord("busy", EXPIRE + copy, marked.removeprefix("; "))
+            return KernelAnswer("busy", EXPIRE + copy, marked.removeprefix("; "))
         if said != errno.EAGAIN:
-            return KernelWord("refused", EXPIRE + copy, _reason(answer) + marked)
+            return KernelAnswer("refused", EXPIRE + copy, _reason(answer) + marked)
         if marked:
-            return KernelWord("free", EXPIRE, marked.removeprefix("; "))
-    return KernelWord("free", EXPIRE)
+            return KernelAnswer("free", EXPIRE, marked.removeprefix("; "))
+    return KernelAnswer("free", EXPIRE)
 
 
-def ask_device(path: str, dev: str) -> KernelWord:
+def ask_device(path: str, dev: str) -> KernelAnswer:
     """Ask whether somebody claims a block device: free is not claimed, which is not unused."""
     answer = _asked([Question("device", path, dev=dev)])[0]
     said = answer.get("errno")
     if said == errno.EAGAIN:
-        return KernelWord("free", CLAIM)
+        return KernelAnswer("free", CLAIM)
     return (
-        KernelWord("busy", CLAIM)
+        KernelAnswer("busy", CLAIM)
         if said == errno.EBUSY
-        else KernelWord("refused", CLAIM, _reason(answer))
+        else KernelAnswer("refused", CLAIM, _reason(answer))
     )
 
 
@@ -104,7 +104,11 @@ def _asked(questions: Sequence[Question]) -> list[dict[str, Any]]:
     )
     try:
         out, _ = child.communicate(timeout=_PATIENCE_S)
-        late = "" if child.returncode == 0 else f"the child process that asks ended with {child.returncode}"
+        late = (
+            ""
+            if child.returncode == 0
+            else f"the child process that asks ended with {child.returncode}"
+        )
     except subprocess.TimeoutExpired as expired:
         child.send_signal(signal.SIGKILL)  # and is not waited for: it may never end
         out, late = _decoded(expired.stdout), f"no answer in {_PATIENCE_S:g} s"

@@ -9,7 +9,7 @@ import pytest
 
 from umtrace.holders import procfs, sampling
 from umtrace.holders.procfs import Open
-from umtrace.holders.sampling import LOOKS, resample
+from umtrace.holders.sampling import SAMPLES, resample
 
 
 @pytest.fixture
@@ -20,31 +20,31 @@ def held(tmp_path):
 
 def test_who_stays_is_seen_every_time(held):
     (seen, of, missing_ns), other = resample([held, None])
-    assert seen == of >= sampling._FEWEST_TELLING
+    assert seen == of >= sampling._FEWEST_SAMPLES
     assert missing_ns is None
     assert other == (1, 1, None)
 
 
 def test_who_is_gone_is_missing(held):
     gone = Open(held.pid, held.tid, "fd", "/elsewhere", held.fd)
-    assert resample([gone], lambda: 7) == [(1, LOOKS, 7)]
+    assert resample([gone], lambda: 7) == [(1, SAMPLES, 7)]
 
 
 def test_a_task_that_never_ran_between_the_looks_is_not_known(held, monkeypatch):
     monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (True, 5))
     assert resample([held]) == [(1, 2, None)]
     monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (True, None))
-    assert resample([held]) == [(LOOKS, LOOKS, None)]
+    assert resample([held]) == [(SAMPLES, SAMPLES, None)]
 
 
 def test_a_task_that_runs_is_looked_at_more_often_by_who_has_patience(held, monkeypatch):
     ran = itertools.count(1)
     monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (True, next(ran)))
-    assert resample([held]) == [(LOOKS, LOOKS, None)]
-    enough = sampling._LOOKS_AT_THE_BUSY
+    assert resample([held]) == [(SAMPLES, SAMPLES, None)]
+    enough = sampling._MOST_SAMPLES
     assert resample([held], patience_s=30.0) == [(enough, enough, None)]
     monkeypatch.setattr(procfs, "running", lambda _pid, _tid: (False, 5))
-    assert resample([held], patience_s=30.0) == [(LOOKS, LOOKS, None)]
+    assert resample([held], patience_s=30.0) == [(SAMPLES, SAMPLES, None)]
 
 
 def test_who_opens_and_closes_in_a_loop_is_missing_at_times(tmp_path):

@@ -61,26 +61,26 @@ def _answer(question: dict[str, Any], log: int) -> dict[str, Any]:
 
 
 def _mount(question: dict[str, Any], log: int) -> dict[str, Any]:
-    if question["door"] is not None:
-        _enter(question["door"])
+    if question["ns_file"] is not None:
+        _enter(question["ns_file"])
     # From the directory above: who may rename something on the way cannot lead this elsewhere.
     above, name = os.path.split(question["path"])
     os.chdir(above)
     path = os.fsencode(name)
     # A mark that another program left would make this question an umount.
-    if _look(path) != question["mnt_id"]:
+    if _clear_mark(path) != question["mnt_id"]:
         raise RefusedError("another mount is at that path")
     with _Noted(log, "mount", f"{question['mnt_id']}"):
         status = _libc.umount2(path, _MNT_EXPIRE | _UMOUNT_NOFOLLOW)
         number = ctypes.get_errno() if status else 0
     try:
-        cleared = _look(path) == question["mnt_id"]
+        cleared = _clear_mark(path) == question["mnt_id"]
     except OSError:
         cleared = False
     return {"errno": number, "cleared": cleared}
 
 
-def _look(path: bytes) -> int | None:
+def _clear_mark(path: bytes) -> int | None:
     """Open the root of a mount by its path and close it, which clears the mark; return its id."""
     fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -142,10 +142,10 @@ def _locked(folder: int) -> int:
     raise RefusedError("another umtrace asks the kernel at this moment")
 
 
-def _enter(door: str) -> None:
-    if not door:
+def _enter(ns_file: str) -> None:
+    if not ns_file:
         raise RefusedError("its mount namespace cannot be entered")
-    fd = os.open(os.fsencode(door), os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(os.fsencode(ns_file), os.O_RDONLY | os.O_CLOEXEC)
     try:
         if _libc.setns(fd, _CLONE_NEWNS) != 0:
             number = ctypes.get_errno()
