@@ -15,8 +15,8 @@ from umtrace.probes.capabilities import WANTED, this_kernel
 from umtrace.probes.features import Feature, features
 from umtrace.probes.plan import inlined
 from umtrace.sources.bpf.program_cache import VARIABLE, ProgramCache
-from umtrace.sources.leftovers import remove_leftovers
 from umtrace.sources.select import LIVE_TIERS, declined, open_source
+from umtrace.sources.tracefs_guard import remove_leftovers
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Made so, a kretprobe can have room for as many concurrent callers as a teardown storm
 brings (maxactive), and the kernel's counts of misses can be read; the perf interface
-offers neither. What it does not do is go away with the process (see watcher.py).
+offers neither. What it does not do is go away with the process (see tracefs_guard.py).
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from contextlib import suppress
 from umtrace.kernel.refusals import refusal
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.model.errors import UmtraceError
-from umtrace.sources.leftovers import remove_event
 from umtrace.sources.tracefs_control import append
-from umtrace.sources.tracefs_lock import TracefsLock
+from umtrace.sources.tracefs_guard import TracefsLock, remove_event
 
 MAXACTIVE = 4096  # KRETPROBE_MAXACTIVE_MAX
 

@@ -10,7 +10,7 @@ from umtrace.model.errors import NoTierError, UmtraceError, UsageError
 from umtrace.model.plan_line import PROGRAMS, PlanLine
 from umtrace.model.tiers import TIERS, tier_named
 from umtrace.sources.base import Source
-from umtrace.sources.leftovers import remove_leftovers
+from umtrace.sources.tracefs_guard import remove_leftovers
 
 Plan = list[PlanLine]
 Meanwhile = Callable[[], object]

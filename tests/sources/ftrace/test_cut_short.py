@@ -8,7 +8,7 @@ import pytest
 
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.sources.ftrace.instance import Instance
-from umtrace.sources.tracefs_lock import TracefsLock
+from umtrace.sources.tracefs_guard import TracefsLock
 
 pytestmark = pytest.mark.kernel
 

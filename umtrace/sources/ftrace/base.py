@@ -19,7 +19,7 @@ from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format, parse_format
 from umtrace.sources.ftrace.instance import Instance
 from umtrace.sources.ftrace.task_tracker import LOST_WITHOUT
-from umtrace.sources.tracefs_lock import TracefsLock
+from umtrace.sources.tracefs_guard import TracefsLock
 
 _COUNT_S = 0.25  # how often the kernel's loss counters are read
 

@@ -13,8 +13,7 @@ from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.sources import tracefs_control
 from umtrace.sources.ftrace.events import Event
 from umtrace.sources.kprobe_events import refused
-from umtrace.sources.leftovers import remove_event
-from umtrace.sources.tracefs_lock import TracefsLock
+from umtrace.sources.tracefs_guard import TracefsLock, remove_event
 
 TOTAL_BUFFER_KB = 64 << 10
 _MOST_TEXT = 165  # bytes; SYSCALL_FAULT_USER_MAX
