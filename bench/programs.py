@@ -23,11 +23,11 @@ from bench.tools import SYSCALLS, NotHereError, Tool, running
 from umtrace.sources.bpf.bpf_syscall import (
     ProgramType,
     bpf,
+    counters,
     load_program,
     object_info,
     open_raw_tracepoint,
 )
-from umtrace.sources.bpf.program_info import counters
 
 _GET_FD_BY_ID, _ENABLE_STATS = 13, 32
 _NAME_AT = 64

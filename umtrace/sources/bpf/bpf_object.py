@@ -28,9 +28,8 @@ from umtrace.sources.bpf.bpf_syscall import (
     open_raw_tracepoint,
     update,
 )
-from umtrace.sources.bpf.compiler import Compiled
+from umtrace.sources.bpf.compiler import SHOW, Compiled, last_line
 from umtrace.sources.bpf.perf_event import attach_kprobe, attach_tracepoint
-from umtrace.sources.bpf.stderr import SHOW, last_line
 
 _LOAD_WORD = 0x18  # BPF_LD | BPF_DW | BPF_IMM: two instructions wide
 _PSEUDO_MAP_FD = 1

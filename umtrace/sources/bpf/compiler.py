@@ -18,9 +18,10 @@ from umtrace.sources.bpf import bcc_child
 from umtrace.sources.bpf.bpf_syscall import MapInfo
 from umtrace.sources.bpf.kernel_tables import Tables, load_cached
 from umtrace.sources.bpf.program_cache import TABLES, ProgramCache, environment_key, key_of
-from umtrace.sources.bpf.stderr import SHOW, last_line
 from umtrace.sources.bpf.text import bpf_directory, headers_directory, program_text
 
+#: environment variable that lets all of clang's and the verifier's output through
+SHOW = "UMTRACE_DEBUG"
 COMPILED, KEPT = "compiled now", "kept"
 _PIPE_BYTES = 1 << 18  # a request fits before the child reads
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -167,6 +168,16 @@ class Compiler:
             with suppress(BrokenPipeError):
                 self._child.communicate()
         self._stderr.close()
+
+
+def last_line(text: str) -> str:
+    """Return what is shown of clang's or the verifier's output: one line of hundreds.
+
+    That is the last that says something, the verifier's statistics aside.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("processed ", "HINT"))]
+    return telling[-1] if telling else ""
 
 
 def _ending(status: int) -> str:

@@ -34,10 +34,9 @@ from umtrace.probes.purposes import SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.probes.stacks import function_constants
 from umtrace.sources.bpf.adaptive import AdaptiveProbes
 from umtrace.sources.bpf.bpf_object import BpfObject
-from umtrace.sources.bpf.bpf_syscall import ProgramType
+from umtrace.sources.bpf.bpf_syscall import ProgramType, counters, recursion_misses
 from umtrace.sources.bpf.capability_probe import try_fentry, try_kprobe
 from umtrace.sources.bpf.compiler import Compiler
-from umtrace.sources.bpf.program_info import counters, recursion_misses
 from umtrace.sources.bpf.tracepoints import NEXT_SYSCALL, SWITCH, Tracepoints
 from umtrace.sources.kprobe_events import KprobeEvents
 
