@@ -1,13 +1,65 @@
-"""Events and names on their way into a batch."""
+"""What a translator puts out: events and names as tuples (``bpf/event.h``), and their batch."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, EventBatch, Exit, Kind
-from umtrace.sources.ftrace.names import Name
-from umtrace.sources.ftrace.operation import EventTuple, event_of
+from umtrace.model.events import (
+    EVENT_DTYPE,
+    NAME_DTYPE,
+    NAME_TEXT,
+    EventBatch,
+    Exit,
+    Kind,
+    NameKind,
+)
 from umtrace.sources.ftrace.records import Record
+
+EventTuple = tuple[int, int, int, int, int, int, int, int, int, int, bytes]
+Name = tuple[int, int, int, int, int, int, bytes]
+
+WORD = 0xFFFFFFFF
+_LONG = 0xFFFFFFFFFFFFFFFF
+
+
+def event_of(
+    kind: Kind, ts: int, cpu: int, who: tuple[int, int], *, mnt: int, ret: int, a: int = 0,
+    b: int = 0, seq: int = 0, comm: bytes = b"",
+) -> EventTuple:  # fmt: skip
+    """Return an event of a task; each number is cut to the width of its field.
+
+    What was fetched through a pointer that led nowhere can be any number.
+    """
+    ret = ((ret + (1 << 31)) & WORD) - (1 << 31)
+    tid, tgid = who
+    return (ts, mnt & _LONG, tid, tgid, int(kind), cpu, ret, a & _LONG, b & WORD, seq, comm)
+
+
+def whole(shown: bytes) -> bytes:
+    """Return a path as the event of a system call shows it, empty if that is known not to be it.
+
+    Since 7.0 the kernel writes ``...`` behind the part of a longer text that its buffer takes
+    (299ea67e6a2b, tracing: Add a config and syscall_user_buf_size file to limit amount written),
+    and a dot for each byte that it calls unprintable. Of those in a UTF-8 character
+    the rest is no UTF-8. A control character alone leaves no trace of that.
+    """
+    if shown.endswith(b"..."):
+        return b""
+    try:
+        shown.decode()
+    except UnicodeDecodeError:
+        return b"" if b"." in shown else shown
+    return shown
+
+
+def parts(ts_ns: int, tid: int, kind: NameKind, text: bytes) -> list[Name]:
+    """Return a text in parts of NAME_TEXT bytes; an empty one is one empty part."""
+    texts = [text[at : at + NAME_TEXT] for at in range(0, len(text), NAME_TEXT)] or [b""]
+    last = len(texts) - 1
+    return [
+        (ts_ns, tid, int(kind), number, len(part), int(number < last), part.ljust(NAME_TEXT, b"\0"))
+        for number, part in enumerate(texts)
+    ]
 
 
 class Batches:

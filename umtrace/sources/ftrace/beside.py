@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from umtrace.model.events import FOREIGN, Failed, Kind, Unseen
+from umtrace.sources.ftrace.batches import event_of
 from umtrace.sources.ftrace.open_operations import OpenOperations
-from umtrace.sources.ftrace.operation import event_of
 from umtrace.sources.ftrace.records import Record
 from umtrace.sources.ftrace.task_tracker import TaskTracker
 

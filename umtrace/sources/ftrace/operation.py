@@ -6,25 +6,10 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from umtrace.model.events import NESTED, Kind
+from umtrace.sources.ftrace.batches import WORD, EventTuple, event_of
 from umtrace.sources.ftrace.records import Record
 
-EventTuple = tuple[int, int, int, int, int, int, int, int, int, int, bytes]
-
-_WORD = 0xFFFFFFFF
 UNKNOWN = 0xFFFFFFFFFFFFFFFF
-
-
-def event_of(
-    kind: Kind, ts: int, cpu: int, who: tuple[int, int], *, mnt: int, ret: int, a: int = 0,
-    b: int = 0, seq: int = 0, comm: bytes = b"",
-) -> EventTuple:  # fmt: skip
-    """Return an event of a task; each number is cut to the width of its field.
-
-    What was fetched through a pointer that led nowhere can be any number.
-    """
-    ret = ((ret + (1 << 31)) & _WORD) - (1 << 31)
-    tid, tgid = who
-    return (ts, mnt & UNKNOWN, tid, tgid, int(kind), cpu, ret, a & UNKNOWN, b & _WORD, seq, comm)
 
 
 class Phase(IntEnum):
@@ -82,7 +67,7 @@ class Operation:
         who = (self.tid, self.tgid)
         cpu |= NESTED if self.nested else 0
         event = event_of(kind, ts, cpu, who, mnt=mount, ret=ret, a=a, b=b, seq=self.seq, comm=comm)
-        self.seq = (self.seq + 1) & _WORD
+        self.seq = (self.seq + 1) & WORD
         (self.out if self.held is None else self.held).append(event)
 
     def hold(self) -> None:
@@ -102,7 +87,7 @@ class Operation:
 
     def skip(self) -> None:
         """Leave a number out: an event is lost."""
-        self.seq = (self.seq + 1) & _WORD
+        self.seq = (self.seq + 1) & WORD
 
     @property
     def both(self) -> tuple[Operation, ...]:

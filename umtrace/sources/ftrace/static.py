@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from umtrace.model.events import EventBatch, Kind, NameKind, OnStack, Returned
-from umtrace.sources.ftrace.batches import Batches
+from umtrace.sources.ftrace.batches import Batches, parts, whole
 from umtrace.sources.ftrace.drain import LOST_GATED
-from umtrace.sources.ftrace.names import parts, whole
 from umtrace.sources.ftrace.operation import Operation, Phase
 from umtrace.sources.ftrace.records import LOST, STACK, Record
 from umtrace.sources.ftrace.task_tracker import TaskTracker

@@ -20,8 +20,8 @@ from umtrace.model.errors import DamagedInputError
 from umtrace.model.events import EventBatch
 from umtrace.model.losses import LossReport
 from umtrace.model.plan_line import PlanLine
+from umtrace.sources.ftrace.batches import whole
 from umtrace.sources.ftrace.lines import lines_of, open_trace
-from umtrace.sources.ftrace.names import whole
 from umtrace.sources.ftrace.records import LOST, Record
 from umtrace.sources.ftrace.sorting import SortedRecords
 from umtrace.sources.ftrace.task_tracker import TaskTracker

@@ -22,8 +22,8 @@ from umtrace.model.events import (
     Returned,
     Unseen,
 )
+from umtrace.sources.ftrace.batches import parts
 from umtrace.sources.ftrace.beside import Beside
-from umtrace.sources.ftrace.names import parts
 from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
 from umtrace.sources.ftrace.origin import inum_of, origin_of
 from umtrace.sources.ftrace.records import LOST, Record
