@@ -9,9 +9,8 @@ import pytest
 from matplotlib.collections import QuadMesh
 
 from tests.stats.rows import T0_NS, row
-from umtrace.analysis.ebusy import ebusy_frame
 from umtrace.analysis.figures import figure_of
-from umtrace.analysis.frames import rows_to_frame
+from umtrace.analysis.frames import ebusy_frame, rows_to_frame
 from umtrace.analysis.windows import _LOOKS, plot_ebusy
 from umtrace.model.windows import CLASSES, SCHEMA, EbusyWindow
 from umtrace.stats.filters import RowFilter

@@ -13,10 +13,14 @@ from umtrace.model.errors import not_installed
 if TYPE_CHECKING:
     from umtrace.analysis.accessor import Plots
     from umtrace.analysis.compared import Compared
-    from umtrace.analysis.ebusy import ebusy_frame
-    from umtrace.analysis.frames import events_to_frame, rows_to_frame, schema_frame
+    from umtrace.analysis.frames import (
+        ebusy_frame,
+        events_to_frame,
+        rows_to_frame,
+        schema_frame,
+        summary_frame,
+    )
     from umtrace.analysis.histograms import Histograms
-    from umtrace.analysis.summaries import summary_frame
 
 __all__ = [
     "Compared",
@@ -33,11 +37,11 @@ _MODULES = {
     "Compared": "compared",
     "Histograms": "histograms",
     "Plots": "accessor",
-    "ebusy_frame": "ebusy",
+    "ebusy_frame": "frames",
     "events_to_frame": "frames",
     "rows_to_frame": "frames",
     "schema_frame": "frames",
-    "summary_frame": "summaries",
+    "summary_frame": "frames",
 }
 
 

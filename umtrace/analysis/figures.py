@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from umtrace.analysis.ebusy import ebusy_frame
+from umtrace.analysis.frames import ebusy_frame
 from umtrace.analysis.heatmap import plot_heatmap
 from umtrace.analysis.modes import plot_modes
 from umtrace.analysis.mounts import COLUMNS as MOUNT_COLUMNS

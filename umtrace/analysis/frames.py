@@ -1,8 +1,8 @@
-"""Tables of a recording as DataFrames, and what their columns mean."""
+"""DataFrames of a recording: its tables, its EBUSY windows, a summary of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 import pyarrow as pa
@@ -12,9 +12,16 @@ from umtrace.analysis.column_docs import description_of, unit_of
 from umtrace.model.clock import ClockPair
 from umtrace.model.events import Kind
 from umtrace.model.umounts import Use, columns_with
+from umtrace.model.windows import SCHEMA as WINDOWS
+from umtrace.query.selection import Selection
+from umtrace.query.window_filter import chosen_windows
+from umtrace.stats.summarize import LATENCY, RCU
+from umtrace.stats.summary import GroupSummary, Summary
 
 #: columns with few distinct values; the last three are of other tables than the umounts
 CATEGORIES = (*columns_with(Use.CATEGORY), "class", "spurious", "kind")
+_EBUSY = "ebusy"
+_QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 def rows_to_frame(table: pa.Table) -> pd.DataFrame:
@@ -65,6 +72,70 @@ def schema_frame(schemas: Mapping[str, pa.Schema]) -> pd.DataFrame:
     names = ["table", "column", "type", "unit", "meaning"]
     frame: pd.DataFrame = pd.DataFrame(rows, columns=names, dtype="string").set_index(names[:2])
     return frame
+
+
+def ebusy_frame(
+    selection: Selection,
+    columns: Sequence[str] | None = None,
+    *,
+    many: tuple[int, Sequence[str]] | None = None,
+) -> pd.DataFrame:
+    """Return the recorded windows that the selected umounts began; empty where there are none.
+
+    Parameters
+    ----------
+    columns : sequence of str, optional
+        Only these, in this order.
+    many : (int, sequence of str), optional
+        From so many windows on, only these columns are kept.
+    """
+    recording = selection.recording
+    if _EBUSY not in recording.meta.tables:
+        return rows_to_frame(WINDOWS.empty_table())
+    names = list(columns or recording.schema(_EBUSY).names)
+    most, fewer = many or (0, names)
+    kept: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in chosen_windows(selection, names):
+        rows += batch.num_rows
+        kept.append(batch)
+        if many and rows > most:
+            names = list(fewer)
+            kept = [each.select(names) for each in kept]
+    return rows_to_frame(pa.Table.from_batches(kept, recording.schema(_EBUSY, names)))
+
+
+def summary_frame(summary: Summary) -> pd.DataFrame:
+    """Return one row per group: counts, quantiles in ns, and the share of RCU, 0 to 1.
+
+    Quantiles are of the umounts in which it took any time; missing is unknown.
+    """
+    rows = [_summary_row(group) for group in summary.groups]
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=list(_summary_row(GroupSummary())))
+    frame = frame.astype({name: _summary_dtype(name) for name in frame.columns})
+    for place, name in enumerate(summary.by):
+        values = pd.Series([group.key[place] for group in summary.groups], dtype=object)
+        frame.insert(place, name, values)
+    return frame.set_index(list(summary.by)) if summary.by else frame
+
+
+def _summary_row(group: GroupSummary) -> dict[str, object]:
+    row: dict[str, object] = {
+        "umounts": group.count,
+        "failed": group.n_failed,
+        "incomplete": group.n_incomplete,
+    }
+    for column in (LATENCY, RCU):
+        seen = group.metric(column).occurred
+        short = column.removesuffix("_ns")
+        row |= {f"{short}_{name}_ns": seen.quantile(q) for name, q in _QUANTILES.items()}
+        row[f"{short}_max_ns"] = seen.max
+    row["rcu_share"] = group.share(RCU)
+    return row
+
+
+def _summary_dtype(name: str) -> str:
+    return "Float64" if name == "rcu_share" else "Int64"
 
 
 def _replaced(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
