@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from umtrace.exercise import mountinfo, namespace
+from umtrace.exercise import namespace
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def test_sweep_spares_a_directory_in_use_in_another_pid_namespace(tmp, dead_pid)
 def test_the_mount_under_the_root_counts(tmp_path, monkeypatch):
     table = tmp_path / "mountinfo"
     table.write_text("27 1 254:0 / / rw - ext4 /dev/vda rw\n22 27 0:21 / /proc rw - proc proc rw\n")
-    monkeypatch.setattr(mountinfo, "_MOUNTINFO", table)
-    assert mountinfo.count_mounts() == 2
-    assert mountinfo.count_all_mounts() == 3
+    monkeypatch.setattr(namespace, "_MOUNTINFO", table)
+    assert namespace.count_mounts() == 2
+    assert namespace.count_all_mounts() == 3
     table.write_text("27 27 254:0 / / rw - ext4 /dev/vda rw\n22 27 0:2 / /proc rw - proc proc rw\n")
-    assert mountinfo.count_all_mounts() == 2
+    assert namespace.count_all_mounts() == 2

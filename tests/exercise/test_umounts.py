@@ -23,7 +23,7 @@ OWN_NAMESPACE = Path("/proc/self/ns/mnt")
 COUNT_LOST = """
 import json
 from umtrace.exercise.config import ExerciseConfig
-from umtrace.exercise.mountinfo import count_mounts
+from umtrace.exercise.namespace import count_mounts
 from umtrace.exercise.run import run
 from umtrace.exercise.stage import Stage
 

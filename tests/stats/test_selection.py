@@ -11,8 +11,8 @@ from umtrace.query.prefetch import prefetch
 from umtrace.query.selection import Selection
 from umtrace.query.worst import worst
 from umtrace.recording import Meta, Recording, RecordingWriter
+from umtrace.stats.columns import plain_rows
 from umtrace.stats.filters import RowFilter
-from umtrace.stats.plain import plain_rows
 
 
 @pytest.fixture

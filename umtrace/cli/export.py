@@ -88,7 +88,7 @@ def _write_trace(out: BinaryIO, chosen: Selection) -> None:
     from umtrace.present.perfetto import COLUMNS, write_perfetto
     from umtrace.present.terminal import say
     from umtrace.report_contents import Windows
-    from umtrace.stats.plain import plain_rows
+    from umtrace.stats.columns import plain_rows
 
     windows = Windows(chosen)
     windows.see_all()

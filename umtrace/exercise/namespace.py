@@ -18,11 +18,11 @@ from typing import Final
 from umtrace.exercise import syscalls
 from umtrace.exercise.calls import Actor
 from umtrace.exercise.ledger import Teardown
-from umtrace.exercise.mountinfo import count_all_mounts
 from umtrace.model.clock import ClockPair
 from umtrace.model.errors import NotPermittedError, UmtraceError
 
 PREFIX: Final = "umtrace-exercise-"
+_MOUNTINFO: Final = Path("/proc/self/mountinfo")  # never held open
 
 
 class PrivateNamespace:
@@ -141,3 +141,20 @@ def _remove_if_stale(path: Path) -> None:
         if os.fstat(fd).st_uid == os.geteuid():
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.rmdir()
+
+
+def count_mounts() -> int:
+    """Count the mounts that this task can see."""
+    return _MOUNTINFO.read_bytes().count(b"\n")
+
+
+def count_all_mounts() -> int:
+    """Count the mounts that go with the namespace.
+
+    That is what this task can see, and the parents of those mounts that no path
+    leads to: mostly one, the initial rootfs under /.
+    """
+    split = [line.split(b" ", 2) for line in _MOUNTINFO.read_bytes().split(b"\n")[:-1]]
+    ids = {words[0] for words in split}
+    parents = {words[1] for words in split}
+    return len(split) + len(parents - ids)

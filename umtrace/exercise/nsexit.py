@@ -12,7 +12,7 @@ from umtrace.exercise import syscalls
 from umtrace.exercise.calls import Actor
 from umtrace.exercise.children import fork_child
 from umtrace.exercise.ledger import Teardown
-from umtrace.exercise.mountinfo import count_all_mounts
+from umtrace.exercise.namespace import count_all_mounts
 from umtrace.exercise.stage import Stage
 
 #: tid, mount namespace, mounts in it, monotonic time just before the exit

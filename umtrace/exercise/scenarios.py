@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from umtrace.exercise import syscalls
-from umtrace.exercise.mountinfo import count_mounts
+from umtrace.exercise.namespace import count_mounts
 from umtrace.exercise.stage import Stage
 from umtrace.exercise.walkers import umount_among, walking
 

@@ -11,7 +11,7 @@ from umtrace.present.heading import heading_of
 from umtrace.query.selection import Selection
 from umtrace.query.worst import worst
 from umtrace.report_contents import gather, report_of
-from umtrace.stats.plain import plain_rows
+from umtrace.stats.columns import plain_rows
 
 _WORST = 15
 _WINDOWS = 40

@@ -20,9 +20,8 @@ from umtrace.model.umounts import Use, columns_with
 from umtrace.present.names import phase_name
 from umtrace.present.protobuf import message, number, text
 from umtrace.present.terminal import clean
-from umtrace.stats.columns import START
+from umtrace.stats.columns import START, plain_rows
 from umtrace.stats.placement import PLACED, place
-from umtrace.stats.plain import plain_rows
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
 
 #: columns of the rows that are read

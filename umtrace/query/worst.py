@@ -13,8 +13,7 @@ import pyarrow.compute as pc
 from umtrace.model.arrow import fixed
 from umtrace.model.umounts import SCHEMA
 from umtrace.query.selection import Selection
-from umtrace.stats.columns import START, durations, times
-from umtrace.stats.plain import plain_rows
+from umtrace.stats.columns import START, durations, plain_rows, times
 from umtrace.stats.summarize import LATENCY
 
 _MOST_READS = 64  # beyond, one reading of all that lies between costs less
