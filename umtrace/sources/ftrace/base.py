@@ -78,7 +78,8 @@ class FtraceBase:
         instance = Instance(tracefs, self._owner, buffer_kb, gated=gated, of=of)
         self._instances.append(instance)
         buffer = f"{instance.buffer_kb} KiB for each of {len(instance.cpus)} CPUs"
-        self._note("buffer", instance.path, f"trace instance, {buffer}, clock mono")
+        meaning = "buffer of their ends" if gated else "buffer of umounts" if of > 1 else "buffer"
+        self._note(meaning, instance.path, f"trace instance, {buffer}, clock mono")
         return instance
 
     def _lives(self, instance: Instance, events: Sequence[str], lost: str) -> list[Format]:
