@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from typing import Any
 
+from umtrace.kernel.config import options_off
 from umtrace.kernel.refusals import missing_privilege
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
-from umtrace.model.plan_line import PlanLine
+from umtrace.model.plan_line import PlanLine, without_reason
+from umtrace.model.tiers import tier_named
 from umtrace.probes.capabilities import WANTED, this_kernel
 from umtrace.probes.features import Feature, features
 from umtrace.probes.plan import inlined
@@ -21,13 +24,30 @@ from umtrace.sources.tracefs_guard import remove_leftovers
 
 @dataclass(frozen=True, slots=True)
 class TierResult:
-    """Whether a tier attached; ``plan`` is its probes, ``reason`` why it did not."""
+    """Whether a tier attached; ``plan`` is its probes, ``reason`` why it did not.
+
+    Attributes
+    ----------
+    works : bool
+        Whether it, or the tier that stands in for it, attached.
+    exit_code : int
+        Of the error, where nothing attached.
+    attached : str
+        The tier that attached: this one or its stand-in. Empty where none did.
+    unusable : str
+        Why this tier itself cannot be used; empty where it can.
+    remedy : str
+        What would mend that; empty where nothing is known to.
+    """
 
     tier: str
     works: bool
     reason: str
     plan: tuple[PlanLine, ...] = ()
-    exit_code: int = 0  #: of the error, where it did not attach
+    exit_code: int = 0
+    attached: str = ""
+    unusable: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +57,11 @@ class Diagnosis:
     features: tuple[Feature, ...]
     tiers: tuple[TierResult, ...]
     inlined: dict[str, str]  #: functions without a symbol here, and what stands for them
+
+    @property
+    def chosen(self) -> TierResult | None:
+        """What ``--tier auto`` takes: the first tier that attaches as itself."""
+        return next((tier for tier in self.tiers if tier.attached == tier.tier), None)
 
     @property
     def any_tier(self) -> bool:
@@ -57,7 +82,27 @@ class Diagnosis:
         found = asdict(self)
         for tier, result in zip(found["tiers"], self.tiers, strict=True):
             tier["plan"] = [line.to_dict() for line in result.plan]
-        return found
+        return {"verdict": self._verdict(), **found}
+
+    def _verdict(self) -> dict[str, Any]:
+        """Return the tier of `umtrace record`, what it cannot see, and what would mend that."""
+        chosen = self.chosen
+        better = list(takewhile(lambda tier: tier is not chosen, self.tiers))
+        fixes = [(tier.remedy, tier.tier) for tier in better]
+        fixes += [(one.remedy, one.name) for one in self.features if one.ok is False]
+        return {
+            "tier": chosen and chosen.tier,
+            "unusable": [
+                {"tier": tier.tier, "reason": tier.unusable, "remedy": tier.remedy}
+                for tier in better
+            ],
+            "unseen": _unseen(chosen) if chosen else [],
+            "remedies": [
+                {"remedy": fix, "for": [name for remedy, name in fixes if remedy == fix]}
+                for fix in dict.fromkeys(remedy for remedy, _ in fixes)
+                if fix
+            ],
+        }
 
 
 def diagnose() -> Diagnosis:
@@ -74,19 +119,43 @@ def _kept_programs() -> Feature:
     names = kept.names()
     if kept.remark:
         return Feature("kept programs", False, kept.remark, f"rm -r {kept.folder}")
-    return Feature("kept programs", True, f"{kept.folder}: {len(names)}, {kept.size() >> 10} KiB")
+    found = f"{len(names)} compiled ({kept.size() >> 10} KiB) in {kept.folder}"
+    return Feature("kept programs", True, found)
+
+
+def _unseen(result: TierResult) -> list[str]:
+    """Return what a tier does not see here: of any kernel, then of this one."""
+    lost = (without_reason(line.reason) for line in result.plan if line.state == "lost")
+    # "nothing; ...": what stands in shows the same, at a cost.
+    here = [what for what in lost if not what.startswith("nothing;")]
+    return [*tier_named(result.tier).lacks, *dict.fromkeys(here)]
 
 
 def _try(tier: str) -> TierResult:
     try:
         with closing(open_source(tier)) as source:
             source.read(0)
-            instead = "" if source.tier == tier else f" as {source.tier}: {declined(source, tier)}"
-            return TierResult(tier, True, f"attaches{instead}", tuple(source.plan()))
+            plan = tuple(source.plan())
+            if source.tier == tier:
+                return TierResult(tier, True, "attaches", plan, attached=tier)
+            why = declined(source, tier)
+            reason = f"attaches as {source.tier}: {why}"
+            found = TierResult(tier, True, reason, plan, attached=source.tier, unusable=why)
     except UmtraceError as error:
-        return TierResult(tier, False, str(error), exit_code=error.exit_code)
+        why = str(error)
+        found = TierResult(tier, False, why, exit_code=error.exit_code, unusable=why)
     except Exception as error:
-        return TierResult(tier, False, f"fails: {type(error).__name__}: {error}")
+        why = f"fails: {type(error).__name__}: {error}"
+        return TierResult(tier, False, why, unusable=why)
+    return replace(found, remedy=_remedy(tier, found.exit_code))
+
+
+def _remedy(tier: str, exit_code: int) -> str:
+    """Return what would let a tier attach: a privilege, or a kernel with its options."""
+    if exit_code == NotPermittedError.exit_code and (lacking := missing_privilege()):
+        return lacking.partition(": ")[2]
+    off = options_off(tier_named(tier).options)
+    return f"boot a kernel with {' and '.join(off)}" if off else ""
 
 
 def clean_up() -> list[str]:

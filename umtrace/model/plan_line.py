@@ -72,6 +72,16 @@ class PlanLine:
         )
 
 
+def without_reason(text: str) -> str:
+    """Return what is lost without the reason, which is in parentheses at its end."""
+    depth = 0
+    for place in range(len(text) - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(text[place], 0)
+        if not depth:  # the one that opens the last parenthesis, or there is none
+            return text[:place].rstrip() if text.endswith(")") else text
+    return text
+
+
 def _state(said: str, text: str, *, is_probed: bool) -> State:
     for state in get_args(State):
         if said == state:

@@ -22,6 +22,10 @@ class Tier:
         What the host must offer, for people.
     sees : str
         What it shows, for people: a cell of the README's table.
+    lacks : tuple of str
+        What a better tier shows and it never does, for people.
+    options : tuple of str
+        Options that its kernel was built with, as in the kernel's own configuration.
     never : frozenset of str
         Columns of the Umount row that are null in every row of it.
     placement : str
@@ -48,6 +52,8 @@ class Tier:
     name: str
     needs: tuple[str, ...] = ()
     sees: str = ""
+    lacks: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     never: frozenset[str] = frozenset()
     placement: str = ""
     probes_functions: bool | None = None
@@ -78,6 +84,13 @@ _OF_FUNCTIONS = frozenset(
     }
 )
 
+_LACKS = (
+    "file system type, source and device of a mount",
+    "phases path lookup, umount tree and mntput loop",
+    "path walks, reference counts",
+)
+_KPROBE_OPTIONS = ("CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS")
+
 #: the tiers there are, in the order in which ``--tier auto`` tries them
 TIERS = (
     Tier(
@@ -87,6 +100,7 @@ TIERS = (
             "every phase, identities, origin, propagated copies, reference counts, path walkers, "
             "the last put; the cheapest"
         ),
+        options=("CONFIG_BPF_SYSCALL", "CONFIG_DEBUG_INFO_BTF", "CONFIG_FUNCTION_TRACER"),
         placement="fentry",
         probes_functions=True,
         probes_every_function=True,
@@ -103,6 +117,7 @@ TIERS = (
             "the same; runs with preemption off, so it misses nothing where fentry programs are "
             "preempted (7.x, PREEMPT_RT)"
         ),
+        options=("CONFIG_BPF_SYSCALL", *_KPROBE_OPTIONS),
         placement="kprobe",
         probes_functions=True,
         probes_every_function=True,
@@ -120,6 +135,8 @@ TIERS = (
             "([docs/ftrace.md](docs/ftrace.md)); path walkers from 6.9; not where a mount was "
             "attached"
         ),
+        lacks=("where a mount was attached",),
+        options=_KPROBE_OPTIONS,
         never=frozenset({"mountpoint"}),
         placement="kprobe",
         probes_functions=True,
@@ -138,6 +155,8 @@ TIERS = (
             "latency, flags, errno, path, container; RCU wait, lock wait and shutdown by the "
             "kernel stack; mount namespaces that end; not 32-bit (compat) calls"
         ),
+        lacks=_LACKS,
+        options=("CONFIG_BPF_SYSCALL", "CONFIG_FTRACE_SYSCALLS"),
         never=_OF_FUNCTIONS,
         probes_functions=False,
         probes_every_function=False,
@@ -154,6 +173,8 @@ TIERS = (
             "umount(2), its latency (upper bound) and waits, by tracepoints and stacks; no mount "
             "identity, no path before 7.0"
         ),
+        lacks=_LACKS,
+        options=("CONFIG_FTRACE_SYSCALLS",),
         never=_OF_FUNCTIONS | {"mntns", "n_mounts"},
         probes_functions=False,
         probes_every_function=False,

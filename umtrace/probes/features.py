@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.rcu import rcu_state
-from umtrace.kernel.refusals import hidden_addresses, lockdown, missing_capability
+from umtrace.kernel.refusals import LOCKDOWN, hidden_addresses, lockdown, missing_capability
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.model.errors import NoTierError, UmtraceError
@@ -17,10 +17,10 @@ from umtrace.probes.capabilities import WANTED
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One finding; ``remedy`` is empty where nothing is missing."""
+    """One finding; ``ok`` is None where nobody knows, ``remedy`` empty where none is known."""
 
     name: str
-    ok: bool
+    ok: bool | None
     detail: str
     remedy: str = ""
 
@@ -62,7 +62,9 @@ def _tracefs() -> Feature:
         with Tracefs() as tracefs:
             tracefs.event_id("syscalls:sys_enter_umount")
     except NoTierError as error:
-        return Feature("tracepoints", False, str(error), "CONFIG_FTRACE_SYSCALLS is needed")
+        return Feature(
+            "tracepoints", False, str(error), "boot a kernel with CONFIG_FTRACE_SYSCALLS"
+        )
     except UmtraceError as error:
         return Feature("tracepoints", False, str(error))
     return Feature("tracepoints", True, "syscalls:sys_enter_umount found")
@@ -75,14 +77,27 @@ def _lockdown() -> Feature:
         remedy = "boot with lockdown=integrity or none"
         return Feature("lockdown", False, f"{mode}: {lost}", remedy)
     if mode is None:
-        return Feature("lockdown", True, "not known: securityfs is not mounted")
+        return Feature("lockdown", None, *_why_unknown())
     return Feature("lockdown", True, mode)
+
+
+def _why_unknown() -> tuple[str, str]:
+    """Return why the mode of the lockdown is not known, and what would show it."""
+    place = LOCKDOWN.parent
+    if not place.is_dir():
+        return "not known: this kernel has no securityfs", ""
+    if not any(place.iterdir()):
+        return "not known: securityfs is not mounted", f"mount -t securityfs securityfs {place}"
+    if LOCKDOWN.exists():
+        return f"not known: {LOCKDOWN} cannot be read", "run it as root"
+    return "not known: this kernel does not say", ""
 
 
 def _rcu() -> Feature:
     state = rcu_state()
     if state["rcu_normal"] is None:
-        return Feature("RCU", True, "not known whether expedited: /sys/kernel/rcu_normal unread")
+        unread = "/sys/kernel/rcu_normal cannot be read"
+        return Feature("RCU", None, f"not known whether grace periods are expedited: {unread}")
     if not state["rcu_normal"]:
         return Feature("RCU", True, "grace periods of umount are expedited")
     why = "PREEMPT_RT sets it" if state["preempt_rt"] else "rcu_normal=1"
