@@ -78,33 +78,33 @@ FieldName = Literal[
     "dev",
     "fstype",
     "mount_flags",
-    "t_path",
-    "t_path_exit",
-    "t_locked",
-    "t_unlock",
-    "t_unlock_exit",
-    "n_unlock",
-    "n_unlock_exit",
     "n_mounts",
     "mounts_unknown",
     "rcu_balance_ns",
-    "n_rcu",
-    "n_rcu_exit",
-    "t_rcu_exit",
     "own_gp",
     "joined_gp",
     "normal_gp",
-    "n_check",
-    "n_checked",
     "refcount",
-    "n_cleanup",
-    "n_cleanup_exit",
-    "t_cleanup_exit",
     "own_put",
     "put_ts",
     "put_comm",
     "n_legitimized",
     "n_discounted",
+    "t_path",
+    "t_path_exit",
+    "t_locked",
+    "t_unlock",
+    "t_unlock_exit",
+    "t_rcu_exit",
+    "t_cleanup_exit",
+    "n_unlock",
+    "n_unlock_exit",
+    "n_rcu",
+    "n_rcu_exit",
+    "n_check",
+    "n_checked",
+    "n_cleanup",
+    "n_cleanup_exit",
 ]
 
 OPENERS = (Kind.ENTER, Kind.NS_EXIT, Kind.TEARDOWN)
@@ -146,6 +146,54 @@ class Field:
 
     dtype: np.dtype[Any]
     join: Join
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """A field that is the first or the last time of some kinds of event, or their number.
+
+    Such a field takes no code of its own in ``reduce.py``.
+    """
+
+    how: Literal["first", "last", "number"]
+    kinds: tuple[Kind, ...]
+
+    @property
+    def join(self) -> Join:
+        """How the parts of an operation give it."""
+        return {"first": first_known, "last": last_known, "number": total}[self.how]
+
+
+def _first(*kinds: Kind) -> Reduced:
+    return Reduced("first", kinds)
+
+
+def _last(*kinds: Kind) -> Reduced:
+    return Reduced("last", kinds)
+
+
+def _number(*kinds: Kind) -> Reduced:
+    return Reduced("number", kinds)
+
+
+#: of the function tiers; times are ns
+REDUCED: dict[FieldName, Reduced] = {
+    "t_path": _first(Kind.PATH_UMOUNT),
+    "t_path_exit": _last(Kind.PATH_UMOUNT_EXIT),
+    "t_locked": _first(Kind.CHECK, Kind.TREE),  # the first thing done under namespace_sem
+    "t_unlock": _last(Kind.UNLOCK),
+    "t_unlock_exit": _last(Kind.UNLOCK_EXIT),
+    "t_rcu_exit": _last(Kind.RCU_EXIT),
+    "t_cleanup_exit": _last(Kind.CLEANUP_EXIT),
+    "n_unlock": _number(Kind.UNLOCK),
+    "n_unlock_exit": _number(Kind.UNLOCK_EXIT),
+    "n_rcu": _number(Kind.RCU),
+    "n_rcu_exit": _number(Kind.RCU_EXIT),
+    "n_check": _number(Kind.CHECK),
+    "n_checked": _number(Kind.CHECKED),
+    "n_cleanup": _number(Kind.CLEANUP),
+    "n_cleanup_exit": _number(Kind.CLEANUP_EXIT),
+}
 
 
 #: field of the time off CPU in each class of wait
@@ -195,13 +243,6 @@ FIELDS: dict[FieldName, Field] = {
         ("dev", "u4", first_known),
         ("fstype", "S16", first_known),
         ("mount_flags", "u4", first_known),
-        ("t_path", "i8", first_known),
-        ("t_path_exit", "i8", last_known),
-        ("t_locked", "i8", first_known),  # the first thing done under namespace_sem
-        ("t_unlock", "i8", last_known),
-        ("t_unlock_exit", "i8", last_known),
-        ("n_unlock", "i8", total),
-        ("n_unlock_exit", "i8", total),
         ("n_mounts", "i8", total),
         ("mounts_unknown", "?", total),
         (
@@ -209,18 +250,10 @@ FIELDS: dict[FieldName, Field] = {
             "i8",
             total,
         ),  # returns less entries: needs n_rcu == n_rcu_exit
-        ("n_rcu", "i8", total),
-        ("n_rcu_exit", "i8", total),
-        ("t_rcu_exit", "i8", last_known),
         ("own_gp", "?", total),  # its own expedited grace period
         ("joined_gp", "?", total),  # somebody else's
         ("normal_gp", "?", total),  # not expedited
-        ("n_check", "i8", total),
-        ("n_checked", "i8", total),
         ("refcount", "i8", later),  # plus 1, 0 unknown; the later part's if it has a check
-        ("n_cleanup", "i8", total),
-        ("n_cleanup_exit", "i8", total),
-        ("t_cleanup_exit", "i8", last_known),
         ("own_put", "?", total),  # cleaned up the mount it unmounted itself
         # Filled by the tail keeper from the events of other tasks.
         ("put_ts", "i8", later),
@@ -228,4 +261,4 @@ FIELDS: dict[FieldName, Field] = {
         ("n_legitimized", "i4", later),
         ("n_discounted", "i4", later),
     )
-}
+} | {name: Field(np.dtype("i8"), reduced.join) for name, reduced in REDUCED.items()}

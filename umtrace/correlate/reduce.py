@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from umtrace.correlate.cut import I8, Cut, Some, any_of, task_of
-from umtrace.correlate.fields import ENDED, OPENERS, WAIT_NS, WAITS, Column, FieldName
+from umtrace.correlate.fields import ENDED, OPENERS, REDUCED, WAIT_NS, WAITS, Column, FieldName
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait, classify
 from umtrace.model.events import IS_TARGET, Exit, GracePeriod, Kind
@@ -20,27 +20,6 @@ _GRACE_PERIODS: dict[FieldName, tuple[GracePeriod, ...]] = {
     "normal_gp": (GracePeriod.NORMAL,),
 }
 _OPENING: dict[FieldName, str] = {"opener": "kind", "flags": "ret", "cgroup": "a", "mntns": "b"}
-_FIRST_TIME: dict[FieldName, tuple[Kind, ...]] = {
-    "t_path": (Kind.PATH_UMOUNT,),
-    "t_locked": (Kind.CHECK, Kind.TREE),
-}
-_LAST_TIME: dict[FieldName, Kind] = {
-    "t_path_exit": Kind.PATH_UMOUNT_EXIT,
-    "t_unlock": Kind.UNLOCK,
-    "t_unlock_exit": Kind.UNLOCK_EXIT,
-    "t_rcu_exit": Kind.RCU_EXIT,
-    "t_cleanup_exit": Kind.CLEANUP_EXIT,
-}
-_COUNT: dict[FieldName, Kind] = {
-    "n_unlock": Kind.UNLOCK,
-    "n_unlock_exit": Kind.UNLOCK_EXIT,
-    "n_rcu": Kind.RCU,
-    "n_rcu_exit": Kind.RCU_EXIT,
-    "n_check": Kind.CHECK,
-    "n_checked": Kind.CHECKED,
-    "n_cleanup": Kind.CLEANUP,
-    "n_cleanup_exit": Kind.CLEANUP_EXIT,
-}
 
 
 def reduced(cut: Cut) -> Ops:
@@ -144,14 +123,14 @@ def _add_identity(ops: Ops, mounts: Some) -> None:
 
 
 def _add_functions(ops: Ops, cut: Cut) -> None:
-    for name, kinds in _FIRST_TIME.items():
-        first = cut.of(*kinds).backwards()  # the first one stays
-        ops.put(name, first.op, first.times)
-    for name, kind in _LAST_TIME.items():
-        last = cut.of(kind)
-        ops.put(name, last.op, last.times)
-    for name, kind in _COUNT.items():
-        ops[name] = np.bincount(cut.of(kind).op, minlength=len(ops))
+    for name, reduced in REDUCED.items():
+        found = cut.of(*reduced.kinds)
+        if reduced.how == "number":
+            ops[name] = np.bincount(found.op, minlength=len(ops))
+            continue
+        if reduced.how == "first":
+            found = found.backwards()  # the last that is put stays
+        ops.put(name, found.op, found.times)
 
 
 def _add_counts(ops: Ops, cut: Cut) -> None:
