@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from tests.scripts import load_script
 from umtrace.model import kinds
 from umtrace.model.events import (
     EVENT_DTYPE,
@@ -40,18 +41,7 @@ ENUMS = {
     "um_returned": Returned,
     "um_failed": Failed,
 }
-PREFIX = {
-    "um_origin": "UM_BY_",
-    "um_on_stack": "UM_ON_",
-    "um_kind": "UM_",
-    "um_name_kind": "UM_NAME_",
-    "um_loss": "UM_LOSS_",
-    "um_unseen": "UM_UNSEEN_",
-    "um_grace_period": "UM_GP_",
-    "um_exit": "UM_EXIT_",
-    "um_returned": "UM_RETURNED_",
-    "um_failed": "UM_FAILED_",
-}
+PREFIX = load_script("kinds.py").PREFIX
 #: names of ``model.kinds``; in the header with UM_ before them
 CONSTANTS = (
     "FOREIGN",
@@ -119,6 +109,15 @@ def test_every_field_of_the_header_is_mirrored():
 def test_enum_values(compiled, enum):
     in_header = {name.removeprefix(PREFIX[enum]): int(compiled[name]) for name in enumerators(enum)}
     assert in_header == {member.name: member.value for member in ENUMS[enum]}
+
+
+def test_kinds_are_written_from_the_header():
+    tool = load_script("kinds.py")
+    assert tool.stale() == [], "python tools/kinds.py --write"
+    mirror = tool.MIRROR.read_text()
+    other = re.sub(r"^    ([A-Z]\w*) = \w+$", r"    \1 = 99", mirror, flags=re.M)
+    assert other != mirror
+    assert tool.mirrored(other, tool.HEADER.read_text()) == mirror
 
 
 def test_every_enum_is_compared():
