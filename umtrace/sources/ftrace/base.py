@@ -19,6 +19,7 @@ from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format, parse_format
 from umtrace.sources.ftrace.instance import Instance
 from umtrace.sources.ftrace.task_tracker import LOST_WITHOUT
+from umtrace.sources.ftrace.unseen import NOT_SENT
 from umtrace.sources.tracefs_guard import TracefsLock
 
 _COUNT_S = 0.25  # how often the kernel's loss counters are read
@@ -36,6 +37,9 @@ class FtraceBase:
     def __init__(self, declined: Sequence[PlanLine]) -> None:
         self.clock = ClockPair.now()
         self._plan = list(declined)
+        for kind, lost in NOT_SENT.items():
+            if lost:
+                self._note(kind.name.lower().replace("_", "-"), "-", "-", lost=lost)
         self._tracefs: Tracefs | None = None
         self._owner: TracefsLock | None = None
         self._instances: list[Instance] = []

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from umtrace.model.events import Unseen
+from umtrace.model.events import Kind, Unseen
 
+#: the kinds of event that no ftrace source sends, and what is lost for that; empty where the plan
+#: of the functions says so, or where nothing is lost
+NOT_SENT: dict[Kind, str] = {
+    Kind.SHARED: "",
+    Kind.SKIPPED: "",  # made by the reader of the rings of BPF
+}
 #: what is unseen unless all of these records can be there
 _NEEDED = {
     Unseen.RCU: {"um_rcu", "um_unlock"},
