@@ -31,7 +31,9 @@ def by_arrays(batches):
 
 def by_hand(batches):
     """The plain rows, as what Arrow makes of them: a time is a time."""
-    return pa.RecordBatch.from_pylist(list(plain_rows(batches)), schema=SCHEMA).to_pylist()
+    rows = list(plain_rows(batches))
+    assert {frozenset(row) for row in rows} <= {frozenset(SCHEMA.names)}  # none is left out
+    return pa.RecordBatch.from_pylist(rows, schema=SCHEMA).to_pylist()
 
 
 def in_order(rows):

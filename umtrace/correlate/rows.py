@@ -85,8 +85,14 @@ def build_rows(
     columns |= _mount(ops, sources)
     columns |= _times(times, ops, complete)
     columns |= _final_put(ops, complete, ops["t_first"] + times.latency)
-    arrays = [columns[field.name] for field in SCHEMA]  # each: a forgotten one is no unknown one
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+    return pa.RecordBatch.from_arrays(_in_order(columns), schema=SCHEMA)
+
+
+def _in_order(columns: Columns) -> list[pa.Array]:
+    """Return the columns as in the schema; none is forgotten, and none is of no use."""
+    if extra := set(columns) - set(SCHEMA.names):
+        raise ValueError(f"no column of an umount: {', '.join(extra)}")
+    return [columns[name] for name in SCHEMA.names]
 
 
 def _reasons(why_open: str) -> tuple[str, ...]:
