@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -86,6 +88,26 @@ def _fails():
 def test_a_function_that_no_other_process_can_import():
     with pytest.raises(UsageError, match="top level of a module"):
         ConsumerProcess(lambda _updates: None)
+
+
+SCRIPT = """
+from umtrace.pipeline import ConsumerProcess, Until, run
+from umtrace.sources.fake import FakeSource
+
+def says(updates):
+    print(sum(1 for _ in updates), "updates")
+
+if __name__ == "__main__":
+    run(FakeSource(), [ConsumerProcess(says)], until=Until())
+"""
+
+
+@pytest.mark.parametrize("how", [("mine.py",), ("-m", "mine")])
+def test_a_function_of_the_script_that_runs(tmp_path, how):
+    (tmp_path / "mine.py").write_text(SCRIPT)
+    command = [sys.executable, *how]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 updates\n", done.stderr
 
 
 def test_an_endless_source_waits_and_ends_when_it_is_told():

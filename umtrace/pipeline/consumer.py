@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 
 from umtrace.model.errors import UsageError
 from umtrace.pipeline.run import Run
@@ -176,8 +177,18 @@ def _importable(consumer: Consumer) -> tuple[str, str]:
     """Return module:function, and the folder that the module's name begins in."""
     module = sys.modules.get(getattr(consumer, "__module__", ""))
     name = getattr(consumer, "__qualname__", "")
-    file = getattr(module, "__file__", None)
-    if module is None or file is None or not name.isidentifier():
+    file = Path(getattr(module, "__file__", None) or "")
+    where = _module_name(module, file) if module is not None and file.name else ""
+    if not where or not name.isidentifier():
         raise UsageError(f"{consumer!r} is no function at the top level of a module in a file")
-    depth = module.__name__.count(".") + (Path(file).name == "__init__.py")
-    return f"{module.__name__}:{name}", str(Path(file).resolve().parents[depth])
+    depth = where.count(".") + (file.name == "__init__.py")
+    return f"{where}:{name}", str(file.resolve().parents[depth])
+
+
+def _module_name(module: ModuleType, file: Path) -> str:
+    """Return the name that another process imports a module by; empty if there is none."""
+    if module.__name__ != "__main__":
+        return module.__name__
+    if module.__spec__ is not None:  # python -m NAME
+        return module.__spec__.name
+    return file.stem if file.suffix == ".py" and file.stem.isidentifier() else ""
