@@ -22,16 +22,15 @@ from umtrace.holders.behind import LoopsBehind
 from umtrace.holders.below import Below
 from umtrace.holders.device import Device
 from umtrace.holders.exiting import exiting_tasks, still_exiting
-from umtrace.holders.kernelrefs import kernel_files, not_there
+from umtrace.holders.kernelrefs import kernel_files, not_there, swap_is_on
 from umtrace.holders.lookup import look_up
 from umtrace.holders.match import holder_of
+from umtrace.holders.mount_ids import mount_and_dev
 from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.others import Others
 from umtrace.holders.procfs import Open
 from umtrace.holders.sampling import resample
-from umtrace.holders.statx import mount_and_dev
-from umtrace.holders.swapped import is_on
 from umtrace.holders.sweep import Sweep, describe
 from umtrace.holders.unshown import Unshown
 from umtrace.model.holders import Holder
@@ -145,7 +144,7 @@ class BusyQuery:
             if kind == "loop" or mount is None:
                 continue
             of = self._of.get(mount.mnt_id)
-            if kind == "swap" and of is not None and is_on(mount, path) is False:
+            if kind == "swap" and of is not None and swap_is_on(mount, path) is False:
                 of = self._of_another(mount, procfs.undeleted(path))
             if of is not None:
                 yield Holder(kind=kind, of=of, comm=by, detail=path, match="path")

@@ -12,11 +12,11 @@ from umtrace.holders.asker import asker
 from umtrace.holders.entrance import Entrances
 from umtrace.holders.kernelrefs import swaps
 from umtrace.holders.loops import AUTOCLEAR, attached
+from umtrace.holders.mount_ids import block_device
 from umtrace.holders.mounts import Mount
 from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.procfs import Open
 from umtrace.holders.served import backing, served
-from umtrace.holders.statx import block_device
 from umtrace.model.holders import Holder
 
 #: mount options that name a device beside the one mounted (ext4, xfs, btrfs)

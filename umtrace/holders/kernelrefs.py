@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from umtrace.holders.mounts import unescape
+from umtrace.holders.asker import asker
+from umtrace.holders.mounts import Mount, root_for, unescape
+from umtrace.holders.procfs import undeleted
 
 _SWAPS = Path("/proc/swaps")
 _BLOCK = Path("/sys/block")
@@ -51,6 +53,25 @@ def swaps() -> Iterator[str]:
     with suppress(OSError):
         for line in _text(_SWAPS).split("\n")[1:-1]:
             yield unescape(line.partition(" ")[0])
+
+
+def swap_is_on(mount: Mount, path: str) -> bool | None:
+    """Return whether a swap file of /proc/swaps is on a mount of ours; None where that is unknown.
+
+    The path may be that of another namespace, or of a mount that was detached. The kernel words it
+    for who reads: from a root directory of its own it shortens what is behind our mount alone.
+    """
+    root = root_for(mount.point, undeleted(path))
+    if root == "/":
+        return None
+    try:
+        text: bytes = asker().ask("seen_from", os.fsencode(root), os.fsencode(_SWAPS))
+    except OSError:
+        return None
+    names = {unescape(line.partition(" ")[0]) for line in os.fsdecode(text).split("\n")[1:]}
+    if path.removeprefix(root) in names:
+        return True
+    return False if path in names else None
 
 
 def exported(cache: str) -> Iterator[tuple[str, str]]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from umtrace.holders.asker import asker
+from umtrace.holders.mount_ids import mount_and_dev
 from umtrace.holders.mounts import Mount, MountTable
 from umtrace.holders.procfs import undeleted
-from umtrace.holders.statx import mount_and_dev
 from umtrace.model.errors import UsageError
 
 _PATIENCE_S = 2.0

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from umtrace.holders import nsreader, procfs
 from umtrace.holders.members import Members, namespace_files
+from umtrace.holders.mount_ids import mount_and_dev
 from umtrace.holders.mounts import Mount, MountTable
 from umtrace.holders.nschild import Unread, read_by_child
-from umtrace.holders.statx import mount_and_dev
 
 _BUDGET_S = 5.0
 _MOST_TASKS = 64

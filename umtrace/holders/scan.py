@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 
 from umtrace.holders import procfs
 from umtrace.holders.claimed import claimed
-from umtrace.holders.kernelrefs import kernel_files
+from umtrace.holders.kernelrefs import kernel_files, swap_is_on
 from umtrace.holders.match import Matcher
 from umtrace.holders.mounts import MountTable
 from umtrace.holders.procfs import Open
 from umtrace.holders.sampling import resample
-from umtrace.holders.swapped import is_on
 from umtrace.holders.sweep import Sweep
 from umtrace.holders.target import Target, find_target
 from umtrace.model.holders import Holder, HolderScan, ScanRequest
@@ -94,7 +93,7 @@ def _kernel(targets: list[Target]) -> list[_Found]:
             mount = target.mount
             if mount is None or target.table is None or target.table.holding(plain) is not mount:
                 continue
-            if kind != "swap" or is_on(mount, path) is not False:
+            if kind != "swap" or swap_is_on(mount, path) is not False:
                 holder = Holder(kind=kind, comm=by, detail=path, match="path")
                 found.append(_Found(target, holder, None))
     return found

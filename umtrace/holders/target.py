@@ -9,10 +9,10 @@ import posixpath
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from umtrace.holders.mount_ids import id_in_mountinfo, is_unique
 from umtrace.holders.mounts import Mount, MountTable
 from umtrace.holders.place import NO_CWD, Place, locate
 from umtrace.holders.procfs import readable
-from umtrace.holders.statmount import id_in_mountinfo, is_unique
 from umtrace.model.holders import ScanRequest
 
 

@@ -1,8 +1,13 @@
-"""statx(2): the mount and the device behind a link of /proc, without asking a server."""
+"""Which mount it is, by two system calls that Python does not wrap.
+
+statx(2) gives the mount and the device behind a link of /proc, without asking a server.
+statmount(2) gives the id that mountinfo has for a mount of which only the unique id is known.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 import struct
@@ -12,7 +17,7 @@ _AT_FDCWD: Final = -100
 #: neither a mount on demand nor a question to a network server
 _FLAGS: Final = 0x800 | 0x4000  # AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC
 _STATX_MNT_ID: Final = 0x1000
-_SIZE: Final = 256
+_STATX_SIZE: Final = 256
 _MASK: Final = struct.Struct("=I")
 _DEV: Final = struct.Struct("=II")
 _DEV_AT: Final = 136
@@ -21,6 +26,16 @@ _MODE_AT: Final = 28
 _RDEV_AT: Final = 128
 _ID: Final = struct.Struct("=Q")
 _ID_AT: Final = 144
+
+#: unique ids, and the call, came together: 98d2b43081972 ("add unique mount ID"), Linux 6.8;
+#: they begin above every id that is used again: at 1 << 31 since 6.10, at 1 << 32 before
+_FIRST_UNIQUE: Final = 1 << 31
+_STATMOUNT: Final = 457  # one number on every architecture
+_STATMOUNT_MNT_BASIC: Final = 2
+_REQUEST: Final = struct.Struct("=IIQQ")  # size, spare, mnt_id, mask
+_ANSWER_SIZE: Final = 512
+_ID_OLD: Final = struct.Struct("=I")
+_ID_OLD_AT: Final = 56
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,8 +61,28 @@ def block_device(path: str) -> str | None:
     return _number(buffer, _RDEV_AT) if stat.S_ISBLK(mode) else None
 
 
+def is_unique(mount_id: int) -> bool:
+    """Whether it is an id that no other mount gets until the next boot."""
+    return mount_id >= _FIRST_UNIQUE
+
+
+def id_in_mountinfo(unique: int) -> int | None:
+    """Return the id that mountinfo has; None if no such mount is in our namespace any more.
+
+    Walks to no mount and holds none. OSError where the call is refused.
+    """
+    request = _REQUEST.pack(_REQUEST.size, 0, unique, _STATMOUNT_MNT_BASIC)
+    buffer = ctypes.create_string_buffer(_ANSWER_SIZE)
+    if _libc.syscall(_STATMOUNT, request, buffer, ctypes.c_size_t(_ANSWER_SIZE), 0) == 0:
+        number: int = _ID_OLD.unpack_from(buffer, _ID_OLD_AT)[0]
+        return number
+    if ctypes.get_errno() == errno.ENOENT:
+        return None
+    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "statmount")
+
+
 def _statx(path: str) -> ctypes.Array[ctypes.c_char]:
-    buffer = ctypes.create_string_buffer(_SIZE)
+    buffer = ctypes.create_string_buffer(_STATX_SIZE)
     # All that is used is told without being asked for, and who asks for nothing is not refused by
     # another user's FUSE file system (fuse_getattr).
     if _libc.statx(_AT_FDCWD, os.fsencode(path), _FLAGS, 0, buffer) != 0:
