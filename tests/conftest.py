@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from umtrace.diagnosis import working_tiers
+from tests.working_tiers import working_tiers
 from umtrace.model.errors import UmtraceError
 from umtrace.sources.bpf.program_cache import VARIABLE
 

@@ -177,26 +177,3 @@ def forget_programs() -> list[str]:
     kept = ProgramCache.of_this_user()
     dropped = kept.clear()
     return [f"{dropped} compiled programs in {kept.folder}"] if dropped else []
-
-
-def working_tiers() -> list[str]:
-    """Return the live tiers that attach here.
-
-    Raises
-    ------
-    UmtraceError
-        None does; the first one's reason.
-    """
-    tiers: list[str] = []
-    failures: list[UmtraceError] = []
-    for tier in LIVE_TIERS:
-        try:
-            source = open_source(tier)
-        except UmtraceError as error:  # noqa: PERF203 - a handful of tiers
-            failures.append(error)
-        else:
-            source.close()
-            tiers += [tier] * (source.tier == tier)
-    if not tiers:
-        raise failures[0]
-    return tiers

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.exercise.ledgers import read_ledger
 from umtrace.exercise.ledger import Ledger
 
 COMMAND = [sys.executable, "-c", "from umtrace.cli import main; main()", "exercise"]
@@ -56,7 +57,7 @@ def exercise() -> Callable[[str], Ledger]:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
-        ledger = Ledger.from_json(done.stdout)
+        ledger = read_ledger(done.stdout)
         mounts.assert_unchanged()
         assert used_loop_devices() <= loops
         assert left_behind(ledger.pid) == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.exercise.ledgers import read_ledger
 from umtrace.cli.main import run
 from umtrace.exercise.config import ExerciseConfig
 from umtrace.exercise.ledger import Ledger
@@ -41,7 +42,7 @@ def test_one_count_sets_the_others_to_none(asked):
 
 def test_json(asked, capsys):
     assert run(["exercise", "--sync", "0", "--json"]) == 0
-    assert Ledger.from_json(capsys.readouterr().out).root == "/r"
+    assert read_ledger(capsys.readouterr().out).root == "/r"
 
 
 def test_a_run_cut_short_prints_its_ledger_and_says_so(asked, capsys):

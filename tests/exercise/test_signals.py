@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from umtrace.exercise.ledger import Ledger
+from tests.exercise.ledgers import read_ledger
 
 pytestmark = pytest.mark.kernel
 
@@ -32,7 +32,7 @@ def test_the_ledger_of_a_run_cut_short(running, signum, options, begun):
     code, out, err = one.end(signum)
     assert code == 128 + signum
     assert err == f"umtrace: ended by {signum.name}; the ledger lists what was done\n"
-    ledger = Ledger.from_json(out)
+    ledger = read_ledger(out)
     assert ledger.interrupted_by == signum
     assert ledger.complete
     assert len(ledger.umounts) == ledger.totals()["mounts_gone"] > 0

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 RECORDINGS = sorted((ROOT / "recordings").glob("*.umt"))
 PROPERTIES = (
     "probes_functions", "probes_every_function", "counts_references", "gives_clues",
-    "reads_mounts", "reads_dentries", "names_mounts",
+    "reads_dentries", "names_mounts",
 )  # fmt: skip
 #: where a tier is made: its record, its source; fentry and kprobe are also ways to place a probe
 MAKERS = ("model/tiers.py", "sources/", "probes/plan.py")
@@ -34,7 +34,6 @@ def test_a_tier_says_everything_of_itself(tier):
     assert bool(tier.placement) == tier.probes_functions
     assert tier.never <= {column.name for column in COLUMNS}
     assert tier.reads_dentries == ("mountpoint" not in tier.never)
-    assert tier.reads_mounts == ("mount_id" not in tier.never)
 
 
 def test_a_stand_in_is_another_tier_and_needs_less():

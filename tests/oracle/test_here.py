@@ -8,7 +8,7 @@ import pytest
 
 from tests.oracle import ledger
 from tests.oracle.run import observe, wrong
-from umtrace.diagnosis import working_tiers
+from tests.working_tiers import working_tiers
 from umtrace.model.tiers import names
 
 pytestmark = pytest.mark.kernel

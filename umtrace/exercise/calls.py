@@ -9,7 +9,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -67,9 +67,6 @@ class UmountCall:
     origin: str
     n_mounts: int  #: mounts taken down: 0 where the call failed
     retry: int  #: how many calls for the same mount failed before
-
-
-CALL_FIELDS: Final = frozenset(field.name for field in fields(UmountCall))
 
 
 def mode_of(flags: int) -> str:

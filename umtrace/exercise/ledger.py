@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
-from typing import Final, cast
+from dataclasses import asdict, dataclass, field
+from typing import Final
 
-from umtrace.exercise.calls import CALL_FIELDS, CallLog, UmountCall, mode_of
+from umtrace.exercise.calls import CallLog, mode_of
 from umtrace.model.clock import ClockPair
-from umtrace.model.errors import DamagedInputError
 
 VERSION: Final = 1
 
@@ -125,52 +124,9 @@ class Ledger:
             "totals": self.totals(),
         }
 
-    @classmethod
-    def from_json(cls, text: str) -> Ledger:
-        """Read a ledger back; DamagedInputError where it is not one."""
-        try:
-            raw = cast("dict[str, object]", json.loads(text))
-            version = raw["version"]
-            if not isinstance(version, int) or version > VERSION:
-                raise DamagedInputError(f"ledger version {version} is newer than this umtrace")
-            return _ledger(raw)
-        except (ValueError, KeyError, TypeError) as error:
-            raise DamagedInputError(f"not a ledger of umtrace exercise: {error!r}") from error
-
 
 def _sum_by(pairs: Counter[tuple[str, int]], part: int) -> dict[str, int]:
     sums: Counter[str] = Counter()
     for key, count in sorted(pairs.items(), key=lambda item: item[0][part]):
         sums[str(key[part])] += count
     return dict(sums)
-
-
-def _ledger(raw: dict[str, object]) -> Ledger:
-    known = {f.name for f in fields(Ledger)} - {
-        "umounts",
-        "ns_exits",
-        "others",
-        "teardown",
-        "clock",
-    }
-    plain = {key: value for key, value in raw.items() if key in known}
-    ledger = Ledger(**plain, clock=ClockPair(**raw["clock"]))  # type: ignore[arg-type]
-    for row in cast("list[dict[str, object]]", raw["umounts"]):
-        ledger.umounts.append(_call(row))
-    for name in ("ns_exits", "others"):
-        rows = cast("list[dict[str, object]]", raw.get(name, []))
-        setattr(ledger, name, [_teardown(row) for row in rows])
-    if raw["teardown"] is not None:
-        ledger.teardown = _teardown(cast("dict[str, object]", raw["teardown"]))
-    return ledger
-
-
-def _call(row: dict[str, object]) -> UmountCall:
-    known = {key: value for key, value in row.items() if key in CALL_FIELDS}
-    return UmountCall(**known)  # type: ignore[arg-type]
-
-
-def _teardown(row: dict[str, object]) -> Teardown:
-    names = {f.name for f in fields(Teardown)}
-    known = {key: value for key, value in row.items() if key in names}
-    return Teardown(**known)  # type: ignore[arg-type]

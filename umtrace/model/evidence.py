@@ -8,11 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: outcomes of ``__legitimize_mnt``, of a later ``mntput``, and of a busy umount's return
-WALKS = ("legitimized", "discounted", "must-put", "put", "returned")
-#: where the kernel decides on EBUSY
-SITES = ("refcount", "submount", "copy", "unknown")
-
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -47,8 +42,9 @@ class Walk:
 class Check:
     """The busy check of an umount by task ``tid``.
 
-    ``site`` is one of SITES; ``refcount`` is that of ``mnt``, the mount unmounted; ``mntns``
-    is the namespace of the copy that was busy in its place.
+    ``site`` is where the kernel decided: refcount, submount, copy or unknown. ``refcount`` is that
+    of ``mnt``, the mount unmounted; ``mntns`` is the namespace of the copy that was busy in its
+    place.
     """
 
     ts_ns: int

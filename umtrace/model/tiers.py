@@ -39,8 +39,6 @@ class Tier:
         Whether it has the reference count of every busy check that counts.
     gives_clues : bool or None
         Whether its events tell more of an EBUSY than its rows do.
-    reads_mounts : bool or None
-        Whether it reads ``struct mount``: what was unmounted, and who put it last.
     reads_dentries : bool or None
         Whether it reads where a mount was attached.
     names_mounts : bool or None
@@ -60,7 +58,6 @@ class Tier:
     probes_every_function: bool | None = None
     counts_references: bool | None = None
     gives_clues: bool | None = None
-    reads_mounts: bool | None = None
     reads_dentries: bool | None = None
     names_mounts: bool | None = None
     stand_in: str = field(default="", repr=False)
@@ -106,7 +103,6 @@ TIERS = (
         probes_every_function=True,
         counts_references=True,
         gives_clues=True,
-        reads_mounts=True,
         reads_dentries=True,
         names_mounts=True,
     ),
@@ -123,7 +119,6 @@ TIERS = (
         probes_every_function=True,
         counts_references=True,
         gives_clues=True,
-        reads_mounts=True,
         reads_dentries=True,
         names_mounts=True,
     ),
@@ -143,7 +138,6 @@ TIERS = (
         probes_every_function=False,
         counts_references=False,
         gives_clues=True,
-        reads_mounts=True,
         reads_dentries=False,
         names_mounts=True,
         stand_in="ftrace-static",
@@ -162,7 +156,6 @@ TIERS = (
         probes_every_function=False,
         counts_references=False,
         gives_clues=False,
-        reads_mounts=False,
         reads_dentries=False,
         names_mounts=True,
     ),
@@ -180,7 +173,6 @@ TIERS = (
         probes_every_function=False,
         counts_references=False,
         gives_clues=False,
-        reads_mounts=False,
         reads_dentries=False,
         names_mounts=False,
     ),

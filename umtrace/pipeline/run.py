@@ -94,10 +94,6 @@ class Until:
         self._signals, self._seconds, self._also = signals, seconds, also
         self._begun, self._end, self._ended = False, float("inf"), False
 
-    def or_after(self, seconds: float | None) -> Until:
-        """Return the same with a duration; None: without."""
-        return Until(self._signals, seconds, self._also)
-
     def begin(self) -> None:
         """Let the time begin: the run is ready."""
         self._begun = True

@@ -57,7 +57,6 @@ _UNIQUE_ID = "mount.mnt_id_unique"
 _IN_IOWAIT = "task_struct.in_iowait"  # a bit-field
 _WORK = "mount.mnt_rcu"  #: what mntput() leaves to the task
 
-_ALONE = (_UNIQUE_ID, _WORK, _IN_IOWAIT)
 KNOWN_MEMBERS: frozenset[str] = frozenset(
     path
     for paths in (

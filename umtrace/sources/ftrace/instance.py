@@ -111,13 +111,6 @@ class Instance:
         self.write(f"events/{self.group}/{event.name}/enable", "1")
         self._switches[f"events/{self.group}/enable"] = "dynamic events"
 
-    def drop(self, name: str) -> None:
-        """Remove a dynamic event that turned out useless."""
-        with suppress(UmtraceError):
-            self.write(f"events/{self.group}/{name}/enable", "0")
-        remove_event(self._tracefs, self.group, name)
-        self._made = [made for made in self._made if made != name]
-
     def enable(self, event: str) -> bool:
         """Switch on a tracepoint ``category:name``; False where the kernel has none."""
         switch = f"events/{event.replace(':', '/')}/enable"
