@@ -178,7 +178,6 @@
  *   UM_OFF_VFSMOUNT_ROOT     vfsmount.mnt_root
  *   UM_OFF_DENTRY_PARENT     dentry.d_parent
  *   UM_OFF_DENTRY_NAME       dentry.d_name.name
- *   UM_OFF_DENTRY_LEN        dentry.d_name.len
  *
  * More of a busy mount:
  *   UM_ADDR_PER_CPU_OFFSET   address of __per_cpu_offset

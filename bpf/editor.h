@@ -176,9 +176,6 @@ int bpf_probe_read_user_str(void *to, u32 size, const void *from);
 #ifndef UM_OFF_DENTRY_NAME
 #define UM_OFF_DENTRY_NAME 40
 #endif
-#ifndef UM_OFF_DENTRY_LEN
-#define UM_OFF_DENTRY_LEN 36
-#endif
 #ifndef UM_ADDR_PER_CPU_OFFSET
 #define UM_ADDR_PER_CPU_OFFSET 0xffffffff82000000ULL
 #endif

@@ -50,7 +50,6 @@ PLACE: Mapping[str, str] = {
     "UM_OFF_VFSMOUNT_ROOT": "vfsmount.mnt_root",
     "UM_OFF_DENTRY_PARENT": "dentry.d_parent",
     "UM_OFF_DENTRY_NAME": "dentry.d_name.name",
-    "UM_OFF_DENTRY_LEN": "dentry.d_name.len",
 }
 
 _UNIQUE_ID = "mount.mnt_id_unique"
