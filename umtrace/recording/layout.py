@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from umtrace.model.errors import DamagedInputError
 from umtrace.recording.files import NoRegularFileError, open_regular
@@ -146,18 +147,27 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
 
 
 def replace_file(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Replace a file in one step: readers see the old or the new one, nothing between."""
+    """Replace a file in one step, as `replacing` does."""
+    with replacing(path, durable=durable) as file:
+        write_all(file.fileno(), data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Yield a file that takes the name in one step: readers see the old or the new one.
+
+    Whatever fails leaves nothing behind. ``durable``: it lasts through a power cut.
+    """
     temporary = path.with_name(path.name + ".tmp")
     fd = create_private(temporary, replace=True)
     try:
-        try:
-            write_all(fd, data)
+        with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor: its name may be another's by now
+            yield file
+            file.flush()
             if durable:
                 os.fsync(fd)
-        finally:
-            os.close(fd)
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +9,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from umtrace.recording.files import open_for_arrow
-from umtrace.recording.layout import create_private, sync_directory
+from umtrace.recording.layout import replacing
 from umtrace.recording.stream import READ_ERRORS, one_line
 from umtrace.recording.tables import TableKind
 from umtrace.recording.unpack import check_size, footer, unpacked
@@ -33,20 +31,8 @@ def write_parquet(
 
     Raises OSError, and leaves nothing behind then.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    fd = create_private(temporary, replace=True)
-    try:
-        with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor: its name may be another's by now
-            rows = _write(file, kind, schema, batches)
-            file.flush()
-            os.fsync(fd)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_directory(path.parent)
-    return rows
+    with replacing(path) as file:
+        return _write(file, kind, schema, batches)
 
 
 def _write(
