@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from umtrace.ebusy.runs import Run
 from umtrace.model.events import ARMING_MASK, ARMING_NS_SHIFT
 from umtrace.model.evidence import Walk
+from umtrace.model.holders import Holder
 from umtrace.model.pathcalls import OPEN_CALLS, PATH_CALLS
 from umtrace.model.windows import Walker
 
@@ -173,6 +174,15 @@ def _last_put(seen: Sequence[Walk]) -> Walk:
     """Return the put that made it so: an umount that returns puts its own after theirs."""
     puts = [w for w in seen if w.what == "put"]
     return puts[-1] if puts else seen[-1]
+
+
+def holder_of(put: Walk, detail: str) -> Holder:
+    """Return who put a reference as its holder; a kernel worker puts that of an io_uring."""
+    if for_a_ring(put):
+        return Holder(kind="reference", detail=RING, match="probe")
+    return Holder(
+        kind="reference", pid=put.pid, tid=put.tid, comm=put.comm, detail=detail, match="probe"
+    )
 
 
 def for_a_ring(walk: Walk) -> bool:

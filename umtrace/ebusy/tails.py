@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from umtrace.ebusy.attempts import Attempt
 from umtrace.ebusy.explain import ms
-from umtrace.ebusy.releases import RING, for_a_ring, who
+from umtrace.ebusy.releases import holder_of, who
 from umtrace.model.evidence import Walk
 from umtrace.model.holders import Holder
 from umtrace.model.windows import EbusyWindow, Walker
@@ -52,20 +52,7 @@ def _walker(walk: Walk) -> Walker:
 
 def _last_holders(puts: Sequence[Walk]) -> tuple[Holder, ...]:
     """Return who held a lazily unmounted file system longest: who put it last."""
-    return tuple(
-        Holder(kind="reference", detail=RING, match="probe")
-        if for_a_ring(w)
-        else Holder(
-            kind="reference",
-            pid=w.pid,
-            tid=w.tid,
-            comm=w.comm,
-            detail="released last",
-            match="probe",
-        )
-        for w in puts[:1]
-        if w.what == "put"
-    )
+    return tuple(holder_of(w, "released last") for w in puts[:1] if w.what == "put")
 
 
 def _returned(*, stolen: bool) -> str:

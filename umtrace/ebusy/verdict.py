@@ -18,6 +18,7 @@ from umtrace.ebusy.releases import (
     find_release,
     for_a_ring,
     freed_at,
+    holder_of,
     run_walkers,
 )
 from umtrace.ebusy.runs import Run
@@ -196,16 +197,7 @@ def _walked(
 
 
 def _seen_to_put(run: Run, put: Walk) -> Holder:
-    if for_a_ring(put):
-        return _ring(run)
-    return Holder(
-        kind="reference",
-        pid=put.pid,
-        tid=put.tid,
-        comm=put.comm,
-        detail="released by it",
-        match="probe",
-    )
+    return _ring(run) if for_a_ring(put) else holder_of(put, "released by it")
 
 
 def _ring(run: Run) -> Holder:
