@@ -46,7 +46,8 @@ def test_report_of_some_sections(out, recording):
     assert list(data) == ["groups", "walkers", "losses", "meta"]
     text = out("report", path, *chosen)[1]
     assert "losses: none" in text
-    assert "backed off" in text
+    assert "Path walks at a dying mount: not seen in this tier" in text
+    assert "backed off" not in text
     assert "Phases of" not in text
     assert out("report", path, "--format", "csv", "--section", "ebusy")[1].count("\n") == 1
     assert out("report", path, "--section", "nope")[0] == 2

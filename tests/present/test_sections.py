@@ -13,8 +13,10 @@ import pytest
 
 from tests.present.reports import of_rows
 from tests.stats.rows import container_host
+from umtrace.ebusy.counters import WalkCounters
 from umtrace.page.html import Page, page_html
 from umtrace.present import sections
+from umtrace.present.ebusy import UNSEEN_WALKS
 from umtrace.present.heading import heading_of
 from umtrace.present.report.as_csv import report_csv
 from umtrace.present.report.as_json import report_json
@@ -36,6 +38,7 @@ from umtrace.recording import Recording
 from umtrace.report_contents import gather, report_of
 from umtrace.stats.summary import GroupSummary
 
+_WALKS = "Path walks at a dying mount"
 LAB = Path(__file__).parents[2] / "recordings" / "lab-ebusy.umt"
 NAMES = sorted(module.name for module in iter_modules(sections.__path__))
 
@@ -206,4 +209,44 @@ def test_short_has_the_heaviest_sections(rich):
     text = short_text(replace(rich, sections=[*rich.sections, *many]))
     assert heaviest[0].line in text
     assert "toy 29" not in text
-    assert "sections more; without --short they are there" in text
+    assert "sections more (without --short)" in text
+
+
+@pytest.mark.parametrize(
+    ("counters", "line", "text"),
+    [
+        (WalkCounters(umounts=5), "walkers: not seen in this tier", f"{_WALKS}: {UNSEEN_WALKS}\n"),
+        (
+            WalkCounters(umounts=5, puts_known=2, stolen=0),
+            "walkers: not seen in this tier; 0 of 2 last references dropped by others",
+            (
+                f"{_WALKS}: {UNSEEN_WALKS}\n"
+                "Last references of sync umounts dropped by others: 0 of 2 seen\n"
+            ),
+        ),
+        (
+            WalkCounters(umounts=5, discounted=3, must_put=0, met=1),
+            "walkers: 3 backed off",
+            (
+                f"{_WALKS}, in 5 successful umounts:\n"
+                "  umounts with one: 1; walks that backed off: 3; that had to drop a reference: 0\n"
+            ),
+        ),
+    ],
+)
+def test_walks_that_a_tier_does_not_see_are_one_line(rich, counters, line, text):
+    seen = sections.walkers.section(counters, 5)
+    assert seen.line == line
+    assert report_text(replace(rich, sections=[seen])).endswith(f"\n\n{text}")
+    markdown = report_markdown(replace(rich, sections=[seen]))
+    assert ("not seen in this tier" in markdown) == (counters.discounted is None)
+    assert "| - |" not in markdown
+
+
+def test_short_says_how_much_is_left_out(rich):
+    for report in (rich, replace(rich, sections=rich.sections[:1])):
+        whole = report_text(report).count("\n")
+        last = short_text(report).splitlines()[-1]
+        assert last == f"The whole report has {whole} lines: leave out --short"
+    lines = short_text(rich).splitlines()
+    assert lines.index(rich.sections[1].line) < lines.index(rich.sections[3].line), "phases first"

@@ -20,6 +20,8 @@ from umtrace.stats.windows import WindowTotals
 MOST = 40
 _HEADER = "time (UTC)    class            verdict   calls    lasted  path, by whom"
 _RULE = "─"
+_SUMMED = {True: VERDICTS[True], False: VERDICTS[False]}
+UNSEEN_WALKS = "not seen in this tier (or with --probes light)"
 _BELOW = " " * 14
 _wrapped = partial(wrap, break_on_hyphens=False, break_long_words=False)
 
@@ -69,8 +71,9 @@ def window_line(window: EbusyWindow, *, over: bool = True) -> str:
     who = clean(holder_names(window) or walker_names(window))
     lasted = _lasted(window) if over else "so far"
     attempts = plural(window.attempts, "call")
-    verdict = "" if window.klass == "unknown" else f" ({VERDICTS[window.spurious]})"
-    text = f"EBUSY {window.klass}{verdict}, {attempts}, {lasted}"
+    what = f"{window.klass} ({VERDICTS[window.spurious]})"
+    what = "of unknown cause" if window.klass == "unknown" else what
+    text = f"EBUSY {what}, {attempts}, {lasted}"
     return clean(f"  {text}: {window.path or NULL}" + (f": {who}" if who else ""))
 
 
@@ -106,28 +109,35 @@ def longest_lines(longest: Sequence[EbusyWindow]) -> Iterator[str]:
 
 
 def counter_lines(counters: Counters) -> Iterator[str]:
-    """Yield the walkers that met a dying mount, `-` where no tier could see them."""
-    seen = plural(counters.umounts, "successful umount")
-    yield f"Path walks at a dying mount, in {seen} (-: not seen by this tier):"
-    yield (
-        f"  backed off {count(counters.discounted)} (in {count(counters.met)} umounts), "
-        f"had to drop a reference {count(counters.must_put)}"
-    )
-    yield (
-        f"  last references of sync umounts dropped by others: {count(counters.stolen)} "
-        f"of {count(counters.puts_known)} seen"
-    )
+    """Yield the walkers that met a dying mount, and who dropped its last reference."""
+    if walks_unseen(counters):
+        yield f"Path walks at a dying mount: {UNSEEN_WALKS}"
+    else:
+        yield f"Path walks at a dying mount, in {plural(counters.umounts, 'successful umount')}:"
+        put = f"that had to drop a reference: {count(counters.must_put)}"
+        backed_off = f"walks that backed off: {count(counters.discounted)}"
+        yield f"  umounts with one: {count(counters.met)}; {backed_off}; {put}"
+    if counters.puts_known:
+        yield (
+            f"Last references of sync umounts dropped by others: {count(counters.stolen)} "
+            f"of {count(counters.puts_known)} seen"
+        )
+
+
+def walks_unseen(counters: Counters) -> bool:
+    """Whether nothing is known about path walks at the mounts that were unmounted."""
+    return counters.discounted is None and counters.must_put is None
 
 
 def summed(totals: WindowTotals, *, classes: bool = True) -> str:
-    """Return how many windows had which verdict, and which class."""
+    """Return how many windows had which verdict, and which class; one of no class is not named."""
     verdicts: Counter[str] = Counter()
     found: Counter[str] = Counter()
     for row in totals.rows():
-        verdicts[VERDICTS[row["spurious"]]] += row["windows"]
+        verdicts[_SUMMED.get(row["spurious"], "of unknown cause")] += row["windows"]
         found[row["class"]] += row["windows"]
     parts = [", ".join(f"{count(n)} {name}" for name, n in verdicts.most_common())]
-    if classes:
+    if classes and set(found) != {"unknown"}:
         named = ", ".join(f"{clean(name)} {count(n)}" for name, n in found.most_common())
         parts.append(f"({named})")
     return f"{plural(len(totals), 'window')}: {' '.join(parts)}"

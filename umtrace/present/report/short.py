@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from umtrace.present.heading import heading_lines
-from umtrace.present.report.as_text import sentences
+from umtrace.present.report.as_text import report_text, sentences
 from umtrace.present.report.section import Report
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import plural
@@ -15,16 +15,18 @@ from umtrace.present.units import plural
 LINES = 23
 _HEAD = 9
 _SENTENCES = 8
-_REST = "and {} more; without --short they are there"
+_REST = "and {} more (without --short)"
 
 
 def short_text(report: Report) -> str:
-    """Return the head, what it comes to, and the lines of the heaviest sections."""
+    """Return the head, what it comes to, the lines of the heaviest sections, and what is left."""
     head = _cut(heading_lines(report.heading, report.n_incomplete, report.n_rows), _HEAD)
     said = _cut(sentences(report), _SENTENCES)
     lines = [*head, "", *said]
     if report.n_rows:
-        lines += ["", *_sections(report, LINES - len(lines) - 1)]
+        lines += ["", *_sections(report, LINES - len(lines) - 2)]
+        whole = report_text(report).count("\n")
+        lines.append(f"The whole report has {plural(whole, 'line')}: leave out --short")
     return "".join(f"{line}\n" for line in lines)
 
 

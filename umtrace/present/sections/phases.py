@@ -28,7 +28,7 @@ def section(summary: Summary) -> Section:
         name="phases",
         title="Phases of all umounts",
         line=_line(total),
-        weight=80,
+        weight=88,
         blocks=[*blocks, *_of_all(total), _for_programs(total)],
         data={name: {**times(total.metric(name)), "share": total.share(name)} for name in PHASES},
     )
@@ -69,11 +69,15 @@ def _row(group: GroupSummary, name: str) -> list[Any]:
 
 
 def _left_out(group: GroupSummary, seen: list[str]) -> list[str]:
-    partly = [phase_name(name) for name in seen if group.is_partly_known(name)]
+    partly: dict[int, list[str]] = {}
+    for name in filter(group.is_partly_known, seen):
+        partly.setdefault(group.metric(name).n_null, []).append(phase_name(name))
+    whole = plural(group.count, "umount")
+    lines = [
+        f"unknown for {count(n)} of {whole}, so without a share: {', '.join(names)}"
+        for n, names in partly.items()
+    ]
     unseen = [phase_name(name) for name in PHASES if name not in seen]
-    lines = []
-    if partly:
-        lines.append(f"no share: {', '.join(partly)} (known in a part of the umounts only)")
     if unseen:
         lines.append(f"not seen: {', '.join(unseen)} (unknown, not zero)")
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from umtrace.present.ebusy import Counters, counter_lines
+from umtrace.present.ebusy import UNSEEN_WALKS, Counters, counter_lines, walks_unseen
 from umtrace.present.report.section import Column, Kind, Lines, Section, Table
 from umtrace.present.units import count
 
@@ -19,7 +19,9 @@ _WORDS = {
 def section(counters: Counters, n_rows: int) -> Section:
     """Return the section; of no rows it has nothing to read."""
     numbers = counters.to_dict()
-    read = [[_WORDS.get(name, name), number] for name, number in numbers.items() if n_rows]
+    known = {name: number for name, number in numbers.items() if number is not None}
+    read = [[_WORDS.get(name, name), number] for name, number in known.items() if n_rows]
+    unseen = [f"Path walks at a dying mount: {UNSEEN_WALKS}."]
     return Section(
         name="walkers",
         title="Walkers",
@@ -27,6 +29,7 @@ def section(counters: Counters, n_rows: int) -> Section:
         weight=50,
         blocks=[
             Lines(list(counter_lines(counters)) if n_rows else [], ("text",)),
+            Lines(unseen if n_rows and walks_unseen(counters) else [], ("markdown", "html")),
             Table(
                 [Column("walkers"), Column("number", Kind.COUNT)],
                 read,
@@ -43,5 +46,9 @@ def section(counters: Counters, n_rows: int) -> Section:
 
 
 def _line(counters: Counters) -> str:
-    stolen = f"{count(counters.stolen)} of {count(counters.puts_known)} last references"
-    return f"walkers: {count(counters.discounted)} backed off; {stolen} dropped by others"
+    backed_off = f"{count(counters.discounted)} backed off"
+    parts = ["not seen in this tier" if walks_unseen(counters) else backed_off]
+    if counters.puts_known:
+        stolen = f"{count(counters.stolen)} of {count(counters.puts_known)} last references"
+        parts.append(f"{stolen} dropped by others")
+    return f"walkers: {'; '.join(parts)}"
