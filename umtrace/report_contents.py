@@ -14,6 +14,7 @@ from umtrace.model.windows import SCHEMA, windows_from_arrow, windows_to_arrow
 from umtrace.pipeline.offline import window_batches
 from umtrace.pipeline.recorder import WITHIN
 from umtrace.present.heading import Heading
+from umtrace.present.names import mode_note
 from umtrace.present.report.section import Report, Section
 from umtrace.present.sections import ebusy, groups, histograms, phases, walkers
 from umtrace.present.verdict import caveats, verdict
@@ -145,12 +146,13 @@ def sections_of(found: Gathered) -> list[Section]:
 def report_of(found: Gathered, heading: Heading) -> Report:
     """Return the report; ``heading`` was made after the rows were read."""
     total = found.summary.total
+    keys = [group.key for group in found.summary.groups]
     return Report(
         heading=heading,
         n_rows=total.count,
         n_incomplete=total.n_incomplete,
         verdict=verdict(total) if total.count else (),
-        notes=list(caveats(total)),
+        notes=[*caveats(total), *mode_note(found.summary.by, keys)],
         sections=sections_of(found),
     )
 

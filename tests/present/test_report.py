@@ -113,15 +113,31 @@ def test_many_groups_are_cut_and_counted(heading):
         ([row(latency_ns=5, rcu_ns=0)], "RCU wait: none in 1 umount"),
         (
             [row(latency_ns=100, rcu_ns=12), row(latency_ns=100)],
-            "12.0 % of the time of 1 umount (seen in 1; median 12 ns, max 12 ns); unknown for 1",
+            (
+                "12.0 % of the time of 1 umount (seen in 1; median 12 ns, max 12 ns); "
+                "unknown for 1 of 2 umounts"
+            ),
         ),
         ([row(rcu_ns=12)], "RCU wait: 100 % of the time of 1 umount"),
         ([row(rcu_ns=12, latency_ns=None)], "RCU wait: share unknown (seen in 1;"),
         ([row(rcu_ns=1, shutdown_ns=9)], "Largest phase: fs shutdown, 90.0 % of the time"),
         ([row(errno=16), row(), row(errno=None)], "EBUSY: 1 of 2 umounts (50.0 %)"),
+        ([row(latency_ns=None), row(latency_ns=9)], "latency is unknown for 1 of 2 umounts, which"),
+        (
+            [row(mode=None, origin="ns-exit"), row()],
+            "mode -: no umount(2), for example the end of a mount namespace",
+        ),
+        (
+            [row(latency_ns=9, latency_bound="upper")] * 2,
+            "latency is an upper bound for all 2 umounts (to the next system call)",
+        ),
+        (
+            [row(latency_ns=100), row(latency_ns=100, rcu_ns=9)],
+            "unknown for 1 of 2 umounts, so without a share: RCU wait",
+        ),
         (
             [row(latency_ns=9, latency_bound="upper")],
-            "latency is an upper bound for 1 row (measured to the next system call)",
+            "latency is an upper bound for 1 umount (to the next system call)",
         ),
     ],
 )

@@ -21,9 +21,11 @@ def metric_bars(title: str, metric: MetricSummary, edges: Sequence[int] = EDGES_
     What the bars leave out is said: rows without it, and rows where it is unknown.
     """
     seen = metric.occurred
-    notes = [plural(seen.count, "umount")]
+    whole = metric.histogram.count + metric.n_null + metric.n_negative
+    some = "" if seen.count == whole else f"{count(seen.count)} of "
+    notes = [some + plural(whole, "umount")]
     notes += [f"{count(metric.histogram.zeros)} without it"] if metric.histogram.zeros else []
-    notes += [f"{count(metric.n_null)} unknown"] if metric.n_null else []
+    notes += [f"unknown for {count(metric.n_null)}"] if metric.n_null else []
     return Bars(f"{title}: {', '.join(notes)}", bins_of(seen, edges))
 
 

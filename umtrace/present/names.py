@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from umtrace.model.umounts import WORDS
 from umtrace.present.terminal import clean
@@ -29,6 +29,14 @@ def key_label(by: Sequence[str], key: Key) -> str:
     parts = zip(by, key_texts(by, key), strict=True)
     # A bare "-" would not say of what.
     return " · ".join(f"{name} -" if text == "-" else text for name, text in parts) or "all"
+
+
+def mode_note(by: Sequence[str], keys: Iterable[Key]) -> list[str]:
+    """Return a sentence on the groups without a mode, if there are any."""
+    place = by.index("mode") if "mode" in by else None
+    if place is None or all(key[place] is not None for key in keys):
+        return []
+    return ["mode -: no umount(2), for example the end of a mount namespace; or unknown"]
 
 
 def _key_text(name: str, part: str | int | None) -> str:

@@ -27,10 +27,10 @@ def caveats(total: GroupSummary) -> Iterator[str]:
     """Yield the limits of the numbers."""
     latency = total.metric(LATENCY)
     if total.n_upper:
-        rows = plural(total.n_upper, "row")
-        yield f"latency is an upper bound for {rows} (measured to the next system call)"
+        some = _of(total.n_upper, total)
+        yield f"latency is an upper bound for {some} (to the next system call)"
     if latency.n_null:
-        yield f"latency is unknown for {plural(latency.n_null, 'row')}, which its quantiles exclude"
+        yield f"latency is unknown for {_of(latency.n_null, total)}, which its quantiles exclude"
     if _MANY_FAILED <= total.n_failed / max(total.count, 1) < 1:
         calls = plural(total.n_failed, "failed call")
         yield f"latency includes {calls} (exclude with --errno ok)"
@@ -45,16 +45,24 @@ def _rcu(total: GroupSummary) -> str:
         return f"RCU wait: not seen by this tier in {plural(total.count, 'umount')}"
     seen = rcu.occurred
     if not seen.count:
-        return f"RCU wait: none in {plural(rcu.histogram.count, 'umount')}" + _unknown(rcu.n_null)
+        return f"RCU wait: none in {plural(rcu.histogram.count, 'umount')}" + _unknown(total)
     details = f"median {duration(seen.quantile(0.5))}, max {duration(seen.max)}"
     what = f"{percent(rcu.share)} of the time of {plural(rcu.n_shared, 'umount')}"
     if rcu.share is None:
         what = "share unknown"
-    return f"RCU wait: {what} (seen in {count(seen.count)}; {details})" + _unknown(rcu.n_null)
+    return f"RCU wait: {what} (seen in {count(seen.count)}; {details})" + _unknown(total)
 
 
-def _unknown(n_null: int) -> str:
-    return f"; unknown for {count(n_null)}" if n_null else ""
+def _unknown(total: GroupSummary) -> str:
+    n_null = total.metric(RCU).n_null
+    return f"; unknown for {_of(n_null, total)}" if n_null else ""
+
+
+def _of(some: int, total: GroupSummary) -> str:
+    whole = plural(total.count, "umount")
+    if some < total.count:
+        return f"{count(some)} of {whole}"
+    return whole if some == 1 else f"all {whole}"
 
 
 def _largest_phase(total: GroupSummary) -> str | None:
