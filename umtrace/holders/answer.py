@@ -1,4 +1,4 @@
-"""What `umtrace why` answers: what was seen, what the kernel says, and what follows from both."""
+"""The answer of `umtrace why`: what was seen, what the kernel answered, and the verdict."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from umtrace.holders.mounts import Mount
 from umtrace.holders.sweep import MOST_NAMED
 from umtrace.model.holders import Holder
 
-#: What may hold a mount and is in no list that a program can read. What becomes visible is taken
-#: out here, and only what was tried goes in.
+#: Holders of a mount that are in no list that a program can read. Remove a line when `why` can see
+#: that kind. Add only a kind that was made and not seen.
 UNSEEN_OF_A_MOUNT: tuple[str, ...] = (
     "files that a kernel module opened itself, such as ksmbd",
     "files that a FUSE server passes through",
@@ -27,9 +27,9 @@ UNSEEN_OF_A_DEVICE: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class KernelAnswer:
-    """What the kernel said when it was asked once; ``said`` is free, busy or refused.
+    """The answer of the kernel to one question; ``said`` is free, busy or refused.
 
-    ``how`` names the question. ``why`` is the reason of a refusal, or what the word leaves open.
+    ``how`` names the question. ``why`` is the reason of a refusal, or a remark on the answer.
     """
 
     said: str
@@ -39,24 +39,24 @@ class KernelAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What was found out about one path.
+    """What is known about one path.
 
     ``state`` is one of
 
     ================ ============================================================================
-    free             of a mount: the kernel said so, when asked
-    nobody-seen      nobody was seen; the kernel was not asked, or could not answer
-    transient        somebody passed by
-    held             of a mount: somebody was seen holding it, or the kernel says busy
-    claimed          of a device: somebody claims it who is no mount of it, or the kernel says so
-    superblock       of a mount: nobody was seen holding it, but its file system is in use
-                     elsewhere; of a device: a file system on it
-    open             of a device: not seen claimed, but open
-    unknown          who may hold it was seen, or nobody, and too many could not be looked at
+    free             of a mount: the kernel was asked and reported free
+    nobody-seen      no holder was seen; the kernel was not asked, or gave no answer
+    transient        a holder was missing from one sample, such as a path walk
+    held             of a mount: a holder was seen, or the kernel reports busy
+    claimed          of a device: a claim was seen that is no mount, or the kernel reports one
+    superblock       of a mount: no holder was seen, but its file system is in use elsewhere;
+                     of a device: a file system on it is in use
+    open             of a device: it is open, and no claim was seen
+    unknown          no certain holder was seen; there is a suspect, or too much was not read
     ================ ============================================================================
 
-    ``unread`` are the processes that could not be looked at, ``unseen`` the kinds of holders that
-    are in no list.
+    ``unread`` has the processes that could not be read, ``unseen`` the kinds of holders that are in
+    no list.
     """
 
     path: str
@@ -67,12 +67,12 @@ class Answer:
     blind: tuple[str, ...] = ()
     unread: Mapping[int, str] = field(default_factory=dict)  #: pid -> name
     n_namespaces: int = 0
-    kernel: KernelAnswer | None = None  #: None: it was not asked
+    kernel: KernelAnswer | None = None  #: None if it was not asked
     unseen: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
-        """What the path is: a mount (point), a device, or a path that is neither."""
+        """``mount`` for a mount point, ``device``, or ``path`` for any other path."""
         if self.mount is None:
             return "device"
         return "mount" if self.mount.point == self.path else "path"
@@ -86,7 +86,7 @@ def verdict_of_a_mount(
     n_read: int,
     kernel: KernelAnswer | None = None,
 ) -> str:
-    """Return the state of a mount: free on the kernel's word alone."""
+    """Return the state of a mount; free needs the answer of the kernel."""
     found = list(holders)
     busy = [holder for holder in found if holder.of in {"mount", "copy"}]
     suspects = any(holder.of == "suspect" for holder in found)
@@ -113,7 +113,7 @@ def verdict_of_a_device(
     n_read: int,
     kernel: KernelAnswer | None = None,
 ) -> str:
-    """Return the state of a block device: a claim is the kernel's to tell, an open is seen."""
+    """Return the state of a block device; only the kernel knows every claim."""
     found = [holder for holder in holders if holder.stays]
     said = kernel.said if kernel is not None else ""
     if any(holder.of == "claim" for holder in found):
@@ -126,7 +126,7 @@ def verdict_of_a_device(
         return "open"
     if _too_little(unread, lost, n_read):
         return "unknown"
-    return "nobody-seen"  # not claimed is not free: who has it open was only not seen
+    return "nobody-seen"  # a device that is not claimed may still be open
 
 
 def _too_little(unread: Mapping[int, str], lost: Iterable[str], n_read: int) -> bool:

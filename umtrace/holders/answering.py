@@ -1,7 +1,7 @@
-"""The program of `Asker`'s child: answers questions that may never return.
+"""The program of the child process of `Asker`: it makes calls that may never return.
 
-It is run by its path, without the project and with next to nothing imported: it is there within
-milliseconds. Questions and answers are marshalled, each behind its length in 4 bytes.
+It is run by its path, imports nothing of the project and few modules, and so starts within
+milliseconds. Questions and answers are marshalled; the length in 4 bytes comes before each.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import marshal
 import os
 import sys
 
-TYPE_CHECKING = False  # typing itself takes longer to import than all the rest
+TYPE_CHECKING = False  # typing takes longer to import than all other modules together
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -27,10 +27,10 @@ _MOST_PEEKED = 1 << 18  # bytes before the first message with descriptors
 def mapped(
     pid: int, prefixes: list[bytes], devs: list[bytes]
 ) -> list[tuple[bytes, bytes, bool, int]]:
-    """Return the mapped files that begin so, or are on such a device (``07:01``).
+    """Return the mapped files with one of these prefixes, or on one of these devices (``07:01``).
 
-    Each with its device, whether it is shared and writable, and the id of the mount through which
-    it was opened, which alone tells files of one name apart; 0 where that is not shown to us.
+    Each has its device, whether it is shared and writable, and the id of the mount through which
+    it was opened. Only this id distinguishes files of one name; it is 0 if it cannot be read.
     """
     with open(f"/proc/{pid}/maps", "rb") as maps:  # noqa: PTH123
         data = maps.read()
@@ -52,11 +52,11 @@ def mapped(
 
 
 def _mount_of_a_range(pid: int, addresses: bytes) -> int:
-    """Return the mount id of a mapped file; the mount is held, by its holder, meanwhile."""
+    """Return the mount id of a mapped file; the mapping itself holds the mount meanwhile."""
     try:
         start, end = (int(address, 16) for address in addresses.split(b"-"))
         file = os.open(f"/proc/{pid}/map_files/{start:x}-{end:x}", os.O_PATH | os.O_CLOEXEC)
-    except OSError:  # not root of the first user namespace, or unmapped meanwhile
+    except OSError:  # no CAP_CHECKPOINT_RESTORE, or unmapped meanwhile
         return 0
     try:
         lines = _beginning(b"/proc/self/fdinfo/%d" % file).split(b"\n")
@@ -66,18 +66,18 @@ def _mount_of_a_range(pid: int, addresses: bytes) -> int:
 
 
 def kind(path: bytes) -> tuple[int, int]:
-    """Return the mode and the device number of a node, following no link at its end."""
+    """Return the mode and the device number of a node; a link at its end is not followed."""
     status = os.lstat(path)
     return status.st_mode, status.st_rdev
 
 
 def link(path: bytes) -> bytes:
-    """Return where a link leads; EINVAL of what is none."""
+    """Return the target of a link; OSError with EINVAL if the path is no link."""
     return os.readlink(path)  # noqa: PTH115
 
 
 def calls(pid: int) -> list[tuple[int, bytes, bytes]]:
-    """Return the threads of a process that sleep: id, system call, and functions of one in D."""
+    """Return the sleeping threads of a process: id, system call, and the stack if in state D."""
     found = []
     for name in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
         task = b"/proc/%d/task/%s/" % (pid, name.encode())
@@ -89,7 +89,7 @@ def calls(pid: int) -> list[tuple[int, bytes, bytes]]:
 
 
 def memory(pid: int, address: int, size: int) -> bytes:
-    """Return what stands in a task's memory, up to the first page that is not there."""
+    """Return a part of a task's memory, up to the first page that is not present."""
     file = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.pread(file, size, address)
@@ -98,9 +98,9 @@ def memory(pid: int, address: int, size: int) -> bytes:
 
 
 def texts(folder: bytes, fstype: str) -> list[tuple[bytes, bytes]]:
-    """Return the files of a folder, name and beginning; nothing of one that cannot be read.
+    """Return the name and the beginning of each file of a folder; empty if it cannot be read.
 
-    With a type, those of that file system, which is mounted nowhere for it.
+    With ``fstype``, of the root of that file system instead, which gets no mount point for it.
     """
     if not fstype:
         return [(name, _beginning(os.path.join(folder, name))) for name in os.listdir(folder)]  # noqa: PTH118, PTH208
@@ -112,8 +112,8 @@ def texts(folder: bytes, fstype: str) -> list[tuple[bytes, bytes]]:
 
 
 def _detached(fstype: bytes) -> int:
-    """Return the root of a file system (Linux 5.2), in no mount namespace."""
-    import ctypes  # noqa: PLC0415 - 10 ms, and seldom needed
+    """Return a descriptor of the root of a file system (Linux 5.2), in no mount namespace."""
+    import ctypes  # noqa: PLC0415 - takes 10 ms, and is seldom needed
 
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -133,16 +133,16 @@ def _detached(fstype: bytes) -> int:
 
 
 def fsid(path: bytes) -> int:
-    """Return f_fsid of the file system behind a link of /proc."""
+    """Return f_fsid of the file system that a link of /proc leads to."""
     return os.statvfs(path).f_fsid
 
 
 def loop(path: bytes) -> tuple[int, bytes]:
-    """Return a loop device's own number and its struct loop_info64.
+    """Return the number of a loop device and its struct loop_info64.
 
-    Where this is the last to close it, a device with autoclear is detached, as it had to be.
+    If this is the last close, a device with autoclear is detached, which would happen anyway.
     """
-    import fcntl  # noqa: PLC0415 - for loop devices alone
+    import fcntl  # noqa: PLC0415 - only for loop devices
 
     info = bytearray(232)
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -154,9 +154,9 @@ def loop(path: bytes) -> tuple[int, bytes]:
 
 
 def seen_from(root: bytes, file: bytes) -> bytes:
-    """Return the text of a file that names a path, as the kernel words it below another root.
+    """Return the text of a file that has a path, as the kernel writes it for another root.
 
-    What cannot be reached from there is named from the root of the mount namespace that it is in.
+    A path that cannot be reached from that root begins at the root of its mount namespace.
     """
     own = os.open("/", os.O_PATH | os.O_CLOEXEC)
     text = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
@@ -173,12 +173,12 @@ def seen_from(root: bytes, file: bytes) -> bytes:
 
 
 def queued(pid: int, fd: int, name: bytes) -> list[tuple[int, bytes]]:
-    """Return mount id and link of the descriptors that come next in a Unix socket's queue.
+    """Return mount id and link of the descriptors that are next in the queue of a Unix socket.
 
-    They stay there: MSG_PEEK has copies for the moment (pidfd_getfd(2), Linux 5.6). OSError where
-    that is refused, or where its owner peeks itself from an offset, which would move.
+    MSG_PEEK copies them for a moment and leaves them in the queue (pidfd_getfd(2), Linux 5.6).
+    OSError if that is refused, or if the owner of the socket uses a peek offset: it would move.
     """
-    import array  # noqa: PLC0415 - for what is in flight alone
+    import array  # noqa: PLC0415 - only for descriptors in flight
     import ctypes  # noqa: PLC0415
     import socket  # noqa: PLC0415
 
@@ -254,7 +254,7 @@ def _read(size: int) -> bytes:
 
 
 def main() -> None:
-    """Answer until there is no more question."""
+    """Answer until the input ends."""
     while True:
         what, each = marshal.loads(_read(int.from_bytes(_read(4), "little")))  # noqa: S302
         for args in each:

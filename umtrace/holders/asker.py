@@ -1,8 +1,8 @@
-"""Asks what may never be answered: in a child that can be left behind, under a deadline.
+"""Makes calls that may never return: in a child process, with a deadline.
 
-A dead server (FUSE, NFS) or another task's locked memory keeps whoever asks in the kernel, where no
-signal ends it. A thread in there would keep its process from ending. A child does not, and it has
-nothing of ours: no probes, no recording.
+A dead server (FUSE, NFS) or the locked memory of another task can keep the caller in the kernel,
+where no signal ends it. A thread in such a call would keep its process from ending. A child process
+can be left behind: it has no probes and no recording.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from typing import Any
 from umtrace.holders import answering
 
 PATIENCE_S = 1.0
-#: once one question was not answered
+#: after one question got no answer
 _PATIENCE_THEN_S = 0.2
 _TO_DIE_S = 0.05
-#: for a child that is ready to run
+#: for a child that waits for a CPU
 _TURNS, _TURN_S = 100, 0.1
 #: questions sent ahead of their answers
 _AT_ONCE = 256
 _here = threading.local()
-#: children that were left: whoever collects one that has not ended warns of it
+#: children that were left behind; subprocess warns if one is collected before it has ended
 _left_behind: list[subprocess.Popen[bytes]] = []
 
 
 class _Child:
-    """A process, and the pipes to it and from it."""
+    """A child process, and the pipes to it and from it."""
 
     def __init__(self) -> None:
         questions, self.ask = os.pipe()
         self.answer, answers = os.pipe()
         self.unread = b""
-        self.pending = 0  #: answers that are still to come
+        self.pending = 0  #: answers that it still owes
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", answering.__file__],
@@ -51,14 +51,14 @@ class _Child:
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 env={},
-                start_new_session=True,  # a Ctrl-C is for us
+                start_new_session=True,  # a Ctrl-C does not end it
             )
         finally:
             os.close(questions)
             os.close(answers)
 
     def put(self, what: str, questions: Sequence[tuple[object, ...]]) -> None:
-        """Ask; the child reads it before it does anything that may take long."""
+        """Send questions; the child reads them before it makes a call that may take long."""
         self.pending += len(questions)
         data = marshal.dumps((what, list(questions)))
         data = len(data).to_bytes(4, "little") + data
@@ -66,9 +66,9 @@ class _Child:
             data = data[os.write(self.ask, data) :]
 
     def get(self, patience_s: float, until: float) -> Any:
-        """Return an answer; TimeoutError, or EOFError if the child has gone."""
+        """Return an answer; TimeoutError if there is none, EOFError if the child has ended."""
         size = int.from_bytes(self._read(4, patience_s, until), "little")
-        answer = marshal.loads(self._read(size, patience_s, until))  # noqa: S302 - our own child
+        answer = marshal.loads(self._read(size, patience_s, until))  # noqa: S302 - from the own child
         self.pending -= 1
         return answer
 
@@ -89,7 +89,7 @@ class _Child:
         return bool(select.select([self.answer], [], [], left)[0])
 
     def _is_late(self, until: float) -> bool:
-        """Whether it answers after all: on a loaded host it may wait long for a CPU."""
+        """Whether it still answers: on a loaded host it may wait long for a CPU."""
         turns = 0
         while turns < _TURNS and time.monotonic() < until and self._waits_for_a_cpu():
             turns += 1
@@ -103,7 +103,7 @@ class _Child:
         return False
 
     def end(self) -> bool:
-        """Kill it; False if it is in the kernel, where it stays until it is answered."""
+        """Kill it; False if it has not ended, because its call in the kernel has not returned."""
         self.process.kill()
         os.close(self.ask)
         os.close(self.answer)
@@ -119,9 +119,9 @@ class _Child:
 
 
 class Asker:
-    """Asks one child after another; a child that does not answer is killed and left.
+    """Asks a child process; if it does not answer, it is killed, left behind and replaced.
 
-    Used by one thread.
+    For use by one thread.
     """
 
     def __init__(self) -> None:
@@ -130,23 +130,23 @@ class Asker:
 
     @property
     def left(self) -> set[int]:
-        """The children that are still in the kernel: they hold what they were asked about."""
+        """The pids of children left in the kernel: they hold what they were asked about."""
         self._left = [child for child in self._left if child.process.poll() is None]
         return {child.process.pid for child in self._left}
 
     @property
     def pids(self) -> set[int]:
-        """The children that have not ended."""
+        """The pids of all children that have not ended."""
         return self.left | ({self._child.process.pid} if self._child else set())
 
     def start(self) -> _Child:
-        """Start the child, which may be done ahead of the first question; waits for nothing."""
+        """Start the child; may be called before the first question, and does not wait."""
         if self._child is None:
             self._child = _Child()
         return self._child
 
     def ask(self, what: str, *args: object, patience_s: float = PATIENCE_S) -> Any:
-        """Return the answer to one question; OSError, ETIMEDOUT if there is none."""
+        """Return the answer to one question; OSError, with ETIMEDOUT if there is none."""
         (answer,) = self.each(what, [args], patience_s=patience_s)
         if isinstance(answer, OSError):
             raise answer
@@ -160,9 +160,9 @@ class Asker:
         patience_s: float = PATIENCE_S,
         until: float = math.inf,
     ) -> Iterator[Any]:
-        """Yield the answer to each question, in order; an OSError where there is none.
+        """Yield the answer to each question, in order; an OSError if there is none.
 
-        Ends early at ``until`` (monotonic); what is answered later is thrown away.
+        Ends early at ``until`` (monotonic, seconds); later answers are discarded.
         """
         number = 0
         while number < len(questions) and time.monotonic() < until:
@@ -176,9 +176,9 @@ class Asker:
     def of_each(
         self, what: str, pids: Sequence[int], *args: object, until: float = math.inf
     ) -> Iterator[tuple[int, Any]]:
-        """Yield each process with the answer; who does not answer is asked again at the end.
+        """Yield each process with the answer; a question without one is asked again at the end.
 
-        A loaded host has a task wait for more than a second in the middle of execve(2).
+        On a loaded host a task may wait for more than a second in the middle of execve(2).
         """
         again = []
         answers = self.each(what, [(pid, *args) for pid in pids], until=until)
@@ -191,13 +191,13 @@ class Asker:
         yield from zip(again, answers, strict=False)
 
     def close(self) -> None:
-        """End the child; waits for it no longer than for one that does not answer."""
+        """End the child; does not wait longer than for a child that does not answer."""
         child, self._child = self._child, None
         if child is not None and not child.end():
             self._left.append(child)
 
     def _idle(self, patience_s: float, until: float) -> _Child:
-        """Return a child that has answered what it was asked before; a new one if it does not."""
+        """Return a child without open questions; a new one if the old one does not answer."""
         try:
             child = self.start()
             while child.pending:
@@ -209,7 +209,7 @@ class Asker:
     def _answers(
         self, what: str, questions: Sequence[tuple[object, ...]], patience_s: float, until: float
     ) -> Iterator[Any]:
-        """Yield answers, the last of them the error of a child that gave none."""
+        """Yield answers; if the child gives none, the last is that error."""
         try:
             child = self._idle(patience_s, until)
             child.put(what, questions)
@@ -226,7 +226,7 @@ class Asker:
 
 
 def asker() -> Asker:
-    """Return the one of this thread."""
+    """Return the `Asker` of this thread."""
     if not hasattr(_here, "asker"):
         _here.asker = Asker()
     found: Asker = _here.asker

@@ -1,4 +1,4 @@
-"""The loop devices behind which a mount has a file, and who keeps them attached."""
+"""The loop devices with a file on a mount, and the users of these loop devices."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from umtrace.model.holders import Holder
 
 
 class LoopsBehind:
-    """Loop devices of the mounts that ``of`` names, as `Holder.of` does, and of ``devs``.
+    """Loop devices with a file on the mounts in ``of`` or on the superblocks ``devs``.
 
-    A file system may have files behind loop devices and no mount in any namespace any more.
+    ``of`` has the value of `Holder.of` by mount id. ``devs`` is for file systems that are no longer
+    mounted in any namespace.
 
-    The kernel says of which file system the file is, not through which mount it was opened: where
-    more than one has that name, in other namespaces say, ``unclear`` grows. ``covers`` leaves out
-    files that the question is not about.
+    The kernel reports the file system of the file, not the mount through which it was opened. If
+    several mounts have the file's path, for example in other namespaces, ``unclear`` gets a line.
+    ``covers`` excludes files that the question is not about.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class LoopsBehind:
         self._devices = [(loop, Device(loop.dev, spaces)) for loop in busy]
 
     def holders(self) -> Iterator[Holder]:
-        """Yield each loop device, what claims it, and the mounts on it."""
+        """Yield each loop device, the claims of it, and the mounts of it."""
         for loop, of in self._ours:
             note = AUTOCLEAR if loop.autoclear else None
             yield Holder(
@@ -56,7 +57,7 @@ class LoopsBehind:
                     yield replace(mount, of="claim", note=note)
 
     def opener(self, opened: Open) -> Holder | None:
-        """Return who has one of the loop devices open."""
+        """Return a task as a holder if it has one of the loop devices open."""
         dev = device_of(opened) if self._devices else None
         for loop, device in self._devices if dev is not None else ():
             if (holder := device.opener(opened, dev)) is not None:
@@ -78,7 +79,7 @@ class LoopsBehind:
         return (roles & {"mount"} or roles & {"copy"} or roles or {self._by_number(loop)}).pop()
 
     def _elsewhere(self, loop: Loop) -> bool:
-        """Whether its file is on another file system; a btrfs has a number for each subvolume."""
+        """Whether its file is on another file system; each btrfs subvolume has its own number."""
         if loop.backing is None or loop.backing in self._devs:
             return False
         return not loop.backing.startswith("0:") or loop.backing in self._listed
@@ -87,9 +88,10 @@ class LoopsBehind:
         return "superblock" if loop.backing in self._devs else ""
 
     def _by_name(self, loop: Loop, roles: set[str]) -> str:
-        """Return whether it is our mount's file or one of the same name in another namespace.
+        """Return the role of a file that has the same path on mounts of several namespaces.
 
-        From a root directory of its own the kernel names only the former from there.
+        The kernel shortens the path for a reader with another root directory only if the file is
+        below that root.
         """
         table = self._spaces.own_table
         mount = table.holding(undeleted(loop.file))

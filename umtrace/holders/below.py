@@ -1,4 +1,4 @@
-"""A path that is no mount point: what is used below it, and what is still mounted there."""
+"""A path that is no mount point: its users, and the mounts on it or below it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEEPEST = 64
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """A directory or file, and the mount of our namespace that it lies in."""
+    """A directory or file, and the mount that it lies in, of the mount namespace of umtrace."""
 
     path: str
     mount: Mount
@@ -29,9 +29,9 @@ class Below:
         return plain.startswith(top) and plain[len(top) :][:1] in {"", "/"}
 
     def mounts(self) -> Iterator[Holder]:
-        """Yield what is mounted there: below it in our namespace, on it or below it in others.
+        """Yield the mounts below it in this namespace, on it or below it in others.
 
-        And the overlays that have a layer there.
+        It also yields the overlays that have a layer there.
         """
         entrances = Entrances(self.spaces)
         for space, mount in self.spaces.mounts():
@@ -47,11 +47,11 @@ class Below:
             yield replace(entrances.holder(kind, of, space, mount), note=note)
 
     def _shows(self, mount: Mount) -> bool:
-        """Whether a mount of our namespace is there, and not hidden by another."""
+        """Whether a mount of this namespace is there, and not hidden by another."""
         return self.covers(mount.point) and self.spaces.own_table.at(mount.point) is mount
 
     def _carries(self, space: Namespace, mount: Mount) -> bool:
-        """Whether another namespace has this on the directory: its path may be any there."""
+        """Whether a mount of another namespace is on the directory, under any path."""
         below: Mount | None = mount
         for _ in range(_DEEPEST):
             parent = space.table.parent(below) if below is not None else None
@@ -63,6 +63,6 @@ class Below:
         return False
 
     def _has(self, path: str) -> bool:
-        """Whether a path of the file system is ours or below it."""
+        """Whether a path inside the file system is this directory or below it."""
         top = inside(self.mount, self.path).rstrip("/")
         return path.startswith(top) and path[len(top) :][:1] in {"", "/"}

@@ -1,4 +1,4 @@
-"""Interpreters that binfmt_misc keeps open: those registered with flag F."""
+"""Interpreters that binfmt_misc holds open: those registered with flag F."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def interpreters(
     ask: bool = True,
     patience_s: float = PATIENCE_S,
 ) -> Iterator[Claim]:
-    """Yield the interpreters that the mounts of binfmt_misc keep open.
+    """Yield the interpreters that the entries of binfmt_misc hold open.
 
-    Every user namespace has entries of its own since Linux 6.7, every other mount is of the same.
-    Where it is mounted nowhere, ``ask`` has it looked at without a mount point, which makes and
-    ends a mount. What could not be read is added to ``lost``.
+    Since Linux 6.7 every user namespace has its own entries; mounts of one device number show the
+    same. If binfmt_misc is not mounted, ``ask`` reads the entries without a mount point; this
+    makes and ends a mount. ``lost`` gets a line for what could not be read.
     """
     ours = [seen for seen in mounts if seen.mount.fstype == FSTYPE]
-    # Our own first, then those that a process leads to.
+    # The mounts of this namespace first, then those that can be reached through a process.
     ours.sort(key=lambda seen: (seen.namespace is not None, seen.pid is None))
     first = {seen.mount.dev: seen for seen in reversed(ours)}
     for seen in first.values():
@@ -66,7 +66,7 @@ def _entries(
 
 
 def kept_open(entry: str) -> str | None:
-    """Return the interpreter of an entry with flag F, on or off; None of any other."""
+    """Return the interpreter of an entry with flag F, enabled or not; None for any other."""
     fields = dict(line.partition(" ")[::2] for line in entry.split("\n"))
     return fields.get("interpreter") if "F" in fields.get("flags:", "") else None
 

@@ -1,4 +1,4 @@
-"""Block devices as sysfs lists them: names, partitions, what is stacked on what."""
+"""Block devices in sysfs: names, partitions, and the devices on top of others."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _EXT4 = Path("/sys/fs/ext4")
 
 @dataclass(frozen=True, slots=True)
 class Btrfs:
-    """One btrfs that is alive, mounted or not, and its devices."""
+    """One btrfs that the kernel has in use, mounted or not, and its devices."""
 
     uuid: str
     devs: frozenset[str]
 
     @property
     def fsid(self) -> int:
-        """The half of statfs(2)'s f_fsid that is the same in all its subvolumes."""
+        """The half of f_fsid of statfs(2) that is the same in all its subvolumes."""
         raw = bytes.fromhex(self.uuid.replace("-", ""))
         return int.from_bytes(raw[:4], "big") ^ int.from_bytes(raw[8:12], "big")
 
 
 def name_of(dev: str) -> str | None:
-    """Return the kernel's name of ``major:minor``, None where sysfs has no such device."""
+    """Return the kernel's name of ``major:minor``; None if sysfs has no such device."""
     with suppress(OSError):
         return os.path.basename(os.readlink(_DEV / dev)).replace("!", "/")  # noqa: PTH115, PTH119
     return None
 
 
 def dev_of(name: str) -> str | None:
-    """Return the ``major:minor`` of a device by its kernel's name."""
+    """Return the ``major:minor`` of a device by its name in the kernel."""
     return _text(_CLASS / name.replace("/", "!") / "dev")
 
 
 def node(dev: str) -> str:
-    """Return the path by which people know a device."""
+    """Return the usual path of a device in /dev."""
     mapped = _text(_DEV / dev / "dm" / "name")
     if mapped is not None:
         return f"/dev/mapper/{mapped}"
@@ -56,22 +56,22 @@ def partitions(dev: str) -> list[str]:
 
 
 def whole(dev: str) -> str | None:
-    """Return the disk of a partition, None of a disk."""
+    """Return the disk of a partition; None for a disk."""
     if not (_DEV / dev / "partition").exists():
         return None
     return _text(Path(os.path.realpath(_DEV / dev)).parent / "dev")
 
 
 def stacked(dev: str) -> list[str]:
-    """Return the devices (dm, md, bcache) that are made of this one."""
+    """Return the devices (dm, md, bcache) that are made from this one."""
     found = (_text(entry / "dev") for entry in _entries(_DEV / dev / "holders"))
     return [above for above in found if above is not None]
 
 
 def family(dev: str) -> dict[str, str]:
-    """Return the device, its partitions and all that is stacked on them, each with the one below.
+    """Return the device, its partitions, and the devices on top, each with the device below it.
 
-    A claim or an open of any of these is one of the device.
+    A claim or an open of any of these counts for the device.
     """
     found, left = {dev: ""}, [dev]
     while left:
@@ -84,7 +84,7 @@ def family(dev: str) -> dict[str, str]:
 
 
 def btrfs() -> list[Btrfs]:
-    """Return every btrfs that is alive."""
+    """Return every btrfs that the kernel has in use."""
     found = []
     for entry in _entries(_BTRFS):
         devs = {_text(device / "dev") for device in _entries(entry / "devices")}
@@ -94,9 +94,9 @@ def btrfs() -> list[Btrfs]:
 
 
 def journals() -> dict[str, str | None]:
-    """Return the devices that are an ext4's external journal, each with that ext4's own device."""
-    # The directory of a journal inside its file system is NAME-INODE, and jbd2's thread is
-    # called after the journal (jbd2_journal_init_dev).
+    """Return the external journals of ext4, each with the device of its ext4 (None: not known)."""
+    # The directory of an internal journal is NAME-INODE. The thread of jbd2 has the name of the
+    # journal (jbd2_journal_init_dev).
     own = (dev_of(entry.name.replace("!", "/")) for entry in _entries(_JBD2))
     found: dict[str, str | None] = {dev: None for dev in own if dev is not None}
     for entry in _entries(_EXT4):

@@ -1,4 +1,4 @@
-"""Who keeps a mount, or its superblock, busy right now: everything that can be asked."""
+"""Finds what holds a mount, its superblock or a block device now, from every source."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from umtrace.holders.unshown import Unshown
 from umtrace.model.holders import Holder
 
 _BUDGET_S = 10.0
-#: for second looks at those who run: nobody waits for a mount meanwhile
+#: for more samples of running tasks; no umount waits meanwhile
 _PATIENCE_S = 1.0
 
 
 class BusyQuery:
     """One question about one path; ``answer`` takes a second or so on a large host.
 
-    ``ask_kernel`` lets the kernel be asked as well, which has a price (docs/why.md).
+    With ``ask_kernel`` the kernel is asked too, which has a price (docs/why.md).
     """
 
     def __init__(self, path: str, *, ask_kernel: bool = False) -> None:
@@ -60,18 +60,18 @@ class BusyQuery:
         covers = {"covers": self._below.covers} if self._below else {}
         self._loops = LoopsBehind(self._spaces, self._of, self._devs, **covers)
         self._known = [holder for each in others for holder in each.holders()]
-        self._own: list[str] = []  # what we have there ourselves
+        self._own: list[str] = []  # what this process has open there
         self._unclear: list[str] = []
 
     def answer(self) -> Answer:
-        """Look through everything, and ask the kernel at the end."""
+        """Scan all sources, then ask the kernel."""
         exiting = exiting_tasks()
         prefixes = self._points | ({self._found.path} if self._device else set())
         sweep = Sweep(
             time.monotonic() + _BUDGET_S,
             prefixes=prefixes,
             devs=self._all_devs,
-            # What has been unmounted with MNT_DETACH has another name, a path below a directory not
+            # A file of a detached mount has another path; one below a directory has not.
             mapped_devs=() if self._below else self._all_devs,
         )
         found: list[tuple[Holder, Open | None]] = [(h, None) for h in self._not_of_processes()]
@@ -132,7 +132,7 @@ class BusyQuery:
             yield from self._device.claims()
         for loop in self._loops.holders():
             if self._device is None or loop.of == "superblock":
-                yield loop  # what keeps a loop device attached is a question about that one
+                yield loop  # the users of a loop device matter only if PATH is that device
         self._unclear += self._loops.unclear
         for holder in self._kernel():
             if self._below is None or self._below.covers(holder.detail or ""):
@@ -150,7 +150,7 @@ class BusyQuery:
                 yield Holder(kind=kind, of=of, comm=by, detail=path, match="path")
 
     def _of_another(self, mount: Mount, path: str) -> str | None:
-        """Return what a file is to us that is not on our mount, and has its path elsewhere."""
+        """Return `Holder.of` for a file that has its path on a mount of another namespace."""
         holding = (space.table.holding(path) for space in self._spaces.all.values())
         others = {m.mnt_id for m in holding if m is not None and m.mnt_id != mount.mnt_id}
         return next((self._of[number] for number in others if number in self._of), None)
@@ -173,7 +173,7 @@ class BusyQuery:
         return ask_mount([Question("mount", mount.point, mount.mnt_id), *self._copies()])
 
     def _copies(self) -> Iterator[Question]:
-        """Yield the copies that umount looks at as well."""
+        """Yield the copies that umount checks too."""
         for space, mount in self._spaces.mounts():
             if self._of.get(mount.mnt_id) == "copy":
                 inside = space is not self._spaces.outside and space.inode == self._spaces.own
@@ -191,7 +191,7 @@ class BusyQuery:
         mnt_id, dev = self._behind(opened)
         of = self._of.get(mnt_id or 0)
         if of is None and dev in self._devs:
-            of = "superblock"  # through a mount that is in no namespace any more
+            of = "superblock"  # through a mount that is in no namespace
         if (
             of is None
             and self._device
@@ -206,7 +206,7 @@ class BusyQuery:
         return holder_of(opened, of=of, match=match, mnt_id=mnt_id, mntns=mntns)
 
     def _behind(self, opened: Open) -> tuple[int | None, str | None]:
-        """Return the mount and, where the mount is not known, the device of something open."""
+        """Return the mount id of something open, or its device if the mount is not known."""
         if opened.kind in {"maps", "socket"} and opened.mnt_id is None:
             return self._by_name(opened)
         mnt_id = procfs.mount_id(opened) if opened.kind in {"fd", "maps"} else None
@@ -223,7 +223,7 @@ class BusyQuery:
         space = self._spaces.all.get(procfs.mntns(opened.task) or 0)
         mount = space.table.holding(procfs.undeleted(opened.path)) if space else None
         if opened.kind == "maps":
-            # Before Linux 6.8 a file that is mapped through an overlay has its layer's number.
+            # Before Linux 6.8 a file mapped through an overlay has the device of its layer.
             ours = mount is not None and mount.mnt_id in self._of
             return (mount.mnt_id if mount and ours else None), opened.dev
         if opened.dev is not None and (mount is None or mount.dev != opened.dev):
@@ -231,7 +231,7 @@ class BusyQuery:
         return (mount.mnt_id, mount.dev) if mount else (None, None)
 
     def _only_mount(self, opened: Open, space: Namespace | None) -> int | None:
-        """Return the mount of a file whose name leads elsewhere, if there is but one it can be."""
+        """Return the mount of a file if its name leads elsewhere and only one mount is possible."""
         mounts = space.table.mounts.values() if space else ()
         same = [mount.mnt_id for mount in mounts if mount.dev == opened.dev]
         if len(same) > 1 and set(same) & {i for i, of in self._of.items() if of != "superblock"}:

@@ -1,4 +1,4 @@
-"""What descriptors keep that are no files: rings, sockets, watchers, contexts, events."""
+"""What descriptors hold that are no files: io_uring, sockets, fanotify, fsopen, perf events."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _EVENT = "anon_inode:[perf_event]"
 _REGISTERED = re.compile(r"^ *\d+: (.*)$")
 _RING_TRIES = 20
 _RING_WORKER = "+iou_exit"
-#: it has gone, or has a program of a kind that no uprobe takes (bpf_get_perf_event_info)
+#: it is gone, or its program is of a kind that no uprobe has (bpf_get_perf_event_info)
 _NO_UPROBE = frozenset({errno.EBADF, errno.ESRCH, errno.EOPNOTSUPP})
 _UPROBES = Path("/sys/bus/event_source/devices/uprobe")
-#: FAN_REPORT_TID 0x100 aside, what is reported by number, not by an open file: its events hold none
+#: flags (all but FAN_REPORT_TID 0x100) of groups that report ids: their events hold no open file
 _BY_NUMBER = 0x200 | 0x400 | 0x1000 | 0x4000  # FID, DIR_FID, TARGET_FID, MNT
 _MINOR_BITS = 20
 
 
 def may_carry(path: str) -> bool:
-    """Whether what a link in /proc/PID/fd says is something that may keep other files."""
+    """Whether a descriptor may hold other files, by its link in /proc/PID/fd."""
     return path.startswith(_SOCKET) or path in _READERS
 
 
 def carried(opened: Open, *, ask: bool) -> Iterator[Claim]:
-    """Yield what a descriptor keeps, or may keep.
+    """Yield what a descriptor holds, or may hold.
 
-    ``ask`` allows a copy of another task's descriptor to be taken for a moment.
+    ``ask`` allows to take a copy of the descriptor of another task for a moment.
     """
     reader = _in_flight if opened.path.startswith(_SOCKET) else _READERS[opened.path]
     yield from reader(opened, ask)
 
 
 def waiting(opened: Open) -> int:
-    """Return how many descriptors a socket has not received; 0 where the kernel does not say."""
+    """Return how many descriptors a socket has not received; 0 if the kernel does not report it."""
     number = _field(fdinfo(opened), "scm_fds")
     return int(number) if number.isdigit() else 0
 
@@ -70,10 +70,10 @@ def _ring(opened: Open, _ask: bool) -> Iterator[Claim]:
 
 
 def registered(opened: Open) -> list[str] | None:
-    """Return the files in a ring that may be of a mount; None while the ring is in use.
+    """Return the registered files of a ring that may be on a mount; None while it is in use.
 
-    Whole paths on 6.18, on 6.12 the last component alone: empty, or a protocol's name, is that of
-    sockets and pipes.
+    Linux 6.18 shows whole paths. 6.12 shows the last component: for sockets and pipes that is
+    empty or the name of a protocol.
     """
     for _ in range(_RING_TRIES):
         text = fdinfo(opened)
@@ -84,14 +84,14 @@ def registered(opened: Open) -> list[str] | None:
 
 
 def closed_rings(pids: Iterable[int]) -> Iterator[Claim]:
-    """Yield the rings of which a process has no descriptor, only the memory (registered rings)."""
+    """Yield the rings of processes that have only its memory, no descriptor (registered rings)."""
     for pid in pids:
         detail = "files registered in a ring that has no open descriptor"
         yield Claim(kind="io-uring", pid=pid, detail=detail)
 
 
 def ring_workers() -> Iterator[Claim]:
-    """Yield the workers that take down the rings of tasks that have ended (io_ring_exit_work)."""
+    """Yield the workers that end the rings of ended tasks (io_ring_exit_work)."""
     for pid in procfs.pids():
         name = procfs.comm(pid) or ""
         if name.startswith("kworker/") and name.endswith(_RING_WORKER):
@@ -136,7 +136,7 @@ def _watcher(opened: Open, ask: bool) -> Iterator[Claim]:
         yield one
     else:
         yield from (replace(each, sure=False) for each in found)
-    if unread and not found:  # of marks that were removed
+    if unread and not found:  # events of marks that were removed
         yield claim
 
 
