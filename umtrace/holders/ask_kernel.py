@@ -1,6 +1,6 @@
-"""Asks the kernel whether a mount is busy, or a device claimed: once, in a child with a deadline.
+"""Asks the kernel once whether a mount is busy or a device claimed, in a child with a deadline.
 
-What it asks and what each question costs is in docs/why.md.
+docs/why.md describes the questions and the price of each.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 
 from umtrace.holders.answer import KernelAnswer
 
-#: the lock, and what was asked when: root's alone
+#: has the lock, and the log of questions with their times; only root can write there
 FOLDER = Path("/run/umtrace")
 EXPIRE, CLAIM = "umount2(MNT_EXPIRE)", "open(O_EXCL)"
-#: the kernel's own expiry of their submounts uses the same mark
+#: the kernel uses the same mark to expire submounts of these
 _EXPIRED_BY_THE_KERNEL = frozenset({"nfs", "nfs4", "cifs", "smb3", "afs"})
 _PATIENCE_S = 5.0
 _PROGRAM = Path(__file__).with_name("ask_kernel_child.py")
@@ -32,7 +32,7 @@ _MARKED = "; it stays marked as expired until it is used"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One mount, in the namespace of a namespace file (None: ours), or one device."""
+    """One mount, in the namespace of ``ns_file`` (None: this namespace), or one device."""
 
     kind: str
     path: str
@@ -42,7 +42,10 @@ class Question:
 
 
 def refusal(fstype: str, point: str, own: Sequence[str]) -> str:
-    """Return why a mount is not asked about; empty where it is. ``own`` is what we have there."""
+    """Return why a mount is not asked about; empty if it is.
+
+    ``own`` has what this process has open there.
+    """
     if os.geteuid() != 0:
         return "only root may ask"
     if point == "/":
@@ -53,7 +56,7 @@ def refusal(fstype: str, point: str, own: Sequence[str]) -> str:
 
 
 def ask_mount(questions: Sequence[Question]) -> KernelAnswer:
-    """Ask about a mount and the copies that umount would take along; the mount is the first."""
+    """Ask about a mount and the copies that umount would unmount too; the mount comes first."""
     for number, answer in enumerate(_asked(questions)):
         copy = f", of its copy {questions[number].path}" if number else ""
         said = answer.get("errno")
@@ -71,7 +74,7 @@ def ask_mount(questions: Sequence[Question]) -> KernelAnswer:
 
 
 def ask_device(path: str, dev: str) -> KernelAnswer:
-    """Ask whether somebody claims a block device: free is not claimed, which is not unused."""
+    """Ask whether a block device is claimed; ``free`` means not claimed, it may still be open."""
     answer = _asked([Question("device", path, dev=dev)])[0]
     said = answer.get("errno")
     if said == errno.EAGAIN:
@@ -91,9 +94,9 @@ def _reason(answer: dict[str, Any]) -> str:
 
 
 def _asked(questions: Sequence[Question]) -> list[dict[str, Any]]:
-    """Return an answer for each question, or for those up to the first that decides."""
+    """Return the answers, up to the first that is not EAGAIN."""
     order = json.dumps({"folder": str(FOLDER), "questions": [asdict(q) for q in questions]})
-    os.chdir("/")  # the answer would be about our own working directory
+    os.chdir("/")  # a working directory there would make the mount busy
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", str(_PROGRAM), order],
         stdin=subprocess.DEVNULL,
@@ -110,7 +113,7 @@ def _asked(questions: Sequence[Question]) -> list[dict[str, Any]]:
             else f"the child process that asks ended with {child.returncode}"
         )
     except subprocess.TimeoutExpired as expired:
-        child.send_signal(signal.SIGKILL)  # and is not waited for: it may never end
+        child.send_signal(signal.SIGKILL)  # do not wait for it: it may never end
         out, late = _decoded(expired.stdout), f"no answer in {_PATIENCE_S:g} s"
     answers = []
     for line in out.splitlines():

@@ -1,7 +1,7 @@
-"""The child that asks the kernel, run as a file: it may hang, and is then left alone or killed.
+"""The child process that asks the kernel, run as a file. It may hang; then it is left behind.
 
-Standard library alone, and few modules: what it needs to start would make a mount busy. Its one
-argument is JSON, its answer a line of JSON for each question.
+It uses few modules of the standard library only, because a file that it loads makes the mount of
+that file busy. Its argument is JSON; its output is a line of JSON for each question.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RefusedError(Exception):
 
 
 def ask_all(order: dict[str, Any]) -> None:
-    """Ask every question of an order under the lock, up to one that is not answered by yes."""
+    """Ask the questions of an order under the lock, up to the first answer but EAGAIN (free)."""
     folder = _folder(order["folder"])
     lock = _locked(folder)
     log = os.open(
@@ -63,11 +63,11 @@ def _answer(question: dict[str, Any], log: int) -> dict[str, Any]:
 def _mount(question: dict[str, Any], log: int) -> dict[str, Any]:
     if question["ns_file"] is not None:
         _enter(question["ns_file"])
-    # From the directory above: who may rename something on the way cannot lead this elsewhere.
+    # From the directory above: a rename on the way then cannot change the mount that is meant.
     above, name = os.path.split(question["path"])
     os.chdir(above)
     path = os.fsencode(name)
-    # A mark that another program left would make this question an umount.
+    # With a mark of another program this question would unmount the mount.
     if _clear_mark(path) != question["mnt_id"]:
         raise RefusedError("another mount is at that path")
     with _Noted(log, "mount", f"{question['mnt_id']}"):
@@ -81,7 +81,7 @@ def _mount(question: dict[str, Any], log: int) -> dict[str, Any]:
 
 
 def _clear_mark(path: bytes) -> int | None:
-    """Open the root of a mount by its path and close it, which clears the mark; return its id."""
+    """Open and close the root of a mount, which clears the mark; return the mount id."""
     fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         return _mount_of(fd)
@@ -104,7 +104,7 @@ def _device(question: dict[str, Any], log: int) -> dict[str, Any]:
 
 
 class _Noted:
-    """Writes down when which task asks: a recorder leaves these calls out."""
+    """Logs the task and time of a question, so that a recorder can leave the call out."""
 
     def __init__(self, log: int, kind: str, what: str) -> None:
         self._log, self._what = log, f"{kind} {what}"

@@ -1,4 +1,4 @@
-"""Which claims, made while a recording looks, are holds on the mounts that it looks at."""
+"""Claims as holders, for the scans of a recording."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from umtrace.holders.sweep import Sweep
 from umtrace.holders.target import Target
 from umtrace.model.holders import Holder
 
-#: for the entries of binfmt_misc, which no server keeps
+#: for the entries of binfmt_misc, which need no server
 _LEAST_S = 0.02
 
 
 def claimed(
     targets: Sequence[Target], table: MountTable, sweep: Sweep
 ) -> Iterator[tuple[Target, Holder]]:
-    """Yield the holders among them; the suspects are added to what the sweep did not see.
+    """Yield the claims on the targets as holders; a suspect becomes a line in ``sweep.lost``.
 
-    Takes no copy of a descriptor, and makes no mount: both would be in the recording.
+    Copies no descriptor and makes no mount: both would be in the recording.
     """
     for claim in _claims(table, sweep):
         place = _Place(claim, table)
@@ -47,7 +47,7 @@ def _claims(table: MountTable, sweep: Sweep) -> Iterator[Claim]:
 
 
 class _Place:
-    """Where a claim lies, as far as our own mount table says it."""
+    """The place of a claim, as far as the mount table of this namespace shows it."""
 
     def __init__(self, claim: Claim, table: MountTable) -> None:
         self._claim = claim

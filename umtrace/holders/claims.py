@@ -1,4 +1,4 @@
-"""A file that is kept where no descriptor shows it, and as much as is known of its place."""
+"""A file that is held where no descriptor shows it, and what is known of its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from umtrace.model.holders import Holder
 
 
 class ListedMount(NamedTuple):
-    """A mount, and the mount namespace that it is in, with a process there; None: our own."""
+    """A mount, its mount namespace (None: that of this process), and a process in it."""
 
     mount: Mount
     namespace: int | None = None
@@ -20,10 +20,10 @@ class ListedMount(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Who keeps a file, and which, or in which mount: what is not known is left out.
+    """A holder of a file, and the file or its mount; what is not known is empty or None.
 
-    Nothing known means that the file may be anywhere. ``sure`` is False where the place is known
-    and not whether anything is kept there.
+    If neither path, mount nor device is known, the file may be anywhere. ``sure`` is False if the
+    place is known, but not whether a file is held there.
     """
 
     kind: str
@@ -31,13 +31,13 @@ class Claim:
     pid: int | None = None
     tid: int | None = None
     fd: int | None = None
-    comm: str | None = None  #: or what stands for it, where no process does
-    detail: str = ""  #: for people; the path, if there is nothing to add
+    comm: str | None = None  #: the name of the task, or of the kernel object if there is no task
+    detail: str = ""  #: text; empty: the path
     mnt_id: int | None = None
     dev: str | None = None
     note: str | None = None
     sure: bool = True
-    namespace: int | None = None  #: the mount namespace that has the path; None: that of ``pid``
+    namespace: int | None = None  #: of the path; None: that of ``pid``
 
     @property
     def anywhere(self) -> bool:
@@ -45,7 +45,7 @@ class Claim:
         return not self.path.startswith("/") and self.mnt_id is None and self.dev is None
 
     def holder(self, of: str, match: str | None, mntns: int | None = None) -> Holder:
-        """Return it as a holder; one that is not sure, or may be anywhere, as a suspect."""
+        """Return it as a holder; as a suspect if it is not sure or may be anywhere."""
         sure = self.sure and not self.anywhere
         return Holder(
             kind=self.kind,
@@ -62,7 +62,7 @@ class Claim:
         )
 
     def in_words(self) -> str:
-        """Return it in words, as something that could not be looked into."""
+        """Return a phrase for the list of what could not be read."""
         who = f"pid {self.pid} ({procfs.comm(self.pid) or '?'})" if self.pid else self.comm or "?"
         fd = f", fd {self.fd}" if self.fd is not None else ""
         return f"{self.kind} of {who}{fd}: {self.detail or self.path}"

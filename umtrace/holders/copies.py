@@ -1,10 +1,14 @@
-"""Which other mounts an umount takes along, and which of those can make it fail.
+"""The other mounts that an umount unmounts too, and which of them can make it fail.
 
-As propagate_mount_busy() and propagate_umount() in fs/pnode.c have it: at the peers and slaves of
-the *parent* mount, and the slaves of those, through any chain of masters and any namespaces, what
-is mounted at the same directory goes as well, whatever it is. Its references make the umount fail
-if nothing is mounted on it, or one mount that covers it wholly; with any other mount on it, it is
-left behind, and what holds it counts for nothing. Tried on 5.10, 6.12, 6.18 and 7 (docs/why.md).
+The rules are those of propagate_mount_busy() and propagate_umount() in fs/pnode.c:
+
+1. umount also unmounts what is mounted at the same directory of the peers and slaves of the
+   *parent* mount, and of the slaves of those, through any chain of masters, in any namespace.
+2. The references of such a copy make the umount fail if nothing is mounted on the copy, or one
+   mount that covers it.
+3. With any other mount on it, the copy stays mounted, and its references do not matter.
+
+docs/why.md has the table; tests/holders/test_copies.py tests it.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from umtrace.holders.namespaces import Namespaces
 
 
 def copies(spaces: Namespaces, mount: Mount) -> list[tuple[MountTable, Mount]]:
-    """Return the mounts that umount of this one asks whether they are busy, and takes along."""
+    """Return the copies that umount of this mount checks and unmounts, with their tables."""
     table = spaces.whole_table
     mount = table.mounts.get(mount.mnt_id, mount)
     parent = table.parent(mount)
@@ -35,7 +39,7 @@ def copies(spaces: Namespaces, mount: Mount) -> list[tuple[MountTable, Mount]]:
 
 
 def _downstream(spaces: Namespaces, group: int) -> set[int | None]:
-    """Return the peer groups that get what is mounted or unmounted in one."""
+    """Return the peer groups to which mounts and umounts in a group propagate."""
     slaves: dict[int, set[int]] = {}
     for _, mount in spaces.mounts():
         if mount.master is not None and mount.peers is not None:

@@ -1,4 +1,4 @@
-"""Who claims a block device, or has it open: what is on it, and the processes that opened it."""
+"""What claims a block device, and which tasks have it open."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from umtrace.holders.procfs import Open
 from umtrace.holders.served import backing, served
 from umtrace.model.holders import Holder
 
-#: mount options that name a device beside the one mounted (ext4, xfs, btrfs)
+#: mount options that name another device than the one mounted (ext4, xfs, btrfs)
 _BESIDE = frozenset({"logdev", "rtdev", "journal_path", "device"})
 
 
 def device_of(opened: Open) -> str | None:
-    """Return the ``major:minor`` of the block device that somebody has open."""
+    """Return the ``major:minor`` of what a task has open; None if it is no block device."""
     if opened.kind not in {"fd", "maps"} or not opened.path.startswith("/"):
         return None
     with suppress(OSError):
@@ -34,17 +34,17 @@ def device_of(opened: Open) -> str | None:
 
 @dataclass(slots=True)
 class Device:
-    """A block device, and all whose claim or open is one of it: ``family`` has the one below each.
+    """A block device, its partitions, and the devices on top of it (`blocks.family`).
 
-    ``devs`` are the superblocks that are on them, which may have numbers of their own (btrfs).
+    ``devs`` are the superblocks on these devices, which may have other numbers (btrfs).
     """
 
     dev: str
     spaces: Namespaces
     family: dict[str, str] = field(default_factory=dict)
-    devs: dict[str, str] = field(default_factory=dict)  #: superblock -> device of the family
-    dead: list[blocks.Btrfs] = field(default_factory=list)  #: alive, but mounted nowhere
-    claimed: set[str] = field(default_factory=set)  #: those whose claim excludes others from ours
+    devs: dict[str, str] = field(default_factory=dict)  #: superblock to device of the family
+    dead: list[blocks.Btrfs] = field(default_factory=list)  #: in use, but not mounted
+    claimed: set[str] = field(default_factory=set)  #: a claim of one of these is a claim of ``dev``
 
     def __post_init__(self) -> None:
         """Read sysfs."""
@@ -64,7 +64,7 @@ class Device:
                     self.dead.append(each)
 
     def claims(self) -> Iterator[Holder]:
-        """Yield what claims it, or has it open, and is no mount, no process."""
+        """Yield the claims and opens that are neither a mount nor a task."""
         for path in swaps():
             with suppress(OSError):
                 if (dev := block_device(path)) in self.claimed:
@@ -86,7 +86,7 @@ class Device:
         yield from self._loops()
 
     def opener(self, opened: Open, dev: str | None = None) -> Holder | None:
-        """Return who has the node of it open, under whatever name and in whatever namespace."""
+        """Return a task as a holder if it has the device open, by any name in any namespace."""
         dev = dev or device_of(opened)
         if dev is None or dev not in self.family:
             return None
@@ -103,7 +103,7 @@ class Device:
         )
 
     def _loops(self) -> Iterator[Holder]:
-        """Yield the loop devices that have it open in the place of a file."""
+        """Yield the loop devices that have it open as their file."""
         for loop in attached():
             if loop.below is not None and loop.below in self.family:
                 note = AUTOCLEAR if loop.autoclear else None
@@ -116,7 +116,7 @@ class Device:
                 )
 
     def on_btrfs(self, opened: Open) -> bool:
-        """Whether something open is on a btrfs that is mounted nowhere any more."""
+        """Whether something open is on a btrfs that is no longer mounted."""
         if not self.dead or not opened.path.startswith("/") or opened.kind == "maps":
             return False
         try:
@@ -126,7 +126,7 @@ class Device:
         return found & 0xFFFFFFFF in {each.fsid for each in self.dead}
 
     def _journal(self, dev: str, disk: str | None) -> Iterator[Holder]:
-        """Yield the mounts whose journal it is, or that there is one."""
+        """Yield the mounts that have it as their journal; if there are none, the journal itself."""
         here = [(s, m) for s, m in self.spaces.mounts() if disk is not None and m.dev == disk]
         for space, mount in here:
             yield self._mount(space, mount, f"its journal is {blocks.node(dev)}")
@@ -138,7 +138,7 @@ class Device:
         return replace(holder, note=note, match="dev")
 
     def _beside(self) -> Iterator[Holder]:
-        """Yield the mounts that have their log, journal or another part on it."""
+        """Yield the mounts that have their log, journal or another part on it, by their options."""
         seen = set()
         for space, mount in self.spaces.mounts():
             for option in mount.options.split(","):

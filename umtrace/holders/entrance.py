@@ -1,4 +1,4 @@
-"""How to get among the mounts of a namespace, and what would end it."""
+"""How to enter a mount namespace, and what pins it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.undoing import steps
 from umtrace.model.holders import Holder
 
-#: where umount(8) is, in the order of most values of PATH
+#: the folders of umount(8), in the usual order of PATH
 _PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/local/sbin")
 
 
 class Entrances:
-    """Adds to the holders in other namespaces who keeps those, and how to get in."""
+    """Adds to holders in other namespaces what pins the namespace, and how to enter it."""
 
     def __init__(self, spaces: Namespaces) -> None:
         self._spaces = spaces
         self._with_umount: dict[int, bool] = {}
 
     def holder(self, kind: str, of: str, space: Namespace, mount: Mount) -> Holder:
-        """Return a mount as a holder, with what has to be unmounted so that it goes."""
+        """Return a mount as a holder, with the umounts that remove it."""
         holder = Holder(
             kind=kind,
             of=of,
@@ -39,7 +39,7 @@ class Entrances:
         return self.through(holder, space)
 
     def through(self, holder: Holder, space: Namespace) -> Holder:
-        """Return a holder with what is known of the namespace that it is in."""
+        """Return a holder with what is known of its namespace."""
         if space.inode == self._spaces.own and space is not self._spaces.outside:
             return holder
         if space.orphaned and space.files and not space.fds:
@@ -48,7 +48,7 @@ class Entrances:
         if self._locked(space):
             return replace(holder, unmount=None, tasks=tuple(space.pids) or None)
         if holder.unmount and space.pids and not self._has_umount(space):
-            # The program of this namespace can go to work in that one.
+            # umount -N runs the program of this namespace in the other one.
             outside = ("-N", f"{space.pids[0]}", *holder.unmount)
             return replace(holder, enter=None, unmount=outside)
         return holder
@@ -56,7 +56,7 @@ class Entrances:
     def _by_task(self, holder: Holder, space: Namespace) -> Holder:
         if space.pids:
             pid = next((p for p in space.pids if not procfs.is_kernel_thread(p)), None)
-            if pid is None:  # nothing ends these
+            if pid is None:  # a kernel thread cannot be ended
                 who = f"kernel threads, such as {_name(space.pids[0])}"
                 return replace(holder, keeper=who, enter=("-t", f"{space.pids[0]}", "-m"))
             more = len(space.pids) - 1
@@ -77,7 +77,7 @@ class Entrances:
         return self._by_table(holder)
 
     def _by_table(self, holder: Holder) -> Holder:
-        """Name the mount tables that may keep a namespace which nothing else is seen to keep."""
+        """Name the open mount tables that may pin a namespace that nothing else pins."""
         gone = [
             (pid, fd)
             for pid, fd, path in self._spaces.tables
@@ -91,7 +91,7 @@ class Entrances:
         return replace(found, pid=pid, fd=fd, comm=procfs.comm(pid), unmount=None)
 
     def _by_file(self, holder: Holder, space: Namespace) -> Holder:
-        """Name the files; to unmount them ends the namespace if they are in one place."""
+        """Name the namespace files; if one namespace has them all, their umount ends it."""
         found = replace(holder, keeper=" and ".join(self._file(*each) for each in space.files))
         homes = {where for where, _ in space.files}
         home = self._spaces.all.get(homes.pop())
@@ -105,7 +105,7 @@ class Entrances:
         return f"file {file.point}{where}"
 
     def _into(self, space: Namespace, tried: set[int]) -> tuple[str, ...] | None:
-        """Return the arguments of nsenter; None for our own namespace."""
+        """Return the arguments of nsenter; None for this namespace, or if there is no way."""
         if space.inode == self._spaces.own:
             return None
         if space.pids:
@@ -125,7 +125,7 @@ class Entrances:
         return None
 
     def _has_umount(self, space: Namespace) -> bool:
-        """Whether nsenter(1) finds a program to run there."""
+        """Whether nsenter(1) finds umount(8) there."""
         if space.inode not in self._with_umount:
             self._with_umount[space.inode] = any(
                 _is_there(f"/proc/{space.pids[0]}/root{place}/umount") for place in _PLACES
@@ -133,7 +133,7 @@ class Entrances:
         return self._with_umount[space.inode]
 
     def _locked(self, space: Namespace) -> bool:
-        """Whether the mounts that it began with are locked: its user namespace is not ours."""
+        """Whether its first mounts are locked, because another user namespace owns it."""
         own = self._spaces.all.get(self._spaces.own or 0)
         ours = self._owner_of(own) if own else None
         theirs = self._owner_of(space)
@@ -157,7 +157,7 @@ class Entrances:
 
 
 def _is_there(path: str) -> bool:
-    """Whether there is such a file, or link, as far as its file system answers."""
+    """Whether there is such a file or link; False if its file system does not answer."""
     try:
         asker().ask("link", os.fsencode(path))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Tasks on their way out, which show nothing of what they still hold."""
+"""Tasks that are exiting, which show nothing of what they still hold."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from umtrace.holders import procfs
 
-# of what follows the name in /proc/PID/stat
+# positions after the name in /proc/PID/stat
 _STATE, _FLAGS, _START = 0, 6, 19
 _PF_EXITING = 0x4
 _GONE = frozenset("ZXx")
 
 
 class Task(NamedTuple):
-    """A thread of a process, and when it started: its number is used again."""
+    """A thread, with its start time in clock ticks, because its number is used again."""
 
     pid: int
     tid: int
@@ -24,16 +24,16 @@ class Task(NamedTuple):
 
 
 def exiting_tasks() -> set[Task]:
-    """Return the tasks that are on their way out.
+    """Return the tasks that are exiting.
 
-    A task gives back its memory and closes its files after exit_mm() has taken both out of its
-    sight (do_exit in kernel/exit.c): large memory takes seconds. A zombie has nothing left.
+    A task frees its memory and closes its files when /proc no longer shows them (do_exit in
+    kernel/exit.c). Large memory takes seconds. A zombie holds nothing.
     """
     return {task for pid in procfs.pids() for task in _exiting_of(pid)}
 
 
 def still_exiting(before: set[Task]) -> list[str]:
-    """Return, in words, those that have not ended since; one that has is no reason for doubt."""
+    """Return a phrase for each process of ``before`` that has not ended since."""
     left = sorted(task for task in before if task in set(_exiting_of(task.pid)))
     pids = dict.fromkeys(task.pid for task in left)
     return [
@@ -42,7 +42,7 @@ def still_exiting(before: set[Task]) -> list[str]:
 
 
 def _exiting_of(pid: int) -> Iterator[Task]:
-    """Yield a process's exiting tasks: its first may be a zombie while another is on the way."""
+    """Yield the exiting tasks of a process; its first may be a zombie before the others."""
     first = _task(pid, pid)
     if first is None:
         return

@@ -1,4 +1,4 @@
-"""Mounts that keep the file or directory they were made of: EROFS of a file, eCryptfs."""
+"""Mounts that hold the file or directory they were made from: EROFS of a file, eCryptfs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from umtrace.holders.claims import Claim, ListedMount
 
-#: their source is opened and kept by path: fs/erofs/super.c since Linux 6.12, fs/ecryptfs/main.c
+#: these hold their source, a path: fs/erofs/super.c since Linux 6.12, fs/ecryptfs/main.c
 _OF_A_PATH = frozenset({"erofs", "ecryptfs"})
 
 
 def images(mounts: Iterable[ListedMount]) -> Iterator[Claim]:
-    """Yield what such mounts keep, until the last mount of the superblock goes."""
+    """Yield what such mounts hold until the last mount of the superblock is unmounted."""
     for seen in mounts:
         mount = seen.mount
-        # One with a device number of its own is on a block device, a holder of another kind.
+        # A real device number means a block device, which is a holder of another kind.
         if mount.fstype in _OF_A_PATH and mount.dev.startswith("0:"):
             yield Claim(
                 kind="image",

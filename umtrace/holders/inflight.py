@@ -1,4 +1,4 @@
-"""Which files are in flight in a Unix socket: looked at where they lie, and not received."""
+"""The files in flight in a Unix socket, read without receiving them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from functools import cache
 from umtrace.holders.asker import asker
 from umtrace.holders.claims import Claim
 
-#: anonymous files that keep no other file open
+#: anonymous files that hold no other file
 _PLAIN = frozenset(
     f"anon_inode:{name}"
     for name in ("[eventfd]", "[eventpoll]", "[timerfd]", "[signalfd]", "inotify", "[pidfd]")
 )
-#: an open mount table, which keeps its namespace
+#: an open mount table, which pins its namespace
 _TABLES = ("/mountinfo", "/mounts", "/mountstats")
 
 
 def unpacked(claim: Claim, number: int, lists: Callable[[int | None], bool]) -> Iterator[Claim]:
-    """Yield where the files are that a socket is said to have in flight.
+    """Yield a claim for each file in flight in a socket, with its mount.
 
-    What is a pipe, a memfd or the like is no file of any mount that can be asked about, and left
-    out. The claim itself comes back, as a suspect, where some of the files are not known.
+    A pipe, a memfd or the like is on no mount that can be unmounted, and is left out. If some of
+    the files are not known, the given claim is yielded too, which makes a suspect.
 
     Parameters
     ----------
     claim : Claim
-        With the process, its descriptor, and what /proc calls the socket.
+        Has the process, its descriptor, and the link of the socket in /proc.
     number : int
-        How many descriptors it says there are.
+        The number of descriptors in flight.
     lists : callable
         Whether a mount id is in a mount table that was read.
     """
@@ -52,7 +52,7 @@ def unpacked(claim: Claim, number: int, lists: Callable[[int | None], bool]) -> 
 
 
 def _is_plain(link: str) -> bool:
-    """Whether an open file keeps nothing but itself."""
+    """Whether an open file holds only its own mount."""
     if link.startswith("/"):
         return not link.endswith(_TABLES)
     return link.startswith("pipe:[") or link in _PLAIN
@@ -60,7 +60,7 @@ def _is_plain(link: str) -> bool:
 
 @cache
 def _internal() -> frozenset[int]:
-    """Return the mounts that the kernel has for files that are in no namespace."""
+    """Return the ids of the mounts inside the kernel, for sockets, pipes, memfds and the like."""
     found = set()
     with closing(socket.socket(socket.AF_UNIX)) as one:
         found |= _mount_ids(one.fileno())

@@ -1,4 +1,4 @@
-"""Files that the kernel itself keeps open: swap, loop devices, NFS exports, uprobe events."""
+"""Files that the kernel itself holds open: swap, loop devices, NFS exports, uprobe events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from umtrace.holders.procfs import undeleted
 _SWAPS = Path("/proc/swaps")
 _BLOCK = Path("/sys/block")
 _WHOLE_PROC = Path("/proc/filesystems")
-#: what the NFS server of this network namespace has in its export cache
+#: the export cache of the NFS server of this network namespace
 _EXPORTS = Path("/proc/net/rpc/nfsd.export/content")
 
 _UPROBES = (
@@ -24,7 +24,7 @@ _UPROBES = (
 
 
 def kernel_files() -> Iterator[tuple[str, str, str]]:
-    """Yield (kind, path, by whom)."""
+    """Yield (kind, path, what holds it)."""
     yield from (("swap", path, "swap") for path in swaps())
     for backing in _BLOCK.glob("loop*/loop/backing_file"):
         with suppress(OSError):
@@ -39,7 +39,7 @@ def kernel_files() -> Iterator[tuple[str, str, str]]:
 
 
 def not_there() -> list[str]:
-    """Return what cannot be looked at because /sys, or a part of /proc, is not mounted."""
+    """Return what cannot be read because /sys, or a part of /proc, is not mounted."""
     found = []
     if not _BLOCK.exists():
         found.append("loop devices and what is stacked on devices (/sys is not mounted)")
@@ -77,9 +77,9 @@ def swap_is_on(mount: Mount, path: str) -> bool | None:
 def exported(cache: str) -> Iterator[tuple[str, str]]:
     """Yield (path, client) of the entries of an export cache that hold their path.
 
-    The text is a line each, ``PATH CLIENT(OPTIONS)``; a # is before what is no answer, such as
-    that a client has no access. Each entry keeps a reference to its mount for as long as it is
-    in the cache (svc_export in fs/nfsd/export.c).
+    A line is ``PATH CLIENT(OPTIONS)``. A line with a # has no export, such as a client without
+    access. Each entry holds a reference to its mount while it is in the cache (svc_export in
+    fs/nfsd/export.c).
     """
     for line in cache.split("\n"):
         if not line.startswith("#") and "\t" in line:
@@ -88,7 +88,7 @@ def exported(cache: str) -> Iterator[tuple[str, str]]:
 
 
 def probed(events: str) -> Iterator[tuple[str, str]]:
-    """Yield (path, event) of uprobe events, on or off; each holds its file's mount.
+    """Yield (path, event) of uprobe events, enabled or not; each holds the mount of its file.
 
     A line is ``p:GROUP/NAME PATH:0xOFFSET ARGUMENTS`` (trace_uprobe in kernel/trace). Uprobes
     made by perf_event_open alone, as bpftrace does, are in no list.
@@ -101,4 +101,4 @@ def probed(events: str) -> Iterator[tuple[str, str]]:
 
 
 def _text(path: Path) -> str:
-    return os.fsdecode(path.read_bytes())  # paths, with whatever bytes they have
+    return os.fsdecode(path.read_bytes())  # a path may have any bytes

@@ -1,4 +1,4 @@
-"""Uprobes of BPF links, and which process has each link."""
+"""Uprobes of BPF links, and the process that has each link."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from umtrace.kernel.uprobes import linked_files, pinned_links
 def linked_uprobes(
     opened: Sequence[Open], mounts: Iterable[ListedMount], lost: list[str]
 ) -> Iterator[Claim]:
-    """Yield the files that uprobes of BPF links keep, each with who or what has the link.
+    """Yield the files that uprobes of BPF links hold, each with the owner of the link.
 
-    That is a process, or a file of a bpf file system that we see.
+    The owner is a process, or a file of a bpf file system in this namespace.
     """
     owners = {number: each for each in opened if (number := _number(each)) is not None}
     try:

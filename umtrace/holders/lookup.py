@@ -1,8 +1,8 @@
-"""The path that is meant, asking no file system that the question is about.
+"""Resolves a path without a question to the file system that it is about.
 
-The mount that ``why`` is asked about may be one whose server is dead, hangs, or lets nobody but
-its user in (FUSE, NFS): stat(2) of its mount point fails or never returns, while umount works.
-Links are therefore followed one by one, and a mount point is known by the mount table alone.
+The server of a mount (FUSE, NFS) may be dead, hang, or admit only its own user. Then stat(2) of the
+mount point fails or never returns, while umount works. Therefore links are followed one by one, and
+mount points are found in the mount table.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from umtrace.model.errors import UsageError
 
 _PATIENCE_S = 2.0
 _MOST_LINKS = 40  # MAXSYMLINKS
-#: said by who was asked, of the path; everything else says that nobody could be asked
+#: answers of a file system about the path; any other error means that there was no answer
 _ANSWERS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
-#: a bind mount of a device node may be meant as the device, and these have no server
+#: a mount point of these may be a bind mount of a device node; they need no server
 _WITH_NODES = frozenset({"devtmpfs", "tmpfs"})
-#: fuse.sshfs and the like too
+#: with their subtypes, such as fuse.sshfs
 _SERVED = frozenset(
     ("fuse", "fuseblk", "virtiofs", "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "lustre")
 )
@@ -35,9 +35,9 @@ _SERVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A path whose links were followed, and the device if it is a block device.
+    """A path after its links were followed, and the device if it is a block device.
 
-    ``unanswered`` says who did not answer: from there on the path is as it was given.
+    ``unanswered`` names the part that got no answer; from there on the path is as it was given.
     """
 
     path: str
@@ -46,7 +46,7 @@ class Found:
 
 
 def look_up(path: str, table: MountTable, patience_s: float = _PATIENCE_S) -> Found:
-    """Return where a path leads; OSError, with the path as given, when it leads nowhere."""
+    """Return where a path leads; OSError, with the path as given, if it does not exist."""
     try:
         found = follow(_absolute(path), table, patience_s)
         return found if found.unanswered else _device(found.path, table)
@@ -55,7 +55,7 @@ def look_up(path: str, table: MountTable, patience_s: float = _PATIENCE_S) -> Fo
 
 
 def may_never_answer(mount: Mount) -> bool:
-    """Whether a server is asked about what is in a mount."""
+    """Whether the files of a mount come from a server, which may not answer."""
     return mount.fstype.partition(".")[0] in _SERVED
 
 
@@ -65,9 +65,9 @@ def follow(
     patience_s: float = _PATIENCE_S,
     stop: Callable[[Mount], bool] | None = None,
 ) -> Found:
-    """Return where the links of an absolute path lead; OSError when that is nowhere.
+    """Return where the links of an absolute path lead; OSError if the target does not exist.
 
-    Nothing is asked in a mount at which to ``stop``.
+    Links inside a mount for which ``stop`` is true are not followed.
     """
     found, left, links = "/", _names(path), 0
     while left:
@@ -123,10 +123,11 @@ def _names(path: str) -> list[str]:
 
 
 def _link_of_proc(path: str, table: MountTable) -> str | None:
-    """Return where a link of /proc leads, None if it is none; UsageError where its text is wrong.
+    """Return where a link of /proc leads; None if the path is no link of /proc.
 
-    ``root``, ``cwd`` and ``fd/N`` lead to a place in any namespace, and have the name that it has
-    there. /proc/self is another one for the child that is asked about links elsewhere.
+    UsageError if the target has this name only in another namespace, or is covered: ``root``,
+    ``cwd`` and ``fd/N`` may lead to any namespace. This process reads the link itself, because
+    /proc/self would be another process in the child.
     """
     mount = table.holding(path)
     if mount is None or mount.fstype != "proc":
@@ -161,7 +162,7 @@ def _link(path: str, patience_s: float) -> str | None:
 
 
 def _silence(path: str, error: OSError) -> str:
-    """Return who does not answer; raise what is an answer."""
+    """Return a phrase for the part that got no answer; raise the error if it is an answer."""
     refused = error.errno == errno.EACCES and os.geteuid() != 0
     if error.errno in _ANSWERS or refused:
         raise error

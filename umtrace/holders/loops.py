@@ -1,4 +1,4 @@
-"""Loop devices and the files behind them, those attached in other namespaces too."""
+"""Loop devices and their files, also of loop devices attached in other namespaces."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from umtrace.holders.asker import asker
 
 _BLOCK = Path("/sys/block")
 _INFO: Final = struct.Struct("=QQQ")  # lo_device, lo_inode, lo_rdevice
-#: of a loop device that `losetup -d` was told of, or that was attached for one user
-AUTOCLEAR = "it goes with its last user"
+#: the loop device has autoclear: `losetup -d` was run, or it was attached so
+AUTOCLEAR = "it is detached when its last user ends"
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """One that is attached.
+    """One attached loop device.
 
-    ``file`` is as seen from our root; what has been unmounted or deleted has another name now, and
-    another namespace the same name for another file. ``backing`` is the ``major:minor`` of the
-    file system that it is on, ``below`` of the block device that stands for the file, if it is one;
-    both None where the device could not be asked.
+    ``file`` is its file, as a path from the root of this process. The path changes if the file is
+    deleted or its mount detached, and may be that of another file in another namespace.
+    ``backing`` is the ``major:minor`` of the file system of the file. ``below`` is that of the file
+    itself if it is a block device. Both are None if the loop device did not answer.
     """
 
     node: str
@@ -50,7 +50,7 @@ def attached() -> Iterator[Loop]:
 
 
 def seen_from(node: str, root: str) -> str | None:
-    """Return the name of a loop device's file as the kernel gives it below a directory of ours."""
+    """Return the path of a loop device's file as the kernel writes it for the root ``root``."""
     file = _BLOCK / posixpath.basename(node) / "loop" / "backing_file"
     try:
         text: bytes = asker().ask("seen_from", os.fsencode(root), os.fsencode(file))
@@ -60,7 +60,7 @@ def seen_from(node: str, root: str) -> str | None:
 
 
 def _numbers(node: str, dev: str) -> tuple[str | None, str | None]:
-    """Ask the device; the kernel then asks the file's server, which may be dead."""
+    """Ask the loop device; the kernel then asks the server of the file, which may be dead."""
     try:
         rdev, info = asker().ask("loop", os.fsencode(node))
     except OSError:
