@@ -81,11 +81,11 @@ class BusyQuery:
                 found.append((holder, opened))
             elif holder is not None and holder.of in {"mount", "copy"} and opened.kind != "cwd":
                 self._own.append(f"{opened.kind} {opened.path}")
-        looked = resample([opened for _, opened in found], patience_s=_PATIENCE_S)
+        samples = resample([opened for _, opened in found], patience_s=_PATIENCE_S)
         sweep.lost += [*not_there(), *self._spaces.lost, *self._unclear, *still_exiting(exiting)]
         holders = [
             replace(holder, **each._asdict())
-            for (holder, _), each in zip(found, looked, strict=True)
+            for (holder, _), each in zip(found, samples, strict=True)
         ]
         unshown = Unshown(self._spaces, self._of, self._all_devs, self._mount, self._below)
         holders += unshown.holders(sweep)

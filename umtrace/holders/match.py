@@ -1,4 +1,4 @@
-"""Decides whether something open keeps a target busy, and how sure that is."""
+"""Decides whether something open keeps a target busy, and by which match."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from umtrace.model.holders import Holder
 def holder_of(
     opened: Open, *, of: str, match: str, mnt_id: int | None, mntns: int | None
 ) -> Holder:
-    """Return the task that has something open as a holder; the names are those of `Holder`."""
+    """Return the task that has something open as a holder; for the parameters see `Holder`."""
     return Holder(
         kind=opened.kind,
         of=of,
@@ -28,7 +28,7 @@ def holder_of(
 
 
 class Matcher:
-    """Compares what processes have open with the targets; asks about matches only."""
+    """Compares what processes have open with the targets; reads more only for matches."""
 
     def __init__(self, targets: list[Target], own_mntns: int | None) -> None:
         self._targets = targets
@@ -36,7 +36,7 @@ class Matcher:
         self._namespaces: dict[str, int | None] = {}
 
     def holders(self, opened: Open) -> list[tuple[Target, Holder]]:
-        """Return the targets that this keeps busy; empty for nearly everything."""
+        """Return the targets that this keeps busy; most often none."""
         if opened.kind == "socket":
             asked = ((t, self._bound(t, opened)) for t in self._targets)
             return [(t, holder) for t, holder in asked if holder is not None]
@@ -60,7 +60,7 @@ class Matcher:
         return self._found(opened, "mount", "path") if inside else None
 
     def _bound(self, target: Target, opened: Open) -> Holder | None:
-        """Go by the superblock of a socket's file; its name may be relative, or lead over links."""
+        """Compare the superblock of a socket's file; its name may be relative or have links."""
         mount, table, named = target.mount, target.table, opened.path.startswith("/")
         if table is None or mount is None or opened.dev is None:
             covered = named and target.covers(opened.path)
@@ -83,9 +83,9 @@ class Matcher:
         if target.mount is not None and number == target.mount.mnt_id:
             return self._found(opened, "mount", "mount-id", number)
         if number is None or (target.table and number in target.table.mounts):
-            return None  # below it, or hidden by it
+            return None  # on a mount below the target, or on one that the target covers
         if self._namespace(opened.task) == self._own:
-            return None  # a mount that is in no namespace any more
+            return None  # through a mount that is in no namespace
         return self._copy(target, opened, number)
 
     def _copy(self, target: Target, opened: Open, number: int | None = None) -> Holder | None:

@@ -1,4 +1,4 @@
-"""What keeps each mount namespace: processes and threads in it, descriptors and files of it."""
+"""What pins each mount namespace: processes and threads in it, descriptors and files of it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from umtrace.holders import procfs
 from umtrace.holders.mounts import Mount, MountTable
 
 _OF_A_NAMESPACE = "mnt:["
-#: a mount table that is open keeps its namespace as well (proc_mounts_open in fs/proc_namespace.c)
+#: an open mount table pins its namespace too (proc_mounts_open in fs/proc_namespace.c)
 _TABLES = ("/mountinfo", "/mounts", "/mountstats")
 
 
 @dataclass(slots=True)
 class Members:
-    """By the inode number of the namespace; ``denied`` would not say where they are."""
+    """What pins each namespace, by its inode number; ``denied`` has the unreadable pids."""
 
     pids: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     threads: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
@@ -28,7 +28,7 @@ class Members:
     lost: list[str] = field(default_factory=list)
 
     def find(self, deadline: float) -> None:
-        """Ask every process and every thread for its namespace."""
+        """Read the namespace of every process and thread; ``deadline`` is monotonic, in seconds."""
         pids = procfs.pids()
         for number, pid in enumerate(pids):
             if time.monotonic() > deadline:
@@ -43,7 +43,7 @@ class Members:
                     self.threads[inode].append((pid, tid))
 
     def find_descriptors(self, deadline: float) -> None:
-        """Look for open namespace files, and open mount tables."""
+        """Find open namespace files and open mount tables, until ``deadline``."""
         pids = procfs.pids()
         for number, pid in enumerate(pids):
             if time.monotonic() > deadline:
@@ -52,7 +52,7 @@ class Members:
                 return
             try:
                 self._open_in(pid)
-            except OSError:  # denied, which the sweep says, or gone
+            except OSError:  # denied, which the sweep reports, or gone
                 continue
 
     def _of_a_process(self, pid: int) -> int | None:
@@ -62,7 +62,7 @@ class Members:
             if not procfs.is_kernel_thread(pid):
                 self.denied.add(pid)
             return None
-        except OSError:  # gone, or a zombie, which is in none
+        except OSError:  # gone, or a zombie, which is in no namespace
             return None
         if inode is not None:
             self.pids[inode].append(pid)
@@ -79,7 +79,7 @@ class Members:
 
 
 def namespace_files(tables: Mapping[int, MountTable]) -> dict[int, list[tuple[int, Mount]]]:
-    """Return the files that namespaces are bound to: where each is mounted, and the mount."""
+    """Return the namespace files by namespace: where each is mounted, and its mount."""
     found: dict[int, list[tuple[int, Mount]]] = defaultdict(list)
     for where, table in tables.items():
         for mount in _bound(table.mounts.values()):

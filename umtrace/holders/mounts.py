@@ -15,7 +15,7 @@ _FIXED_FIELDS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One line; ``peers`` and ``master`` are peer group numbers."""
+    """One line of mountinfo; ``peers`` and ``master`` are peer group numbers."""
 
     mnt_id: int
     parent: int
@@ -30,10 +30,10 @@ class Mount:
 
 
 class MountTable:
-    """The mounts of one namespace; which one a path leads to is told by their parents alone.
+    """The mounts of one namespace; their parents decide to which one a path leads.
 
-    The order of the file says when they were made, not how they lie: ``mount --move`` puts an
-    old one on top of a new one.
+    The order of the lines is the order in which they were made. It is not the order in which they
+    cover each other: ``mount --move`` puts an old mount on top of a new one.
     """
 
     def __init__(self, mounts: Iterable[Mount]) -> None:
@@ -49,15 +49,15 @@ class MountTable:
 
     @classmethod
     def of(cls, pid: int | str = "self") -> MountTable:
-        """Read a process's table; OSError when that is not possible.
+        """Read the table of a process; OSError if that is not possible.
 
-        Never for another process while tracing: the open file pins its namespace, and
-        its close may have to take that namespace down.
+        Not for another process while tracing: the open file pins its namespace, and its close may
+        run the teardown of that namespace.
         """
         return cls(parse(os.fsdecode(Path(f"/proc/{pid}/mountinfo").read_bytes())))
 
     def at(self, point: str) -> Mount | None:
-        """Return the mount that a path to this mount point leads to, the topmost."""
+        """Return the topmost mount at this mount point; None if it is no mount point."""
         mount = self.holding(point)
         return mount if mount is not None and mount.point == point else None
 
@@ -66,11 +66,11 @@ class MountTable:
         return {mount.point for mount in self.mounts.values()}
 
     def holding(self, path: str) -> Mount | None:
-        """Return the mount in which a path lies, None for a relative one.
+        """Return the mount in which a path lies; None for a relative path.
 
-        As the kernel walks: from the root directory, on which nothing mounted later matters,
-        into what is mounted on each directory of the mount it is in. What lies under a
-        directory that was mounted over is never reached.
+        The walk is that of the kernel: it begins at the root directory, without mounts on top of
+        it, and at each directory enters the mount on it. It never reaches what is below a covered
+        directory.
         """
         if not path.startswith("/"):
             return None
@@ -82,24 +82,24 @@ class MountTable:
         return mount
 
     def children(self, mount: Mount) -> list[Mount]:
-        """Return the mounts on top of directories of this one."""
+        """Return the mounts on directories of this mount."""
         return self._children.get(mount.mnt_id, [])
 
     def parent(self, mount: Mount) -> Mount | None:
-        """Return the mount it is mounted on."""
+        """Return the mount on which it is mounted; None if that is not in the table."""
         return self.mounts.get(mount.parent)
 
 
 def inside(mount: Mount, path: str) -> str:
-    """Return a path below a mount point as the file system that is mounted there calls it."""
+    """Return the path inside the file system of a path below its mount point."""
     below = posixpath.relpath(path, mount.point)
     return posixpath.normpath(posixpath.join(mount.root, below))
 
 
 def parse(text: str) -> Iterator[Mount]:
-    """Yield the mounts of a mountinfo text; a line that makes no sense is left out."""
-    # The kernel escapes blank, tab, newline and backslash; whatever else may end a line
-    # elsewhere (splitlines: form feed, U+0085, U+2028) is part of a path.
+    """Yield the mounts of a mountinfo text; a malformed line is left out."""
+    # The kernel escapes blank, tab, newline and backslash. Other characters at which splitlines
+    # splits (form feed, U+0085, U+2028) are part of a path.
     for line in text.split("\n"):
         head, found, tail = line.partition(" - ")
         fields, rest = head.split(" "), tail.split(" ")
@@ -135,7 +135,7 @@ def layers(mount: Mount) -> list[tuple[str, str]]:
         name, _, value = option.partition("=")
         role = name.rstrip("+").removesuffix("dir")
         if name.rstrip("+") in {"lowerdir", "upperdir", "workdir", "datadir"}:
-            # Only lowerdir= is a list; what is not a separator in it has a backslash of its own.
+            # Only lowerdir= is a list; a colon that is no separator has another backslash.
             text = unescape(value)
             paths = _listed(text) if name == "lowerdir" else [text]
             found += [(role, path) for path in paths if path]
@@ -151,7 +151,7 @@ def _number(text: str | None) -> int | None:
 
 
 def root_for(point: str, file: str) -> str:
-    """Return a directory that leads to the file through our mount, above it if there is one."""
+    """Return a directory above ``file`` for chroot(2): above ``point`` if that is not the root."""
     above = posixpath.dirname(point)
     if above != "/":
         return above

@@ -1,6 +1,6 @@
-"""The mounts of every mount namespace: of those that a process lives in, and of all others.
+"""The mounts of every mount namespace, with a process in it or without.
 
-Opens other processes' mountinfo, each for one read: not for use while tracing.
+Opens the mountinfo of other processes for one read each, so it must not be used while tracing.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from umtrace.holders.nschild import Unread, read_by_child
 
 _BUDGET_S = 5.0
 _MOST_TASKS = 64
-#: NS_MNT_GET_NEXT is not there: before Linux 6.12
+#: errors without NS_MNT_GET_NEXT, before Linux 6.12
 _NO_LIST = frozenset({errno.ENOTTY, errno.EINVAL})
 
 
 @dataclass(slots=True)
 class Namespace:
-    """One namespace, its mounts, and what keeps it.
+    """One namespace, its mounts, and what pins it.
 
-    ``files`` are the mounts of namespace files of it, each with the namespace that it is in.
+    ``files`` are the mounts of its namespace files, each after the namespace that has the mount.
     ``owner`` is the inode number of the user namespace that owns it; None if it was not read.
     ``ns_file`` is the path of a namespace file for setns(2), as this process sees it; empty if
     there is none.
@@ -45,17 +45,17 @@ class Namespace:
 
     @property
     def orphaned(self) -> bool:
-        """Whether no task lives in it."""
+        """Whether no task is in it."""
         return not self.pids and not self.threads
 
 
 @dataclass(slots=True)
 class Namespaces:
-    """All that could be read.
+    """All namespaces that could be read.
 
-    ``denied`` are the processes that do not show where they are, ``lost`` what else is not known.
-    ``tables`` are mount tables that processes have open, which keep a namespace: pid, fd, file.
-    ``outside`` is our own namespace as it is seen from its root directory, where ours is another.
+    ``denied`` has the processes without a readable namespace, ``lost`` phrases for what else was
+    not read. ``tables`` has open mount tables, which pin a namespace: pid, fd, file. ``outside`` is
+    the namespace of this process as seen from its root directory, if this process is in a chroot.
     """
 
     own: int | None
@@ -84,18 +84,18 @@ class Namespaces:
                     yield self.outside, mount
 
     def lists(self, mnt_id: int | None) -> bool:
-        """Whether a mount is in any of them."""
+        """Whether a mount is in any of these namespaces."""
         spaces = [*self.all.values(), *([self.outside] if self.outside else [])]
         return any(mnt_id in space.table.mounts for space in spaces)
 
     @property
     def whole_table(self) -> MountTable:
-        """Return all mounts of our namespace, those outside of our root directory too."""
+        """All mounts of this namespace, also those outside the root directory of this process."""
         return self.outside.table if self.outside else self.own_table
 
     @property
     def own_table(self) -> MountTable:
-        """The mounts that we see ourselves."""
+        """The mounts that this process sees."""
         space = self.all.get(self.own or 0)
         return space.table if space else MountTable.of()
 
@@ -108,7 +108,7 @@ class _Reading:
 
     def read(self) -> None:
         spaces, members = self._spaces, self._members
-        listed = self._list()  # first: what comes later is found by its processes
+        listed = self._list()  # first: a namespace made later has a process
         members.find(self._deadline)
         members.pids[spaces.own or 0].insert(0, os.getpid())
         partial = [inode for inode in {**members.pids, **members.threads} if not self._at(inode)]
@@ -129,7 +129,7 @@ class _Reading:
             ]
 
     def _at(self, inode: int) -> bool:
-        """Read the table of a task; whether it is whole: a chroot sees a part of it."""
+        """Read the table of a task; return whether it is whole (a task in a chroot sees a part)."""
         tasks = [f"{pid}" for pid in self._members.pids.get(inode, ())]
         tasks += [f"{pid}/task/{tid}" for pid, tid in self._members.threads.get(inode, ())]
         tasks.sort(key=lambda task: not procfs.at_the_root(task))
@@ -139,7 +139,7 @@ class _Reading:
                 table = MountTable.of("self" if task == own else task)
             except OSError:
                 continue
-            # A root directory that was unmounted reads "/" as well, and shows no mounts.
+            # The link of a root directory that was unmounted is "/" too; it shows no mounts.
             whole = procfs.at_the_root(task) and "/" in table.points()
             if task == own or whole or inode not in self._spaces.all:
                 self._spaces.all[inode] = Namespace(inode, table)
@@ -148,7 +148,7 @@ class _Reading:
         return False
 
     def _outside(self) -> None:
-        """Look for a process of our namespace that is not in our chroot."""
+        """Find a process of this namespace that is not in the chroot of this process."""
         spaces = self._spaces
         ours = _root_of("self")
         for pid in self._members.pids[spaces.own or 0][1:]:
@@ -163,7 +163,7 @@ class _Reading:
                         return
 
     def _list(self) -> set[int] | None:
-        """Return the namespaces that the kernel lists but our own; None if it lists none."""
+        """Return the other namespaces in the list of the kernel; None without a list."""
         found = set()
         try:
             for namespace in nsreader.namespaces():
@@ -176,7 +176,7 @@ class _Reading:
         return found
 
     def _by_child(self, partial: list[int], wanted: set[int] | None) -> None:
-        """Have a child enter what has no task whose table would show it whole."""
+        """Let a child process enter the namespaces for which no task shows the whole table."""
         members, spaces = self._members, self._spaces
         known = set(spaces.all) - set(partial)
         files = [f"/proc/{pid}/ns/mnt" for inode in partial for pid in members.pids[inode][:1]]
@@ -200,7 +200,7 @@ class _Reading:
                 spaces.all[each.inode] = Namespace(each.inode, each.table, owner=each.owner)
 
     def _files(self, known: set[int]) -> list[str]:
-        """Return the paths of files of namespaces that are not known, as we see them."""
+        """Return the paths of files of unknown namespaces, as this process sees them."""
         found = [
             f"/proc/{pid}/fd/{fd}"
             for inode, fds in self._members.fds.items()
@@ -230,7 +230,7 @@ class _Reading:
 
 
 def _root_of(task: int | str) -> int | None:
-    """Return the id of the mount that a task's root directory is in."""
+    """Return the id of the mount of a task's root directory."""
     with suppress(OSError):
         return mount_and_dev(f"/proc/{task}/root")[0]
     return None

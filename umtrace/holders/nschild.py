@@ -1,4 +1,4 @@
-"""Starts `holders.nsreader` with a time limit, and takes in what it wrote."""
+"""Runs `holders.nsreader` with a time limit, and reads its output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Unread:
 
 
 def read_by_child(asked: Mapping[str, object], deadline: float) -> Iterator[Entered | Unread]:
-    """Yield what the child read until the deadline; then it is killed."""
+    """Yield what the child read; at ``deadline`` (monotonic, seconds) it is killed."""
     wrote, end = _run(json.dumps(asked).encode(), max(deadline - time.monotonic(), _LEAST_S))
     at = 0
     while (line_end := wrote.find(b"\n", at)) >= 0:
@@ -54,7 +54,7 @@ def read_by_child(asked: Mapping[str, object], deadline: float) -> Iterator[Ente
 
 
 def _run(asked: bytes, patience_s: float) -> tuple[bytes, str]:
-    """Return what the child wrote, and why there may be more."""
+    """Return the output of the child, and why it may be incomplete (empty: it is complete)."""
     command = [sys.executable, "-I", "-S", nsreader.__file__]
     pipe = subprocess.PIPE
     child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd="/")
@@ -62,7 +62,7 @@ def _run(asked: bytes, patience_s: float) -> tuple[bytes, str]:
         wrote, said = child.communicate(asked, timeout=patience_s)
     except subprocess.TimeoutExpired as late:
         child.kill()
-        with suppress(subprocess.TimeoutExpired):  # one that waits for a dead server stays behind
+        with suppress(subprocess.TimeoutExpired):  # it may wait for a dead server
             child.wait(0.2)
         return late.output or b"", f"no answer in {patience_s:.0f} s"
     last = said.decode(errors="replace").strip().rpartition("\n")[2]

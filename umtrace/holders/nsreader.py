@@ -1,13 +1,17 @@
-"""Reads the mount tables of namespaces that no process shows; a program of its own.
+"""A program that reads the mount tables of namespaces that no process shows.
 
-It enters each with setns(2) and reads its own mountinfo there, so it must not be the process that
-asks: its root directory goes with it, and whatever does not answer must be possible to kill.
-It imports the standard library alone, and runs by its path.
+It enters each namespace with setns(2) and reads its own mountinfo there. It is a process of its own
+because setns changes its root directory, and because it must be possible to kill it. It imports
+only the standard library, and is run by its path.
 
-stdin: a JSON object. ``files`` are paths of namespace files, ``follow`` says whether to read what
-the namespace files mounted in those lead to as well, ``known`` are inode numbers to leave out, and
-``wanted`` are those to find by going through all namespaces. stdout: for each namespace a line of
-JSON and as many bytes of mountinfo as its ``size`` says.
+stdin is a JSON object:
+
+- ``files``: paths of namespace files
+- ``follow``: whether to read also the namespaces of the namespace files mounted in those
+- ``known``: inode numbers of namespaces to leave out
+- ``wanted``: inode numbers of namespaces to find in the list of the kernel
+
+stdout has for each namespace a line of JSON, and then ``size`` bytes of mountinfo.
 """
 
 from __future__ import annotations
@@ -34,9 +38,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def namespaces() -> Iterator[int]:
-    """Yield a descriptor of every mount namespace but our own, closed after its turn.
+    """Yield a descriptor of every other mount namespace; it is closed when the next is yielded.
 
-    OSError where that is not possible: EPERM without CAP_SYS_ADMIN in the first pid namespace,
+    OSError if that is not possible: EPERM without CAP_SYS_ADMIN in the first pid namespace,
     ENOTTY or EINVAL before Linux 6.12.
     """
     for step in _STEPS:
@@ -77,7 +81,7 @@ class _Reader:
         self._follow = follow
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
         self._left = _MOST_BYTES
-        self._found: list[int] = []  # namespaces that a file of a read one leads to
+        self._found: list[int] = []  # descriptors of namespaces found in a table
 
     def read(self, namespace: int) -> None:
         """Write the table of a namespace, unless it is known."""
@@ -101,7 +105,7 @@ class _Reader:
             self._files_in(text)
 
     def open(self, path: str) -> None:
-        """Read the namespace that a file is of; what is none is left out."""
+        """Read the namespace of a namespace file; another file is left out."""
         try:
             number = os.open(os.fsencode(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
@@ -125,7 +129,7 @@ class _Reader:
             return table.read()
 
     def _files_in(self, text: bytes) -> None:
-        """Open the namespace files among the mounts just read, while their paths lead there."""
+        """Open the namespace files among the mounts just read, inside their namespace."""
         for line in text.split(b"\n"):
             fields = line.split(b" ")
             if len(fields) < 5 or not fields[3].startswith(b"mnt:["):  # noqa: PLR2004
@@ -150,7 +154,7 @@ def _unescaped(text: bytes) -> bytes:
 
 
 def main() -> None:
-    """Read what is asked on stdin, write tables to stdout."""
+    """Read the request from stdin, write tables to stdout."""
     asked = json.load(sys.stdin)
     reader = _Reader(asked["known"], follow=asked["follow"])
     wanted = set(asked["wanted"])

@@ -1,4 +1,4 @@
-"""How the mounts of every namespace relate to the one asked about: copies, and other mounts."""
+"""Mounts of every namespace that are copies of the mount in question, or of its superblock."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from umtrace.model.holders import Holder
 
 
 class Others:
-    """Every mount that the answer is about, by its id, with the word of `Holder.of` for it.
+    """The mounts that matter for the answer: ``of`` has the value of `Holder.of` by mount id.
 
-    ``points`` and ``devs`` are where they are mounted, and of which superblocks they are.
+    ``points`` has their mount points, ``devs`` their superblocks.
     """
 
     def __init__(self, spaces: Namespaces, mount: Mount | None, dev: str) -> None:
@@ -33,7 +33,7 @@ class Others:
         self.devs = {dev, *(m.dev for m in related.values())}
 
     def holders(self) -> Iterator[Holder]:
-        """Yield the mounts, and what is mounted on them, that keep it busy."""
+        """Yield the mounts, submounts and overlays that keep it busy."""
         for space, mount in self._spaces.mounts():
             of = self.of.get(mount.mnt_id)
             if of == "superblock":
@@ -47,17 +47,17 @@ class Others:
                     yield self._entrances.holder("submount", of, space, child)
 
     def _image(self, space: Namespace, mount: Mount) -> Iterator[Holder]:
-        """Yield a mount of an image without a loop device, which has its file open (EROFS)."""
+        """Yield a mount of an EROFS image without a loop device: it holds the image file."""
         if mount.fstype != "erofs" or not mount.dev.startswith("0:"):
             return
         below = space.table.holding(mount.source)
         if below is not None and below.mnt_id in self.of:
             holder = self._entrances.holder("mount", self.of[below.mnt_id], space, mount)
-            yield replace(holder, note=f"the image of which is {mount.source}")
+            yield replace(holder, note=f"its image is {mount.source}")
 
 
 def layers_on(dev: str, space: Namespace, mount: Mount) -> list[tuple[str, str]]:
-    """Return the layers that an overlay has on a superblock: its own path, and what it is."""
+    """Return the layers of an overlay on a superblock: the path inside it, and a phrase."""
     below = ((role, path, space.table.holding(path)) for role, path in layers(mount))
     found = [(role, path, on) for role, path, on in below if on and on.dev == dev]
     return [(inside(on, path), f"{role} layer {path}") for role, path, on in found]

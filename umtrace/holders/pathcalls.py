@@ -123,7 +123,7 @@ _GENERIC = {
     291: PathCall("statx", _AT),
 }
 _OF_MACHINE = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
-#: empty where the numbers are not known: then only its stack tells what a task waits in
+#: empty on machines with unknown numbers; then only the stack shows the call of a task
 PATH_CALLS = _EVERYWHERE | _OF_MACHINE.get(platform.machine(), {})
 if platform.machine() not in _OF_MACHINE:
     PATH_CALLS = {}

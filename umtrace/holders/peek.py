@@ -1,4 +1,4 @@
-"""Asks another task's descriptor something that /proc does not say."""
+"""Reads from the descriptor of another task what /proc does not show."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # one number on every architecture
 
 
 def unread_bytes(pid: int, fd: int) -> int | None:
-    """Return how much there is to read from a descriptor of another task; None if not told.
+    """Return how many bytes a descriptor of another task has to read; None if not known.
 
-    Has a copy of the descriptor for the moment (pidfd_getfd(2), Linux 5.6): not while tracing.
+    Copies the descriptor for a moment (pidfd_getfd(2), Linux 5.6), so not for use while tracing.
     """
     with suppress(OSError):
         task = syscall(_PIDFD_OPEN, pid, 0)

@@ -1,4 +1,4 @@
-"""Where a path given to umount(2) leads to: from the umounter's root, not from ours."""
+"""Where a path given to umount(2) leads, from the root directory of the umounter."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ NO_CWD = "the directory that the path is relative to"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A path from our root, and what is not known of it.
+    """A path from the root of this process, and a phrase for what is not known of it.
 
-    ``root`` is the umounter's root directory, None where it has gone; a chroot has another
-    than we have, in the same mount namespace.
+    ``root`` is the root directory of the umounter, None if the umounter has ended. A umounter in a
+    chroot has another root in the same mount namespace.
     """
 
     path: str
@@ -28,24 +28,24 @@ class Place:
     unknown: str = ""
 
     def resolved(self, table: MountTable) -> Place:
-        """Follow the links above the last component, which is the mount itself."""
+        """Follow the links above the last component; the last component is the mount."""
         directory, name = posixpath.split(self.path)
         if not directory.startswith("/"):
             return self
         try:
             above = follow(directory, table, _PATIENCE_S)
-        except OSError:  # it is not there
+        except OSError:  # the path does not exist
             return self
         if above.unanswered:
             return Place(self.path, self.root, self.unknown or above.unanswered)
         found = posixpath.join(above.path, name)
         if self.root in {None, "/"} or _within(found, self.root or "/"):
             return Place(found, self.root, self.unknown)
-        # An absolute link begins at that root again, where we do not follow it.
+        # An absolute link begins at the root of the umounter; it is not followed there.
         return Place(found, self.root, self.unknown or "where links below another root lead")
 
     def in_doubt(self, table: MountTable) -> str:
-        """Return what is not known if another mount would have this path from another root."""
+        """Return a phrase if another mount has this path from another root; else empty."""
         if self.root is not None or self.unknown or self.path == "/":
             return self.unknown
         twice = any(p != self.path and p.endswith(self.path) for p in table.points())
@@ -53,7 +53,7 @@ class Place:
 
 
 def locate(request: ScanRequest) -> Place:
-    """Return where the path leads to, as far as the umounter can still be asked."""
+    """Return where the path leads, as far as /proc still shows the umounter."""
     path, links = request.path, _links(request.pid)
     if path.startswith("/"):
         root = links.get("root")

@@ -1,9 +1,8 @@
-"""What /proc tells of a process without opening anything it has open.
+"""Reads /proc/PID without opening what the process has open.
 
-readlink(2) of /proc/PID/fd/N takes a reference on what is open there for about a
-microsecond. That cannot make a mount busy that nobody holds: the reference is taken
-through one that the process holds itself. Never read here: /proc/PID/mountinfo, mounts
-and mountstats, which pin a whole namespace for as long as they are open.
+readlink(2) of /proc/PID/fd/N takes a reference to the open file for about a microsecond. This
+cannot make a free mount busy, because the process holds a reference itself. This module never reads
+/proc/PID/mountinfo, mounts and mountstats, which pin the namespace while they are open.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from umtrace.holders.asker import asker
 _PROC = "/proc"
 LINKS = ("exe", "cwd", "root")
 _DELETED = " (deleted)"
-_FLAGS = 6  # of what follows the name in /proc/PID/stat
+_FLAGS = 6  # position after the name in /proc/PID/stat
 PF_KTHREAD = 0x00200000
-_silent: set[int] = set()  # processes that did not say what they map
+_silent: set[int] = set()  # processes without an answer about their mappings
 INIT_PID_NS = 0xEFFFFFFC  # PROC_PID_INIT_INO
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Something a task keeps open, and where: ``fd`` is None for cwd, root, exe, maps.
+    """Something that a task has open; ``fd`` is None for cwd, root, exe and maps.
 
-    A bound socket's ``path`` is the name given to bind(2), which may be relative; its ``dev`` is
-    ``major:minor`` of that file, and its ``reads`` what the link in /proc says. Of mappings
-    ``writes`` and ``dev`` are known, and ``mnt_id`` where the kernel shows it.
+    Of a bound socket, ``path`` is the name given to bind(2), which may be relative, ``dev`` is the
+    ``major:minor`` of its file, and ``reads`` is the text of its link in /proc. Of a mapping,
+    ``writes`` and ``dev`` are set, and ``mnt_id`` if the kernel shows it.
     """
 
     pid: int
@@ -51,7 +50,7 @@ class Open:
 
     @property
     def link(self) -> str:
-        """The link in /proc that names it."""
+        """The link of it in /proc."""
         task = f"{_PROC}/{self.task}"
         return f"{task}/fd/{self.fd}" if self.fd is not None else f"{task}/{self.kind}"
 
@@ -63,14 +62,14 @@ class Open:
 
 
 def pids() -> list[int]:
-    """Return the processes that can be seen, the newest first."""
+    """Return the processes in /proc, the largest pid first."""
     return sorted((int(name) for name in os.listdir(_PROC) if name.isdigit()), reverse=True)  # noqa: PTH208
 
 
 def links(pid: int, tid: int | None = None) -> Iterator[Open]:
-    """Yield executable, cwd and root; nothing for a kernel thread or a process gone.
+    """Yield executable, cwd and root; nothing for a kernel thread or an ended process.
 
-    PermissionError when the process belongs to another user.
+    PermissionError if the process cannot be read, such as one of another user.
     """
     task = f"{_PROC}/{pid}" if tid is None else f"{_PROC}/{pid}/task/{tid}"
     for kind in LINKS if tid is None else LINKS[1:]:
@@ -78,11 +77,11 @@ def links(pid: int, tid: int | None = None) -> Iterator[Open]:
         if path:
             yield Open(pid, tid or pid, kind, path)
         elif kind == "exe":
-            return  # a kernel thread: its cwd and root are init's, and no umount waits for it
+            return  # a kernel thread, which has the cwd and root of init and holds no mount
 
 
 def files(pid: int, tid: int | None = None) -> Iterator[Open]:
-    """Yield the open files; PermissionError when the process belongs to another user."""
+    """Yield the open files; PermissionError if the process cannot be read."""
     task = f"{_PROC}/{pid}" if tid is None else f"{_PROC}/{pid}/task/{tid}"
     try:
         numbers = os.listdir(f"{task}/fd")  # noqa: PTH208
@@ -97,7 +96,7 @@ def files(pid: int, tid: int | None = None) -> Iterator[Open]:
 def threads(pid: int) -> list[int]:
     """Return the threads of a process other than its first."""
     try:
-        if os.stat(f"{_PROC}/{pid}/task").st_nlink <= 3:  # noqa: PLR2004, PTH116  2 and one a thread
+        if os.stat(f"{_PROC}/{pid}/task").st_nlink <= 3:  # noqa: PLR2004, PTH116  2, and one for each thread
             return []
         return [tid for name in os.listdir(f"{_PROC}/{pid}/task") if (tid := int(name)) != pid]  # noqa: PTH208
     except OSError:
@@ -105,9 +104,9 @@ def threads(pid: int) -> list[int]:
 
 
 def program_of_a_thread(pid: int) -> Open | None:
-    """Return the program of a process as another thread than its first shows it.
+    """Return the program of a process, read from a thread that is not its first.
 
-    The first may have ended before the others, and shows nothing then; a zombie has no others.
+    The first thread may end before the others, and then shows nothing. A zombie has no other.
     """
     for tid in threads(pid):
         if path := _readlink(f"{_PROC}/{pid}/task/{tid}/exe"):
@@ -121,16 +120,17 @@ def mapped(
     devs: Iterable[str] = (),
     until: float = math.inf,
 ) -> Iterator[tuple[int, list[Open] | OSError]]:
-    """Yield each process with its mapped files that begin so or are on one of these devices.
+    """Yield each process with its mapped files with one of these prefixes or on these devices.
 
-    Asked of a child: while a task's memory is locked, only another process may wait for it.
+    A child process reads them, because the read waits while the memory of the task is locked.
+    ``until`` is a deadline (monotonic, seconds).
     """
-    # A line feed is all that the kernel escapes here.
+    # The kernel escapes only a line feed here.
     prefixes = list(prefixes)
     wanted = [os.fsencode(prefix).replace(b"\n", b"\\012") for prefix in prefixes]
     restored = {found: os.fsencode(p) for found, p in zip(wanted, prefixes, strict=True)}
     numbers = [b"%02x:%02x" % tuple(map(int, dev.split(":"))) for dev in devs]
-    # Who did not answer the last time is asked last: a look of 50 ms ends with it.
+    # A process without an answer in the last scan comes last: it may use up the 50 ms of a scan.
     pids = sorted(pids, key=_silent.__contains__)
     left = dict.fromkeys(pids)
     for pid, answer in asker().of_each("mapped", pids, wanted, numbers, until=until):
@@ -157,7 +157,7 @@ def _restored(name: bytes, prefixes: dict[bytes, bytes]) -> str:
 
 
 def mount_id(opened: Open) -> int | None:
-    """Return the id of the mount an open file was opened through; None when not told."""
+    """Return the id of the mount through which a file was opened; None if not known."""
     if opened.kind == "maps":
         return opened.mnt_id
     for line in fdinfo(opened).split("\n"):
@@ -168,7 +168,7 @@ def mount_id(opened: Open) -> int | None:
 
 
 def writes(opened: Open) -> bool | None:
-    """Return whether an open file is written through; None when not told, or of no file."""
+    """Return whether a file is open for writing; None if not known, or if it is no file."""
     if opened.kind != "fd":
         return opened.writes
     for line in fdinfo(opened).split("\n"):
@@ -180,7 +180,7 @@ def writes(opened: Open) -> bool | None:
 
 
 def fdinfo(opened: Open) -> str:
-    """Return what the kernel tells of an open file; empty when it is gone."""
+    """Return the fdinfo of an open file; empty if it is closed."""
     with suppress(OSError):
         return _text(opened.link.replace("/fd/", "/fdinfo/"))
     return ""
@@ -195,9 +195,9 @@ def comm(pid: int, tid: int | None = None) -> str | None:
 
 
 def running(pid: int, tid: int) -> tuple[bool, int | None]:
-    """Return whether a task runs or waits for a CPU, and how long it has run, ns.
+    """Return whether a task runs or waits for a CPU, and how long it has run, in ns.
 
-    The time is None where the kernel does not count it.
+    The time is None if the kernel does not count it.
     """
     task = f"{_PROC}/{pid}/task/{tid}"
     with suppress(OSError, ValueError, IndexError):
@@ -209,13 +209,13 @@ def running(pid: int, tid: int) -> tuple[bool, int | None]:
 def mntns(pid: int | str) -> int | None:
     """Return the inode number of a process's mount namespace.
 
-    Pins the namespace for about a microsecond: asked only of who was found to hold.
+    Pins the namespace for about a microsecond, so it is read only of tasks found as holders.
     """
     return namespace(pid, "mnt")
 
 
 def namespace(pid: int | str, kind: str) -> int | None:
-    """Return the inode number of a process's namespace of a kind; None when not told."""
+    """Return the inode number of a process's namespace of a kind; None if not known."""
     return inode_of(_readlink(f"{_PROC}/{pid}/ns/{kind}") or "")
 
 
@@ -231,12 +231,12 @@ def exists(pid: int | str) -> bool:
 
 
 def at_the_root(task: int | str) -> bool:
-    """Whether the root directory of a task is that of its mount namespace, or ours."""
+    """Whether the root directory of a task is that of its mount namespace, or of this process."""
     return _readlink(f"{_PROC}/{task}/root") == "/"
 
 
 def is_kernel_thread(pid: int) -> bool:
-    """Whether it is one of the kernel's own, which hold nothing that /proc would show."""
+    """Whether it is a kernel thread, which holds nothing that /proc shows."""
     with suppress(OSError, ValueError, IndexError):
         flags = _text(f"{_PROC}/{pid}/stat").rpartition(")")[2].split()[_FLAGS]
         return bool(int(flags) & PF_KTHREAD)
@@ -244,7 +244,7 @@ def is_kernel_thread(pid: int) -> bool:
 
 
 def unseen_processes() -> str | None:
-    """Return which processes /proc does not even list; None where it lists all."""
+    """Return a phrase for the processes that /proc does not list; None if it lists all."""
     if _readlink(f"{_PROC}/self/ns/pid") != f"pid:[{INIT_PID_NS}]":
         return "processes outside this pid namespace"
     if os.geteuid() and _hidepid():
@@ -260,12 +260,12 @@ def _hidepid() -> bool:
 
 
 def readable(name: str) -> str:
-    """Return a name as the rows have it: what is not UTF-8 is escaped."""
+    """Return a name as rows have it: bytes that are not UTF-8 are escaped."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def undeleted(path: str) -> str:
-    """Return the path of a link without the mark of a file that was removed."""
+    """Return the path of a link without the suffix for a deleted file."""
     return path.removesuffix(_DELETED)
 
 

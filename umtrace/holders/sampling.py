@@ -1,4 +1,4 @@
-"""Second looks: who is there every time holds it, who is missing once passes by."""
+"""Samples: a holder is in every sample, a walker is missing from one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import NamedTuple
 from umtrace.holders import procfs
 from umtrace.holders.procfs import Open
 
-#: Somebody who opens and closes in a loop is missing at one of these; a holder never is.
+#: A task that opens and closes in a loop is missing from one of these; a holder never is.
 SAMPLES = 24
 SAMPLES_SPAN_S = 0.014
-#: Of a task that waits for a CPU every look shows the same: so many must show something.
+#: While a task waits for a CPU, all samples of it are equal; at least so many must be valid.
 _FEWEST_SAMPLES = SAMPLES // 2
-#: A tick that comes while the kernel opens a file takes the CPU away when it is open. So of a task
-#: that fights for a CPU most looks, not half of them, show the file: chance needs more looks.
+#: A timer tick during an open(2) often preempts the task when the file is open. Most samples of a
+#: task that competes for a CPU then show the file, so such a task needs more samples.
 _MOST_SAMPLES = 4 * SAMPLES
 
 
 class Sample(NamedTuple):
-    """How often it was seen, in how many looks, and when it was missing for the first time."""
+    """In how many samples it was seen, and when it was first missing, ns; see `Holder`."""
 
     seen: int = 1
     looks: int = 1
@@ -33,13 +33,13 @@ class _Watched:
     opened: Open
     ran_ns: int | None
     seen: int = 1
-    looks: int = 1
+    samples: int = 1
     ran: bool = False
     missing_ns: int | None = None
 
-    def look(self, clock: Callable[[], int]) -> None:
+    def sample(self, clock: Callable[[], int]) -> None:
         if not self.opened.still():
-            self.looks += 1
+            self.samples += 1
             if self.missing_ns is None:
                 self.missing_ns = clock()
             return
@@ -48,24 +48,24 @@ class _Watched:
         if waiting and ran_ns is not None and ran_ns == self.ran_ns:
             return
         self.ran_ns = ran_ns
-        self.seen, self.looks = self.seen + 1, self.looks + 1
+        self.seen, self.samples = self.seen + 1, self.samples + 1
 
     def undecided(self) -> bool:
-        """Whether more looks at it may tell something."""
-        return self.ran and self.seen == self.looks < _MOST_SAMPLES
+        """Whether more samples may show that it is no holder."""
+        return self.ran and self.seen == self.samples < _MOST_SAMPLES
 
     def result(self) -> Sample:
-        known = self.looks >= _FEWEST_SAMPLES or self.seen < self.looks
-        # What is not known is never called a holder.
-        return Sample(self.seen, self.looks if known else self.looks + 1, self.missing_ns)
+        known = self.samples >= _FEWEST_SAMPLES or self.seen < self.samples
+        # With too few samples it is not called a holder.
+        return Sample(self.seen, self.samples if known else self.samples + 1, self.missing_ns)
 
 
 def resample(
     opened: Sequence[Open | None], clock: Callable[[], int] = time.time_ns, patience_s: float = 0.0
 ) -> list[Sample]:
-    """Look for SAMPLES_SPAN_S at each of them, up to ``patience_s`` longer at those that run.
+    """Sample each of them for SAMPLES_SPAN_S, and running tasks up to ``patience_s`` longer.
 
-    What is None, or mapped, is seen once: it does not come and go.
+    A mapping, or None, counts as seen once: it does not come and go. Times are in seconds.
     """
     watched = {
         index: _Watched(one, procfs.running(one.pid, one.tid)[1])
@@ -84,4 +84,4 @@ def resample(
 def _sample_all(watched: Iterable[_Watched], pause_s: float, clock: Callable[[], int]) -> None:
     time.sleep(pause_s)
     for one in watched:
-        one.look(clock)
+        one.sample(clock)

@@ -1,4 +1,4 @@
-"""Who keeps these mounts busy: one pass over /proc for all of them, then second looks."""
+"""The scan of a recording: one pass over /proc for all requested mounts, then samples."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def scan(
     clock: Callable[[], int] = time.time_ns,
     budget_s: float = BUDGET_S,
 ) -> list[HolderScan]:
-    """Return one scan per request; takes ``budget_s`` and SAMPLES_SPAN_S at most, nearly.
+    """Return one scan per request; takes about ``budget_s`` and SAMPLES_SPAN_S at most.
 
     Parameters
     ----------
     clock : callable
-        Wall clock in ns, the one that the rows are on.
+        Wall clock in ns, the same as that of the rows.
     """
     begin, deadline = clock(), time.monotonic() + budget_s
     own = procfs.mntns("self")
@@ -56,10 +56,10 @@ def scan(
     found += _kernel(present)
     if present:
         found += _processes(sweep, Matcher(present, own))
-    looked = resample([f.opened for f in found], clock)
+    samples = resample([f.opened for f in found], clock)
     found = [
         replace(f, holder=replace(f.holder, **each._asdict()))
-        for f, each in zip(found, looked, strict=True)
+        for f, each in zip(found, samples, strict=True)
     ]
     if len({id(f.target) for f in found if f.holder.stays}) < len(present):
         found += [_Found(target, holder, None) for target, holder in claimed(present, table, sweep)]
@@ -89,7 +89,7 @@ def _kernel(targets: list[Target]) -> list[_Found]:
     for kind, path, by in kernel_files():
         plain = procfs.undeleted(path)
         for target in targets:
-            # The kernel names such a file from the namespace that set it up, which is not told.
+            # The path is that of the namespace that set it up, and that is not known.
             mount = target.mount
             if mount is None or target.table is None or target.table.holding(plain) is not mount:
                 continue
