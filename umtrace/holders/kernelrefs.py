@@ -56,10 +56,10 @@ def swaps() -> Iterator[str]:
 
 
 def swap_is_on(mount: Mount, path: str) -> bool | None:
-    """Return whether a swap file of /proc/swaps is on a mount of ours; None where that is unknown.
+    """Return whether a swap file of /proc/swaps is on a mount of this namespace; None: not known.
 
-    The path may be that of another namespace, or of a mount that was detached. The kernel words it
-    for who reads: from a root directory of its own it shortens what is behind our mount alone.
+    The path may be that of another namespace, or of a detached mount. For a reader with another
+    root directory the kernel shortens the path only if the file is below that root.
     """
     root = root_for(mount.point, undeleted(path))
     if root == "/":

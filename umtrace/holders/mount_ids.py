@@ -1,7 +1,7 @@
-"""Which mount it is, by two system calls that Python does not wrap.
+"""The id of a mount, by two system calls that Python does not wrap.
 
-statx(2) gives the mount and the device behind a link of /proc, without asking a server.
-statmount(2) gives the id that mountinfo has for a mount of which only the unique id is known.
+statx(2) returns the mount and the device that a link of /proc leads to, without asking a server.
+statmount(2) returns the id in mountinfo of a mount of which only the unique id is known.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 from typing import Final
 
 _AT_FDCWD: Final = -100
-#: neither a mount on demand nor a question to a network server
+#: no automount, and no request to a network server
 _FLAGS: Final = 0x800 | 0x4000  # AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC
 _STATX_MNT_ID: Final = 0x1000
 _STATX_SIZE: Final = 256
@@ -27,8 +27,8 @@ _RDEV_AT: Final = 128
 _ID: Final = struct.Struct("=Q")
 _ID_AT: Final = 144
 
-#: unique ids, and the call, came together: 98d2b43081972 ("add unique mount ID"), Linux 6.8;
-#: they begin above every id that is used again: at 1 << 31 since 6.10, at 1 << 32 before
+#: Unique ids and this call came with 98d2b43081972 ("add unique mount ID"), Linux 6.8. They begin
+#: above every id that is used again: at 1 << 31 since 6.10, at 1 << 32 before.
 _FIRST_UNIQUE: Final = 1 << 31
 _STATMOUNT: Final = 457  # one number on every architecture
 _STATMOUNT_MNT_BASIC: Final = 2
@@ -41,9 +41,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_and_dev(path: str) -> tuple[int | None, str]:
-    """Return the mount id (None before Linux 5.8) and ``major:minor``; OSError if gone.
+    """Return the mount id (None before Linux 5.8) and ``major:minor``; OSError if it is gone.
 
-    Holds the mount for the moment of the call: not for use while tracing.
+    The call holds the mount for a moment, so it is not for use while tracing.
     """
     buffer = _statx(path)
     (mask,) = _MASK.unpack_from(buffer, 0)
@@ -52,9 +52,9 @@ def mount_and_dev(path: str) -> tuple[int | None, str]:
 
 
 def block_device(path: str) -> str | None:
-    """Return ``major:minor`` of the block device that a link leads to, None if to another file.
+    """Return ``major:minor`` if a link leads to a block device, None if to another file.
 
-    Opens nothing and asks no server; OSError if it is gone.
+    The call opens nothing and asks no server. OSError if the target is gone.
     """
     buffer = _statx(path)
     (mode,) = _MODE.unpack_from(buffer, _MODE_AT)
@@ -62,14 +62,14 @@ def block_device(path: str) -> str | None:
 
 
 def is_unique(mount_id: int) -> bool:
-    """Whether it is an id that no other mount gets until the next boot."""
+    """Whether no other mount gets this id until the next boot."""
     return mount_id >= _FIRST_UNIQUE
 
 
 def id_in_mountinfo(unique: int) -> int | None:
-    """Return the id that mountinfo has; None if no such mount is in our namespace any more.
+    """Return the id in mountinfo; None if this namespace no longer has such a mount.
 
-    Walks to no mount and holds none. OSError where the call is refused.
+    The call walks to no mount and holds none. OSError if it is refused.
     """
     request = _REQUEST.pack(_REQUEST.size, 0, unique, _STATMOUNT_MNT_BASIC)
     buffer = ctypes.create_string_buffer(_ANSWER_SIZE)
@@ -83,8 +83,8 @@ def id_in_mountinfo(unique: int) -> int | None:
 
 def _statx(path: str) -> ctypes.Array[ctypes.c_char]:
     buffer = ctypes.create_string_buffer(_STATX_SIZE)
-    # All that is used is told without being asked for, and who asks for nothing is not refused by
-    # another user's FUSE file system (fuse_getattr).
+    # Mask 0: the kernel fills in these fields anyway, and the FUSE file system of another user does
+    # not refuse a call with an empty mask (fuse_getattr).
     if _libc.statx(_AT_FDCWD, os.fsencode(path), _FLAGS, 0, buffer) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)

@@ -1,4 +1,4 @@
-"""Files that servers in the kernel keep open: NFS clients' opens, iSCSI and NVMe targets, USB."""
+"""Files that servers in the kernel hold open: for NFS clients, iSCSI and NVMe targets, USB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FILEIO = re.compile(r"File: (.*?)\s+Size: ")
 
 
 def served() -> Iterator[Claim]:
-    """Yield them all; empty where there is no such server."""
+    """Yield these files; none without such a server."""
     yield from _nfs_opens()
     for info in _CONFIG.glob("target/core/fileio_*/*/info"):
         if match := _FILEIO.search(_text(info)):
@@ -34,7 +34,7 @@ def served() -> Iterator[Claim]:
 
 
 def backing() -> Iterator[Claim]:
-    """Yield block devices that others in the kernel claim: iSCSI targets, what zram writes to."""
+    """Yield block devices that the kernel claims for iSCSI targets and for zram to write back."""
     for path in _CONFIG.glob("target/core/iblock_*/*/udev_path"):
         if text := _text(path).strip():
             yield Claim(kind="target", path=text, comm=str(path.parent))

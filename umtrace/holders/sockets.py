@@ -1,8 +1,8 @@
 """Unix sockets that are bound to a path: each keeps the mount of its file busy.
 
-No process has that file open, so /proc/PID/fd shows a socket and no path. The kernel tells the
-file's superblock (unix_diag), and, where that module is missing, only the name in
-/proc/PID/net/unix, which is as it was given to bind(2).
+No process has that file open, so /proc/PID/fd shows a socket without a path. unix_diag reports the
+superblock of the file. Without that module only /proc/PID/net/unix is left, which has the name as
+it was given to bind(2).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The name given to bind(2), and ``major:minor`` of the file's superblock, None if not told."""
+    """The name given to bind(2), and ``major:minor`` of the superblock (None if not known)."""
 
     path: str
     dev: str | None
@@ -52,8 +52,8 @@ class Bound:
 def bound_sockets(pids: Iterable[int], devs: Iterable[str]) -> dict[int, Bound]:
     """Return the bound sockets of the network namespaces of some processes, by inode.
 
-    Those of other superblocks than ``devs`` are left out, as far as they are known; no ``devs``:
-    none is. Enters each other namespace for a moment, in a thread of its own.
+    With ``devs``, sockets that are known to be on other superblocks are left out. Another thread
+    enters each other network namespace for a moment.
     """
     wanted = frozenset(devs)
     found: dict[int, Bound] = {}
@@ -105,7 +105,7 @@ def _from_diag(devs: frozenset[str]) -> Iterator[tuple[int, Bound]]:
             if kind == _ERROR:
                 number = -struct.unpack_from("=i", data, _HEADER.size)[0]
                 raise OSError(number, os.strerror(number))
-            # Nearly none is of the mount that is asked about: look before reading them all.
+            # Nearly no socket is on the mount in question: search before parsing them all.
             if not devs or any(needle in data for needle in needles):
                 yield from _sockets(data, devs)
             if _ends(data):

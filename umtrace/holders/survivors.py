@@ -1,6 +1,6 @@
-"""Who keeps superblocks alive when a recording has ended, and tracing with it.
+"""Finds what keeps superblocks alive when tracing has ended.
 
-Reads the mount table of every namespace, which is why it is not asked earlier.
+It reads the mount table of every namespace, so it must not run earlier.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_HOLDERS = 32
 def survivors(
     windows: Iterable[EbusyWindow], clock: Callable[[], int] = time.time_ns
 ) -> list[HolderScan]:
-    """Return a scan for each window of a superblock that lives on."""
+    """Return a scan for each window of a superblock that is still alive; ``clock`` is in ns."""
     asked = [w for w in windows if w.dev is not None and w.umount_id is not None][:_MOST_WINDOWS]
     if not asked:
         return []

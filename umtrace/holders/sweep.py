@@ -1,4 +1,4 @@
-"""One pass over all processes, within a budget of time; says what it did not get to."""
+"""One pass over all processes within a time limit; lists what it did not reach."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from umtrace.holders.procfs import Open
 from umtrace.holders.sockets import bound_sockets
 from umtrace.kernel.uprobes import LINK_PATHS
 
-#: as many processes are named one by one
+#: at most so many processes are named one by one
 MOST_NAMED = 8
 _SOCKET = "socket:["
 
 
 class Sweep:
-    """Yields what every process keeps open.
+    """Yields what every process has open, until ``deadline`` (monotonic, seconds).
 
-    ``denied`` grows by the processes that would not let us look, with their names; kernel threads
-    are none. ``n_read`` counts those that did. ``lost`` grows by what else was not seen.
+    ``denied`` gets the name of each process that could not be read, but not of kernel threads.
+    ``n_read`` counts the processes that were read. ``lost`` gets a phrase for all else that was not
+    read.
     """
 
     def __init__(
@@ -36,12 +37,12 @@ class Sweep:
     ) -> None:
         self._deadline = deadline
         self._prefixes = tuple(prefixes)
-        self._devs = tuple(devs)  # of the files that sockets are bound to; none: all
-        self._mapped_devs = tuple(mapped_devs)  # beside the prefixes
+        self._devs = tuple(devs)  # superblocks of bound sockets; empty: all
+        self._mapped_devs = tuple(mapped_devs)  # superblocks of mappings without a prefix
         self.denied: dict[int, str] = {}
         self.n_read = 0
         self._hidden: list[Open] = []  # sockets, rings and the like
-        self._instead: dict[int, int] = {}  # thread -> process, the first thread of which has ended
+        self._instead: dict[int, int] = {}  # thread to process, if its first thread has ended
         ours = asker().start().process.pid
         self.pids = [pid for pid in procfs.pids() if pid != ours]
         self._ring_maps: set[int] = set()
@@ -50,12 +51,12 @@ class Sweep:
 
     @property
     def blind(self) -> list[str]:
-        """What was not seen, in words."""
+        """A phrase for each thing that was not read."""
         denied = describe(self.denied, "denied")
         return [*([denied] if self.denied else []), *self.lost]
 
     def everything(self) -> Iterator[Open]:
-        """Yield directories and executables first, then files, mappings, threads, bound sockets."""
+        """Yield directories and executables, then files, mappings, threads and bound sockets."""
         steps: tuple[tuple[str, Callable[[int], Iterable[Open]]], ...] = (
             ("working directories", self._links),
             ("open files", self._files),
@@ -70,16 +71,16 @@ class Sweep:
 
     @property
     def rings(self) -> list[int]:
-        """The processes that have a ring mapped, and no descriptor of one."""
+        """The processes that have a ring mapped, and no descriptor of a ring."""
         return sorted(self._ring_maps - {o.pid for o in self._hidden if o.path == RING})
 
     @property
     def left_s(self) -> float:
-        """How much of the time is left."""
+        """The time left in seconds; negative after the deadline."""
         return self._deadline - time.monotonic()
 
     def carriers(self) -> Iterator[Open]:
-        """Yield what may keep files that no process has open (``carried.carried``)."""
+        """Yield the descriptors that may hold other files (``carried.carried``)."""
         for number, opened in enumerate(self._hidden):
             if self.left_s < 0:
                 self.lost.append(f"{len(self._hidden) - number} sockets and rings (out of time)")
@@ -120,7 +121,8 @@ class Sweep:
 
     def _files(self, pid: int, tid: int | None = None) -> Iterator[Open]:
         for opened in procfs.files(pid, tid):
-            # A recorder's own perf events are its probes; who uses the library may have a socket.
+            # The perf events of a recorder are its probes; a program that uses umtrace as a library
+            # may have a socket.
             own = pid == os.getpid() and not opened.path.startswith(_SOCKET)
             if may_carry(opened.path) and not own:
                 self._hidden.append(opened)
@@ -164,7 +166,7 @@ class Sweep:
         tids = procfs.threads(pid)
         if not tids:
             return
-        # Threads share their files as a rule: look only where the lists differ.
+        # Most threads share their files: yield only what differs.
         common = {(o.fd, o.path) for o in procfs.files(pid)}
         seen = {(o.kind, o.path) for o in procfs.links(pid)}
         for tid in tids:
@@ -176,12 +178,12 @@ class Sweep:
 
 
 def who(pid: int) -> str:
-    """Return a process as a sentence names it."""
+    """Return pid and name of a process for a message."""
     return f"pid {pid} ({procfs.comm(pid) or '?'})"
 
 
 def describe(processes: Mapping[int, str], why: str) -> str:
-    """Return how many they are, and who, if they are few."""
+    """Return the number of processes, with their names if they are few."""
     names = ", ".join(f"{comm} {pid}" for pid, comm in processes.items())
     count = "1 process" if len(processes) == 1 else f"{len(processes)} processes"
     return f"{count} ({why})" if len(processes) > MOST_NAMED else f"{count} ({why}: {names})"

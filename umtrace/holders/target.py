@@ -1,6 +1,6 @@
-"""The mount that holders are looked for, found without touching it.
+"""Finds the mount that a scan is about, without touching it.
 
-stat(2) of the path, or open, would walk into the mount and make it busy for a moment.
+stat(2) or open(2) of the path would walk into the mount and make it busy for a moment.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ class Target:
     """A request, and what is known of its mount."""
 
     request: ScanRequest
-    point: str  #: absolute, as seen in its own namespace
+    point: str  #: absolute path in its own namespace
     mount: Mount | None = None
-    table: MountTable | None = None  #: of its namespace; None: cannot be looked into
+    table: MountTable | None = None  #: of its namespace; None if it cannot be read
     blind: list[str] = field(default_factory=list)
     placed: bool = True  #: whether ``point`` is where the mount is, as far as can be known
 
     @property
     def mounted(self) -> bool | None:
-        """Whether a mount is there; None where that cannot be told."""
+        """Whether a mount is there; None if that is not known."""
         if self.mount is None and (self.table is None or self.blind):
             return None
         return self.mount is not None
 
     @property
     def copies_possible(self) -> bool:
-        """Whether other namespaces may have copies that umount would take along."""
+        """Whether other namespaces may have copies that umount would unmount too."""
         parent = self.table.parent(self.mount) if self.table and self.mount else None
         return parent is None or parent.peers is not None
 
     def covers(self, path: str) -> bool:
-        """Whether a path has the mount point's name; it may still lie in another mount."""
+        """Whether a path is the mount point or below it; it may still lie in another mount."""
         return path.startswith(self.point) and path[len(self.point) :][:1] in {"", "/"}
 
 
 def find_target(request: ScanRequest, table: MountTable, own_mntns: int | None) -> Target:
-    """Return the target of a request; ``table`` is that of our own namespace."""
+    """Return the target of a request; ``table`` is that of this namespace."""
     place = locate(request)
     if request.mntns not in {None, own_mntns}:
         if not request.path.startswith("/"):
-            # The task may have changed its directory since, and no mount table tells.
+            # The task may have changed its directory since, and no mount table shows that.
             return Target(request=request, point=place.path, blind=[NO_CWD], placed=False)
         why = place.unknown or "the mounts of that namespace"
         return Target(request=request, point=place.path, blind=[why])
@@ -63,7 +63,7 @@ def find_target(request: ScanRequest, table: MountTable, own_mntns: int | None) 
 
 
 def _find(request: ScanRequest, place: Place, table: MountTable) -> tuple[Mount | None, str]:
-    """Return the mount, and what is not known: by its id where the row has one, else by path."""
+    """Return the mount, by its id or else by path, and a phrase for what is not known."""
     number = request.mount_id or 0  # 0: the probe could not read it
     if is_unique(number):
         with suppress(OSError):  # refused here
@@ -87,6 +87,6 @@ def _at(place: Place, table: MountTable) -> tuple[Mount | None, str]:
 
 
 def _escaped(path: str, table: MountTable) -> Mount | None:
-    """Return the only mount whose path reads so once what is not UTF-8 is escaped."""
+    """Return the only mount that has this path if bytes that are not UTF-8 are escaped."""
     points = [point for point in table.points() if readable(point) == path != point]
     return table.at(points[0]) if len(points) == 1 else None

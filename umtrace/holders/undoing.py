@@ -1,4 +1,4 @@
-"""What umount(8) has to be given, in this order, to take a mount away."""
+"""The arguments of umount(8), in order, that unmount a mount."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ _MOST_STEPS = 16
 
 
 def steps(table: MountTable, mount: Mount) -> tuple[str, ...]:
-    """Return the arguments of umount(8): what lies on the mount, or hides it, comes first.
+    """Return the arguments of umount(8): mounts on it, and mounts that hide it, come first.
 
-    Empty where no path leads to it. A path names the topmost mount there is: each step counts on
-    those before it.
+    Empty if no path leads to it. A path always means the topmost mount, so the order matters.
     """
     undoing = _Undoing(table)
     if undoing.take(mount):
@@ -26,7 +25,7 @@ class _Undoing:
         self.done: list[str] = []
 
     def take(self, mount: Mount) -> bool:
-        """Take a mount away, and before it what is in the way; whether that can be done."""
+        """Add the umounts of a mount, after those of what is in the way; False: impossible."""
         for child in self._table.children(mount):
             if child.mnt_id in self._left.mounts and not self.take(child):
                 return False

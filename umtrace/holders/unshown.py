@@ -26,16 +26,16 @@ from umtrace.model.holders import Holder
 
 _THROUGH_A_TASK = re.compile(r"/proc/(\d+)/root(/.*)")
 _PATIENCE_S = 0.5
-#: the kernel has the name that was given, not where the file is now
+#: the kernel has the name that was given, not the present path of the file
 _NAMED_ONCE = frozenset({"binfmt", "perf-uprobe"})
 _SECOND_SAMPLE_S = 0.05
 
 
 class Unshown:
-    """Relates what is claimed in such ways to the mounts asked about.
+    """Matches claims to the mounts in question.
 
-    ``of`` says of those what a hold on each means; of a claim that may be there, or anywhere, that
-    is ``suspect``.
+    ``of`` has the value of `Holder.of` by mount id. A claim that may be on the mount, or anywhere,
+    is a ``suspect``.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Unshown:
         self._server = fuse_connection(mount) if mount is not None else None
 
     def holders(self, sweep: Sweep) -> Iterator[Holder]:
-        """Yield them; to be asked when the sweep is over, whose ``lost`` grows."""
+        """Yield the holders; call it when the sweep is over. Adds to ``sweep.lost``."""
         for claim in self._claims(sweep):
             holder = self._holder(claim)
             if holder is not None and self._is_listed(holder, claim, sweep):
@@ -71,7 +71,7 @@ class Unshown:
 
     def _claims(self, sweep: Sweep) -> Iterator[Claim]:
         mounts = [self._listed(space, mount) for space, mount in self._spaces.mounts()]
-        # An EROFS mount is found with all it takes to unmount it (others.py).
+        # An EROFS mount is already found, with the steps to unmount it (others.py).
         yield from images(seen for seen in mounts if seen.mount.fstype != "erofs")
         yield from interpreters(mounts, sweep.lost)
         yield from served()
@@ -82,7 +82,7 @@ class Unshown:
             yield from self._unpacked(opened, claim)
 
     def _unpacked(self, opened: Open, claim: Claim) -> Iterator[Claim]:
-        """Yield what is in flight one by one, for a mount; a device may be open by any node."""
+        """Yield a claim for each file in flight, if the question is about a mount."""
         if claim.kind != "in-flight" or self._mount is None or opened.tid != opened.pid:
             yield claim
             return
@@ -113,7 +113,7 @@ class Unshown:
         return claim.holder(of, match, mntns) if of is not None else None
 
     def _is_missing(self, claim: Claim) -> bool:
-        """Whether a file is not where it was: its mount may have been moved to where we look."""
+        """Whether a file is not at its path: its mount may have been moved."""
         own = (claim.namespace or self._spaces.own) == self._spaces.own
         if not own or not claim.path.startswith("/"):
             return False
@@ -124,7 +124,7 @@ class Unshown:
         return False
 
     def _mount_of(self, path: str, inode: int | None) -> Mount | None:
-        """Return the mount of a path that the kernel, or a task, gives as seen in a namespace."""
+        """Return the mount of a path of a mount namespace, with inode number ``inode``."""
         through = _THROUGH_A_TASK.fullmatch(path)
         if through is not None:
             inode, path = procfs.mntns(int(through[1])), through[2]
@@ -169,7 +169,7 @@ class Unshown:
 
 
 def _lasting(carriers: list[Open]) -> Iterator[tuple[Open, Claim]]:
-    """Yield what descriptors carry in two looks: nearly all that is sent is received at once."""
+    """Yield claims that are in two samples: most descriptors in flight are received at once."""
     first = {opened: list(carried(opened, ask=True)) for opened in carriers}
     if any(first.values()):
         time.sleep(_SECOND_SAMPLE_S)
@@ -179,7 +179,7 @@ def _lasting(carriers: list[Open]) -> Iterator[tuple[Open, Claim]]:
 
 
 def fuse_connection(mount: Mount) -> str | None:
-    """Return the name of a FUSE mount's connection, whose number is that of the superblock."""
+    """Return the connection of a FUSE mount; it has the number of the superblock."""
     if mount.fstype.partition(".")[0] not in {"fuse", "fuseblk"}:
         return None
     major, _, minor = mount.dev.partition(":")
@@ -187,7 +187,7 @@ def fuse_connection(mount: Mount) -> str | None:
 
 
 def _followed(path: str, table: MountTable) -> str:
-    """Return where a path leads, as far as somebody answers and it is there."""
+    """Return where a path leads; the path itself if it does not exist or gets no answer."""
     try:
         return follow(path, table, _PATIENCE_S, stop=may_never_answer).path
     except OSError:

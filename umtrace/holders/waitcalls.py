@@ -1,6 +1,6 @@
 """System calls that wait on descriptors, by their numbers in /proc/PID/syscall.
 
-What a task waits on is held for as long as it does, also once another thread has closed it.
+A task holds what it waits on until the call returns, even if another thread closes it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import platform
 import struct
 from collections.abc import Callable, Iterator, Sequence
 
-#: calls with descriptors among their arguments: name, and which arguments those are
+#: calls with descriptors: name, and the positions of these arguments
 _ONE, _TWO = (0,), (0, 1)
 _X86_64: dict[int, tuple[str, tuple[int, ...]]] = {
     0: ("read", _ONE),
@@ -54,8 +54,8 @@ _X86_64: dict[int, tuple[str, tuple[int, ...]]] = {
 _POLLS = {7: "poll", 271: "ppoll"}
 _SELECTS = {23: "select", 270: "pselect6"}
 _POLLFD = struct.Struct("=ihh")
-_MOST = 4096  # descriptors of one poll that are looked at
-#: whether the numbers of this machine are known
+_MOST = 4096  # descriptors of one poll that are read
+#: whether the call numbers of this machine are known
 KNOWN = platform.machine() == "x86_64"
 
 
@@ -64,8 +64,8 @@ def waits_on(
 ) -> tuple[str, list[int]] | None:
     """Return the call of a task and the descriptors it waits on; None if it is no such call.
 
-    ``words`` are the call's number and its arguments, ``read`` gives a task's memory, from an
-    address on and so many bytes of it.
+    ``words`` has the number of the call and its arguments. ``read`` returns the memory of the task
+    at an address, for a number of bytes.
     """
     number, *args = words if KNOWN else (-1,)
     if number in _X86_64:

@@ -1,7 +1,7 @@
-"""Tasks that wait inside a system call that walks a path: it keeps the mount it is in busy.
+"""Tasks that wait inside a path walk, which keeps the mount that the walk is in busy.
 
-No descriptor shows them. A server that does not answer keeps them there, or a FIFO that nobody
-opens at its other end.
+No descriptor shows such a walk. It waits for a server that does not answer, or for the other end of
+a FIFO.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _MOST_PATH = 4096
 _MOST_SHOWN = 3
 _silent: set[int] = set()  #: processes whose memory is locked
 _SECOND_SAMPLE_S = 0.05
-_LOW = 1 << 32  # a task of 32 bits has its stack below, and other numbers
-#: what a walk that waits has on its stack, whoever began it
+_LOW = 1 << 32  # the stack of a 32-bit task is below; its call numbers differ
+#: functions on the stack of a waiting path walk, of any system call
 _WALKS = (b"link_path_walk", b"lookup_slow", b"filename_lookup", b"path_openat", b"path_lookupat")
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A task in a call, with the path that it walks; None where that is not known."""
+    """A task in a call, and the path that it walks (None if not known)."""
 
     pid: int
     tid: int
@@ -41,13 +41,13 @@ class Walk:
     ran_ns: int | None
 
     def goes_on(self, waiting: dict[int, str]) -> bool:
-        """Whether it has not come back from that call since, as far as can be told."""
+        """Whether it is still in that call: same call, and it did not run since."""
         ran_ns = procfs.running(self.pid, self.tid)[1]
         return waiting.get(self.tid) == self.syscall and ran_ns == self.ran_ns
 
 
 def walks(pids: Sequence[int], lost: list[str], until: float) -> Iterator[Walk]:
-    """Yield the tasks that wait inside a path walk; grows ``lost`` by what did not answer."""
+    """Yield the tasks that wait inside a path walk; ``lost`` gets what could not be read."""
     closed = 0
     _silent.clear()
     for pid, tasks in _waiting(pids, lost, until):
@@ -57,7 +57,7 @@ def walks(pids: Sequence[int], lost: list[str], until: float) -> Iterator[Walk]:
             for call, path in _paths(pid, tid, line, stack):
                 yield Walk(pid, tid, line, call, path, ran_ns)
     lost += [f"what {procfs.comm(pid) or '?'} (pid {pid}) waits on: no answer" for pid in _silent]
-    if closed:  # kernel.yama.ptrace_scope=3, for one
+    if closed:  # for example with kernel.yama.ptrace_scope=3
         lost.append(f"path walks of {closed} processes (their system calls are not shown)")
 
 
@@ -66,7 +66,7 @@ def _is_there(pid: int, tid: int) -> bool:
 
 
 def still_walking(found: Sequence[Walk], lost: list[str]) -> set[Walk]:
-    """Return those that are in the same call a moment later."""
+    """Return the walks that are in the same call in a second sample."""
     if not found:
         return set()
     time.sleep(_SECOND_SAMPLE_S)
@@ -113,7 +113,7 @@ def _paths(pid: int, tid: int, line: str, stack: bytes) -> Iterator[tuple[str, s
 
 
 def _closed(pid: int, tid: int, waited_on: Sequence[int]) -> list[int]:
-    """Return what another thread has closed while this one waits on it, and so still holds."""
+    """Return the descriptors that another thread has closed and this one still waits on."""
     try:
         there = {*os.listdir(f"/proc/{pid}/task/{tid}/fd")}  # noqa: PTH208
     except OSError:
@@ -126,7 +126,7 @@ def _memory(pid: int, address: int, size: int) -> bytes:
         return b""
     try:
         data: bytes = asker().ask("memory", pid, address, size)
-    except TimeoutError:  # its memory is locked: its other threads' is as well
+    except TimeoutError:  # its memory is locked, and all its threads share it
         _silent.add(pid)
     except OSError:
         pass
@@ -141,7 +141,7 @@ def _read(pid: int, address: int) -> str | None:
 
 
 def _absolute(pid: int, tid: int, directory: int | None, path: str) -> str | None:
-    """Return a path from the root of its mount namespace, None where that is not known."""
+    """Return a path from the root of its mount namespace; None if that is not known."""
     task = f"/proc/{pid}/task/{tid}"
     if path.startswith("/"):
         link = "root"

@@ -1,4 +1,4 @@
-"""Scans beside the pipeline: a thread, a short queue, and an answer to every request."""
+"""Runs scans beside the pipeline: a thread, a short queue, an answer to every request."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from umtrace.model.holders import HolderScan, ScanRequest
 Scan = Callable[[Sequence[ScanRequest]], list[HolderScan]]
 
 MOST_AT_ONCE = 64
-#: an EBUSY of a mount looked at less than this ago gets no look of its own
+#: an EBUSY of a mount that was scanned less than this ago, in ns, gets no scan of its own
 AGAIN_NS = 100_000_000
 _MOST_PATHS = 4096
-#: for the scans under way when the recording ends, each of which takes a tenth of a second
+#: for the scans that run when the recording ends; each takes a tenth of a second
 _TO_END_S = 10.0
 
 
 class ScanWorker:
-    """Takes requests at any rate, scans a few of them, and never blocks who asks.
+    """Takes requests at any rate, scans some of them, and never blocks the caller.
 
     Parameters
     ----------
     clock : callable
-        Wall clock in ns, the one that the rows are on.
+        Wall clock in ns, the same as that of the rows.
     scanner : callable, optional
-        In place of the look through /proc.
+        Replaces `scan`.
     """
 
     def __init__(self, clock: Callable[[], int] = time.time_ns, scanner: Scan | None = None):
@@ -40,14 +40,14 @@ class ScanWorker:
         self._requests: queue.SimpleQueue[list[ScanRequest] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[HolderScan] = queue.SimpleQueue()
         self._asked: dict[tuple[int | None, int | None, str], int] = {}
-        self.pending: set[int] = set()  #: row ids that an answer is due for
-        self.skipped = 0  #: EBUSY rows of a mount looked at just before
-        self.refused = 0  #: EBUSY rows not looked at because too many came at once
+        self.pending: set[int] = set()  #: ids of the rows that wait for an answer
+        self.skipped = 0  #: EBUSY rows of a mount that was scanned just before
+        self.refused = 0  #: EBUSY rows without a scan, because too many came at once
         self._thread = threading.Thread(target=self._run, name="umtrace-holders", daemon=True)
         self._thread.start()
 
     def ask(self, requests: Sequence[ScanRequest]) -> None:
-        """Ask for scans; an answer will come for those whose id is then in ``pending``."""
+        """Request scans; each request that is accepted has its id in ``pending`` until answered."""
         now = self._clock()
         accepted = [request for request in requests if self._is_due(request, now)]
         room = max(MOST_AT_ONCE - len(self.pending), 0)
@@ -67,7 +67,7 @@ class ScanWorker:
     def close(self) -> None:
         """Finish the scans asked for and end the thread; may be called twice.
 
-        A scan that does not end is left behind, and what it was to answer counts as refused.
+        A scan that does not end in time is left behind; its requests count as refused.
         """
         self._requests.put(None)
         self._thread.join(_TO_END_S)
@@ -86,7 +86,7 @@ class ScanWorker:
         return True
 
     def _run(self) -> None:
-        with suppress(OSError):  # no descriptors left: each scan tries again, and says so
+        with suppress(OSError):  # no descriptors left: each scan tries again and reports it
             asker().start()
         try:
             self._work()
@@ -102,7 +102,7 @@ class ScanWorker:
         begin = self._clock()
         try:
             return self._scan(requests)
-        except OSError as error:  # /proc itself failed: an answer is due all the same
+        except OSError as error:  # /proc itself failed: the requests still need an answer
             why = (f"/proc: {error.strerror}",)
             end = self._clock()
             empty = HolderScan(umount_id=0, path="", begin_ns=begin, end_ns=end, blind=why)

@@ -1,1 +1,1 @@
-"""Choose rows of a recording and go through them once: selections, and what is read by them."""
+"""Selections of the rows of a recording, and what is computed from them in one pass."""

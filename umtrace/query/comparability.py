@@ -1,4 +1,4 @@
-"""Why the difference of two recordings may not be that of the two kernels or loads."""
+"""Reasons why two recordings differ in more than their kernels or loads."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from umtrace.stats.summary import GroupSummary, Summary
 
 
-#: where the shares of failed calls differ by so much, the quantiles differ by that, too
+#: if the shares of failed calls differ by so much, that alone changes the quantiles
 _MORE_FAILED = 0.05
 
 
 def warnings(a: Recording, b: Recording, first: Summary, second: Summary) -> list[str]:
-    """Return one sentence per reason; ask after the rows were read: damage shows up then."""
+    """Return one sentence per reason; call it after the rows were read, which finds damage."""
     return [
         *_differences(a, b),
         *_outcomes(first.total, second.total),
@@ -66,7 +66,7 @@ def _losses(name: str, recording: Recording) -> Iterator[str]:
 
 
 def _attached(recording: Recording) -> set[tuple[str, str, str]]:
-    # Where compiled programs came from, and why another tier was not used, is no difference.
+    # The source of compiled programs, and the reason against another tier, make no difference.
     lines = [line for line in recording.meta.plan if line.probe != "-"]
     return {(one.meaning, one.probe, one.how) for one in lines if one.meaning != PROGRAMS}
 

@@ -1,4 +1,4 @@
-"""Read the next batches while the last one is worked on: two cores instead of one."""
+"""Reads the next batches while the last one is processed, on a second core."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DEPTH = 4
 
 
 class _End:
-    """What the reader puts last: the error that stopped it, if one did."""
+    """The last item of the queue, with the error that stopped the reader (None: no error)."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
@@ -22,8 +22,8 @@ class _End:
 def prefetch(items: Iterable[_T], depth: int = _DEPTH) -> Iterator[_T]:
     """Yield the same items in the same order, up to ``depth`` of them taken in advance.
 
-    They are taken in a thread, which pays where taking one waits for the disk or
-    decompresses. An error in it is raised here; whoever stops early stops the thread.
+    A thread takes them. This saves time if taking an item waits for the disk or decompresses. An
+    error in the thread is raised here. If the caller stops early, the thread stops too.
     """
     ready: queue.Queue[_T | _End] = queue.Queue(depth)
     enough = threading.Event()

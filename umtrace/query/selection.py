@@ -1,4 +1,4 @@
-"""Some rows of a recording: those that pass a filter and begin in a span of time."""
+"""The rows of a recording that pass a filter and begin in a span of time."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Selection:
     """Reads umount rows batch by batch, never all at once.
 
     ``span`` is half-open, in ns of UTC since the epoch; None is no limit. Rows of origin
-    ``mount-internal``, which nobody unmounted, are in it where ``internal`` says so or the filter
-    asks for origins.
+    ``mount-internal``, which no task unmounted, are included if ``internal`` is true or the filter
+    has origins.
     """
 
     recording: Recording
@@ -45,12 +45,12 @@ class Selection:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every row of the recording is in it, by what is asked for."""
+        """Whether span and filter exclude no row of the recording."""
         as_recorded = self.row_filter.to_dict() == self.recording.meta.filters
         return self.span == (None, None) and (self.row_filter.is_empty or as_recorded)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows in the order in which they were written, these columns and maybe more."""
+        """Yield the rows in the order in which they were written, with at least these columns."""
         whole = self.internal or self.row_filter.origin or self.recording.meta.filters.get("origin")
         also = self.row_filter.columns if whole else [*self.row_filter.columns, "origin"]
         names = list(dict.fromkeys((*columns, *also)))
@@ -63,18 +63,18 @@ class Selection:
         for batch in self.batches(tuple(dict.fromkeys((START, *columns)))):
             begins = batch.column(START)
             if begins.null_count:
-                batch = batch.filter(begins.is_valid())  # noqa: PLW2901 - the same without some
+                batch = batch.filter(begins.is_valid())  # noqa: PLW2901 - the same batch with fewer rows
             yield batch
 
     def unplaced(self) -> int:
-        """Return how many rows have no known begin: no picture over time can show them."""
+        """Return how many rows have no known begin; no plot over time can show them."""
         return sum(batch.column(START).null_count for batch in self.batches((START,)))
 
     def unknown(self) -> list[str]:
-        """Say how many rows the filter left out although nobody knows whether they match.
+        """Return sentences on the rows that the filter left out because a column is unknown.
 
-        Worked out once; reads the filtered columns. Raises UsageError where no row can be
-        told to match, since the tier does not see the column.
+        Computed once; reads the filtered columns. UsageError if the column is unknown in every row,
+        because the tier does not see it.
         """
         if self.row_filter.is_empty or self.is_whole:
             return []
@@ -87,15 +87,15 @@ class Selection:
         return self.recording.batches("umounts", columns=columns, span=self.span)
 
     def within(self, span: tuple[int | None, int | None]) -> Selection:
-        """Return the same rows of another span."""
+        """Return the same selection with another span."""
         return replace(self, span=span)
 
     def summary(
         self, by: Sequence[str] = ("mode",), metrics: Sequence[str] = DEFAULT_METRICS
     ) -> Summary:
-        """Return the summary of the rows, made once; see `summarize`.
+        """Return the summary of the rows, computed once; see `summarize`.
 
-        One that was made before may be returned, and have more metrics than these.
+        A summary from an earlier call may have more metrics than these.
         """
         keys = check_keys(by)
         for (known_by, known), made in self._made.items():
@@ -113,8 +113,8 @@ class Selection:
     def extent(self) -> tuple[int, int, int]:
         """Return (rows, begin of the first, end of the last), ns of UTC; zeros without rows.
 
-        Of the rows whose begin is known. One of unknown latency ends where it begins. Worked
-        out once.
+        Counts only rows with a known begin. A row of unknown latency ends where it begins. Computed
+        once.
         """
         if not self._extents:
             self._extents.append(self._extent())

@@ -1,7 +1,7 @@
-"""Which EBUSY windows were begun by the umounts of a selection.
+"""The EBUSY windows that the umounts of a selection began.
 
-A filter of umounts chooses windows by the umount each began with. It never changes what a
-window says: its retries count, whether they pass the filter or not.
+A filter of umounts selects windows by their first umount. It does not change a window: its retries
+count, also those that do not pass the filter.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from umtrace.model.arrow import fixed, integers
 from umtrace.query.selection import Selection
 from umtrace.recording.tables import EBUSY
 
-#: of a row, and of a window the row's
+#: the id of a row; the id of the row that began a window
 ROW_ID, WINDOW_ID = "id", "umount_id"
 
 
 class WindowFilter:
-    """Keeps the windows whose first umount was seen. Memory: 9 bytes a window.
+    """Selects windows by their first umount. Memory: 9 bytes a window.
 
     Parameters
     ----------
     windows : iterable of RecordBatch
-        All that may be asked for, with ``umount_id``; null is begun by no umount.
+        All windows, with ``umount_id``; null: no umount began it.
     """
 
     def __init__(self, windows: Iterable[pa.RecordBatch]) -> None:
@@ -34,19 +34,19 @@ class WindowFilter:
         self._seen = np.zeros(self._ids.size, np.bool_)
 
     def add(self, rows: pa.RecordBatch) -> None:
-        """Take note of umount rows that pass; they have at least ``id``."""
+        """Add umount rows that pass the filter; they need the column ``id``."""
         ids = integers(rows.column(ROW_ID))
         at = np.searchsorted(self._ids, ids).clip(max=self._ids.size - 1)
         self._seen[at[self._ids[at] == ids]] = True
 
     def keep(self, windows: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the windows begun by the rows so far, of those that it was made with."""
+        """Return those of ``windows`` that the rows added so far began."""
         kept = self._seen[np.searchsorted(self._ids, integers(windows.column(WINDOW_ID), -1))]
         return windows.filter(fixed(kept, pa.bool_()))
 
 
 def chosen_windows(selection: Selection, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield some columns of the recorder's own windows that the selected umounts began."""
+    """Yield columns of the recorded windows that the selected umounts began."""
     recording, table = selection.recording, EBUSY.name
     if selection.is_whole:
         yield from recording.batches(table, columns=columns)

@@ -16,13 +16,13 @@ from umtrace.query.selection import Selection
 from umtrace.stats.columns import START, durations, plain_rows, times
 from umtrace.stats.summarize import LATENCY
 
-_MOST_READS = 64  # beyond, one reading of all that lies between costs less
+_MOST_READS = 64  # with more spans, one read from the first to the last costs less
 
 
 def worst(selection: Selection, n: int = 20) -> list[dict[str, Any]]:
     """Return the n rows of largest known latency, the largest first, times in ns.
 
-    All rows are read in three columns, then those that began with the few that are wanted.
+    Reads three columns of all rows, and then all columns of the rows that began at these times.
     """
     found = heapq.nlargest(n, _candidates(selection, n))
     if not found:
@@ -38,7 +38,7 @@ def worst(selection: Selection, n: int = 20) -> list[dict[str, Any]]:
 
 
 def _spans(starts: list[int]) -> list[tuple[int | None, int | None]]:
-    if 0 in starts:  # not known: in no span
+    if 0 in starts:  # an unknown begin is in no span
         return [(None, None)]
     if len(starts) > _MOST_READS:
         return [(starts[0], starts[-1] + 1)]
@@ -46,7 +46,7 @@ def _spans(starts: list[int]) -> list[tuple[int | None, int | None]]:
 
 
 def _candidates(selection: Selection, n: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (latency, -id, start) of the longest of each batch; a smaller id comes first."""
+    """Yield (latency, -id, start) of the longest rows of each batch, a smaller id first."""
     for batch in selection.batches(("id", LATENCY, START)):
         latency = durations(batch, LATENCY)
         order = np.argsort(-latency, kind="stable")[:n]
