@@ -192,7 +192,7 @@ def queued(pid: int, fd: int, name: bytes) -> list[tuple[int, bytes]]:
     with socket.socket(fileno=copy) as one:
         same = os.readlink(b"/proc/self/fd/%d" % copy) == name  # noqa: PTH115
         if not same or one.getsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF) >= 0:
-            raise OSError(_EBUSY, "not looked into")
+            raise OSError(_EBUSY, "cannot be read")
         flags = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
         messages = one.recvmsg(_MOST_PEEKED, 4096, flags)[1]
     for level, kind, data in messages:

@@ -123,7 +123,7 @@ class _Reading:
         spaces.tables += members.tables
         if listed is None:
             spaces.lost += [
-                f"mounts of the namespace that fd {fd} of pid {pid} keeps ({path})"
+                f"mounts of the namespace that fd {fd} of pid {pid} pins ({path})"
                 for pid, fd, path in members.tables
                 if not procfs.exists(path.split("/")[2])
             ]
