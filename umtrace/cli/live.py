@@ -68,7 +68,7 @@ live_options = as_one(
         "--duration",
         metavar="TIME",
         type=Seconds(),
-        help="Stop after TIME, such as 10s or 1m.",
+        help="Stop TIME after the probes were attached, such as 10s or 1m.",
     ),
     click.option(
         "--tier",
@@ -82,8 +82,9 @@ live_options = as_one(
         type=click.Choice(["full", "light", "adaptive"]),
         default="full",
         show_default=True,
-        help="Probe path walks always, never (light), or only while a mount is busy (adaptive). "
-        "For tiers that probe functions.",
+        help="Probe path walks always (full); never (light), so that they cost nothing and are "
+        "not in the report; or only while a mount is busy (adaptive: tier fentry; others do as "
+        "light). Tiers without function probes ignore this.",
     ),
     spurious_option,
 )

@@ -74,7 +74,8 @@ _output_options = as_one(
         type=int,
         metavar="N",
         callback=_open_fd,
-        help="Write `ready` to file descriptor N once the probes are attached.",
+        help="Write a line `ready` to the open file descriptor N and close it, once the probes "
+        "are attached and before COMMAND starts.",
     ),
 )
 #: what follows COMMAND is its own
@@ -97,8 +98,9 @@ def command(
 ) -> None:
     """Record umounts to a directory, until Ctrl-C, --duration, or the end of COMMAND.
 
-    Progress and summary go to stderr. COMMAND keeps stdin and stdout; its exit status is
-    returned.
+    Progress and summary go to stderr. COMMAND starts once the probes are attached and keeps
+    stdin and stdout; its exit status is returned. With --duration too, recording stops at
+    whichever comes first. COMMAND is not ended: umtrace waits for it.
     """
     path = to.output or free_path(time.time_ns())
     check_writable(path)
