@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from umtrace.model import umounts, windows
+from umtrace.model.kinds import ORIGINS
+from umtrace.model.tiers import names
+from umtrace.present.times import QUANTILES
 
 ROOT = Path(__file__).parents[1]
 ROWS = [
@@ -49,6 +52,24 @@ def test_the_names_exist(row):
             assert last in _COLUMNS[module], f"no column {last}"
         else:
             assert hasattr(importlib.import_module(f"umtrace.{module}"), last), name
+
+
+@pytest.mark.parametrize(
+    ("term", "words"),
+    [
+        ("phase", [umounts.WORDS[name] for name in umounts.PHASES]),
+        ("tier", names()),
+        ("origin", ORIGINS),
+        ("probe plan", ["ok", "substitute", "in part", "lost", "not used"]),
+        ("mode", ["sync", "lazy", "`-`"]),
+        ("spurious", ["spurious", "real"]),
+        ("p50, p90, p99", QUANTILES),
+        ("path walk, walker", ["walker"]),
+    ],
+)
+def test_what_a_report_or_doctor_prints_is_explained(term, words):
+    ((_, meaning, *_),) = [row for row in ROWS if row[0] == term]
+    assert [word for word in words if word not in f"{term} {meaning}"] == []
 
 
 @pytest.mark.parametrize(
