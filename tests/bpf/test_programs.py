@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+import pytest
+
+from umtrace.probes.capabilities import Capabilities
+from umtrace.probes.plan import make_plan
 from umtrace.probes.purposes import PURPOSES
-from umtrace.sources.bpf import tracepoints
 from umtrace.sources.bpf.text import program_text
+from umtrace.sources.bpf.tracepoints import Tracepoints
 
 SIDES = {"ENTRY": {False}, "HOT_ENTRY": {False}, "COUNT_ENTRY": {False}, "RETURN": {True}}
 SIDES["HOT_RETURN"] = SIDES["RETURN"]
@@ -35,8 +38,37 @@ def test_each_handler_of_a_function_has_a_purpose_and_each_purpose_a_handler():
     assert handlers() == wanted()
 
 
-def test_each_program_of_a_tracepoint_is_attached():
+class Loaded:
+    """Takes what is attached, by tracepoint; an event's number is its name."""
+
+    def __init__(self):
+        self.programs = {}
+
+    def attach_raw(self, tracepoint, program):
+        self.programs[tracepoint] = program
+
+    def attach_event(self, event, program, _kind):
+        self.programs[event.partition(":")[2]] = program
+
+    @staticmethod
+    def event_id(event):
+        return event
+
+
+@pytest.mark.parametrize("raw_switches", [True, False])
+def test_each_program_of_a_tracepoint_is_attached_and_in_the_plan(raw_switches):
+    loaded, offer = Loaded(), Capabilities()
+    attached = Tracepoints(
+        loaded=loaded,
+        tracefs=loaded,
+        offer=offer,
+        plan=make_plan(offer, ""),
+        raw_switches=raw_switches,
+        ends_missed=lambda: 0,
+    )
+    attached.attach()
     programs = set(re.findall(r"^int (um_\w+)\(", TEXT, re.M))
     assert len(programs) >= 5
-    named = re.findall(r'"(um_\w+)"', Path(tracepoints.__file__).read_text())
-    assert programs == set(named)
+    assert set(loaded.programs.values()) == programs
+    said = " ".join(line.probe for line in attached.lines)
+    assert [name for name in loaded.programs if name not in said] == []

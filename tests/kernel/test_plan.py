@@ -16,7 +16,6 @@ from lab.table import load as lab_table
 from umtrace.present.doctor import doctor_text
 from umtrace.probes.capabilities import Capabilities, known_symbols
 from umtrace.probes.plan import inlined, make_plan, not_ended_by_work, tells_grace_period
-from umtrace.probes.purposes import PURPOSES
 
 HERE = Path(__file__).parent
 TABLES = {path.stem: path for path in sorted((HERE / "tables").glob("*.json"))}
@@ -154,17 +153,6 @@ def test_sides():
 def test_known_symbols_keep_suffixes_but_not_cold():
     names = ["umount_tree", "umount_tree.cold", "umount_tree.isra.0.part.1", "__pfx_umount_tree"]
     assert known_symbols(names) == {"umount_tree", "umount_tree.isra.0.part.1"}
-
-
-def test_every_candidate_has_its_handlers():
-    from umtrace.sources.bpf.text import program_text
-
-    text = program_text()
-    for candidate in (c for meaning in PURPOSES for c in meaning.candidates):
-        if candidate.entry or candidate.kprobe_entry:
-            assert f"_ENTRY({candidate.function})" in text
-        if candidate.on_return:
-            assert f"_RETURN({candidate.function})" in text
 
 
 @pytest.mark.parametrize("kernel", TABLES)
