@@ -108,6 +108,19 @@ def test_programs_that_were_compiled_or_kept_are_the_same(out, write):
     assert "different probe plans" not in out(*paths)[1]
 
 
+def test_buffers_of_two_runs_are_the_same(out, write):
+    paths = []
+    for pid in (11, 12):
+        lines = [
+            PlanLine(meaning=meaning, probe=f"instances/umtrace-{pid}-ab", how="trace instance")
+            for meaning in ("buffer", "buffer of umounts", "buffer of their ends")
+        ]
+        paths.append(write([row(mode=None)], f"{pid}.umt", plan=lines))
+    said = out(*paths)[1]
+    assert "different probe plans" not in said
+    assert "Note: mode -: no umount(2)" in said
+
+
 def test_many_groups_are_cut_short(out, write):
     rows = [row(rcu_ns=5, fstype=f"fs{n}") for n in range(12)]
     path = write(rows)

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 #: declined, a tier that was tried and is not used
 State = Literal["ok", "substitute", "lost", "declined"]
 
+BUFFER = "buffer"  #: first word of the meaning of a line that says which buffer a run had
 PROGRAMS = "programs"  #: meaning of the line that says where compiled programs came from
 _BEFORE: dict[State, str] = {"lost": "lost: ", "declined": "not used: "}
 _OK = "ok"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from umtrace.model.plan_line import PROGRAMS
+from umtrace.model.plan_line import BUFFER, PROGRAMS
 
 if TYPE_CHECKING:
     from umtrace.recording import Recording
@@ -66,9 +66,11 @@ def _losses(name: str, recording: Recording) -> Iterator[str]:
 
 
 def _attached(recording: Recording) -> set[tuple[str, str, str]]:
-    # The source of compiled programs, and the reason against another tier, make no difference.
+    # The source of compiled programs, the buffers of a run, and the reason against another tier
+    # make no difference.
     lines = [line for line in recording.meta.plan if line.probe != "-"]
-    return {(one.meaning, one.probe, one.how) for one in lines if one.meaning != PROGRAMS}
+    probes = [one for one in lines if one.meaning.split()[:1] not in ([PROGRAMS], [BUFFER])]
+    return {(one.meaning, one.probe, one.how) for one in probes}
 
 
 def _release(recording: Recording) -> str:

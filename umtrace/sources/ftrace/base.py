@@ -14,7 +14,7 @@ from umtrace.kernel.tracefs import Tracefs, no_tracepoint
 from umtrace.model.clock import ClockPair
 from umtrace.model.errors import NoTierError
 from umtrace.model.losses import LossReport
-from umtrace.model.plan_line import PlanLine, State
+from umtrace.model.plan_line import BUFFER, PlanLine, State
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.formats import Format, parse_format
 from umtrace.sources.ftrace.instance import Instance
@@ -82,7 +82,9 @@ class FtraceBase:
         instance = Instance(tracefs, self._owner, buffer_kb, gated=gated, of=of)
         self._instances.append(instance)
         buffer = f"{instance.buffer_kb} KiB for each of {len(instance.cpus)} CPUs"
-        meaning = "buffer of their ends" if gated else "buffer of umounts" if of > 1 else "buffer"
+        meaning = BUFFER
+        if of > 1:
+            meaning += " of their ends" if gated else " of umounts"
         self._note(meaning, instance.path, f"trace instance, {buffer}, clock mono")
         return instance
 
