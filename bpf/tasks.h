@@ -18,6 +18,8 @@ enum um_phase {
 	UM_TEARDOWN_IN = 5, /* taking mounts down outside umount(2), before namespace_unlock's end */
 };
 
+#define UM_REPORTED_SBS 8 /* a power of two; of two in one place, each is reported again */
+
 struct um_task {
 	u32 tgid;
 	u32 seq;
@@ -48,6 +50,8 @@ struct um_task {
 	u8 uncounted;	 /* there are more of these than were counted */
 	u32 cleanups;	 /* LEAVING: mounts that it is still to clean up */
 	u64 switches;	 /* context switches before an RCU wait */
+	u64 word;	 /* on the way from a typed pointer to a number */
+	u32 reported[UM_REPORTED_SBS]; /* superblocks that live on, by address; see deactivate_super */
 };
 
 /* How many tasks are followed, and how many of them are LEAVING: tested before any look-up. */

@@ -51,6 +51,15 @@ def test_a_shared_superblock_names_the_namespaces():
     assert window.end_ns is None
 
 
+def test_namespaces_come_once_and_the_last_count_stands():
+    row = umount(0)
+    reported = Superblock(T0_NS + 1000, row["tid"], "7:0", 600, (4026, 4027))
+    counts = [Superblock(T0_NS + 1000 + n, row["tid"], "7:0", 600 - n) for n in range(1, 500)]
+    window = one([row], clues=Evidence(superblocks=(reported, *counts)))
+    assert [holder.mntns for holder in window.holders] == [4026, 4027]
+    assert "the superblock of 7:0 had 100 other references" in window.evidence[0]
+
+
 def test_what_is_known_of_a_superblock_that_died_is_beside_the_namespace():
     """Its mounts are gone when tracing ends: nobody can read where they were."""
     row = umount(0, path="/mnt/data")

@@ -83,9 +83,19 @@ class EvidenceStore:
             self._any_dropped = max(self._any_dropped, oldest)
 
     def add_superblock(self, superblock: Superblock) -> None:
-        """Keep what an umount leaves alive; a death counts only after that."""
-        if superblock.active > 1 or superblock.tid in self._superblocks:
-            self._keep(self._superblocks, superblock.tid, superblock)
+        """Keep what an umount leaves alive; a death counts only after that.
+
+        The namespaces come once per operation, the counts with each of its mounts: where there is
+        no room, a count goes first.
+        """
+        counted = self._superblocks.get(superblock.tid)
+        if superblock.active <= 1 and counted is None:
+            return
+        if counted is not None and len(counted) == _MOST_EACH:
+            oldest = next((s for s in counted if not s.mntns), counted[0])
+            counted.remove(oldest)
+            self.dropped += 1
+        self._keep(self._superblocks, superblock.tid, superblock)
 
     @property
     def awaited_tasks(self) -> Collection[int]:
@@ -161,8 +171,13 @@ class EvidenceStore:
         counted = self._superblocks.pop(attempt.tid, deque())
         for later in (s for s in counted if s.ts_ns > end):
             self.add_superblock(later)
-        last = {s.dev: s for s in counted if begin <= s.ts_ns <= end}
-        return next((s for s in reversed(last.values()) if s.active > 1), None)
+        within = [s for s in counted if begin <= s.ts_ns <= end]
+        last = {s.dev: s for s in within}
+        alive = next((s for s in reversed(last.values()) if s.active > 1), None)
+        if alive is None:
+            return None
+        named = (s.mntns for s in reversed(within) if s.dev == alive.dev and s.mntns)
+        return replace(alive, mntns=next(named, ()))
 
     def _keep(self, store: dict[int, deque[_Evidence]], key: int, clue: _Evidence) -> None:
         of_key = store.setdefault(key, deque(maxlen=_MOST_EACH))
