@@ -46,12 +46,13 @@ static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, 
 UM_ENTRY(cleanup_mnt)
 {
 	u32 tid;
+	u64 mnt = UM_ARG(0); /* once: the verifier refuses an address in ctx that is kept in a register */
 	struct um_task *task = um_current(&tid);
 
-	um_cleanup(tid, task, UM_CLEANUP, UM_ARG(0));
+	um_cleanup(tid, task, UM_CLEANUP, mnt);
 	if (task)
-		um_cleaning(task, UM_ARG(0));
-	um_stash(UM_SLOT_CLEANUP, UM_ARG(0));
+		um_cleaning(task, mnt);
+	um_stash(UM_SLOT_CLEANUP, mnt);
 	return 0;
 }
 

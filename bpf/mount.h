@@ -9,7 +9,7 @@
 static __always_inline struct um_task *um_current(u32 *tid)
 {
 	*tid = bpf_get_current_pid_tgid();
-	return tasks.lookup(tid);
+	return um_task_of(*tid);
 }
 
 /* Set by user space while the walker probes are attached. */

@@ -19,7 +19,7 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 	struct um_task fresh = {
 		.tgid = id >> 32, .seq = ts, .phase = UM_BEGINS, .origin = UM_BY_UMOUNT};
 	struct um_active *n = um_active();
-	struct um_task *old = n && n->followed ? tasks.lookup(&tid) : 0;
+	struct um_task *task, *old = n && n->followed ? um_task_of(tid) : 0;
 
 	/* Also reached by um_next_syscall, in whichever order the kernel calls the two. */
 	if (old) {
@@ -28,22 +28,19 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 		um_forget(tid, old);
 	}
 	fresh.seq++; /* the first number is the ENTER event's own */
-	if (um_follow(tid, &fresh))
+	task = um_follow(tid, &fresh);
+	if (!task)
 		return;
 	um_send_path(ts, tid, name);
 	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns(), 0);
-	if (UM_BEGINS == UM_INSIDE)
-		return;
-	old = tasks.lookup(&tid);
-	if (old)
-		old->phase = UM_INSIDE;
+	task->phase = UM_INSIDE;
 }
 
 static __always_inline void um_umount_ends(s64 ret)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	u32 tid = id;
-	struct um_task *task = tasks.lookup(&tid);
+	struct um_task *task = um_task_of(tid);
 	struct um_event *e;
 
 	/* The system call's entry was skipped, and path_umount's probes have begun and ended it. */

@@ -179,12 +179,10 @@ static __always_inline void um_found_on_stack(void *ctx, u32 tid, int state)
 	ts = bpf_ktime_get_ns();
 	fresh.tgid = bpf_get_current_pid_tgid() >> 32;
 	fresh.seq = (u32)ts + 1;
-	if (um_follow(tid, &fresh))
-		return;
-	__sync_fetch_and_add(&active_tasks->leaving, 1);
-	task = tasks.lookup(&tid);
+	task = um_follow(tid, &fresh);
 	if (!task)
 		return;
+	__sync_fetch_and_add(&active_tasks->leaving, 1);
 	um_send_opener(ts, tid, fresh.tgid, UM_NS_EXIT, ts, 0, -1, 0, 0);
 	um_send_off(tid, task, state, um_on_stack(f, n), 0);
 }
@@ -204,7 +202,7 @@ static __always_inline int um_is_traced(struct um_active *n)
 
 static __always_inline void um_switch_in(u32 tid)
 {
-	struct um_task *task = tasks.lookup(&tid);
+	struct um_task *task = um_task_of(tid);
 
 	if (!task || !task->off)
 		return;
@@ -223,7 +221,7 @@ int um_switch(struct bpf_raw_tracepoint_args *ctx)
 	if (!n || !um_is_traced(n))
 		return 0;
 	prev = bpf_get_current_pid_tgid();
-	task = n->followed ? tasks.lookup(&prev) : 0;
+	task = n->followed ? um_task_of(prev) : 0;
 	if (UM_MEETS || task)
 		bpf_probe_read_kernel(&state, sizeof(state),
 				      (char *)bpf_get_current_task() + UM_OFF_TASK_STATE);
@@ -252,7 +250,7 @@ int um_switch(char *ctx)
 
 	if (!n || !um_is_traced(n))
 		return 0;
-	task = n->followed ? tasks.lookup(&prev) : 0;
+	task = n->followed ? um_task_of(prev) : 0;
 	if (task)
 		um_switch_out(ctx, prev, task, state & UM_REPORTED_DEAD ? UM_TASK_DEAD : state);
 	else
@@ -267,7 +265,7 @@ int um_switch(char *ctx)
 
 static __always_inline void um_task_exited(u32 tid)
 {
-	struct um_task *old = tasks.lookup(&tid);
+	struct um_task *old = um_task_of(tid);
 
 	if (!old)
 		return;

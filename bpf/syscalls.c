@@ -41,7 +41,7 @@ int um_next_syscall(void *ctx)
 	if (!n || !n->leaving)
 		return 0;
 	tid = bpf_get_current_pid_tgid();
-	task = tasks.lookup(&tid);
+	task = um_task_of(tid);
 	if (!task || !um_is_on_its_way_out(task))
 		return 0;
 	um_finish(tid, task, UM_RETURNED_SYSCALL);

@@ -21,6 +21,7 @@ enum um_phase {
 #define UM_REPORTED_SBS 8 /* a power of two; of two in one place, each is reported again */
 
 struct um_task {
+	u32 tid; /* whose entry it is; 0: nobody's */
 	u32 tgid;
 	u32 seq;
 	u16 phase;
@@ -59,10 +60,18 @@ struct um_active {
 	u32 followed;
 	u32 leaving;
 	u32 unended; /* of these; read by user space */
+	u32 displaced; /* followed in the hash map */
 };
 
 BPF_ARRAY(active, struct um_active, 1);
-BPF_HASH(tasks, u32, struct um_task, UM_MAX_TASKS);
+
+/*
+ * A task's entry lies in an array, at its id modulo the size: a look-up takes a fifth of a hash
+ * map's. Where two tasks that are followed at once share a place, the later one is in the map.
+ */
+#define UM_TASK_SLOTS 16384
+BPF_ARRAY(tasks, struct um_task, UM_TASK_SLOTS);
+BPF_HASH(displaced, u32, struct um_task, UM_MAX_TASKS);
 
 /*
  * A task can be in two operations at once: what cleanup_mnt puts may be the last reference to a mount
@@ -92,16 +101,48 @@ static __always_inline struct um_active *um_active(void)
 	return active.lookup(&zero);
 }
 
-static __always_inline int um_follow(u32 tid, struct um_task *task)
+static __always_inline struct um_task *um_task_slot(u32 tid)
+{
+	u32 slot = tid & (UM_TASK_SLOTS - 1);
+
+	return tasks.lookup(&slot);
+}
+
+/* The entry of a task that is followed, else 0; of the idle task, whose id is 0, as well. */
+static __always_inline struct um_task *um_task_of(u32 tid)
+{
+	struct um_task *task = um_task_slot(tid);
+	struct um_active *n;
+
+	if (!tid || !task || task->tid == tid)
+		return tid ? task : 0;
+	n = um_active();
+	return n && n->displaced ? displaced.lookup(&tid) : 0;
+}
+
+/* Returns its entry, a copy of ``fresh``; 0 where there is no room: then that is counted. */
+static __always_inline struct um_task *um_follow(u32 tid, struct um_task *fresh)
 {
 	struct um_active *n = um_active();
+	struct um_task *task = um_task_slot(tid);
 
-	if (!n || tasks.update(&tid, task)) {
-		um_lost(UM_LOSS_TASK_MAP);
-		return -1;
+	if (!n || !task)
+		return 0;
+	if (!task->tid) {
+		*task = *fresh;
+		asm volatile("" ::: "memory"); /* a context switch here finds no entry yet */
+		task->tid = tid;
+	} else {
+		fresh->tid = tid;
+		task = displaced.update(&tid, fresh) ? 0 : displaced.lookup(&tid);
+		if (!task) {
+			um_lost(UM_LOSS_TASK_MAP);
+			return 0;
+		}
+		__sync_fetch_and_add(&n->displaced, 1);
 	}
 	__sync_fetch_and_add(&n->followed, 1);
-	return 0;
+	return task;
 }
 
 /* An event of an operation, with its next number. */
@@ -155,12 +196,19 @@ static __always_inline void um_end_parked(u32 tid, struct um_task *task, u64 how
 static __always_inline void um_forget(u32 tid, struct um_task *task)
 {
 	struct um_active *n = um_active();
+	struct um_task *mine = um_task_slot(tid);
 	u8 leaves = task->leaves, unended = task->unended;
 
 	if (task->other)
 		um_end_parked(tid, task, UM_RETURNED_SYSCALL);
-	if (!n || tasks.delete(&tid))
+	if (!n || !mine)
 		return;
+	if (mine->tid == tid)
+		mine->tid = 0;
+	else if (displaced.delete(&tid))
+		return;
+	else
+		__sync_fetch_and_add(&n->displaced, -1);
 	__sync_fetch_and_add(&n->followed, -1);
 	um_not_leaving(n, leaves, unended);
 }

@@ -102,7 +102,7 @@ static __always_inline struct um_task *um_open_teardown(u32 tid, struct um_task 
 							u32 origin)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
-	struct um_task fresh = {.tgid = id >> 32, .phase = UM_OPENING, .count = -1};
+	struct um_task fresh = {.tid = tid, .tgid = id >> 32, .phase = UM_OPENING, .count = -1};
 
 	fresh.seq = (u32)ts + 1;
 	fresh.mnt = mnt;
@@ -116,9 +116,7 @@ static __always_inline struct um_task *um_open_teardown(u32 tid, struct um_task 
 		*task = fresh;
 	} else {
 		fresh.met_cleaning = !!(origin & UM_IN_CLEANUP);
-		if (um_follow(tid, &fresh))
-			return 0;
-		task = tasks.lookup(&tid);
+		task = um_follow(tid, &fresh);
 		if (!task)
 			return 0;
 	}

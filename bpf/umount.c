@@ -74,9 +74,11 @@ UM_RETURN(__ia32_sys_umount)
 UM_ENTRY(path_umount)
 {
 	u32 tid;
+	u64 mnt = um_mount_of_path(UM_ARG(0));
+	int flags = (int)UM_ARG(1);
 	struct um_task *task = um_current(&tid);
 
-	um_umount_puts(um_mount_of_path(UM_ARG(0)));
+	um_umount_puts(mnt);
 	if (task && task->phase == UM_LEAVING) {
 		um_finish(tid, task, UM_RETURNED_SYSCALL);
 		task = 0;
@@ -90,17 +92,16 @@ UM_ENTRY(path_umount)
 			return 0;
 		fresh.tgid = bpf_get_current_pid_tgid() >> 32;
 		fresh.seq = (u32)ts + 1;
-		if (um_follow(tid, &fresh))
-			return 0;
-		um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, (int)UM_ARG(1), um_mntns(), 0);
-		task = tasks.lookup(&tid);
+		task = um_follow(tid, &fresh);
+		if (task)
+			um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns(), 0);
 	}
 	if (!task || task->phase != UM_INSIDE)
 		return 0;
 	task->count = -1;
 	task->in_umount = 1;
-	task->mnt = um_mount_of_path(UM_ARG(0));
-	um_emit(tid, task, UM_PATH_UMOUNT, task->mnt, (int)UM_ARG(1), 0, 0);
+	task->mnt = mnt;
+	um_emit(tid, task, UM_PATH_UMOUNT, task->mnt, flags, 0, 0);
 	if (task->mnt)
 		um_describe(tid, task, task->mnt);
 	return 0;
