@@ -68,6 +68,24 @@ def test_superblocks_are_followed_from_the_first_that_is_shared():
     assert clues.superblocks == (Superblock(2, 7, "8:1", 2), Superblock(3, 7, "8:1", 1))
 
 
+def test_only_the_last_count_of_an_operation_is_kept():
+    """An umount of a thousand mounts counts their superblock a thousand times."""
+    clues = read(
+        (1, Kind.ENTER, {}),
+        (2, Kind.CLEANUP, {"a": 9, "b": DEV}),
+        (3, Kind.SHARED, {"a": 9, "b": DEV, "cpu": FOREIGN}),
+        (4, Kind.CLEANUP, {"a": 8, "b": DEV}),
+        (5, Kind.CLEANUP, {"a": 3, "b": DEV + 1}),
+        (6, Kind.CLEANUP, {"a": 7, "b": DEV}),
+        (7, Kind.ENTER, {}),
+        (8, Kind.CLEANUP, {"a": 6, "b": DEV}),
+        (9, Kind.CLEANUP, {"a": 1, "b": DEV + 1, "cpu": FOREIGN}),
+        (10, Kind.CLEANUP, {"a": 2, "b": DEV + 1, "cpu": FOREIGN}),
+    )
+    kept = [(s.ts_ns, s.active) for s in clues.superblocks]
+    assert kept == [(3, 9), (5, 3), (6, 7), (8, 6), (9, 1), (10, 2)]
+
+
 def test_references_left_after_a_put_and_after_a_busy_umount():
     clues = read(
         (1, Kind.PUT, {"cpu": FOREIGN, "b": 2}),

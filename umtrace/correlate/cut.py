@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.correlate.fields import OPENERS, Column
-from umtrace.model.events import NESTED, Array, Kind
+from umtrace.correlate.fields import Column
+from umtrace.model.events import NESTED, OPENERS, Array, Kind
 
 I8 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -107,8 +107,6 @@ FieldName = Literal[
     "n_cleanup_exit",
 ]
 
-OPENERS = (Kind.ENTER, Kind.NS_EXIT, Kind.TEARDOWN)
-
 
 def earlier(old: Column, _new: Column) -> Column:
     """Return what the earlier part says."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from umtrace.correlate.cut import I8, Cut, Some, any_of, task_of
-from umtrace.correlate.fields import ENDED, OPENERS, REDUCED, WAIT_NS, WAITS, Column, FieldName
+from umtrace.correlate.fields import ENDED, REDUCED, WAIT_NS, WAITS, Column, FieldName
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait, classify
-from umtrace.model.events import IS_TARGET, Exit, GracePeriod, Kind
+from umtrace.model.events import IS_TARGET, OPENERS, Exit, GracePeriod, Kind
 
 _HOW = np.uint64(0xFF)  # of the word a of RETURNED: until 0.1.1 the rest was Unseen
 _UNKNOWN = np.uint64(0xFFFFFFFFFFFFFFFF)

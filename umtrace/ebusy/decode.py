@@ -10,6 +10,7 @@ import numpy.typing as npt
 from umtrace.model.events import (
     ARMING_SHIFT,
     FOREIGN,
+    OPENERS,
     PUT_EARLIER,
     PUT_SETTLED,
     PUT_WALKED,
@@ -31,6 +32,7 @@ _OTHERS = {
 _CALLS = {1: "exclusive claim", 2: "mount"}
 _MAJOR_SHIFT, _MINOR_MASK = 20, 0xFFFFF  # dev_t inside the kernel
 _MOST_DEVS = 4096
+_SUPERBLOCK_KINDS = (Kind.CLEANUP, Kind.SHARED)
 
 
 class EvidenceDecoder:
@@ -58,9 +60,7 @@ class EvidenceDecoder:
             walks=tuple(_walk(event) for event in events[walked]),
             lazies=tuple(_walk(event) for event in events[_detaching(events)]),
             final_puts=tuple(_walk(event) for event in events[put]),
-            superblocks=self._superblocks(
-                events[(kinds == Kind.CLEANUP) | (kinds == Kind.SHARED)],
-            ),
+            superblocks=self._superblocks(events),
             failures=tuple(_failure(event) for event in events[kinds == Kind.FAILED]),
             skips=tuple(_skip(event) for event in events[kinds == Kind.SKIPPED]),
         )
@@ -74,15 +74,37 @@ class EvidenceDecoder:
         return tuple(_check(events[i], counts=bool(known[i])) for i in busy)
 
     def _superblocks(self, events: Array) -> tuple[Superblock, ...]:
-        alive = events["a"] > 1
+        counted = np.isin(events["kind"], _SUPERBLOCK_KINDS)
+        alive = counted & (events["a"] > 1)
         for dev in np.unique(events["b"][alive]).tolist():
             self._shared[dev] = None
         while len(self._shared) > _MOST_DEVS:
             del self._shared[next(iter(self._shared))]
         if not self._shared:
             return ()
-        followed = alive | np.isin(events["b"], list(self._shared))
+        followed = alive | (counted & np.isin(events["b"], list(self._shared)))
+        followed &= ~_followed_by_another(events, followed)
         return tuple(_superblock(event) for event in events[followed])
+
+
+def _followed_by_another(events: Array, followed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which counts of a living superblock say less than the operation's next one.
+
+    An umount of a thousand mounts of one file system counts its superblock a thousand times.
+    """
+    opens = np.isin(events["kind"], OPENERS)
+    at = np.flatnonzero(followed | opens)
+    at = at[np.argsort(events["tid"][at], kind="stable")]
+    part = np.cumsum(opens[at])  # a number for each operation of a task, and for what is in none
+    at, part = at[followed[at]], part[followed[at]]
+    order = np.lexsort((events["b"][at], part, events["tid"][at]))
+    at, part = at[order], part[order]
+    tid, dev, alive = events["tid"][at], events["b"][at], events["a"][at] > 1
+    said_again = np.zeros(len(events), np.bool_)
+    same = (tid[1:] == tid[:-1]) & (dev[1:] == dev[:-1]) & (part[1:] == part[:-1])
+    plain = events["kind"][at] == Kind.CLEANUP
+    said_again[at[:-1]] = same & plain[:-1] & alive[:-1] & alive[1:]
+    return said_again
 
 
 def _check(event: np.void, *, counts: bool) -> Check:

@@ -36,6 +36,8 @@ class Kind(IntEnum):
     UNSEEN = 26
 
 
+#: what opens an operation
+OPENERS = (Kind.ENTER, Kind.NS_EXIT, Kind.TEARDOWN)
 #: in ``cpu``: sent by a task that is in no operation; carries no sequence
 FOREIGN = 0x8000
 #: in ``cpu``: of an operation inside another one of the same task
