@@ -18,11 +18,8 @@ def draw(host: Row, labs: Mapping[str, Row], path: Path) -> bool:
 
     Returns whether there was anything to draw.
     """
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams |= {"svg.hashsalt": "umtrace", "svg.fonttype": "path"}
-    import matplotlib.pyplot as plt
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure  # pyplot would stay in the process, and choose a GUI
 
     shown = [("this host", "% slower", host.get("slowdown", []))]
     shown += [
@@ -33,18 +30,18 @@ def draw(host: Row, labs: Mapping[str, Row], path: Path) -> bool:
     if not shown:
         return False
     rows = [[row for row in summary(samples) if "loops" in row] for _, _, samples in shown]
-    figure, grid = plt.subplots(
-        len(shown), 3, squeeze=False, layout="constrained",
-        figsize=(9, 1.0 + sum(0.6 + 0.3 * len(tools) for tools in rows)),
-        gridspec_kw={"height_ratios": [2 + len(tools) for tools in rows]},
-    )  # fmt: skip
+    figure = Figure(
+        layout="constrained", figsize=(9, 1.0 + sum(0.6 + 0.3 * len(tools) for tools in rows))
+    )
+    heights = {"height_ratios": [2 + len(tools) for tools in rows]}
+    grid = figure.subplots(len(shown), 3, squeeze=False, gridspec_kw=heights)
     for axes, (where, unit, _), tools in zip(grid, shown, rows, strict=True):
         for axis, (loop, title) in zip(axes, _LOOPS.items(), strict=True):
             _panel(axis, tools, loop, first=axis is axes[0])
             axis.set_title(f"{title}, {where}", fontsize=9)
             axis.set_xlabel(unit, fontsize=8)
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    with rc_context({"svg.hashsalt": "umtrace", "svg.fonttype": "path"}):
+        figure.savefig(path, metadata={"Date": None})
     return True
 
 
