@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Mounts that have just been busy. The busy check itself arms a mount, so that who
- * drops the reference microseconds later is seen; the hot probes test one word as long
- * as nothing is armed. A mount is armed until a retry would succeed, or its time is up.
+ * Mounts that have just been busy. The busy check itself arms a mount, so that the task that
+ * drops the reference microseconds later is seen. While no mount is armed, the hot probes only
+ * test one word. A mount stays armed until a retry would succeed, or until its time is up.
  */
 #ifndef UMTRACE_ARMED_H
 #define UMTRACE_ARMED_H
@@ -10,8 +10,8 @@
 #include "mount.h"
 
 /*
- * The sum that mnt_get_count makes, without its lock: -1 unknown. A reference that moves
- * to another CPU meanwhile can be missed, so what matters is counted twice.
+ * The sum that mnt_get_count makes, without its lock; -1 if unknown. A reference that moves
+ * to another CPU meanwhile can be missed, so a count that a decision depends on is made twice.
  */
 static __always_inline int um_references(u64 mnt)
 {
@@ -42,37 +42,37 @@ static __always_inline int um_references(u64 mnt)
 #ifdef UM_WITH_WALKERS
 #define UM_ARMED_SLOTS 64
 #define UM_ARMED_NS 1000000000ULL
-#define UM_ARMED_EVENTS 24 /* of those that come and go while it is armed: enough to name them */
-#define UM_ARMED_EARLIER 64 /* puts of those that were in before */
+#define UM_ARMED_EVENTS 24 /* walks and puts that are sent per arming: enough to name the tasks */
+#define UM_ARMED_EARLIER 64 /* puts that are sent of references from before the busy check */
 
 struct um_armed {
 	u64 mnt;
-	u64 since_ns; /* the first busy check; references taken later are told from earlier ones */
+	u64 since_ns; /* the first busy check, which separates earlier references from later ones */
 	u64 until_ns;
 	u64 moves; /* goes up with every reference taken or put */
 	u32 inside; /* references taken since, and not put yet */
 	u32 budget, earlier;
-	u16 settled; /* those at the check were seen to be gone */
+	u16 settled; /* the references of the time of the check were seen to be gone */
 	u16 blind; /* not all is seen: no probes yet, or a reference not noted, a put not sent */
 };
 
-/* What a task has taken since a mount was armed. */
+/* The references that a task has taken since a mount was armed. */
 struct um_taken {
 	u64 mnt, since_ns;
 	u32 tid, count;
 };
 
 /*
- * By task id modulo the size. The put of what was taken is often not seen (it comes too late, or in
- * another task): in a hash map such entries would stay until it is full.
+ * By task id modulo the size. The put of a reference is often not seen, since it comes too late or
+ * in another task. In a hash map such entries would stay until the map is full.
  */
 #define UM_TAKERS 8192
 BPF_ARRAY(taken, struct um_taken, UM_TAKERS);
-BPF_TABLE("lru_hash", u64, u8, walked, 8192); /* processes that walked in and out since, by arming */
+BPF_TABLE("lru_hash", u64, u8, walked, 8192); /* processes with a path walk since, by arming */
 BPF_ARRAY(armed_until, u64, 1); /* the latest of all slots, 0: nothing is armed */
 BPF_ARRAY(armed, struct um_armed, UM_ARMED_SLOTS);
 
-/* An argument of an fentry program is a typed pointer, which the verifier lets nobody shift. */
+/* An argument of an fentry program is a typed pointer, and the verifier refuses to shift one. */
 static __always_inline u64 um_to_scalar(u64 pointer)
 {
 	u64 word = 0;
@@ -81,7 +81,7 @@ static __always_inline u64 um_to_scalar(u64 pointer)
 	return word;
 }
 
-/* Two mounts of one slot: the later one takes it, and what is known of the other stays unknown. */
+/* Of two mounts with the same slot, the later one takes it; the earlier one is no longer watched. */
 static __always_inline struct um_armed *um_slot_of(u64 mnt)
 {
 	u32 slot = (u32)((mnt >> 6) ^ (mnt >> 13)) & (UM_ARMED_SLOTS - 1);
@@ -98,7 +98,7 @@ static __always_inline void um_arm(u64 mnt)
 	latest = armed_until.lookup(&zero);
 	if (!slot || !latest)
 		return;
-	/* Nothing was armed meanwhile: a walker found the time up as this one was armed. */
+	/* At 0 a walker found the time up just now: the mount was not armed for a while. */
 	if (!*latest || slot->mnt != mnt || now > slot->until_ns ||
 	    (slot->blind && um_watching())) {
 		slot->mnt = 0;
@@ -111,7 +111,7 @@ static __always_inline void um_arm(u64 mnt)
 		slot->mnt = mnt;
 		return;
 	}
-	/* Whoever found the time up a moment ago has disarmed it: then the next check begins anew. */
+	/* If a walker has disarmed the mount a moment ago, the next busy check starts a new arming. */
 	slot->until_ns = *latest = now + UM_ARMED_NS;
 	if (!um_watching())
 		slot->blind = 1;
@@ -167,10 +167,11 @@ static __always_inline struct um_taken *um_taken_by(u32 tid)
 }
 
 /*
- * A task that holds one of a busy mount walks on into another, or another task takes its element: of
- * the first, its put is not told.
+ * The task walks on into another mount while it holds a reference to this one, or another task
+ * needs its element. The put of this reference will not be recognised, so this mount is not fully
+ * seen any more.
  */
-static __always_inline void um_leave_silently(struct um_taken *mine)
+static __always_inline void um_mark_blind(struct um_taken *mine)
 {
 	struct um_armed *slot = um_slot_of(mine->mnt);
 
@@ -178,7 +179,7 @@ static __always_inline void um_leave_silently(struct um_taken *mine)
 		slot->blind = 1;
 }
 
-/* After the task took a reference. */
+/* Called after the task took a reference. */
 static __always_inline void um_take(struct um_armed *slot, u64 mnt)
 {
 	u32 tid = bpf_get_current_pid_tgid();
@@ -188,7 +189,7 @@ static __always_inline void um_take(struct um_armed *slot, u64 mnt)
 	if (slot->mnt != mnt || !mine)
 		return;
 	if (mine->count && (mine->tid != tid || mine->mnt != mnt))
-		um_leave_silently(mine);
+		um_mark_blind(mine);
 	if (mine->tid != tid || mine->mnt != mnt || mine->since_ns != slot->since_ns) {
 		mine->tid = tid;
 		mine->mnt = mnt;
@@ -201,10 +202,11 @@ static __always_inline void um_take(struct um_armed *slot, u64 mnt)
 }
 
 /*
- * Before the task puts one: whether it is one that it took since. ``inside`` first: who counts
- * reads ``moves`` before it, and must not find the old one of these and the new one of those.
+ * Called before the task puts a reference: returns whether the task took it since the busy check.
+ * ``inside`` changes before ``moves``. A program that counts references reads ``moves`` first, so it
+ * never pairs a new ``moves`` with an old ``inside``.
  */
-static __always_inline int um_untake(struct um_armed *slot, u64 mnt)
+static __always_inline int um_put_taken(struct um_armed *slot, u64 mnt)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct um_taken *mine = um_taken_by(tid);
@@ -224,7 +226,7 @@ static __always_inline u64 um_process(struct um_armed *slot)
 	return (bpf_get_current_pid_tgid() & ~0xffffffffULL) | (u32)(slot->since_ns >> 10);
 }
 
-/* The task puts a reference of a path walk, maybe of one that leaves a file open. */
+/* The task puts a reference of a path walk, which may have opened a file. */
 static __always_inline void um_has_walked(struct um_armed *slot)
 {
 	u64 key = um_process(slot);
@@ -234,7 +236,7 @@ static __always_inline void um_has_walked(struct um_armed *slot)
 		walked.update(&key, &yes);
 }
 
-/* Whether its process has put such ones since: else it opened nothing since, either. */
+/* Whether its process has put such references since. If not, it opened no file since, either. */
 static __always_inline int um_may_have_opened(struct um_armed *slot)
 {
 	u64 key = um_process(slot);
@@ -243,8 +245,9 @@ static __always_inline int um_may_have_opened(struct um_armed *slot)
 }
 
 /*
- * Tells one arming of a mount from the next. Meanwhile everything was seen, but for hits that the
- * kernel skipped: these are counted by the reader of the ring.
+ * A number for this arming of the mount, different from the number of the next one. Within one
+ * arming everything was seen, except for probe hits that the kernel skipped, which the reader of
+ * the ring counts.
  */
 static __always_inline u64 um_arming(struct um_armed *slot)
 {
@@ -254,9 +257,9 @@ static __always_inline u64 um_arming(struct um_armed *slot)
 }
 
 /*
- * Counts the references, and says whether those that were there at the check have gone: then
- * those counted now, ``own`` apart, were all taken since. A count that decides, this way or by
- * being that of a free mount, is made twice; where somebody moved meanwhile it is not known.
+ * Counts the references, and returns whether those of the time of the check are gone: then the
+ * references counted now, except ``own``, were all taken since. A count that shows this, or that
+ * shows a free mount, is made twice. If a reference moved in between, the count is unknown.
  */
 static __always_inline int um_initial_refs_gone(struct um_armed *slot, u64 mnt, int own, int *now)
 {
@@ -278,23 +281,24 @@ static __always_inline int um_initial_refs_gone(struct um_armed *slot, u64 mnt, 
 }
 
 /*
- * When path_umount begins, which puts what the umount's own walk took, unseen by other probes. Not
- * when it returns: in between, one reference fewer would be there than ``inside`` says.
+ * When path_umount begins: it puts the reference of the umount's own path walk, where no other
+ * probe sees it. It is counted here and not at the return, since ``inside`` would be too high by
+ * one between that put and the return.
  */
 static __always_inline void um_umount_puts(u64 mnt)
 {
 	struct um_armed *slot = um_armed(mnt);
 
 	if (slot)
-		um_untake(slot, mnt);
+		um_put_taken(slot, mnt);
 }
 
 /*
- * When an umount returns. After an EBUSY: references left plus 1; at 1 a retry would succeed.
- * After a success: the address may be another mount's soon. ``said`` is what the event says
- * beside it.
+ * When an umount returns. After an EBUSY it returns the references left plus 1; with 1 reference
+ * left a retry would succeed. After a success the mount is disarmed, since its address may soon
+ * belong to another mount. ``bits`` is ``a`` of UM_PATH_UMOUNT_EXIT.
  */
-static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *said)
+static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *bits)
 {
 	struct um_armed *slot = um_armed(mnt);
 	int left;
@@ -304,12 +308,12 @@ static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *said)
 	if (!um_watching())
 		slot->blind = 1;
 	if (!slot->blind)
-		*said = um_arming(slot);
+		*bits = um_arming(slot);
 	if (!ret)
 		slot->mnt = 0;
 	if (ret != -UM_EBUSY)
 		return 0;
-	*said |= um_initial_refs_gone(slot, mnt, 0, &left);
+	*bits |= um_initial_refs_gone(slot, mnt, 0, &left);
 	if (left == 1)
 		slot->mnt = 0;
 	return left + 1;
@@ -317,7 +321,7 @@ static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *said)
 #else
 #define um_arm(mnt)
 #define um_umount_puts(mnt)
-#define um_umount_returns(mnt, ret, said) 0
+#define um_umount_returns(mnt, ret, bits) 0
 #endif
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The system call that a task is in, from the registers it came in with, at the top of its
- * stack. A reference that stat(2) puts before it returns is one that it took itself; that
- * of an open file is put by close(2), or on the way back to user mode.
+ * The system call that a task is in, from the registers that its entry saved at the top of the
+ * kernel stack. It shows which kind of reference a task puts: stat(2) puts only the one that it
+ * took itself, while the reference of an open file is put in close(2) or on the way back to user
+ * mode.
  */
 #ifndef UMTRACE_CALLER_H
 #define UMTRACE_CALLER_H
@@ -13,8 +14,8 @@
 #define UM_STACK_BYTES 16384
 #define UM_USER_CS 0x33
 #define UM_USER_DS 0x2b
-#define UM_COMPAT 2	 /* TS_COMPAT: a number of the 32-bit table */
-#define UM_UNSET (-38) /* what the return value is until there is one: -ENOSYS */
+#define UM_COMPAT 2	 /* TS_COMPAT: the number is from the 32-bit table */
+#define UM_UNSET (-38) /* the kernel presets the return value to -ENOSYS */
 
 struct um_entered { /* the end of struct pt_regs */
 	long ax, cx, dx, si, di, orig_ax, ip;
@@ -23,7 +24,7 @@ struct um_entered { /* the end of struct pt_regs */
 	unsigned short ss, rest_of_ss[3];
 };
 
-/* Its number plus 1; -1 in none, or already out of it; 0 not known. */
+/* The number of the system call plus 1; -1 in none, or when it has a result already; 0 unknown. */
 static __always_inline int um_syscall_of(u64 top)
 {
 	struct um_entered in = {};
@@ -55,25 +56,25 @@ static __always_inline int um_syscall(void)
 }
 
 #ifdef UM_PATH_CALLS
-/* Of a number plus 1: whether nothing but a path walk's own reference is put in that call. */
-static __always_inline int um_is_path_syscall(int said)
+/* Whether that system call (its number plus 1) puts no other reference than that of its path walk. */
+static __always_inline int um_is_path_syscall(int nr_plus_1)
 {
-	u32 nr = said - 1;
+	u32 nr = nr_plus_1 - 1;
 	u64 bits = 0;
 
 #define UM_WORD(n, word) bits = nr >> 6 == n ? word : bits;
-	if (said > 0) {
+	if (nr_plus_1 > 0) {
 		UM_PATH_CALLS
 	}
 #undef UM_WORD
 	return bits >> (nr & 63) & 1;
 }
 #else
-#define um_is_path_syscall(said) 0
+#define um_is_path_syscall(nr_plus_1) 0
 #endif
 #else
 #define um_syscall() 0
-#define um_is_path_syscall(said) 0
+#define um_is_path_syscall(nr_plus_1) 0
 #endif
 
 #endif

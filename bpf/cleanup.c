@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The end of a mount: one event per dying mount names who dropped the last reference. */
+/* The end of a mount: one event per dying mount names the task that dropped the last reference. */
 #include "leaving.h"
 #include "mount.h"
 #include "placement.h"
@@ -8,14 +8,14 @@ static __always_inline int um_is_its_own(struct um_task *task, u16 kind)
 {
 	if (!task || task->phase == UM_EXITING)
 		return 0;
-	/* It began inside this cleanup_mnt, which belongs to nobody. */
+	/* Its operation began inside this cleanup_mnt, which belongs to no operation. */
 	return kind == UM_CLEANUP || task->cleaning || !task->met_cleaning;
 }
 
 static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, u64 mnt)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	/* Its own operation's, or on the way out of it; else a foreign task's: no sequence. */
+	/* The mount of the task's own operation, or of one that it leaves. Any other has no sequence. */
 	int own = um_is_its_own(task, kind);
 	struct um_event *e =
 		um_reserve(bpf_ktime_get_ns(), tid, id >> 32, kind, own ? task->seq++ : 0);
@@ -38,7 +38,7 @@ static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, 
 		UM_READ(e->b, view.sb + UM_OFF_SB_DEV);
 	}
 #endif
-	if (!own) /* its own operation knows it */
+	if (!own) /* of its own operation, the opener has it */
 		bpf_get_current_comm(e->comm, sizeof(e->comm));
 	um_submit(e);
 }
@@ -46,7 +46,7 @@ static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, 
 UM_ENTRY(cleanup_mnt)
 {
 	u32 tid;
-	u64 mnt = UM_ARG(0); /* once: the verifier refuses an address in ctx that is kept in a register */
+	u64 mnt = UM_ARG(0); /* read once: the verifier refuses an address in ctx that stays in a register */
 	struct um_task *task = um_current(&tid);
 
 	um_cleanup(tid, task, UM_CLEANUP, mnt);

@@ -7,7 +7,7 @@
 #ifndef UMTRACE_CONFIG_H
 #define UMTRACE_CONFIG_H
 
-/* In an editor, or under a plain C compiler, nobody gives them, and there is no bcc. */
+/* An editor or a plain C compiler has neither these constants nor bcc. */
 #ifndef BPF_HASH
 #include "editor.h"
 #endif

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What tells a busy mount from one that was busy for a moment: the path walkers that
- * take and put references, superblocks that live on, and block devices that are claimed
- * in vain.
+ * Evidence that separates a busy mount from one that was busy for a moment only: the path walkers
+ * that take and put references, superblocks that live on, and block devices that another user
+ * keeps from being claimed.
  */
 #include "armed.h"
 #include "caller.h"
 #include "frames.h"
 #include "placement.h"
 
-/* An event of a task that is in no operation: no sequence. */
+/* An event of a task that is in no operation. It has no sequence number. */
 static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt)
 {
 	u64 id = bpf_get_current_pid_tgid();
@@ -23,7 +23,11 @@ static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt)
 	return e;
 }
 
-/* ---- path walkers: hot, so only with --probes full, and only dying or armed mounts ---- */
+/*
+ * ---- path walkers ----
+ *
+ * Every path walk hits these probes. So they need --probes full, and take only dying or armed mounts.
+ */
 
 #ifdef UM_WITH_WALKERS
 #define UM_MNT_DYING 0x0b000000 /* MNT_DOOMED | MNT_SYNC_UMOUNT | MNT_UMOUNT, 5.10 to 7.3 */
@@ -59,7 +63,7 @@ UM_HOT_RETURN(__legitimize_mnt)
 	if (!vfsmount)
 		return 0;
 	mnt = vfsmount - UM_OFF_MOUNT_MNT;
-	if (ret) { /* without a dying mount it is the noise of any mount or umount anywhere */
+	if (ret) { /* of a mount that is not dying, this is noise: any mount or umount causes it */
 		UM_READ(flags, vfsmount + UM_OFF_VFSMOUNT_FLAGS);
 		if (flags & UM_MNT_DYING) {
 			um_walker(UM_WALK, mnt, flags, ret, 0);
@@ -71,7 +75,7 @@ UM_HOT_RETURN(__legitimize_mnt)
 	slot = um_armed(mnt);
 	if (!slot)
 		return 0;
-	if (!ret) /* at -1 its put may come from where mntput is inlined, and not be seen */
+	if (!ret) /* at -1 the put may come from an inlined mntput, which no probe sees */
 		um_take(slot, mnt);
 	if (um_take_budget(&slot->budget))
 		um_walker(UM_WALK, mnt, flags, ret, 0);
@@ -91,11 +95,11 @@ static __always_inline int um_is_put(u64 mnt, u32 flags)
 	slot = um_armed(mnt);
 	if (!slot)
 		return 0;
-	if (um_untake(slot, mnt)) {
+	if (um_put_taken(slot, mnt)) {
 		um_has_walked(slot);
 	} else if (!slot->blind) {
 		syscall = um_syscall();
-		/* Where takes are skipped there are many: who can be left out, is. */
+		/* Many puts come here where the kernel skips takes, so puts of path calls may be left out. */
 		if (um_take_budget(&slot->earlier))
 			more |= UM_PUT_EARLIER;
 		else if (!um_is_path_syscall(syscall))
@@ -105,7 +109,7 @@ static __always_inline int um_is_put(u64 mnt, u32 flags)
 		else if (um_may_have_opened(slot))
 			more |= UM_PUT_WALKED;
 	}
-	if (um_initial_refs_gone(slot, mnt, 1, &now)) /* this one included: the put is still to come */
+	if (um_initial_refs_gone(slot, mnt, 1, &now)) /* 1: the reference that is about to be put */
 		more |= UM_PUT_SETTLED;
 	if (!slot->blind)
 		more |= um_arming(slot);
@@ -117,7 +121,7 @@ static __always_inline int um_is_put(u64 mnt, u32 flags)
 	return 0;
 }
 
-/* A path walk calls it twice, once of these for NULL. Who is in fs/namespace.c has it inlined. */
+/* A path walk calls it twice, once with NULL. The callers in fs/namespace.c have it inlined. */
 UM_ENTRY(mntput)
 {
 	u64 vfsmount = UM_ARG(0);
@@ -127,8 +131,9 @@ UM_ENTRY(mntput)
 
 #ifndef UM_FENTRY
 /*
- * What fs/namespace.c itself puts, of which mntput knows nothing: an umount what it unmounts,
- * cleanup_mnt the mounts below, a mount's lookup what it took in vain.
+ * Whether fs/namespace.c itself puts this reference, which does not pass mntput: an umount puts the
+ * mount, cleanup_mnt the mounts below it, and the lookup of a mount the reference that it took
+ * while the mount tree changed.
  */
 static __always_inline int um_is_namespaces_own(struct pt_regs *ctx)
 {
@@ -146,7 +151,10 @@ static __always_inline int um_is_namespaces_own(struct pt_regs *ctx)
 	return UM_IN(caller, UM_FN_CLEANUP) | UM_IN(caller, UM_FN_LOOKUP_MNT);
 }
 
-/* Where mntput leads to, but for NULL: a kprobe's way in takes three times what is done here. */
+/*
+ * mntput calls this for everything but NULL. A kprobe here has half the hits, and the cost of a hit
+ * is three times that of the program.
+ */
 UM_ENTRY(mntput_no_expire)
 {
 	u64 mnt = UM_ARG(0);
@@ -160,7 +168,7 @@ UM_ENTRY(mntput_no_expire)
 #endif
 #endif
 
-/* ---- superblocks that live on, and who still mounts them ---- */
+/* ---- superblocks that live on, and the mount namespaces that still have them ---- */
 
 #if defined(UM_OFF_SB_MOUNTS) && defined(UM_OFF_MOUNT_MNT)
 #define UM_MOST_MOUNTS 32
@@ -185,7 +193,10 @@ static __always_inline int um_is_first_of_sb(u64 sb)
 
 	if (!task)
 		return 1;
-	/* An argument of an fentry program is a typed pointer, which cannot be shifted: a map forgets that. */
+	/*
+	 * An argument of an fentry program is a typed pointer, and the verifier refuses to shift one.
+	 * What is read from a map is a number.
+	 */
 	*(volatile u64 *)&task->word = sb;
 	word = *(volatile u64 *)&task->word >> 6;
 	reported = &task->reported[(word ^ word >> 5) & (UM_REPORTED_SBS - 1)];
@@ -255,7 +266,7 @@ UM_ENTRY(deactivate_super)
 }
 #endif
 
-/* ---- block devices claimed in vain: O_EXCL, mkfs, mount ---- */
+/* ---- block devices that are in use: a claim by O_EXCL, mkfs or mount fails ---- */
 
 #ifndef UM_CLAIM_ARGS
 #define UM_CLAIM_ARGS 2
@@ -294,12 +305,12 @@ UM_RETURN(bd_prepare_to_claim)
 }
 
 /*
- * ---- mounts refused: the superblock of the device lives on, and is not as it is wanted ----
+ * ---- mounts that fail: the superblock of the device lives on, with other options ----
  *
- * The file system finds the superblock, takes a reference, sees that it is mounted read-only or
- * not, and lets go of it again.
+ * The file system finds the superblock, takes a reference, sees that read-only differs from what the
+ * mount asks for, and drops the reference again.
  */
-BPF_TABLE("lru_hash", u32, u32, let_go, 256); /* by task: the device of what it let go last */
+BPF_TABLE("lru_hash", u32, u32, dropped_sb, 256); /* by task: the device of the last one it dropped */
 
 UM_ENTRY(deactivate_locked_super)
 {
@@ -312,19 +323,19 @@ UM_ENTRY(deactivate_locked_super)
 	if (active <= 1)
 		return 0;
 	UM_READ(dev, sb + UM_OFF_SB_DEV);
-	let_go.update(&tid, &dev);
+	dropped_sb.update(&tid, &dev);
 #endif
 	return 0;
 }
 
 UM_RETURN(vfs_get_tree)
 {
-	u32 tid = bpf_get_current_pid_tgid(), *dev = let_go.lookup(&tid);
+	u32 tid = bpf_get_current_pid_tgid(), *dev = dropped_sb.lookup(&tid);
 
-	if (!dev) /* whatever it let go, on its way to success too, is not of the next call */
+	if (!dev)
 		return 0;
 	if ((int)UM_RETVAL(1) == -UM_EBUSY)
 		um_failed(UM_FAILED_MOUNT, *dev);
-	let_go.delete(&tid);
+	dropped_sb.delete(&tid); /* after a success too: the next call must not find it */
 	return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What bcc and the loader give, for editors and for a plain C compiler: any file of this folder
- * then opens and compiles alone. Never part of what is loaded. compile_flags.txt has the flags.
+ * Declares for editors and for a plain C compiler what bcc and the loader provide, so that any file
+ * of this folder opens and compiles alone. It is never part of what is loaded. The flags are in
+ * compile_flags.txt.
  */
 #ifndef UMTRACE_EDITOR_H
 #define UMTRACE_EDITOR_H
@@ -9,7 +10,7 @@
 #include <linux/types.h>
 #include <uapi/linux/ptrace.h>
 
-/* A map is a struct of functions, as it is written: tasks.lookup(&key). */
+/* A map is a struct of functions, so that tasks.lookup(&key) compiles. */
 #define UM_EDITOR_MAP(name, key, leaf) \
 	static struct { \
 		leaf *(*lookup)(key *); \
@@ -55,7 +56,7 @@ int bpf_probe_read_user_str(void *to, u32 size, const void *from);
 #define PT_REGS_SP(ctx) ((ctx)->sp)
 #endif
 
-/* Constants of no particular kernel: all that can be compiled is. */
+/* Constants of no particular kernel, chosen so that all code is compiled. */
 #ifndef UM_EVENT_PAGES
 #define UM_EVENT_PAGES 1024
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What every probe program shares: the rings, the loss counters, and how an event
- * is filled and submitted. A record is submitted without waking the reader: a
- * wake-up per event would keep a CPU out of idle, and the expedited grace period
- * that is being measured would itself become slower. The reader polls. An EBUSY, which waits
- * for nothing, rings a bell: who made the mount busy may be gone soon.
+ * What every probe program shares: the rings, the loss counters, and how an event is filled and
+ * submitted. A record is submitted without waking the reader, which polls: a wake-up per event
+ * would keep a CPU out of idle, and would make the measured expedited grace period slower. Only an
+ * EBUSY, which waits for no grace period, wakes the reader through a ring of its own, since the
+ * holder of the mount may be gone soon.
  */
 #ifndef UMTRACE_EMIT_H
 #define UMTRACE_EMIT_H
@@ -29,7 +29,7 @@ static __always_inline void um_lost(u32 why)
 		(*count)++;
 }
 
-/* Reserve and fill everything that does not depend on the kind. */
+/* Reserves an event and fills everything that does not depend on the kind. */
 static __always_inline struct um_event *um_reserve(u64 ts_ns, u32 tid, u32 tgid, u16 kind, u32 seq)
 {
 	struct um_event *e = events.ringbuf_reserve(sizeof(struct um_event));
@@ -53,7 +53,7 @@ static __always_inline void um_submit(struct um_event *e)
 	events.ringbuf_submit(e, UM_NO_WAKEUP);
 }
 
-/* Wakes the reader after an EBUSY; a bell that is full was rung already. */
+/* Wakes the reader after an EBUSY. If the ring is full, the reader has been woken already. */
 static __always_inline void um_wake_reader(int ret)
 {
 	u64 *rung;
@@ -67,7 +67,7 @@ static __always_inline void um_wake_reader(int ret)
 	bell.ringbuf_submit(rung, UM_WAKEUP);
 }
 
-/* Send user text in parts; a path of PATH_MAX takes 18 of them. */
+/* Sends user text in parts; a path of PATH_MAX takes 18 of them. */
 static __always_inline void um_send_path(u64 ts_ns, u32 tid, const char *text)
 {
 	long read = UM_NAME_TEXT;

@@ -13,7 +13,7 @@ enum um_kind {
 	UM_ENTER = 1,
 	/* umount(2) left: ret = 0 or -errno, a = enum um_exit */
 	UM_EXIT = 2,
-	/* the task is done with it: a = enum um_returned (until 0.1.1 with bits of enum um_unseen) */
+	/* the operation is over: a = enum um_returned (until 0.1.1 with bits of enum um_unseen) */
 	UM_RETURNED = 3,
 	/* off CPU: ret = task state, a = bits of enum um_on_stack, b = 1 if the stack is unknown */
 	UM_OFF_CPU = 4,
@@ -30,7 +30,7 @@ enum um_kind {
 	/* umount_tree entered by a task outside umount(2): ret = enum um_origin,
 	 * a = cgroup id, b = inum of the mount's namespace; opens an operation */
 	UM_TEARDOWN = 8,
-	/* what is known of the mount: ret = mount flags with UM_WALKERS_WATCHED, a = mount id,
+	/* the identity of the mount: ret = mount flags with UM_WALKERS_WATCHED, a = mount id,
 	 * b = s_dev, comm = file system type */
 	UM_MOUNT = 9,
 	/* path_umount entered: ret = flags */
@@ -67,12 +67,12 @@ enum um_kind {
 	 */
 	UM_PUT = 22,
 	/* deactivate_super entered with other references left: a = active references, b = s_dev,
-	 * ret = mounts of it looked at, comm = four u32, inums of the namespaces they are in, 0 none */
+	 * ret = mounts of it that were read, comm = four u32, inums of the namespaces they are in, 0 none */
 	UM_SHARED = 23,
 	/* another call got EBUSY: ret = -EBUSY, a = enum um_failed, b = device */
 	UM_FAILED = 24,
-	/* by the reader of the ring, before what it read: of the puts up to now, b were not seen,
-	 * none of them before a (CLOCK_MONOTONIC, ns) */
+	/* sent by the reader of the ring, before the events that it read: b of the puts up to now were
+	 * not seen, none of them before a (CLOCK_MONOTONIC, ns) */
 	UM_SKIPPED = 25,
 	/* in an operation, by a source that does not see all of it: a = bits of enum um_unseen */
 	UM_UNSEEN = 26,
@@ -85,7 +85,7 @@ enum um_exit {
 	UM_EXIT_FROM_PATH = 2, /* path_umount in it is the first thing that was seen */
 };
 
-/* What shows that a task is done with an operation. */
+/* What shows that an operation is over. */
 enum um_returned {
 	UM_RETURNED_UNKNOWN = 0,	 /* nothing: the trace ends */
 	UM_RETURNED_SYSCALL = 1, /* its next system call */
@@ -97,33 +97,33 @@ enum um_returned {
 	UM_RETURNED_OUTER = 7,	 /* NO_WORK, and an operation inside this one (UM_NESTED) is over, too */
 };
 
-/* What a source does not see: that there is no event of it means nothing. */
+/* What a source does not see: where its events are missing, that means nothing. */
 enum um_unseen {
 	UM_UNSEEN_RCU = 0x100,	   /* the RCU wait */
 	UM_UNSEEN_CLEANUP = 0x200, /* the file system's shutdown */
 	UM_UNSEEN_CHECK = 0x400,   /* the busy check */
 	UM_UNSEEN_TREE = 0x800,	   /* umount_tree */
-	UM_UNSEEN_FLAGS = 0x1000,  /* the flags of the call: ret of UM_ENTER says nothing */
-	UM_UNSEEN_RESULT = 0x2000, /* what the call returned and when: ret of UM_EXIT says nothing */
-	UM_UNSEEN_CALLER = 0x4000, /* who called umount_tree: ret of UM_TEARDOWN says nothing */
+	UM_UNSEEN_FLAGS = 0x1000,  /* the flags of the call: ret of UM_ENTER is not valid */
+	UM_UNSEEN_RESULT = 0x2000, /* what the call returned and when: ret of UM_EXIT is not valid */
+	UM_UNSEEN_CALLER = 0x4000, /* the caller of umount_tree: ret of UM_TEARDOWN is not valid */
 };
 
-/* Whose grace period it was: what exp_funnel_lock returned, and which function waited. */
+/* The kind of grace period: from what exp_funnel_lock returned, and from the function that waited. */
 enum um_grace_period {
-	UM_GP_UNKNOWN = 0, /* not probed; or the task did not sleep, and nothing told */
+	UM_GP_UNKNOWN = 0, /* not probed; or the task did not sleep, and no probe shows the kind */
 	UM_GP_OWN = 1,
-	UM_GP_JOINED = 2, /* somebody else's */
-	UM_GP_NORMAL = 3, /* not expedited at all */
-	UM_GP_SLEPT = 4,  /* expedited, and slept for: its own or somebody else's */
+	UM_GP_JOINED = 2, /* shared with another task (piggybacked) */
+	UM_GP_NORMAL = 3, /* not expedited */
+	UM_GP_SLEPT = 4,  /* expedited, and the task slept: its own or a shared one */
 };
 
 /* Which call got EBUSY. */
 enum um_failed {
 	UM_FAILED_CLAIM = 1, /* bd_prepare_to_claim: open with O_EXCL, mkfs, mount of a block device */
-	UM_FAILED_MOUNT = 2, /* vfs_get_tree: mount or fsconfig of one whose superblock is in use */
+	UM_FAILED_MOUNT = 2, /* vfs_get_tree: mount or fsconfig, with a superblock that is in use */
 };
 
-/* In the mount flags of UM_MOUNT: walkers are probed, so that none seen means there was none. */
+/* In the mount flags of UM_MOUNT: path walkers are probed, so no UM_WALK means no path walker. */
 #define UM_WALKERS_WATCHED 0x40000000
 
 /* In the mount flags of UM_CLEANUP: it is the mount that the operation unmounts. */
@@ -131,30 +131,30 @@ enum um_failed {
 
 /* In the mount flags of UM_PUT: the task did not take this reference since the busy check. */
 #define UM_PUT_EARLIER (1ULL << 32)
-/* And: the references left, seen for the first time, were all taken since the busy check. */
+/* Also there: the first put that shows that all references left were taken since the busy check. */
 #define UM_PUT_SETTLED (1ULL << 33)
-/* And: the process put others in path calls since, so it may have opened what it puts now. */
+/* Also there: the process has put references in path calls since, so it may have opened a file. */
 #define UM_PUT_WALKED (1ULL << 34)
 
 /*
- * From this bit on, in a of UM_PUT and UM_PATH_UMOUNT_EXIT: the moment from which on a busy mount was
- * watched without a break, the last bits of CLOCK_MONOTONIC >> UM_ARMING_NS_SHIFT; 0 if it was not,
- * or not in full.
+ * From this bit on, in a of UM_PUT and UM_PATH_UMOUNT_EXIT: the time since when the busy mount is
+ * armed and fully seen, as the last bits of CLOCK_MONOTONIC >> UM_ARMING_NS_SHIFT; 0 if it is not.
  */
 #define UM_ARMING_SHIFT 35
 #define UM_ARMING_NS_SHIFT 10
 #define UM_ARMING_MASK 0x1fffffff
 
-/* In an event's cpu: sent by a task that is in no operation; carries no sequence. */
+/* In an event's cpu: sent by a task that is in no operation, without a sequence number. */
 #define UM_FOREIGN 0x8000
 
 /*
- * In an event's cpu: of an operation inside another one of the same task, which has numbers of
- * its own. The last put of a file of nsfs, say, in the cleanup_mnt of an umount, ends a namespace.
+ * In an event's cpu: it belongs to an operation inside another one of the same task, with sequence
+ * numbers of its own. For example, the cleanup_mnt of an umount drops the last reference to a file
+ * of nsfs, which ends a mount namespace.
  */
 #define UM_NESTED 0x4000
 
-/* Which caller of umount_tree took the mounts down. */
+/* The origin: the caller of umount_tree. */
 enum um_origin {
 	UM_BY_OTHER = 0,
 	UM_BY_UMOUNT = 1,
@@ -163,8 +163,8 @@ enum um_origin {
 	UM_BY_EXPIRE = 4,  /* mark_mounts_for_expiry */
 	UM_BY_FD_CLOSE = 5, /* dissolve_on_fput */
 	UM_BY_FAILED_MOUNT = 6,
-	/* a mount that the kernel made for itself: the namespace of one mount in which btrfs and
-	 * NFSv4 look up their subvolume or export, the copy of a tree that audit walks */
+	/* a mount that the kernel made for its own use: the namespace of one mount in which btrfs and
+	 * NFSv4 find their subvolume or export, or the copy of a tree that audit walks */
 	UM_BY_MOUNT_INTERNAL = 7,
 };
 
@@ -193,10 +193,10 @@ struct um_event {
 	unsigned long long a;
 	unsigned int b;
 	/*
-	 * Counts the events of one operation of one task, from a number taken from the
-	 * clock: a number that is missing is a lost event, and what is left of two operations
-	 * never joins up. Not always in order: a fentry program can be preempted between
-	 * taking a number and sending its event.
+	 * Counts the events of one operation of one task, and starts with a number taken from
+	 * the clock. So a missing number is a lost event, and the rests of two operations are
+	 * never joined. The order can differ from that of the ring: a fentry program can be
+	 * preempted after it took a number and before it sends its event.
 	 */
 	unsigned int seq;
 	char comm[16];
@@ -207,8 +207,8 @@ enum um_name_kind {
 	UM_NAME_PATH = 1,   /* the path as given to umount(2) */
 	UM_NAME_SOURCE = 2, /* the device or source of the mount */
 	/*
-	 * Where the mount is attached, from its namespace's root: the components from the last
-	 * to the first, each ended by a NUL, and one NUL more when the root was reached.
+	 * Where the mount is attached, from the root of its namespace: the components from the
+	 * last to the first, each ended by a NUL, and one more NUL if the root was reached.
 	 */
 	UM_NAME_MOUNTPOINT = 3,
 };

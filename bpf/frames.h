@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Kernel stacks: which of the functions given as UM_FN_* ("address, length", 0, 0 where
- * unknown) lie on one.
+ * Kernel stacks: which of the functions given as UM_FN_* ("address, length"; 0, 0 where
+ * unknown) are on the stack.
  */
 #ifndef UMTRACE_FRAMES_H
 #define UMTRACE_FRAMES_H
@@ -14,7 +14,7 @@ struct um_frames {
 	u64 ip[UM_FRAMES + 1];
 };
 
-/* One for sched_switch, one for everything that may be interrupted by it. */
+/* sched_switch has a buffer of its own, since it may interrupt a program that uses the other one. */
 #define UM_FRAMES_SWITCH 0
 #define UM_FRAMES_CALL 1
 BPF_PERCPU_ARRAY(frames, struct um_frames, 2);
@@ -28,8 +28,8 @@ static __always_inline int um_stack(void *ctx, struct um_frames *f)
 }
 
 /*
- * 1 if ip lies in the function, else 0. Without a branch: the verifier would follow
- * both sides of every comparison of every frame.
+ * 1 if ip lies in the function, else 0. It has no branch, since the verifier would follow both
+ * sides of every comparison of every frame.
  */
 static __always_inline u64 um_in(u64 ip, u64 start, u64 length)
 {
@@ -39,7 +39,7 @@ static __always_inline u64 um_in(u64 ip, u64 start, u64 length)
 }
 #define UM_IN(ip, function) um_in(ip, function)
 
-#define UM_SCANNED 40 /* frames; umount's own waits are no deeper than 25 */
+#define UM_SCANNED 40 /* frames; the waits of an umount itself are no deeper than 25 */
 
 static __always_inline u64 um_on_stack(struct um_frames *f, int n)
 {
@@ -47,7 +47,7 @@ static __always_inline u64 um_on_stack(struct um_frames *f, int n)
 	int i;
 
 	for (i = 0; i < UM_SCANNED; i++) {
-		/* Hides i from the compiler, which would count down instead: the verifier cannot follow that. */
+		/* Hides i from the compiler, which would count down, and the verifier cannot follow that. */
 		asm volatile("" : "+r"(i));
 		if (i >= n)
 			break;
@@ -71,7 +71,7 @@ static __always_inline u64 um_on_stack(struct um_frames *f, int n)
 	return found;
 }
 
-/* Task work runs a few frames above the entry into the kernel, however deep the shutdown. */
+/* Task work is a few frames from the entry into the kernel, so the outermost frames are enough. */
 static __always_inline u64 um_in_task_work(struct um_frames *f, int n)
 {
 	u64 found = 0;

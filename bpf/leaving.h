@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The way out of an umount: the call is over, but its task may have mounts to clean up, as
- * task work on the return to user mode. Where its list of work can be read, the last of them
- * ends the operation, or the call itself if there is none. Elsewhere the task's next system
- * call does, for which every system call of the host has to be looked at.
+ * The way out of an umount: the call is over, but its task may have mounts to clean up, as task work
+ * on the return to user mode. Where the task's list of work can be read, the last of these mounts
+ * ends the operation, or the call itself if there is none. Elsewhere the task's next system call
+ * ends it, and to see that one, every system call of the host is probed.
  */
 #ifndef UMTRACE_LEAVING_H
 #define UMTRACE_LEAVING_H
@@ -18,9 +18,10 @@ static __always_inline void um_finish(u32 tid, struct um_task *task, u64 how)
 }
 
 /*
- * Whether a task that is said to be LEAVING, and is not seen in cleanup_mnt, has begun something
- * new, since its end was not seen: a hit of cleanup_mnt was skipped. Only a file that is closed on the way out takes
- * further mounts down, and it does not come from umount(2).
+ * For a task in phase LEAVING that calls umount_tree with no cleanup_mnt on its stack: whether this
+ * is a new operation, and the end of the old one was missed, because the kernel skipped a hit of
+ * cleanup_mnt. On the way out, only the close of a file takes further mounts down, and an operation
+ * of umount(2) closes none.
  */
 static __always_inline int um_missed_end(struct um_task *task)
 {
@@ -28,12 +29,15 @@ static __always_inline int um_missed_end(struct um_task *task)
 }
 
 #ifdef UM_ENDS_BY_WORK
-/* At a time; where there are more, the last of these counts on. The verifier walks through each. */
+/*
+ * Works counted at once, a bound since the verifier walks through each step. If there are more,
+ * the cleanup of the last counted mount counts the rest.
+ */
 #define UM_MOST_WORKS 128
 
 /*
- * Counts the mounts to clean up in a list of work, from ``next`` on: the result, and whether
- * that was all of it, go into ``task``.
+ * Counts the mounts to clean up in a list of work, from ``next`` on. The result, and whether the
+ * list is longer, go into ``task``.
  */
 static __always_inline void um_count_cleanups(struct um_task *task, u64 next)
 {
@@ -64,8 +68,8 @@ static __always_inline void um_count_own_cleanups(struct um_task *task)
 }
 
 /*
- * Before a cleanup_mnt. The kernel has taken the whole list off the task by then, and the
- * rest of it hangs on the work of this mount.
+ * Called before a cleanup_mnt. By then the kernel has taken the whole list off the task, and the
+ * rest of the list follows the work of this mount.
  */
 static __always_inline void um_cleaning(struct um_task *task, u64 mnt)
 {
@@ -87,8 +91,9 @@ static __always_inline void um_swap(struct um_task *one, struct um_task *other)
 }
 
 /*
- * Of two operations, the one at work has no mount left to clean up. Either it is the outer one, and
- * the rest is what the inner one took down; or it is the inner one, and with it all is done.
+ * The task is in two operations, and the current one has cleaned up its last mount. If that is the
+ * outer one, the works that are left belong to the inner one. If it is the inner one, and no work
+ * is left, both are over.
  */
 static __always_inline void um_done_of_two(u32 tid, struct um_task *task)
 {
@@ -114,7 +119,7 @@ static __always_inline void um_done_of_two(u32 tid, struct um_task *task)
 	}
 }
 
-/* After it: it may have added work, of mounts that were attached below. */
+/* Called after a cleanup_mnt, which may have added work for mounts that were attached below. */
 static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 {
 	if (task->cleaning)
@@ -132,7 +137,7 @@ static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 		um_finish(tid, task, UM_RETURNED_NO_WORK);
 }
 
-/* How many mounts are left to clean up for what the task has just taken down; 0 for none. */
+/* Not 0 if mounts that the task has just taken down are still to be cleaned up. */
 static __always_inline u32 um_left(struct um_task *task)
 {
 	um_count_own_cleanups(task);
@@ -149,7 +154,7 @@ static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 }
 #endif
 
-/* The inner one of two operations has put its mounts: the outer one goes on. */
+/* The inner one of two operations has put its mounts, and the outer one continues. */
 static __always_inline void um_inner_ends(u32 tid, struct um_task *task)
 {
 	struct um_task *outer = parked.lookup(&tid), inner;
@@ -170,7 +175,7 @@ static __always_inline void um_inner_ends(u32 tid, struct um_task *task)
 	task->other = 1;
 }
 
-/* ``more``: a mount may be put later on the same way out. */
+/* With ``more``, another mount may be put later on the same way out. */
 static __always_inline void um_begin_exit_work(u32 tid, struct um_task *task, int more)
 {
 	struct um_active *n = um_active();

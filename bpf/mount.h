@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What the function probes say of a mount: its identity, its source, where it is attached. */
+/* What the function probes send about a mount: its identity, its source, where it is attached. */
 #ifndef UMTRACE_MOUNT_H
 #define UMTRACE_MOUNT_H
 
-#include "look.h"
+#include "mount_fields.h"
 #include "tasks.h"
 
 static __always_inline struct um_task *um_current(u32 *tid)
@@ -51,15 +51,15 @@ static __always_inline void um_send_source(u64 ts, u32 tid, u64 mnt)
 #define UM_PLACE_PARTS 3
 #define UM_PLACE_STEPS 12 /* per part: components, and borders of the mounts above */
 
-/* A position on the way up: the walk ends at 1, the root, or at -1, where it cannot go on. */
+/* A position on the way up to the root. */
 struct um_place {
 	u64 mnt;
 	struct um_view view; /* of that mount */
 	u64 dentry;
-	int end;
+	int end; /* 1 at the root, -1 where the walk cannot continue, else 0 */
 };
 
-/* Step out of a mount at its root; returns whether it did. */
+/* At the root of a mount, steps to its mountpoint; returns whether it did. */
 static __always_inline int um_place_leaves(struct um_place *at)
 {
 	u64 ns = 0;
@@ -67,7 +67,8 @@ static __always_inline int um_place_leaves(struct um_place *at)
 	if (at->dentry != at->view.root)
 		return 0;
 	at->dentry = at->view.mountpoint;
-	if (at->view.parent == at->mnt || !at->view.parent) { /* the top: of a namespace, or of what is detached */
+	/* the topmost mount: of a mount namespace, or of a tree that is detached */
+	if (at->view.parent == at->mnt || !at->view.parent) {
 		UM_READ(ns, at->mnt + UM_OFF_MOUNT_NS);
 		at->end = ns ? 1 : -1;
 		return 1;
@@ -91,7 +92,7 @@ static __always_inline void um_read_dentry(u64 dentry, u64 *parent, u64 *name)
 #endif
 }
 
-/* Add the name of the component and go up; returns the bytes added, 0 if it does not fit. */
+/* Adds the name of the component and steps up; returns the bytes added, 0 if it does not fit. */
 static __always_inline u64 um_place_name(struct um_place *at, struct um_name *n, u64 off)
 {
 	u64 parent = 0, name = 0;
@@ -103,7 +104,7 @@ static __always_inline u64 um_place_name(struct um_place *at, struct um_name *n,
 		if (read <= 1 || read >= UM_NAME_TEXT)
 			at->end = -1;
 	} else {
-		/* Anew and in this register: the verifier does not see through the loop's test. */
+		/* Tested again, in this register: the test in the loop does not bound it for the verifier. */
 		asm volatile("" : "+r"(off));
 		if (off > UM_NAME_TEXT - UM_COMPONENT)
 			return 0;
@@ -117,7 +118,7 @@ static __always_inline u64 um_place_name(struct um_place *at, struct um_name *n,
 	return at->end ? 0 : read & 255;
 }
 
-/* Before umount_tree takes it off: afterwards the mount is its own parent. */
+/* Called before umount_tree detaches the mount, which then is its own parent. */
 static __always_inline void um_send_mountpoint(u64 ts, u32 tid, u64 mnt, struct um_view *view)
 {
 	struct um_place at = {.mnt = mnt, .view = *view, .dentry = view->root};
@@ -148,8 +149,8 @@ static __always_inline void um_send_mountpoint(u64 ts, u32 tid, u64 mnt, struct 
 		n->tid = tid;
 		n->kind = UM_NAME_MOUNTPOINT;
 		n->part = part;
-		n->len = off + (at.end == 1); /* a NUL is there already */
-		n->more = at.end != 1; /* if no more follows, it stays unknown */
+		n->len = off + (at.end == 1); /* the record is zeroed, so the NUL is there already */
+		n->more = at.end != 1; /* if no part follows, the mountpoint stays unknown */
 		names.ringbuf_submit(n, UM_NO_WAKEUP);
 	}
 }

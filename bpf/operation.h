@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* How an operation of umount(2) begins and ends, wherever the two are seen. */
+/* How an operation of umount(2) begins and ends, for each probe that sees one of the two. */
 #ifndef UMTRACE_OPERATION_H
 #define UMTRACE_OPERATION_H
 
 #include "leaving.h"
 
-/* Where context switches are looked at, none may send something before the opener. */
+/* Where context switches are probed, none may send an event before the opener. */
 #ifdef UM_ENDS_BY_WORK
 #define UM_BEGINS UM_INSIDE
 #else
@@ -21,7 +21,7 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 	struct um_active *n = um_active();
 	struct um_task *task, *old = n && n->followed ? um_task_of(tid) : 0;
 
-	/* Also reached by um_next_syscall, in whichever order the kernel calls the two. */
+	/* um_next_syscall does the same: the order in which the kernel calls the two programs is open. */
 	if (old) {
 		if (um_is_on_its_way_out(old))
 			um_emit_simple(tid, old, UM_RETURNED, UM_RETURNED_SYSCALL);
@@ -43,7 +43,7 @@ static __always_inline void um_umount_ends(s64 ret)
 	struct um_task *task = um_task_of(tid);
 	struct um_event *e;
 
-	/* The system call's entry was skipped, and path_umount's probes have begun and ended it. */
+	/* The kernel skipped the entry of the system call, so the probes of path_umount have ended it. */
 	if (task && task->by_function && task->phase == UM_LEAVING)
 		return;
 	if (!task && !um_all_there())
@@ -64,7 +64,10 @@ static __always_inline void um_umount_ends(s64 ret)
 		um_forget(tid, task);
 	else if (task)
 		um_begin_exit_work(tid, task, 0);
-	/* Last: where programs can be preempted, who is woken runs at once, and that switch is no wait. */
+	/*
+	 * The last thing: where programs can be preempted, the reader runs at once, and that context
+	 * switch must not count as a wait of the umount.
+	 */
 	um_wake_reader(ret);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Where a handler sits: fentry/fexit where the kernel has trampolines and does not preempt
- * the programs in them, else kprobe and kretprobe. A return probe of the second kind does not see the arguments: they
- * are kept by task between the two.
+ * How a handler is attached: as fentry and fexit where the kernel has trampolines and does not
+ * preempt the programs in them, else as kprobe and kretprobe. A kretprobe does not see the
+ * arguments, so the kprobe stores them by task.
  */
 #ifndef UMTRACE_PLACEMENT_H
 #define UMTRACE_PLACEMENT_H
@@ -19,13 +19,13 @@
 #define UM_RETURN(function) int um_return_##function(u64 *ctx)
 #define UM_ARG(n) ctx[n]
 #define UM_RETVAL(n_args) ctx[n_args]
-#define UM_RETURN_ARG(n, kept) ctx[n]
-/* An entry that only keeps an argument for the return is not needed. */
+#define UM_RETURN_ARG(n, stored) ctx[n]
+/* An entry program that only stores an argument for the return is not needed. */
 #define UM_COUNT_ENTRY(function) static __always_inline int um_unused_##function(u64 *ctx)
 #define UM_HOT_ENTRY(function) UM_COUNT_ENTRY(function)
 #define UM_HOT_RETURN(function) UM_RETURN(function)
 #define UM_HOT_RETVAL(n_args) ctx[n_args]
-#define UM_HOT_ARG(n, kept) ctx[n]
+#define UM_HOT_ARG(n, stored) ctx[n]
 #define um_stash(slot, word)
 #define um_save(word)
 #define um_stashed(slot) 0
@@ -36,24 +36,24 @@
 #define UM_RETURN(function) int um_return_##function(struct pt_regs *ctx)
 #define UM_ARG(n) ((u64)UM_PARM##n(ctx))
 #define UM_RETVAL(n_args) PT_REGS_RC(ctx)
-#define UM_RETURN_ARG(n, kept) (kept)
+#define UM_RETURN_ARG(n, stored) (stored)
 #define UM_COUNT_ENTRY(function) UM_ENTRY(function)
 
-/* A hot return may stay with fexit, where the rest is kprobes: see umtrace/kernel/preemption.py. */
+/* A hot return may be fexit where the rest are kprobes: see umtrace/kernel/preemption.py. */
 #ifdef UM_FENTRY_WALKS
 #define UM_HOT_ENTRY(function) \
 	static __always_inline int um_unused_##function(struct pt_regs *ctx)
 #define UM_HOT_RETURN(function) int um_return_##function(u64 *ctx)
 #define UM_HOT_RETVAL(n_args) ctx[n_args]
-#define UM_HOT_ARG(n, kept) ctx[n]
+#define UM_HOT_ARG(n, stored) ctx[n]
 #else
 #define UM_HOT_ENTRY(function) UM_ENTRY(function)
 #define UM_HOT_RETURN(function) UM_RETURN(function)
 #define UM_HOT_RETVAL(n_args) UM_RETVAL(n_args)
-#define UM_HOT_ARG(n, kept) (kept)
+#define UM_HOT_ARG(n, stored) (stored)
 #endif
 
-/* An LRU map: an entry whose return was missed goes by itself. */
+/* An LRU map, since it replaces the words of missed returns by itself. */
 BPF_TABLE("lru_hash", u64, u64, stash, 8192);
 
 static __always_inline u64 um_slot(u64 slot)
@@ -77,21 +77,21 @@ static __always_inline u64 um_stashed(u64 slot)
 }
 
 /*
- * For a function that every path walk calls and that never sleeps: an array costs a twentieth
- * of that map. Two tasks share an element if their ids are a multiple of UM_KEPT apart; should
- * both be inside at once, the return of one finds nothing.
+ * For a function that every path walk calls and that never sleeps: an array costs a twentieth of
+ * that map. Two tasks share an element if their ids differ by a multiple of UM_SAVED_SLOTS. If both
+ * are inside at once, the return of one of them finds nothing.
  */
-#define UM_KEPT 8192
+#define UM_SAVED_SLOTS 8192
 struct um_saved {
 	u64 word;
 	u32 tid;
 };
-BPF_ARRAY(kept, struct um_saved, UM_KEPT);
+BPF_ARRAY(saved, struct um_saved, UM_SAVED_SLOTS);
 
 static __always_inline void um_save(u64 word)
 {
-	u32 tid = bpf_get_current_pid_tgid(), slot = tid % UM_KEPT;
-	struct um_saved *mine = kept.lookup(&slot);
+	u32 tid = bpf_get_current_pid_tgid(), slot = tid % UM_SAVED_SLOTS;
+	struct um_saved *mine = saved.lookup(&slot);
 
 	if (!mine)
 		return;
@@ -101,15 +101,15 @@ static __always_inline void um_save(u64 word)
 
 static __always_inline u64 um_saved(void)
 {
-	u32 tid = bpf_get_current_pid_tgid(), slot = tid % UM_KEPT;
-	struct um_saved *mine = kept.lookup(&slot);
+	u32 tid = bpf_get_current_pid_tgid(), slot = tid % UM_SAVED_SLOTS;
+	struct um_saved *mine = saved.lookup(&slot);
 
 	return mine && mine->tid == tid ? mine->word : 0;
 }
 
 #endif
 
-/* Slots of the words kept between an entry and its return. */
+/* Slots of the words that are stored between an entry and its return. */
 #define UM_SLOT_CLEANUP 1
 #define UM_SLOT_CLAIM 2
 

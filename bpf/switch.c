@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What a task waited for: the kernel stack at sched:sched_switch names it. A mount
- * namespace that goes with its last task has no system call: it is recognised by
- * put_mnt_ns() or namespace_unlock() on the stack of an exiting task.
+ * What a task waits for, from its kernel stack at sched:sched_switch. A mount namespace that ends
+ * with its last task has no system call: put_mnt_ns() or namespace_unlock() on the stack of an
+ * exiting task shows it.
  *
- * Where functions tell all this (UM_ENDS_BY_WORK, and whose grace period it was) context
- * switches are left alone: walking a stack is the dearest thing that is done to an umount.
+ * Where function probes show all this (UM_ENDS_BY_WORK, and the kind of grace period), context
+ * switches are not probed, since the walk of a stack would be the largest cost of an umount.
  */
 #include "leaving.h"
 
@@ -27,7 +27,7 @@ static __always_inline void um_leaving_off(struct um_frames *f, int n, u32 tid,
 					   struct um_task *task)
 {
 	if (n < 0 || !UM_KNOWS_TASK_WORK)
-		return; /* where it is cannot be told: the next syscall ends it */
+		return; /* without task work on the stack, the next system call ends the operation */
 	if (!um_in_task_work(f, n)) {
 		um_finish(tid, task, UM_RETURNED_USER);
 	} else if (!task->shutdown) {
@@ -65,9 +65,10 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 		return;
 #ifdef UM_FUNCTIONS
 	/*
-	 * cleanup_mnt and umount_tree are probed: the stack need not say where the shutdown
-	 * ends (a kretprobe hides the callers from the unwinder) nor that a namespace goes
-	 * down (its opener may be what is being preempted).
+	 * cleanup_mnt and umount_tree are probed, so the stack is not needed for the end of the
+	 * shutdown, or for the end of a mount namespace. It would be wrong for both: a kretprobe
+	 * hides the callers from the unwinder, and the program that sends the opener of the
+	 * namespace may be what is preempted here.
 	 */
 	if (task->phase == UM_LEAVING || task->phase == UM_EXITING)
 		return;
@@ -99,12 +100,12 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 }
 
 #ifndef UM_FUNCTIONS
-#define UM_UNLOCK_WITHIN 10 /* frames: namespace_unlock lies some 6 above the switch */
+#define UM_UNLOCK_WITHIN 10 /* frames: namespace_unlock is some 6 frames from the switch */
 #define UM_TASK_UNINTERRUPTIBLE 2
 
 /*
- * Whether the namespace_unlock on the stack ends a mount namespace. It may be the last call of
- * put_mnt_ns, which is then no longer there, but what called that is.
+ * Whether the namespace_unlock on the stack ends a mount namespace. Where it is a tail call of
+ * put_mnt_ns, that function is no longer on the stack, but its callers are.
  */
 static __always_inline int um_puts_ns(struct um_frames *f, int n)
 {
@@ -119,13 +120,13 @@ static __always_inline int um_puts_ns(struct um_frames *f, int n)
 		puts |= UM_IN(ip, UM_FN_PUT_NS) | UM_IN(ip, UM_FN_EVICT) |
 			UM_IN(ip, UM_FN_SWITCH_NS) | UM_IN(ip, UM_FN_MOUNTS_RELEASE) |
 			UM_IN(ip, UM_FN_FREE_NSPROXY);
-		/* One that the kernel made for itself, to look something up in it. */
+		/* A mount namespace that the kernel made for its own use, to resolve a path in it. */
 		mounts |= UM_IN(ip, UM_FN_MOUNT_SUBTREE) | UM_IN(ip, UM_FN_GET_TREE);
 	}
 	return puts && !mounts;
 }
 
-/* A grace period is no I/O; that of a disk or a page is what most such sleeps are for. */
+/* Most uninterruptible sleeps wait for a disk or a page; a wait for a grace period is not I/O. */
 static __always_inline int um_waits_for_io(void)
 {
 	u8 byte = 0;
@@ -152,9 +153,9 @@ static __always_inline int um_sleeps_in_unlock(struct um_frames *f, int n)
 }
 
 /*
- * A task that nobody follows goes to sleep. A mount namespace goes with its last reference, and not
- * only with its last task: by setns(), unshare(), or the close() of a file of nsfs. Nothing shows
- * that but its wait for a grace period, which begins it here.
+ * A task that is not followed goes to sleep. A mount namespace ends with its last reference, and a
+ * task can drop that without an exit: by setns(), unshare(), or the close() of a file of nsfs. Only
+ * its wait for a grace period shows that, so the operation begins here.
  */
 static __always_inline void um_found_on_stack(void *ctx, u32 tid, int state)
 {
@@ -166,10 +167,10 @@ static __always_inline void um_found_on_stack(void *ctx, u32 tid, int state)
 	u64 ts;
 	int n;
 
-	/* Kernel threads sleep so most of the time, and take namespaces down in no such call. */
+	/* Kernel threads sleep like this most of the time, and end no mount namespace in such a call. */
 	if (!f || !active_tasks || um_is_kthread() || um_waits_for_io())
 		return;
-	/* The first frames are walked alone, and rule nearly all of them out. */
+	/* The innermost frames are walked first: they exclude nearly all tasks at a low cost. */
 	n = bpf_get_stack(ctx, f->ip, UM_UNLOCK_WITHIN * sizeof(u64), 0);
 	if (n < 0 || !um_sleeps_in_unlock(f, n >> 3))
 		return;
@@ -192,7 +193,7 @@ static __always_inline void um_found_on_stack(void *ctx, u32 tid, int state)
 #ifdef UM_FUNCTIONS
 #define UM_MEETS 0
 #else
-#define UM_MEETS UM_KNOWS_TASK_WORK /* no addresses, nothing to see */
+#define UM_MEETS UM_KNOWS_TASK_WORK /* without addresses of functions, a stack shows nothing */
 #endif
 
 static __always_inline int um_is_traced(struct um_active *n)
@@ -210,7 +211,7 @@ static __always_inline void um_switch_in(u32 tid)
 	um_emit_simple(tid, task, UM_ON_CPU, 0);
 }
 
-/* Offsets in struct task_struct are known: the raw tracepoint, the cheaper of the two. */
+/* The raw tracepoint is the cheaper of the two, and needs offsets in struct task_struct. */
 #ifdef UM_OFF_TASK_STATE
 int um_switch(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -237,10 +238,10 @@ int um_switch(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 #else
-/* As the event reports a state: EXIT_DEAD, EXIT_ZOMBIE; TASK_DEAD is a task that idles. */
+/* The state as the event reports it: EXIT_DEAD, EXIT_ZOMBIE. TASK_DEAD there is an idle task. */
 #define UM_REPORTED_DEAD 0x30
 
-/* Its fields lie where the kernel says (UM_AT_*): the header is longer on PREEMPT_RT until 6.1. */
+/* The event's format gives the offsets (UM_AT_*): until 6.1, PREEMPT_RT has a longer header. */
 int um_switch(char *ctx)
 {
 	struct um_active *n = um_active();
@@ -277,7 +278,7 @@ static __always_inline void um_task_exited(u32 tid)
 	um_forget(tid, old);
 }
 
-/* It may take its mount namespace down, and can say in a moment no more which one it was. */
+/* The task may end its mount namespace. It is read now, since the task drops its nsproxy soon. */
 static __always_inline void um_follow_exit(u64 id)
 {
 	u32 mntns = um_mntns();
@@ -297,7 +298,7 @@ int um_process_exit(void *ctx)
 
 	if (n && n->followed)
 		um_task_exited((u32)id);
-#ifndef UM_ENDS_BY_WORK /* where it is set, what a task takes down opens an operation by itself */
+#ifndef UM_ENDS_BY_WORK /* where it is set, the probe of umount_tree opens the operation */
 	um_follow_exit(id);
 #endif
 	return 0;

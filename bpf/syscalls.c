@@ -29,7 +29,7 @@ int um_exit(struct um_syscall_exit *ctx)
 /*
  * ---- the end of the shutdown: raw_syscalls:sys_enter ----
  *
- * Attached all the time where UM_ENDS_BY_WORK cannot be had, else while somebody needs it.
+ * Attached all the time where UM_ENDS_BY_WORK is not set, else only while an operation needs it.
  */
 
 int um_next_syscall(void *ctx)

@@ -9,29 +9,29 @@
 #include "emit.h"
 
 enum um_phase {
-	UM_OPENING = 0, /* followed, its opener not sent yet: it may be preempted here since 7.x */
+	UM_OPENING = 0, /* its opener is not sent yet: since 7.x the task may be preempted here */
 	UM_INSIDE = 1,	/* in umount(2) */
 	UM_LEAVING = 2, /* past sys_exit: task work may still run */
-	UM_EXITING = 3, /* in do_exit, in a mount namespace that is not the host's */
+	UM_EXITING = 3, /* in do_exit, in another mount namespace than that of the host */
 	UM_NS_DOWN = 4, /* in do_exit, seen taking its mount namespace down */
 	UM_NS_PUT = 6,	/* first seen asleep while it took a mount namespace down, but not to exit */
 	UM_TEARDOWN_IN = 5, /* taking mounts down outside umount(2), before namespace_unlock's end */
 };
 
-#define UM_REPORTED_SBS 8 /* a power of two; of two in one place, each is reported again */
+#define UM_REPORTED_SBS 8 /* a power of two; two superblocks with one place are reported again */
 
 struct um_task {
-	u32 tid; /* whose entry it is; 0: nobody's */
+	u32 tid; /* the task of this entry; 0 if it is free */
 	u32 tgid;
 	u32 seq;
 	u16 phase;
-	u8 off;	      /* an OFF_CPU was sent and its ON_CPU is due */
-	u8 shutdown;  /* the shutdown was seen once: enough */
-	u32 mntns;    /* EXITING: the namespace, kept since the task lets go of it */
+	u8 off;	      /* an OFF_CPU was sent, and its ON_CPU is due */
+	u8 shutdown;  /* the shutdown was sent, which happens once */
+	u32 mntns;    /* EXITING: the namespace, stored here since the task drops its nsproxy */
 	int n_mounts; /* EXITING: mounts in it, -1 unknown */
 	/* Function probes only. */
 	u64 mnt;	 /* the mount that is being unmounted */
-	u64 counted;	 /* the mount mnt_get_count counts */
+	u64 counted;	 /* the mount that mnt_get_count counts */
 	int count;	 /* references of mnt at the busy check, -1 unknown */
 	u32 busy_ns;	 /* namespace of a busy copy */
 	u8 in_check;	 /* in propagate_mount_busy */
@@ -43,15 +43,15 @@ struct um_task {
 	u8 in_rcu;	 /* in synchronize_rcu_expedited, inside namespace_unlock */
 	u8 origin;	 /* enum um_origin */
 	u8 cleaning;	 /* depth of cleanup_mnt */
-	u8 met_cleaning; /* it began inside a cleanup_mnt that is no part of it */
-	u8 other;	 /* the task is in another one as well: see parked */
-	u8 leaves;	 /* it is counted as LEAVING */
-	u16 lane;	 /* UM_NESTED where it began inside another one, else 0 */
-	u8 unended;	 /* LEAVING, and only its next system call is sure to end it */
-	u8 uncounted;	 /* there are more of these than were counted */
-	u32 cleanups;	 /* LEAVING: mounts that it is still to clean up */
+	u8 met_cleaning; /* the operation began inside a cleanup_mnt that is no part of it */
+	u8 other;	 /* the task is in another operation as well: see parked */
+	u8 leaves;	 /* it is counted in um_active.leaving */
+	u16 lane;	 /* UM_NESTED if the operation began inside another one, else 0 */
+	u8 unended;	 /* LEAVING, and only the next system call certainly ends it */
+	u8 uncounted;	 /* there are more mounts to clean up than were counted */
+	u32 cleanups;	 /* LEAVING: mounts that are still to be cleaned up */
 	u64 switches;	 /* context switches before an RCU wait */
-	u64 word;	 /* on the way from a typed pointer to a number */
+	u64 word;	 /* makes a number of a typed pointer, see um_is_first_of_sb */
 	u32 reported[UM_REPORTED_SBS]; /* superblocks that live on, by address; see deactivate_super */
 };
 
@@ -59,8 +59,8 @@ struct um_task {
 struct um_active {
 	u32 followed;
 	u32 leaving;
-	u32 unended; /* of these; read by user space */
-	u32 displaced; /* followed in the hash map */
+	u32 unended; /* how many of those have task.unended; read by user space */
+	u32 displaced; /* how many are followed in the hash map */
 };
 
 BPF_ARRAY(active, struct um_active, 1);
@@ -74,16 +74,16 @@ BPF_ARRAY(tasks, struct um_task, UM_TASK_SLOTS);
 BPF_HASH(displaced, u32, struct um_task, UM_MAX_TASKS);
 
 /*
- * A task can be in two operations at once: what cleanup_mnt puts may be the last reference to a mount
- * namespace. The one that is not at work waits here: the outer one while the inner one takes
- * mounts down, then the inner one until the outer one has cleaned up its own.
+ * A task can be in two operations at once: cleanup_mnt may put the last reference to a mount
+ * namespace. The one that waits is here: the outer one while the inner one takes mounts down, then
+ * the inner one until the outer one has cleaned up its mounts.
  */
 #define UM_MAX_PARKED 1024
 BPF_HASH(parked, u32, struct um_task, UM_MAX_PARKED);
 
 /*
- * Set by user space once everything is attached. An exit that is seen before that, without its
- * entry, says nothing of an umount in flight: its entry was not looked at.
+ * Set by user space once everything is attached. Before that, an exit without its entry is no
+ * umount that was in progress at the start: the entry may have been without a probe.
  */
 BPF_ARRAY(all_there, u32, 1);
 
@@ -108,7 +108,7 @@ static __always_inline struct um_task *um_task_slot(u32 tid)
 	return tasks.lookup(&slot);
 }
 
-/* The entry of a task that is followed, else 0; of the idle task, whose id is 0, as well. */
+/* The entry of a task that is followed, else 0. The idle task, with id 0, is never followed. */
 static __always_inline struct um_task *um_task_of(u32 tid)
 {
 	struct um_task *task = um_task_slot(tid);
@@ -120,7 +120,7 @@ static __always_inline struct um_task *um_task_of(u32 tid)
 	return n && n->displaced ? displaced.lookup(&tid) : 0;
 }
 
-/* Returns its entry, a copy of ``fresh``; 0 where there is no room: then that is counted. */
+/* Returns the entry of the task, a copy of ``fresh``; 0 if there is no room, which is counted. */
 static __always_inline struct um_task *um_follow(u32 tid, struct um_task *fresh)
 {
 	struct um_active *n = um_active();
@@ -173,13 +173,13 @@ static __always_inline void um_not_leaving(struct um_active *n, u8 leaves, u8 un
 		__sync_fetch_and_add(&n->unended, -1);
 }
 
-/* Whether the next system call of the task ends it. */
+/* Whether the next system call of the task ends its operation. */
 static __always_inline int um_is_on_its_way_out(struct um_task *task)
 {
 	return task->phase == UM_LEAVING || task->phase == UM_NS_PUT;
 }
 
-/* Ends the operation of a task that waits for the other one. */
+/* Of a task that is in two operations, ends the one that waits. */
 static __always_inline void um_end_parked(u32 tid, struct um_task *task, u64 how)
 {
 	struct um_task *waiting = task->other ? parked.lookup(&tid) : 0;
@@ -258,7 +258,7 @@ static __always_inline int um_nr_mounts(void)
 #endif
 }
 
-/* What opens an operation: who does it. The first number of its sequence is this event's own. */
+/* Sends the event that opens an operation, with the task. It has the first number of the sequence. */
 static __always_inline void um_send_opener(u64 ts, u32 tid, u32 tgid, u16 kind, u32 seq, u64 mnt,
 					   int ret, u32 mntns, u16 lane)
 {

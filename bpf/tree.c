@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* umount_tree: which caller it was, and the opener of what is no umount(2). */
+/* umount_tree: its caller, and the opener of an operation that is no umount(2). */
 #include "leaving.h"
 #include "mount.h"
 #include "placement.h"
@@ -8,10 +8,10 @@
 #define UM_NO_CALLER 0x200  /* instead of an origin: the stack could not be read */
 #define UM_ORIGIN 0xff
 
-/* Whether one of these is a caller decides, in this order; further out may lie what called that. */
+/* The first of these that is on the stack decides, since others may be its callers. */
 static __always_inline u32 um_by(u64 found, u64 put_ns, u64 collected, u64 mounting)
 {
-	/* The namespace of a mount in the making, or a copy of a tree that belongs to none. */
+	/* The mount namespace in which a new mount is made, or a copy of a tree, which is in none. */
 	if ((put_ns && mounting) || (collected && !put_ns))
 		return UM_BY_MOUNT_INTERNAL;
 	if (put_ns)
@@ -27,7 +27,7 @@ static __always_inline u32 um_by(u64 found, u64 put_ns, u64 collected, u64 mount
 	return found & (1 << UM_BY_FAILED_MOUNT) ? UM_BY_FAILED_MOUNT : UM_BY_OTHER;
 }
 
-#define UM_CALLERS 24 /* frames: from umount_tree to the cleanup_mnt of a file of nsfs are 12 */
+#define UM_CALLERS 24 /* frames: there are 12 from umount_tree to the cleanup_mnt of a file of nsfs */
 
 static __always_inline u32 um_caller(struct um_frames *f, int n)
 {
@@ -58,7 +58,7 @@ static __always_inline u32 um_caller(struct um_frames *f, int n)
 
 static __always_inline u32 um_origin(void *ctx)
 {
-	/* A fentry program can be preempted: sched_switch must not write over its frames. */
+	/* A fentry program can be preempted, and sched_switch must not overwrite its frames. */
 	u32 slot = UM_FRAMES_CALL;
 	struct um_frames *f = frames.lookup(&slot);
 	int n = f ? um_stack(ctx, f) : -1;
@@ -69,16 +69,16 @@ static __always_inline u32 um_origin(void *ctx)
 	return UM_NO_CALLER;
 }
 
-/* Whether this may begin an operation; what goes on under the task's own is part of that. */
+/* Whether this umount_tree may begin an operation. Within one of the task, it is a part of that. */
 static __always_inline int um_may_open(struct um_task *task)
 {
 	if (!task || task->phase == UM_EXITING || task->phase == UM_LEAVING)
 		return 1;
-	/* A mount on the way to what is to be unmounted; or its path_umount was not seen. */
+	/* A mount that expires during the path lookup; or the kernel skipped the hit of path_umount. */
 	return task->phase == UM_INSIDE ? !task->in_umount : task->phase == UM_NS_DOWN && task->cleaning;
 }
 
-/* Whether it began inside the task's own, which is not over. */
+/* Whether it is nested in an operation of the task that is not over. */
 static __always_inline int um_is_inside(struct um_task *task, u32 origin)
 {
 	u32 by = origin & UM_ORIGIN;
@@ -88,7 +88,7 @@ static __always_inline int um_is_inside(struct um_task *task, u32 origin)
 	return (origin & UM_IN_CLEANUP) && task->cleaning;
 }
 
-/* Returns 0 if it cannot be followed: then it is counted, and its task's own one is marked. */
+/* Returns 0 if there is no room: that is counted, and a gap in the sequence marks the outer one. */
 static __always_inline int um_park(u32 tid, struct um_task *task)
 {
 	if (!task->other && !task->lane && !parked.update(&tid, task))
@@ -127,7 +127,7 @@ static __always_inline struct um_task *um_open_teardown(u32 tid, struct um_task 
 	return task;
 }
 
-/* The operation that this is part of, maybe a new one, whose phase is OPENING; 0 for none. */
+/* The operation of this umount_tree; a new one is in phase OPENING; 0 for none. */
 static __always_inline struct um_task *um_opened(void *ctx, u32 tid, struct um_task *task, u64 mnt)
 {
 	u32 origin = um_origin(ctx);
@@ -158,11 +158,11 @@ UM_ENTRY(umount_tree)
 		task = um_opened(ctx, tid, task, mnt);
 	if (!task)
 		return 0;
-	if (task->phase == UM_OPENING || !task->mnt) { /* the second: first seen asleep */
+	if (task->phase == UM_OPENING || !task->mnt) { /* no mount: the task was first seen asleep */
 		task->mnt = mnt;
-		um_describe(tid, task, mnt); /* in one place: the verifier takes long for it */
+		um_describe(tid, task, mnt); /* called in one place, since the verifier needs long for it */
 	}
-	/* An umount(2) of which nothing was seen so far ends as one: its row is marked. */
+	/* An umount(2) of which nothing was seen so far still ends as one, and its row is marked. */
 	if (task->phase == UM_OPENING)
 		task->phase = task->origin == UM_BY_UMOUNT ? UM_INSIDE : UM_TEARDOWN_IN;
 	um_emit(tid, task, UM_TREE, mnt, (int)UM_ARG(1), 0, 0);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * path_umount and the busy check in it. A handler's first test drops what belongs to no
- * followed task: mount(2), bind and pivot_root pass the same functions, and a busy check
- * may be anybody's.
+ * path_umount and the busy check in it. A handler first drops hits of tasks that are not followed,
+ * since mount(2), bind mounts and pivot_root call the same functions, too.
  */
 #include "armed.h"
 #include "operation.h"
 #include "placement.h"
 
 /*
- * The system call itself: its only argument points at the registers of the caller, of which
- * two that lie side by side are its own arguments.
+ * The function of the system call. Its only argument points at the registers of the caller, and two
+ * of them, which are next to each other, hold the arguments of umount(2).
  */
 #ifdef UM_SYSCALL_FUNCTION
 static __always_inline void um_umount_called(const char *regs)
@@ -51,7 +50,7 @@ UM_RETURN(__x64_sys_umount)
 	return 0;
 }
 
-/* A 32-bit program's arguments: ebx, ecx. */
+/* The arguments of a 32-bit program are in ebx and ecx. */
 UM_ENTRY(__ia32_sys_umount)
 {
 	const char *regs = (const char *)UM_ARG(0);
@@ -83,7 +82,7 @@ UM_ENTRY(path_umount)
 		um_finish(tid, task, UM_RETURNED_SYSCALL);
 		task = 0;
 	}
-	if (!task) { /* a system call whose own entry is not seen: oldumount, or a hit skipped */
+	if (!task) { /* the entry of the system call was not seen: oldumount, or a skipped hit */
 		struct um_task fresh = {
 			.phase = UM_INSIDE, .by_function = 1, .count = -1, .origin = UM_BY_UMOUNT};
 		u64 ts = bpf_ktime_get_ns();
@@ -112,14 +111,14 @@ UM_RETURN(path_umount)
 	u32 tid;
 	struct um_task *task = um_current(&tid);
 	int ret = (int)UM_RETVAL(2);
-	u64 said = 0;
+	u64 bits = 0;
 	u32 left;
 
 	if (!task || task->phase != UM_INSIDE)
 		return 0;
 	task->in_umount = 0;
-	left = um_umount_returns(task->mnt, ret, &said);
-	um_emit(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, said, left);
+	left = um_umount_returns(task->mnt, ret, &bits);
+	um_emit(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, bits, left);
 	if (!task->by_function)
 		return 0;
 	um_emit(tid, task, UM_EXIT, task->mnt, ret, 2, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * All programs, as they are compiled into one object. bcc rewrites map accesses in its main text
- * only, so the loader puts the text of every #include "..." in its place (umtrace/sources/bpf/text.py).
+ * All programs, which are compiled into one object. bcc rewrites map accesses in its main text only,
+ * so the loader replaces every #include "..." with the text (umtrace/sources/bpf/text.py).
  */
 #include "config.h"
 #include "syscalls.c"

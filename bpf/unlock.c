@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * namespace_unlock and the grace period in it. synchronize_rcu_expedited has some 20 other
- * callers: only those inside namespace_unlock count.
+ * namespace_unlock and the grace period in it. synchronize_rcu_expedited has some 20 other callers,
+ * so only calls inside namespace_unlock count.
  */
 #include "armed.h"
 #include "leaving.h"
@@ -15,8 +15,8 @@ static __always_inline struct um_task *um_unlocking(u32 *tid)
 }
 
 /*
- * How often the task went off CPU: where exp_funnel_lock is inlined, whether it slept is all
- * there is to know of an expedited grace period.
+ * How often the task went off CPU. Where exp_funnel_lock is inlined, no probe shows the kind of an
+ * expedited grace period, only whether the task slept in it.
  */
 static __always_inline u64 um_switches(void)
 {
@@ -62,13 +62,13 @@ UM_RETURN(namespace_unlock)
 		return 0;
 	}
 #endif
-	if (um_is_kthread()) { /* no return to user mode, no task work */
+	if (um_is_kthread()) { /* it has no return to user mode, and so no task work */
 		um_finish(tid, task, UM_RETURNED_KTHREAD);
 	} else {
-		/* A file that is closed has a reference of its own, and puts it next. */
+		/* A file that is closed has a reference of its own to the mount, and puts it next. */
 		more = task->origin == UM_BY_FD_CLOSE || task->origin == UM_BY_OTHER;
 		if (more && um_references(task->mnt) > 1)
-			more = 0; /* it will not be the last one */
+			more = 0; /* that put will not be the last one */
 		um_begin_exit_work(tid, task, more);
 	}
 	return 0;
@@ -109,7 +109,7 @@ UM_ENTRY(__wait_rcu_gp)
 	return 0;
 }
 
-/* True if somebody else's grace period did. Not called where rcu_normal is set. */
+/* Returns true if the grace period of another task was enough. Not called where rcu_normal is set. */
 UM_RETURN(exp_funnel_lock)
 {
 	u32 tid;

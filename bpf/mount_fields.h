@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Reads what is known of a struct mount. Offsets come from BTF as UM_OFF_*. */
-#ifndef UMTRACE_LOOK_H
-#define UMTRACE_LOOK_H
+/* Reads the fields of a struct mount. Offsets come from BTF as UM_OFF_*. */
+#ifndef UMTRACE_MOUNT_FIELDS_H
+#define UMTRACE_MOUNT_FIELDS_H
 
 #include "config.h"
 
 #define UM_READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)(from))
 
-/* Identities need BTF; without it the times alone are sent. */
+/* Identities need BTF; without it only times are sent. */
 #ifdef UM_OFF_MOUNT_MNT
-/* What is looked at together of a mount. */
+/* The fields of a mount that are read together. */
 struct um_view {
 	u64 parent, mountpoint; /* with UM_OFF_MOUNT_PARENT */
 	u64 root, sb;
@@ -21,9 +21,9 @@ struct um_view {
 #define UM_OFF_FLAGS (UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_FLAGS)
 
 /*
- * Reading a word costs some hundred instructions, and the next ones cost next to nothing:
- * what lies side by side, as it does from 5.10 to 7.3, is read at once. Where structs are
- * randomised, the pieces of it may lie across its words.
+ * A read costs some hundred instructions, however many words it has. So fields that are near each
+ * other, as they are from 5.10 to 7.3, are read at once. Where the layout of structs is randomised,
+ * a field may lie across two words, and each is read by itself.
  */
 #define UM_NEAR(off, start, bytes) \
 	((off) >= (start) && (off) + 8 <= (start) + (bytes) && ((off) - (start)) % 8 == 0)
@@ -74,7 +74,7 @@ static __always_inline void um_read_sb(u64 sb, u32 *dev, u64 *type)
 #endif
 }
 
-/* The flags of the vfsmount that is an argument: a plain load where that is a typed pointer. */
+/* The flags of a vfsmount that is an argument: by a plain load, which a typed pointer allows. */
 #ifdef UM_FENTRY
 static __always_inline u32 um_load_flags(u64 vfsmount)
 {

@@ -1,4 +1,4 @@
-"""What ``bpf/look.h`` reads of a mount at once, by where a kernel has it."""
+"""What ``bpf/mount_fields.h`` reads of a mount at once, by where a kernel has it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def words_read(**offsets):
     assert compiler, "a C compiler is needed: apt-get install gcc"
     defines = [f"-D{name}={offset}" for name, offset in {**OFFSETS, **offsets}.items()]
     folder = bpf_directory()
-    command = [compiler, "-E", "-P", *defines, f"-I{folder}/headers/include", f"{folder}/look.h"]
+    source = folder / "mount_fields.h"
+    command = [compiler, "-E", "-P", *defines, f"-I{folder}/headers/include", source]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     bodies = {name: text.partition(f"void um_read_{what}(")[2].partition("\n}")[0]
               for name, what in (("mount", "mount"), ("superblock", "sb"))}  # fmt: skip
