@@ -28,8 +28,12 @@ from umtrace.stats.windows import TOTALLED, WindowTotals, longest
 
 Batches = Iterator[pa.RecordBatch]
 _LONGEST = 3
-#: the columns of a window that a line about it tells
-_TOLD = tuple(dict.fromkeys((*TOTALLED, "begin", "end", "path", "dev", "holders", "walkers")))
+#: the columns that a line about a window needs
+_IN_LINE = tuple(
+    dict.fromkeys(
+        (*TOTALLED, "begin", "end", "first_success_ns", "path", "dev", "holders", "walkers")
+    )
+)
 
 
 class Windows:
@@ -110,7 +114,7 @@ def gather(
     by: Sequence[str],
     *,
     n_longest: int = _LONGEST,
-    columns: Sequence[str] | None = _TOLD,
+    columns: Sequence[str] | None = _IN_LINE,
 ) -> Gathered:
     """Read what the sections need: the umount rows once.
 

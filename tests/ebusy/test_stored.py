@@ -17,17 +17,28 @@ from umtrace.model.events import (
     EventBatch,
     Kind,
 )
-from umtrace.model.windows import EbusyWindow, windows_to_arrow
+from umtrace.model.holders import Holder
+from umtrace.model.windows import EbusyWindow, windows_from_arrow, windows_to_arrow
 from umtrace.pipeline import offline
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.recorder import WITHIN
+from umtrace.present.ebusy import window_line
 from umtrace.query.selection import Selection
 from umtrace.query.window_filter import WindowFilter
 from umtrace.recording import Meta, Recording, RecordingWriter
 from umtrace.stats.filters import RowFilter
 
 NO_FILTER = RowFilter()
-MARK = EbusyWindow(klass="expire", spurious=False, begin_ns=T0_NS, end_ns=T0_NS + 5, attempts=9)
+MARK = EbusyWindow(
+    klass="expire",
+    spurious=False,
+    begin_ns=T0_NS,
+    end_ns=T0_NS + 5,
+    attempts=9,
+    path="/a",
+    first_success_ns=5,
+    holders=(Holder(kind="fd", of="mount", pid=7, comm="cat"),),
+)
 
 
 def _rows():
@@ -60,6 +71,15 @@ def test_stored_windows_are_read(recording):
     found = report_contents.gather(Selection(opened), ["mode"])
     totals, longest = found.windows, found.longest
     assert (len(totals), longest.num_rows) == (1, 1)
+
+
+def test_a_line_about_a_window_has_all_that_it_needs(recording):
+    opened = recording(**{WITHIN: 1000})
+    in_line = report_contents.gather(Selection(opened), ["mode"]).longest
+    whole = report_contents.gather(Selection(opened), ["mode"], columns=None).longest
+    (line,) = map(window_line, windows_from_arrow(in_line))
+    (expected,) = map(window_line, windows_from_arrow(whole))
+    assert line == expected == "  EBUSY expire (real), 9 calls, 5 ns: /a: cat 7 (fd)"
 
 
 def test_another_question_is_answered_from_the_rows(recording):

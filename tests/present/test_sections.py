@@ -181,6 +181,12 @@ def test_a_report_of_nothing_has_no_section_about_umounts_to_read(nothing):
     assert _html(of_umounts).count("<p>None.</p>") == len(names)
 
 
+def test_the_windows_that_are_left_out_are_counted(rich):
+    lines = report_text(rich.only(["ebusy"])).splitlines()
+    assert "and 117 more: `umtrace ebusy DIR` lists them" in lines[-1]
+    assert "EBUSY held (real), 26 calls, 918 ms: /tmp/e/exe.0: sleep 223 (exe)" in lines[-6]
+
+
 def test_no_miss_of_a_probe_is_none_on_the_page(nothing):
     counters = {"a": None, "b": {}, "c": {"um_entry_mntput": 3}, "d": (0, 7), "e": 0}
     html = page_html(Page(report=nothing, total=GroupSummary(), counters=counters))

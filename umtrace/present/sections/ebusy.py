@@ -9,7 +9,7 @@ from umtrace.model.windows import EbusyWindow
 from umtrace.present.ebusy import longest_lines, summed
 from umtrace.present.report.section import Column, Kind, Lines, Section, Table
 from umtrace.present.terminal import clean
-from umtrace.present.units import NULL, duration
+from umtrace.present.units import NULL, count, duration
 from umtrace.stats.windows import WindowTotals
 
 _COLUMNS = (
@@ -41,7 +41,9 @@ def section(
 
 
 def _lines(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> list[str]:
-    return [f"EBUSY in {summed(totals)}", *longest_lines(longest)]
+    rest = len(totals) - len(longest)
+    more = [f"  and {count(rest)} more: `umtrace ebusy DIR` lists them"] if rest > 0 else []
+    return [f"EBUSY in {summed(totals)}", *longest_lines(longest), *more]
 
 
 def _line(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> str:
