@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.stats.rows import T0_NS, batch_of, container_host, row
+from umtrace.analysis import style
 from umtrace.analysis.figures import KINDS, figure_of, save
 from umtrace.analysis.plots import plot_cdf, plot_hist, plot_phases
 from umtrace.analysis.style import PHASES, SERIES, log_duration_axis, seconds
@@ -55,6 +56,32 @@ def test_series_differ_without_colour(series):
     lines = plot_cdf(series, what="latency").get_lines()[:2]
     assert len({line.get_linestyle() for line in lines}) == 2
     assert len({look.line for look in SERIES}) == len(SERIES)
+
+
+def test_cells_are_darker_for_more_as_without_colour(select):
+    axes = figure_of("heatmap", select(container_host(300))).axes
+    colours = axes[0].collections[0].cmap(np.linspace(0, 1, 9))[:, :3]
+    assert np.all(np.diff(colours @ (0.2126, 0.7152, 0.0722)) < 0)
+
+
+def test_the_largest_count_is_labelled():
+    assert style._counts_up_to(10) == [1, 10]
+    assert style._counts_up_to(14) == [1, 10]
+    assert style._counts_up_to(15) == [1, 10, 15]
+    assert style._counts_up_to(2_345) == [1, 10, 100, 1000, 2345]
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/mnt/a", "/mnt/a"),
+        ("/tmp/umtrace-exercise-1/busy/14", "…/busy/14"),
+        ("/var/lib/containers/0123456789abcdef0123", "…bcdef0123"),
+        ("/a/0123456789/", "…23456789/"),
+    ],
+)
+def test_a_path_is_cut_between_names(path, shown):
+    assert style.end_of(path, 10) == shown
 
 
 def test_cdf_rises_from_0_to_100(series):

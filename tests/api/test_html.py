@@ -97,6 +97,7 @@ def test_the_page_tells_all_there_is(page):
     if _ebusy_schema() is not None:
         assert "gone after 40 µs" in text
         assert "bash (7): cwd" in text
+        assert "</span>, end not seen, from " in text
         listed = text[text.index("<details") :]
         assert listed.index("/mnt/held") < listed.index("/mnt/&lt;b&gt;")
 

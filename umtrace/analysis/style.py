@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import (
     EngFormatter,
+    FixedLocator,
     FuncFormatter,
     LogLocator,
     MaxNLocator,
@@ -78,6 +79,12 @@ _LONG_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _FEWEST_UNITS = 3
 _MINOR_PAD = 5.0  # points: their marks are shorter, and their labels end on the same line
 _SLACK = 1e-6  # of a decade: rounding must not add one
+_APART = 1.5  # as a ratio: labels of counts that are closer would touch
+# cividis is the same to most of the colour-blind. Darker is more, as on paper: no ink is
+# no umount. Its brightest part is left out, so that a single umount differs from the paper.
+_CELLS = LinearSegmentedColormap.from_list(
+    "cells", colormaps["cividis"](np.linspace(0.62, 0, 256)), N=256
+)
 
 
 def new_axes(width: float = 8.0, height: float = 4.5) -> Axes:
@@ -187,7 +194,7 @@ def _in_units(size: int, unit: str) -> FuncFormatter:
 def counted_cells(
     axes: Axes, x: Floats, y: Floats, counts: Int64, label: str = "umounts in a cell"
 ) -> None:
-    """Draw counts as cells, darker for fewer, none for zero; with a labelled colour bar.
+    """Draw counts as cells, darker for more, none for zero; with a labelled colour bar.
 
     Parameters
     ----------
@@ -195,14 +202,20 @@ def counted_cells(
         Edges of the cells, in units of the axes.
     counts : ndarray of int64, shape (m, n)
     """
-    # cividis: the same to most of the colour-blind, and brighter is always more.
-    norm = LogNorm(1, max(int(counts.max()), 10))
+    most = max(int(counts.max()), 10)
+    norm = LogNorm(1, most)
     shown = np.ma.masked_equal(counts, 0)
-    mesh = axes.pcolormesh(x, y, shown, cmap="cividis", norm=norm, rasterized=True)
+    mesh = axes.pcolormesh(x, y, shown, cmap=_CELLS, norm=norm, rasterized=True)
     bar = figure_with(axes).colorbar(mesh, ax=axes, pad=0.01, label=label)
-    bar.ax.yaxis.set_major_locator(LogLocator())
+    bar.ax.yaxis.set_major_locator(FixedLocator(_counts_up_to(most)))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:,.0f}"))
     bar.ax.minorticks_off()
+
+
+def _counts_up_to(most: int) -> list[int]:
+    """Return powers of ten from 1, and the largest count where it is not close to one of them."""
+    decades = [10**power for power in range(len(str(most)))]
+    return decades if most < _APART * decades[-1] else [*decades, most]
 
 
 def tidy(axes: Axes) -> None:
@@ -210,6 +223,15 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="0.88", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def end_of(path: str, most: int) -> str:
+    """Return the end of a path, at most so many characters: whole names where one fits."""
+    if len(path) <= most:
+        return path
+    end = path[1 - most :]
+    names = end[end.find("/") :] if "/" in end[:-1] else end
+    return f"…{names}"
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from umtrace.analysis.style import only_printable, pinned_style
+from umtrace.analysis.style import end_of, only_printable, pinned_style
 
 _WIDTH = 4.6  # inches: on a phone, text keeps its size
 _DPI = 220  # of what is drawn as an image: cells, and bars by the hundred
@@ -33,7 +33,7 @@ _INKS = {
 }
 _COLOR = re.compile(r"(?<=[:\s\"])#[0-9a-f]{6}(?=[;\s\"])")
 _LONG_NUMBER = re.compile(r"(?<=[\s\",(])-?\d+\.\d{3,}(?=[\s\",)])")
-_PLATE = "#eef0f3"  # behind cells, whose darkest colour is for the fewest
+_PLATE = "#eef0f3"  # behind cells, which are darker for more on a dark page, too
 _ID = re.compile(r'((?<=\sid=")|(?<=url\(#)|(?<=href="#))')
 
 
@@ -87,13 +87,9 @@ def _make_narrow(figure: Figure) -> None:
 def _shorten_ticks(axes: Axes) -> None:
     """Cut names beside the axes, which are paths, at their front; numbers are short."""
     texts = [label.get_text() for label in axes.get_yticklabels()]
-    cut = ["\n".join(map(_end_of, text.splitlines())) for text in texts]
+    cut = ["\n".join(end_of(line, _TICK_CHARS) for line in text.splitlines()) for text in texts]
     if cut != texts:
         axes.set_yticks(axes.get_yticks(), cut)
-
-
-def _end_of(line: str) -> str:
-    return line if len(line) <= _TICK_CHARS else "…" + line[1 - _TICK_CHARS :]
 
 
 def _clear_paper(figure: Figure) -> None:

@@ -13,6 +13,7 @@ from umtrace.analysis.style import (
     NS_PER_S,
     Look,
     counted_cells,
+    end_of,
     new_axes,
     printable,
     say_empty,
@@ -146,5 +147,4 @@ def _name_walkers(axes: Axes, at: Floats, rows: Floats, walkers: pd.Series) -> N
 
 
 def _short(path: str) -> str:
-    path = printable(path)
-    return path if len(path) <= _LABEL_CHARS else "…" + path[1 - _LABEL_CHARS :]
+    return end_of(printable(path), _LABEL_CHARS)

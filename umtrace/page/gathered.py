@@ -22,7 +22,7 @@ _PICTURES = {
     ),
     "cdf": ("How long umount takes", "Below each line: that share of the umounts was faster."),
     "modes": ("Median and tail of each phase", "Mark: median; line: to the 99th percentile."),
-    "heatmap": ("Latency over time", "Brighter: more umounts."),
+    "heatmap": ("Latency over time", "Darker: more umounts."),
     "timeline": (
         "Umounts side by side",
         "Durations are measured; where a phase lies within its umount is by order.",
@@ -31,7 +31,10 @@ _PICTURES = {
         "RCU wait by mounts taken down",
         "One wait serves all the mounts that go with one umount.",
     ),
-    "ebusy": ("EBUSY windows", "From the first EBUSY until it was over."),
+    "ebusy": (
+        "EBUSY windows",
+        "From the first EBUSY until it was over, or the last call if the end was not seen.",
+    ),
 }
 
 

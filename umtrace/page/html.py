@@ -156,15 +156,18 @@ def _window(row: Row) -> dict[str, Any]:
         "spurious": words.get(spurious, "not known") if spurious is not None else "not known",
         "path": clean(str(row.get("path") or NULL)),
         "when": clock(row.get("begin")),
-        "duration": duration(
-            lasted_ns(row["class"], row.get("first_success_ns"), row.get("duration_ns"))
-        ),
+        "duration": _lasted(row),
         "attempts": row.get("attempts"),
         "who": clean(f"{row.get('comm') or ''} {row.get('pid') or ''}").strip(),
         "evidence": _sentences(row.get("evidence")),
         "holders": _sentences(row.get("holders"), _holder),
         "walkers": _sentences(row.get("walkers"), _walker),
     }
+
+
+def _lasted(row: Row) -> str:
+    lasted = lasted_ns(row["class"], row.get("first_success_ns"), row.get("duration_ns"))
+    return "end not seen," if lasted is None else duration(lasted)
 
 
 def _sentences(value: object, told: Callable[[Row], str] = str) -> list[str]:

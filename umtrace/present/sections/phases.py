@@ -16,7 +16,8 @@ _DETAILED_GROUPS = 3
 _SHARES = 3
 _TIME_WIDTH = 7
 _NOTE = (
-    "Times are of the umounts in which the phase took time. “-” is unknown in this tier, not zero."
+    "Times are of the umounts in which the phase took time. “-” is unknown, not zero; "
+    "so is the share of a phase that is known in a part of the umounts only."
 )
 
 
