@@ -28,7 +28,7 @@ class Host:
         self.waiting = waiting
         for _ in range(round(seconds * 10)):
             self.now += 0.1
-            self.probe.look()
+            self.probe.update()
         return self.attached
 
 

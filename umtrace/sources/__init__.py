@@ -1,3 +1,3 @@
-"""Where events come from; every source yields the same batches."""
+"""The sources of events; every source yields the same batches."""
 
 from __future__ import annotations

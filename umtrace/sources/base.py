@@ -21,7 +21,7 @@ UNSEEN_32 = PlanLine(
 )
 
 _OTHERS = "unmounts by unlink, expiry, a failed mount, or the close of a detached mount"
-#: and what else takes mounts down outside umount(2), where no function is probed
+#: line of the plan where no function is probed, for other operations than umount(2)
 UNSEEN_OTHERS = PlanLine(
     meaning="other teardowns",
     state="lost",
@@ -35,13 +35,13 @@ UNSEEN_NAMESPACES = PlanLine(
 
 
 class Source(Protocol):
-    """Yields batches of events; what comes after cannot tell the sources apart.
+    """Yields batches of events; the later stages need not know which source it is.
 
-    ``tier`` is the name that rows and ``meta.json`` carry. What may differ with it is a
-    property of its record (`model.tiers`): a consumer asks for that, never for the name.
+    ``tier`` is the name in rows and in ``meta.json``. Where tiers differ, their records
+    (`model.tiers`) have a property for it: a consumer asks for that, never for the name.
 
-    ``open`` attaches, ``read`` drains what is there, ``close`` leaves the kernel as
-    it was found and may be called twice.
+    ``open`` attaches the probes, ``read`` returns the events that are there. ``close`` leaves the
+    kernel as it was before, and may be called twice.
     """
 
     tier: str
@@ -51,7 +51,7 @@ class Source(Protocol):
         """Start to deliver; raise an UmtraceError when that is not possible."""
 
     def read(self, timeout_s: float) -> EventBatch | None:
-        """Return what came within ``timeout_s`` (maybe nothing); None when it is over."""
+        """Return the events that come within ``timeout_s`` (maybe none); None after the last."""
 
     def losses(self) -> LossReport:
         """Return everything lost since ``open``."""

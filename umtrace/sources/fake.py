@@ -26,11 +26,11 @@ class FakeSource:
     batches : iterable of EventBatch
         One for each read, in order of time; see docs/events.md and ``tests/builders.py``.
     tier : str
-        Whose events they are.
+        The tier that the events are of.
     clock : ClockPair, optional
         CLOCK_MONOTONIC and wall clock at the same moment; ns.
     losses : LossReport, optional
-        What it says was lost.
+        The losses that it reports.
     plan : sequence of PlanLine
         The lines of its probe plan.
     endless : bool

@@ -1,8 +1,8 @@
 """Kprobes and kretprobes made through tracefs, in a group of our own.
 
-Made so, a kretprobe can have room for as many concurrent callers as a teardown storm
-brings (maxactive), and the kernel's counts of misses can be read; the perf interface
-offers neither. What it does not do is go away with the process (see tracefs_guard.py).
+A kretprobe made in this way can have room for all concurrent callers of a teardown storm
+(maxactive), and the kernel's counts of its misses can be read. The perf interface offers neither.
+But such a probe does not end with the process (see tracefs_guard.py).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class KprobeEvents:
         return f"{self._group}:{name}"
 
     def watch(self) -> None:
-        """Have the events removed should this process be killed."""
+        """Start a process that removes the events if this one is killed."""
         self._owner.watch()
 
     def misses(self) -> dict[str, int] | None:

@@ -1,8 +1,7 @@
-"""Calls by which `umtrace why --ask-kernel` asks the kernel: no umounts of anybody, so left out.
+"""Leaves out the system calls of `umtrace why --ask-kernel`, which are no umounts by a user.
 
-Which they are is told by a file that root alone can write to (holders/ask_kernel_child.py): task,
-begin and end of each. What another program does is in none of its lines, whatever flags it passes
-and whatever it is called.
+A file that only root can write to (holders/ask_kernel_child.py) lists them: the task, the begin and
+the end of each. So a call of another program is never left out, whatever its flags and its name.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ import numpy.typing as npt
 from umtrace.holders.ask_kernel import FOLDER
 from umtrace.model.events import FOREIGN, Array, EventBatch, Kind
 
-#: an answer may be read before its end is written down
+#: assumed for a call while the file has no end for it yet
 _LONGEST_NS = 1_000_000_000
-#: the way back to user mode, and the next system call, belong to the call as well
+#: the return to user mode and the next system call are part of the call, too
 _AFTER_NS = 20_000_000
-#: of other umounts as well: who walked to a mount, and put it
+#: not left out, since they may be evidence for other umounts
 _KEPT = (Kind.WALK, Kind.PUT, Kind.SKIPPED)
 _FIELDS = 5
 _MAJOR_SHIFT = 20  # dev_t inside the kernel
@@ -32,7 +31,7 @@ _Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class Questions:
-    """Leaves the events of such calls out of batches; ``left_out`` counts the calls."""
+    """Leaves the events of these calls out of batches; ``left_out`` counts the calls."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder
@@ -42,11 +41,11 @@ class Questions:
 
     @property
     def left_out(self) -> int:
-        """How many calls were left out so far."""
+        """Number of calls that were left out so far."""
         return len(self._met)
 
     def leave_out(self, batch: EventBatch) -> EventBatch:
-        """Return a batch without them; one look at the file's time and size for each batch."""
+        """Return a batch without them; for each batch it checks the file's time and size once."""
         events = batch.events
         if not len(events) or not self._read():
             return batch
@@ -62,7 +61,7 @@ class Questions:
         return replace(batch, events=events[~drop]) if drop.any() else batch
 
     def _read(self) -> bool:
-        """Read the file again if it has changed; whether anything was asked."""
+        """Read the file again if it has changed; return whether it lists any call."""
         try:
             folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:
@@ -118,7 +117,7 @@ def _of_a_call(events: Array) -> _Mask:
 
 
 def _refused_by_us(events: Array, begin: int, end: int, dev: str) -> _Mask:
-    """Return the claims of others that failed during ours: no umount is to be blamed for them."""
+    """Return the claims by other tasks that failed because of ours, not because of an umount."""
     if not dev:
         return np.zeros(len(events), np.bool_)
     major, _, minor = dev.partition(":")

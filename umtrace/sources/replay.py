@@ -1,4 +1,4 @@
-"""A recording as a source: what comes after cannot tell it from a live one."""
+"""A recording as a source, with the same interface as a live one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from umtrace.recording.reader import Recording
 
 
 class ReplaySource:
-    """Delivers the events of a recording, as fast as they are asked for.
+    """Delivers the events of a recording, as fast as they are read.
 
-    What cannot be read is named in ``recording.problems``, never raised.
+    What cannot be read is listed in ``recording.problems``; it raises no error.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -33,7 +33,7 @@ class ReplaySource:
         return next(self._batches, None) if self._batches else None
 
     def losses(self) -> LossReport:
-        """Return what was lost while recording, but for what the later stages count again."""
+        """Return what was lost while recording, without what the later stages count again."""
         return replace(
             self.recording.losses,
             unmatched_events=None,
@@ -48,5 +48,5 @@ class ReplaySource:
         return list(self.recording.meta.plan)
 
     def close(self) -> None:
-        """Let go of the recording's files."""
+        """Release the recording's files."""
         self._batches = None

@@ -51,18 +51,18 @@ LIVE_TIERS: dict[str, Maker] = {tier.name: _MAKERS[tier.name] for tier in TIERS}
 def open_source(tier: str, probes: str = "full", meanwhile: Meanwhile = lambda: None) -> Source:
     """Return an attached source of that tier; ``auto`` takes the first that attaches.
 
-    First of all what killed runs left in tracefs is removed, which slows the host down.
+    First it removes what killed runs left in tracefs, since that slows the host down.
 
-    A tier that cannot be had is replaced by its stand-in, if it has one. The tiers that
-    failed come first in the source's plan, with reasons. ``meanwhile`` is called once
-    or more before anything is attached, while the compiler works if it does.
+    A tier that fails is replaced by its stand-in, if it has one. The tiers that failed come first
+    in the source's plan, with the reasons. ``meanwhile`` is called once or more before anything is
+    attached; if a compiler runs, while it works.
 
     Raises
     ------
     UsageError
         There is no such tier.
     UmtraceError
-        As the tier's ``open`` says; for ``auto`` the last tier's reason.
+        From the ``open`` of the tier; for ``auto``, from that of the last tier.
     """
     if tier not in ("auto", *LIVE_TIERS):
         raise UsageError(f"no tier '{tier}'; the tiers are auto, {', '.join(LIVE_TIERS)}")
@@ -96,7 +96,7 @@ def _opened(tier: str, probes: str, declined: Plan, meanwhile: Meanwhile) -> Sou
 def declined(source: Source, tier: str) -> str:
     """Return why a source is not of the tier that was asked for; empty if it is.
 
-    Of ``auto`` the last resort needs a reason: that of the tier before it.
+    With ``auto`` only the last tier has a reason: that of the tier before it.
     """
     if source.tier == tier or (tier == "auto" and source.tier != TIERS[-1].name):
         return ""

@@ -8,12 +8,12 @@ from umtrace.kernel.tracefs import Tracefs
 
 
 def write(tracefs: Tracefs, path: str, text: str) -> None:
-    """Replace what a control file holds; OSError as the kernel says."""
+    """Replace the content of a control file; OSError if the kernel refuses."""
     _write(tracefs, path, text, os.O_TRUNC)
 
 
 def append(tracefs: Tracefs, path: str, text: str) -> None:
-    """Write to a control file without truncating it; OSError as the kernel says."""
+    """Write to a control file without truncating it; OSError if the kernel refuses."""
     _write(tracefs, path, text, os.O_APPEND)
 
 

@@ -1,13 +1,13 @@
-"""Leaves tracefs as it was: who owns what was made there, and who removes it.
+"""Leaves tracefs as it was: marks what umtrace makes there with its owner, and removes it.
 
-Instances and dynamic events do not go away with the process that made them, and cost the whole
-host something while they are there.
+Instances and dynamic events stay when the process that made them ends, and slow down the whole
+host while they exist.
 
-A process id does not identify an owner: in another pid namespace it is nobody's, or another's.
-So a tracer holds a lock in tracefs, which is one file system for all namespaces, however often
-it is mounted: on one byte of its root directory. The number of that byte is in the names of all
-that the tracer makes. The kernel drops the lock with the tracer, however it ends, and no number
-comes twice: what has no lock never gets an owner again.
+A process id does not identify an owner: in another pid namespace no process, or another one, has
+it. So a tracer holds a lock on one byte of the root directory of tracefs, which is one file system
+for all namespaces, however often it is mounted. The names of all that the tracer makes contain the
+number of that byte. The kernel drops the lock when the tracer ends, in whatever way, and no number
+is used twice. So what has no lock never gets an owner again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _NUMBER_BYTES = 6
 _MARK = re.compile(r"umtrace(?:-|_|_ft_)\d+[-_]([0-9a-f]{12})(?:-gated)?")
 _DEFINED = re.compile(r"^[pr]\d*:(\w+)/(\S+)", re.MULTILINE)
 
-# Waits for the end of its input, that is of the tracer. What it left stays busy until the
-# kernel has closed the tracer's other descriptors, hence the turns; the last finds nothing.
-# Where cat cannot be run, for want of descriptors or memory, the tracer may well be alive.
+# Waits for the end of its input, which is the end of the tracer. What the tracer left stays busy
+# until the kernel has closed its other descriptors, so this tries several times, until nothing is
+# left. If cat cannot run, for lack of descriptors or memory, the tracer may still be alive.
 _SCRIPT = """
 cat || exit 1
 for pause in 0.05 0.1 0.2 0.5 0.5 0.5 1 1 1 2 2; do
@@ -49,12 +49,12 @@ _TO_REMOVE_S = 2.0
 
 
 class TracefsLock:
-    """One tracer; what it makes is its own until ``close`` or its death.
+    """The lock of one tracer, which owns what it makes until ``close`` or its death.
 
     Attributes
     ----------
     number : str
-        That of its lock, in hexadecimal; the process id is in the names for people only.
+        The number of the locked byte, hexadecimal. The process id is in names only for people.
 
     Raises
     ------
@@ -74,11 +74,11 @@ class TracefsLock:
             raise refusal("tracefs takes no lock", error) from None
 
     def watch(self) -> None:
-        """Have all that is left removed should this process be killed."""
+        """Start a process that removes all that is left if this one is killed."""
         self._watcher = CleanupProcess(self._tracefs, self.number)
 
     def instance(self, *, gated: bool = False) -> str:
-        """Return the name of the trace instance; there may be a second, a gated one."""
+        """Return the name of the trace instance; there may be a second one, a gated one."""
         return f"umtrace-{os.getpid()}-{self.number}{'-gated' if gated else ''}"
 
     def group(self, prefix: str = "umtrace") -> str:
@@ -86,7 +86,7 @@ class TracefsLock:
         return f"{prefix}_{os.getpid()}_{self.number}"
 
     def close(self) -> None:
-        """Give up what is left; may be called twice."""
+        """Give up the ownership of what is left; may be called twice."""
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
@@ -102,13 +102,13 @@ class CleanupProcess:
     ----------
     tracefs : Tracefs
     number : str
-        That of the owner, in the names of all that is to be removed.
+        The number of the owner, which is in the names of all that is to be removed.
     """
 
     def __init__(self, tracefs: Tracefs, number: str) -> None:
         self._tracefs, self._number = tracefs, number
         self._process: subprocess.Popen[bytes] | None = None
-        with suppress(OSError):  # no shell: what a killed run leaves waits for the next start
+        with suppress(OSError):  # without a shell, the next start removes what a killed run left
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _SCRIPT, "umtrace-watcher", number],
                 stdin=subprocess.PIPE,
@@ -119,7 +119,7 @@ class CleanupProcess:
             )
 
     def close(self) -> None:
-        """End it; what a signal kept its owner from removing is removed first."""
+        """End it, but let it first remove what its owner could not remove because of a signal."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -137,9 +137,9 @@ class CleanupProcess:
 
 
 def remove_leftovers(tracefs: Tracefs) -> list[str]:
-    """Remove the instances and dynamic events that have no owner; returns what it was.
+    """Remove the instances and dynamic events that have no owner; return their names.
 
-    Cheap, as every start calls it: two files are read. What is still busy stays.
+    Every start calls it, so it reads no more than two files. What is still busy stays.
     """
     removed = []
     with suppress(OSError):
@@ -164,7 +164,7 @@ def is_orphan(tracefs: Tracefs, name: str) -> bool:
     try:
         found = fcntl(fd, F_OFD_GETLK, _byte(F_WRLCK, mark[1]))
     except OSError:
-        return False  # not known: as good as alive
+        return False  # unknown, so it counts as alive
     finally:
         os.close(fd)
     return bool(struct.unpack(_FLOCK, found)[0] == F_UNLCK)
@@ -175,7 +175,7 @@ def _byte(kind: int, number: str) -> bytes:
 
 
 def _remove_instance(tracefs: Tracefs, name: str) -> bool:
-    # Nothing is written before: rmdir switches the events off, or refuses and changes nothing.
+    # No event is switched off first: rmdir does that, or it refuses and changes nothing.
     try:
         os.rmdir(f"instances/{name}", dir_fd=tracefs.fd)
     except OSError:

@@ -1,7 +1,7 @@
-"""When the hot probes, those on path walks, are attached.
+"""Decides when the hot probes, those on path walks, are attached.
 
-Always with ``--probes full``. With ``adaptive`` only while something shows that path
-walkers matter: an umount was busy, or its RCU wait slow; and for a while after that.
+With ``--probes full`` they always are. With ``adaptive`` they are attached when an umount was busy
+or its RCU wait slow, since then path walkers may be the cause, and for a while after that.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 _EBUSY = 16
 _SLOW_NS = 100_000_000
 _STAY_S = 10.0
-_DRAIN_S = 5.0  # as long as a row is held for its last put
+_DRAIN_S = 5.0  # as long as a row waits for its last put
 
 
 class AdaptiveProbes:
-    """Attaches and detaches the walker probes; ``announce`` tells the programs which.
+    """Attaches and detaches the walker probes, and announces it to the BPF programs.
 
-    An umount that begins while they are announced has its walkers counted. They stay
-    attached for a while after that, so that none of these counts is cut short.
+    The walkers of an umount are counted if it begins while the probes are announced. They stay
+    attached for a while after that, so that each of these counts is complete.
 
     Parameters
     ----------
     attach, detach, announce : callable
-        What to do; ``announce`` is given whether walkers are watched.
+        ``announce`` gets whether walkers are watched.
     adaptive : bool
-        False attaches at once and for good.
+        False attaches at once and never detaches.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class AdaptiveProbes:
         self._attached = False
         self._began, self._watched_s = 0.0, 0.0
         self.watching = False
-        self.times = 0  #: how often watching began
+        self.times = 0  #: number of times that watching began
         if not adaptive:
             self._start(time.monotonic())
 
     @property
     def watched_s(self) -> float:
-        """Seconds of watching so far."""
+        """Seconds during which walkers were watched so far."""
         return self._watched_s + (time.monotonic() - self._began if self.watching else 0.0)
 
-    def look(self, events: Array) -> None:
-        """Attach or detach, by what a batch of events shows."""
+    def update(self, events: Array) -> None:
+        """Attach or detach, depending on the umounts in a batch of events."""
         if not self._adaptive:
             return
         now = time.monotonic()

@@ -1,8 +1,8 @@
 """Compiles the probes with bcc; the only module that imports it.
 
-Runs as a process of its own, so that clang and LLVM go when it ends. It answers every
-request, a line of JSON on stdin, with a line on stdout: what was compiled, or why not.
-Loading is the recorder's business (umtrace/sources/bpf/bpf_object.py).
+It runs as a process of its own, so that the memory of clang and LLVM is freed when it ends. It
+answers every request, a line of JSON on stdin, with a line on stdout: the compiled programs, or the
+reason of a failure. The recorder loads them (umtrace/sources/bpf/bpf_object.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NO_BCC, OTHER_BCC, NOT_COMPILED = "no bcc", "another bcc", "not compiled"
 def main() -> None:
     """Serve requests until stdin ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # clang and bcc write where they like
+    os.dup2(2, 1)  # clang and bcc may write to stdout, too
     try:
         bcc = _import()
     except _FailedError as error:
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 class _FailedError(Exception):
-    """What to answer instead."""
+    """The answer to send instead of compiled programs."""
 
 
 def _import() -> Any:
@@ -68,7 +68,7 @@ def _compiled(bcc: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _compiler_files(bcc: Any) -> set[str]:
-    """Return the files that are the compiler: another version of any may answer otherwise."""
+    """Return the files of the compiler, each of which may compile otherwise in another version."""
     with open("/proc/self/maps") as maps:  # noqa: PTH123 - nothing to join or to ask
         mapped = {line.split()[-1] for line in maps}
     libraries = {path for path in mapped if _LIBRARY.search(path)}

@@ -1,7 +1,7 @@
 """Compiled probes in the kernel: their maps made, their programs loaded and attached.
 
-Everything hangs on descriptors of this process: the kernel lets go of it when the
-process ends, however it ends.
+Everything is held by descriptors of this process, so the kernel removes it when the process ends,
+in whatever way.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PSEUDO_MAP_FD = 1
 class BpfObject:
     """The maps and programs of one compilation; close detaches and frees them.
 
-    Programs are loaded when they are attached: each that the kernel refuses may have a
+    A program is loaded when it is attached, since one that the kernel refuses may have a
     substitute.
 
     Raises
@@ -91,7 +91,7 @@ class BpfObject:
         Raises
         ------
         NoTierError, NotPermittedError
-            As the kernel says; so do the other ``attach`` methods.
+            The kernel refuses; the other ``attach`` methods raise these as well.
         """
         program = self._load(function, ProgramType.RAW_TRACEPOINT)
         self._link(function, tracepoint, lambda: open_raw_tracepoint(program, tracepoint))
@@ -183,12 +183,12 @@ def memory_unlimited() -> Iterator[None]:
 
 
 def refused(what: str, error: OSError) -> UmtraceError:
-    """Return the error of a tier for what the kernel said of a program."""
+    """Return the error of a tier whose program the kernel refuses, with the verifier's reason."""
     log = error.log if isinstance(error, RefusedError) else ""
     if os.environ.get(SHOW):
         sys.stderr.write(log)
-    if said := last_line(log).strip():  # by the verifier, whatever the errno is
-        return NoTierError(f"the kernel refuses {what}: {said} ({SHOW}=1 shows all)")
+    if reason := last_line(log).strip():  # from the verifier, whatever the errno is
+        return NoTierError(f"the kernel refuses {what}: {reason} ({SHOW}=1 shows all)")
     if error.errno in {errno.EPERM, errno.EACCES} and (why := perf_refused()):
         return NotPermittedError(f"the kernel refuses {what}: {why}")
     return refusal(f"the kernel refuses {what}", error)

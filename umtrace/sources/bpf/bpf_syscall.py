@@ -1,7 +1,7 @@
-"""The bpf(2) system call: maps, programs, and what the kernel says of them.
+"""The bpf(2) system call: makes maps, loads programs, and reads the kernel's facts about them.
 
-Python wraps nothing of it, and what a loaded program needs is small: no library stands
-between the recorder and the kernel, and no compiler stays in its memory.
+Python has no wrapper for it, and the recorder needs only a few of its commands. So it uses no
+library for them, and has no compiler in its memory.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class MapInfo(NamedTuple):
 
 
 class RefusedError(OSError):
-    """The kernel did not take a program; ``log`` is the verifier's, empty where it has none."""
+    """The kernel refuses a program; ``log`` is the verifier's output, which may be empty."""
 
     log = ""
 
@@ -68,7 +68,7 @@ def bpf(command: int, attr: bytes) -> int:
 
 
 def object_info(fd: int, size: int) -> tuple[ctypes.Array[ctypes.c_char], int]:
-    """Return the kernel's description of a map or program, and how much of it is filled."""
+    """Return the kernel's description of a map or program, and how many bytes of it are filled."""
     info = ctypes.create_string_buffer(size)
     attr = ctypes.create_string_buffer(struct.pack("=IIQ", fd, size, ctypes.addressof(info)))
     number = BPF_SYSCALL[platform.machine()]
@@ -102,7 +102,7 @@ def load_program(
     Raises
     ------
     RefusedError
-        With the verifier's log, for which it is loaded once more.
+        With the verifier's log; to get that, the program is loaded a second time.
     """
 
     def load(log: ctypes.Array[ctypes.c_char] | None) -> int:
@@ -114,7 +114,7 @@ def load_program(
         tail = struct.pack("=IIQIIQII", 0, 0, 0, 0, 0, 0, 0, attach_btf_id)
         return bpf(_PROG_LOAD, head + rest + tail)
 
-    # The handlers' own licence is dual; the helpers they call are for GPL programs.
+    # The handlers have a dual licence, but the helpers that they call are for GPL programs only.
     program, licence = ctypes.create_string_buffer(code), ctypes.create_string_buffer(b"GPL")
     code_at, license_at = ctypes.addressof(program), ctypes.addressof(licence)
     try:
@@ -147,7 +147,7 @@ def open_raw_tracepoint(program_fd: int, name: str | None) -> int:
 
 
 def lookup(map_fd: int, index: int, value_bytes: int) -> bytes:
-    """Return the value of one element of an array; OSError as the kernel says."""
+    """Return the value of one element of an array; OSError if the kernel refuses."""
     key, value = ctypes.c_uint32(index), ctypes.create_string_buffer(value_bytes)
     words = struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(key), ctypes.addressof(value), 0)
     bpf(_MAP_LOOKUP_ELEM, words)
@@ -173,7 +173,7 @@ def counters(program_fd: int) -> tuple[int, int, int | None]:
 
 
 def recursion_misses(programs: Mapping[str, int]) -> dict[str, int] | None:
-    """Return how often the kernel skipped each program; None where it does not count.
+    """Return how often the kernel skipped each program; None if the kernel does not count it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Finds out in milliseconds whether a function tier is refused, before anything is compiled."""
+"""Tests in milliseconds whether the kernel refuses a function tier, before it is compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probes' compiler as a child process, and what it gives back."""
+"""Runs the compiler of the probes as a child process, and returns its result."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from umtrace.sources.bpf.kernel_tables import Tables, load_cached
 from umtrace.sources.bpf.program_cache import TABLES, ProgramCache, environment_key, key_of
 from umtrace.sources.bpf.text import bpf_directory, headers_directory, program_text
 
-#: environment variable that lets all of clang's and the verifier's output through
+#: environment variable that shows the whole output of clang and of the verifier
 SHOW = "UMTRACE_DEBUG"
 COMPILED, KEPT = "compiled now", "kept"
 _PIPE_BYTES = 1 << 18  # a request fits before the child reads
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: where this process's own libraries are; no other variable leads the compiler anywhere
+#: for the libraries of this process; no other variable may give the compiler a path
 _INHERITED = ("LD_LIBRARY_PATH",)
-# bcc and clang look into the working directory, the host's folders and what CPATH and others name.
+# bcc and clang search the working directory, folders of the host, and those in CPATH and others.
 _OWN_HEADERS_ONLY = "-nostdinc"
 _REMEDIES = {
     bcc_child.NO_BCC: "bcc cannot be imported ({}): install the distribution's python3-bpfcc and "
@@ -39,24 +39,25 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Programs as bcc made them; ``maps`` has the descriptor that their code names."""
+    """Programs as bcc compiled them; ``maps`` has the descriptors that are in their code."""
 
     maps: Mapping[str, tuple[int, MapInfo]]
     programs: Mapping[str, bytes]
 
 
 class Compiler:
-    """Imports bcc in a child and compiles there, unless the answer is known or kept.
+    """Imports bcc in a child and compiles there, unless the result is cached.
 
-    Both take a while: what the caller does between ``start`` and ``compile`` is free.
+    Both take a while, in which the caller can do other work, between ``start`` and ``compile``.
 
     Parameters
     ----------
     kept : ProgramCache, optional
-        Where answers are kept for other processes; the user's folder by default.
+        The cache, for other processes; by default in the user's folder.
     """
 
-    # A self test opens every tier several times. The descriptors in it are but names by now.
+    # For this process, since a self test opens every tier several times. Its descriptors are those
+    # of the child, and only name the maps.
     _compiled: ClassVar[dict[str, Compiled]] = {}
 
     def __init__(self, kept: ProgramCache | None = None) -> None:
@@ -64,25 +65,25 @@ class Compiler:
         self._kept = kept or ProgramCache.of_this_user()
         self._stderr = os.fdopen(os.memfd_create("stderr"), "w+b")  # in no folder of others
         self._child: subprocess.Popen[str] | None = None
-        self.how = KEPT  #: where the last answer came from
+        self.how = KEPT  #: whether the last result was compiled or cached
 
     @property
     def remark(self) -> str:
-        """Why what is kept could not be used, or could not be kept; else empty."""
+        """Why the cache could not be used, or could not be written; else empty."""
         return self._kept.remark
 
     def tables(self) -> Tables:
-        """Return what the kernel's tables say, kept beside the programs that are made from it."""
-        # What is wrong with the folder is remarked on when it is asked for the programs.
+        """Return what the kernel's tables say, which is cached beside the programs."""
+        # A problem with the folder becomes the remark when the programs are read from it.
         return load_cached(self._around, ProgramCache(self._kept.folder, TABLES))
 
     def expect(self) -> None:
-        """Start the child where it will be needed: nothing is kept of this kernel."""
+        """Start the child if it will be needed, since nothing is cached for this kernel."""
         if not self._compiled and not self._kept.has(self._around):
             self.start()
 
     def start(self) -> subprocess.Popen[str]:
-        """Start the child unless it runs; ``compile`` does it when it needs one."""
+        """Start the child unless it runs; ``compile`` does so, too."""
         if self._child is None:
             self._child = self._started()
         return self._child
@@ -93,8 +94,8 @@ class Compiler:
     def _started(self) -> subprocess.Popen[str]:
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         environment["BCC_KERNEL_SOURCE"] = str(headers_directory())
-        # A terminal and a service manager stop all processes there are: what becomes of this
-        # one is for the recorder to say.
+        # A terminal or a service manager sends such signals to all processes. They are blocked in
+        # the child, since the recorder decides when it ends.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         try:
             return subprocess.Popen(
@@ -103,7 +104,7 @@ class Compiler:
                 stdout=subprocess.PIPE,
                 stderr=None if os.environ.get(SHOW) else self._stderr,
                 env=environment,
-                cwd=bpf_directory(),  # bcc makes it an include path: whoever writes there is root
+                cwd=bpf_directory(),  # bcc makes it an include path, so only root may write there
                 text=True,
                 pipesize=_PIPE_BYTES,
             )
@@ -118,12 +119,12 @@ class Compiler:
     ) -> Compiled:
         """Compile the probe programs with ``-D`` constants: those that bpf/config.h lists.
 
-        ``meanwhile`` is called while the child works, if it has to.
+        ``meanwhile`` is called while the child works, if there is anything to compile.
 
         Raises
         ------
         NoTierError
-            bcc is missing, or cannot compile them; says what to do.
+            bcc is missing, or cannot compile them; the message has the remedy.
         """
         defines = [f"-D{name}={value}" for name, value in constants.items()]
         flags = [_OWN_HEADERS_ONLY, f"-I{bpf_directory()}", "-w", *defines]
@@ -148,7 +149,7 @@ class Compiler:
                 print(request, file=child.stdin, flush=True)
                 meanwhile()
                 line = child.stdout.readline()
-        if not line.endswith("\n"):  # it was killed, maybe in the middle
+        if not line.endswith("\n"):  # the child was killed, maybe while it wrote
             raise NoTierError(self._why(_ending(child.wait())))
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
@@ -158,8 +159,8 @@ class Compiler:
 
     def _why(self, error: str) -> str:
         self._stderr.seek(0)
-        said = last_line(self._stderr.read().decode(errors="replace"))
-        return f"bcc cannot compile the probes: {said or error} ({SHOW}=1 shows all)"
+        output = last_line(self._stderr.read().decode(errors="replace"))
+        return f"bcc cannot compile the probes: {output or error} ({SHOW}=1 shows all)"
 
     def close(self) -> None:
         """End the child if there is one; may be called twice."""
@@ -171,9 +172,9 @@ class Compiler:
 
 
 def last_line(text: str) -> str:
-    """Return what is shown of clang's or the verifier's output: one line of hundreds.
+    """Return the one line to show of hundreds that clang or the verifier wrote.
 
-    That is the last that says something, the verifier's statistics aside.
+    That is the last line that is not empty and not part of the verifier's statistics.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("processed ", "HINT"))]

@@ -1,8 +1,8 @@
-"""What the tables of this kernel say: its symbols and BTF, gone through once in a boot.
+"""What the tables of this kernel say, its symbols and BTF: they are read once in a boot.
 
-kallsyms is 200,000 lines that the kernel writes anew for every reader, BTF some megabytes. What
-is wanted of them is a few KB, does not change before the next boot, and is kept beside
-the programs that were made from it.
+kallsyms has 200,000 lines, which the kernel writes again for every reader, and BTF has some
+megabytes. The part that is needed is a few KB and does not change before the next boot, so it is
+cached beside the programs that were compiled with it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from umtrace.probes.constants import KNOWN_MEMBERS, layout_constants
 from umtrace.sources.bpf.program_cache import ProgramCache, file_state
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-#: whose work is kept: another version of one of them does it again
+#: modules that make what is cached: another version of one of them makes it again
 _READERS = (
     "umtrace.kernel.btf",
     "umtrace.probes.constants",
@@ -34,7 +34,7 @@ _READERS = (
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What was looked for and found; ``no_btf`` says why there is no BTF."""
+    """What was found in the tables; ``no_btf`` says why there is no BTF."""
 
     symbols: Symbols
     offer: Capabilities
@@ -44,7 +44,7 @@ class Tables:
 
 
 def read() -> Tables:
-    """Go through the tables of the running kernel."""
+    """Read the tables of the running kernel."""
     symbols = Symbols.load(wanted=WANTED)
     try:
         with Btf() as btf:
@@ -56,7 +56,7 @@ def read() -> Tables:
 
 
 def load_cached(around: str, kept: ProgramCache) -> Tables:
-    """Return what is kept of this boot; else read it, and keep it if it is whole.
+    """Return what is cached of this boot; else read it, and cache it if it is complete.
 
     Parameters
     ----------
@@ -75,12 +75,12 @@ def load_cached(around: str, kept: ProgramCache) -> Tables:
 
 
 def _key(around: str) -> str:
-    """Return the name to keep it by, empty where this boot cannot be told from another."""
+    """Return the key in the cache; empty if this boot cannot be distinguished from others."""
     try:
         boot, types = _BOOT.read_text(), btf_module.VMLINUX.stat()
     except OSError:
         return ""
-    # In a mount namespace of its own something else may lie where BTF should.
+    # In another mount namespace, another file may be mounted at the path of BTF.
     which = _hash([around, boot, str(types.st_dev), str(types.st_size)])
     return f"{which}-{_hash([*sorted(KNOWN_MEMBERS), *PROBED, *sorted(map(repr, WANTED))])}"
 
@@ -102,6 +102,6 @@ def _encoded(tables: Tables) -> dict[str, Any]:
 
 def _decoded(answer: dict[str, Any]) -> Tables:
     symbols = Symbols(**answer["symbols"])
-    # How the kernel preempts itself can be switched while it runs.
+    # The preemption mode of a kernel can change while it runs, so it is not cached.
     offer = replace(Capabilities.from_dict(answer["offer"]), preemptible=preemptible())
     return Tables(symbols, offer, answer["layout"], answer["btf_ids"])

@@ -1,4 +1,4 @@
-"""Notes when puts of path walkers were not seen: what they are counted by proves nothing then."""
+"""Notes when puts of path walkers were not seen, since their counts prove nothing then."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MOST = 0xFFFFFFFF
 
 
 class MissedPuts:
-    """Puts an event before a batch that may lack some.
+    """Adds an event before a batch in which puts may be missing.
 
     Parameters
     ----------
     counts : sequence of callables
-        Each returns how many were lost in one way so far, None where the kernel does not count.
+        Each returns how many were lost in one way so far, None if the kernel does not count it.
     """
 
     def __init__(self, counts: Sequence[Callable[[], int | None]]) -> None:
@@ -27,9 +27,9 @@ class MissedPuts:
         self._at_ns = monotonic_ns()
 
     def note(self, drained: Array) -> Array:
-        """Return a batch that has just been drained, with what was lost before it.
+        """Return a batch that has just been drained, after an event with what was lost.
 
-        Before, so that whoever goes by the batch's events knows already.
+        The event comes first, since it decides how the events of the batch are read.
         """
         before, lost, now = monotonic_ns(), self._count(), monotonic_ns()
         if lost != self._lost:
@@ -38,7 +38,7 @@ class MissedPuts:
             event["ts_ns"], event["a"] = now, self._at_ns
             event["b"] = min(max(lost - self._lost, 0), _MOST)
             drained = np.concatenate([event, drained])
-        self._lost, self._at_ns = lost, before  # what is lost as they are counted may be missed
+        self._lost, self._at_ns = lost, before  # before: losses during the count may not be in it
         return drained
 
     def _count(self) -> int:

@@ -1,8 +1,8 @@
 """Attach a loaded BPF program to a tracepoint by its number, to a function by its name.
 
-bcc's own attach needs tracefs mounted where it looks for it; the number alone is
-enough for the kernel, and it can come from a detached tracefs. A kprobe made so needs
-no tracefs, and goes with its descriptor.
+The attach of bcc needs a tracefs that is mounted at a certain path. The kernel needs only the
+number, which can come from a detached tracefs. A kprobe made in this way needs no tracefs, and ends
+with its descriptor.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def attach_kprobe(symbol: str, program_fd: int) -> int:
 
 def _attach(attr: bytes, program_fd: int) -> int:
     attr = attr.ljust(_ATTR_SIZE, b"\0")
-    # A BPF program on either runs whatever CPU the perf event is bound to.
+    # The BPF program runs on all CPUs, whichever CPU the perf event is bound to.
     fd = syscall(perf_event_open_nr(), attr, -1, 0, -1, _FLAG_CLOEXEC)
     try:
         fcntl.ioctl(fd, _IOC_SET_BPF, program_fd)

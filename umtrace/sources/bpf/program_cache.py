@@ -1,8 +1,8 @@
-"""What the probes' compiler gave once, kept in a folder: the next start needs no compiler.
+"""The cache: results of the compiler in a folder, so that the next start needs no compiler.
 
-What lies there is loaded into the kernel. So the folder and its files must be the user's
-own and closed to others, and a file must be whole and of what it is asked for; else it is
-not used, and ``remark`` says why in one line.
+What is there is loaded into the kernel. So the folder and its files must belong to the user and be
+closed to others, and a file must be complete and match its key. Otherwise it is not used, and
+``remark`` says why in one line.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ AT_MOST = 32  # a tier with a probe set takes one, of 50 to 200 KB, for each boo
 _OF_ROOT = Path("/var/cache/umtrace")
 _MAGIC = "umtrace compiled 1"
 _COMPILED, TABLES = ".compiled", ".tables"
-#: whatever else lies in a folder that the user chose is left alone
+#: other files in a folder that the user chose are not touched
 _OURS = re.compile(r"\.?[0-9a-f]{32}-[0-9a-f]{32}(\.compiled|\.tables|\.\d+)")
-#: What else decides the answer. 0.1.0 took headers from the working directory as well: what it
-#: kept is never asked for.
+#: Part of the key. 0.1.0 used headers from the working directory, too, so what it cached must not
+#: be used.
 _INCLUDED = "own headers only"
 _NOTES = Path("/sys/kernel/notes")  # with the build id
 
@@ -39,14 +39,14 @@ class _UselessError(Exception):
 
 
 class ProgramCache:
-    """The folder of kept answers; what it cannot do it leaves, and ``remark`` says why.
+    """The folder of the cache; on a problem it does nothing, and ``remark`` has the reason.
 
     Parameters
     ----------
     folder : Path or None
-        None keeps nothing.
+        None caches nothing.
     suffix : str
-        What is asked for and put: compiled programs, or the TABLES that they are made from.
+        What is cached: compiled programs, or the TABLES of the kernel.
     """
 
     def __init__(self, folder: Path | None, suffix: str = _COMPILED) -> None:
@@ -56,11 +56,11 @@ class ProgramCache:
 
     @classmethod
     def of_this_user(cls) -> ProgramCache:
-        """Return the one that ``UMTRACE_CACHE`` names, 0 for none; else the user's, if any."""
+        """Return the cache that ``UMTRACE_CACHE`` names, 0 for none; else the user's, if any."""
         chosen = os.environ.get(VARIABLE)
         if chosen:
             return cls(None if chosen == "0" else Path(chosen).absolute())
-        if os.geteuid() == 0:  # whatever sudo left in HOME
+        if os.geteuid() == 0:  # and not HOME, which sudo may leave as that of another user
             return cls(_OF_ROOT)
         caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
         folder = Path(caches, "umtrace")
@@ -68,7 +68,7 @@ class ProgramCache:
         return cls(folder if usable else None)  # some users have no home, or sudo left another's
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return what is kept under a key, None if nothing is that may be used."""
+        """Return what is cached under a key; None if there is nothing, or it must not be used."""
         try:
             with self._opened() as folder:
                 answer = _answer(folder, key, self._suffix)
@@ -80,7 +80,7 @@ class ProgramCache:
         return answer if _same_makers(answer) else None
 
     def put(self, key: str, answer: dict[str, Any]) -> None:
-        """Keep an answer; of those not used for longest, what is too many goes."""
+        """Cache an answer; if there are too many, drop those that were not used for longest."""
         try:
             if self.folder:
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ class ProgramCache:
         return [name for name, _size in self._listed()]
 
     def size(self) -> int:
-        """Return the bytes they take."""
+        """Return their size in bytes."""
         return sum(size for _name, size in self._listed())
 
     def _listed(self) -> list[tuple[str, int]]:
@@ -111,18 +111,18 @@ class ProgramCache:
             return []
 
     def has(self, beginning: str) -> bool:
-        """Whether anything is kept whose key begins so."""
+        """Whether anything is cached with a key that begins like this."""
         return any(name.startswith(beginning) for name in self.names())
 
     def clear(self) -> int:
-        """Remove all that is kept; returns how many there were."""
+        """Remove all that is cached; return the number of files."""
         with suppress(_UselessError, OSError), self._opened() as folder:
             return _drop(folder, [name for name, _size in _listed(folder)])
         return 0
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
-        """Open the folder: what was looked at is what is used, whatever its name becomes."""
+        """Open the folder, so that what is checked is what is used, even if it is renamed."""
         if self.folder is None:
             raise FileNotFoundError
         folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -169,7 +169,7 @@ def _answer(folder: int, key: str, suffix: str) -> dict[str, Any]:
         if head != _head(key, body):
             raise _UselessError(f"{name} is damaged")
         with suppress(OSError):
-            os.utime(file.fileno())  # the last used
+            os.utime(file.fileno())  # the time of its last use
     answer: dict[str, Any] = json.loads(body)
     return answer
 
@@ -179,14 +179,14 @@ def _head(key: str, body: bytes) -> bytes:
 
 
 def _same_makers(answer: dict[str, Any]) -> bool:
-    """Whether who would be asked now, the compiler, is file by file who answered."""
+    """Whether the files of the compiler are still those that made this answer."""
     return bool(answer["made_by"]) and all(
         file_state(path) == state for path, state in answer["made_by"].items()
     )
 
 
 def file_state(path: str) -> list[int] | None:
-    """Return what tells a file from its successor, None if there is no such file."""
+    """Return what distinguishes a file from a newer one at its path; None if there is no file."""
     try:
         found = os.stat(path)  # noqa: PTH116 - a string from JSON
     except OSError:
@@ -196,7 +196,7 @@ def file_state(path: str) -> list[int] | None:
 
 def _write(folder: int, key: str, suffix: str, answer: dict[str, Any]) -> None:
     body = json.dumps(answer).encode()
-    new = f".{key}.{os.getpid()}"  # left over it is dropped with the rest
+    new = f".{key}.{os.getpid()}"  # if it is left over, it is dropped like the others
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with open(os.open(new, flags, 0o600, dir_fd=folder), "wb") as file:  # noqa: PTH123
@@ -232,8 +232,8 @@ def _drop(folder: int, names: list[str]) -> int:
 def environment_key() -> str:
     """Return a hash of this kernel, this umtrace and its headers.
 
-    The compiler itself is looked at when an answer is used. It sees no variable and no folder
-    but these: `compiler.py`.
+    The compiler itself is checked when an answer is used. It sees no other variable and no other
+    folder than these: `compiler.py`.
     """
     host = os.uname()
     seen = hashlib.sha256()
@@ -253,5 +253,5 @@ def environment_key() -> str:
 
 
 def key_of(around: str, request: str) -> str:
-    """Return the name of an answer; it begins with its circumstances."""
+    """Return the key of an answer; it begins with the key of its environment."""
     return f"{around}-{hashlib.sha256(request.encode()).hexdigest()[:32]}"

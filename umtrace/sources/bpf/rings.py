@@ -1,9 +1,9 @@
 """A BPF ring buffer read as numpy arrays, in batches.
 
-Every record of one ring has the same size: what lies between the consumer's and the
-producer's position is one array, two where it goes over the end of the ring, and the record
-that lies across it. bcc's callback costs a Python call per event. The kernel offers the
-data pages a second time after themselves; mapping those would count them twice as memory.
+Every record of one ring has the same size. So the data between the position of the consumer and
+that of the producer is one array; where it crosses the end of the ring, it is two arrays and the
+record at the end. bcc's callback would cost a Python call per event. The kernel offers the data
+pages a second time after the first, but to map these would count them as memory twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, Array, EventBatch
 
 _UNCOMMITTED = np.uint32(1 << 31)
 _BUSY_FILL = 0.1  # above this fill the reader does not sleep
-#: storms of EBUSY may shorten one wait in so long
+#: a storm of EBUSY may shorten only one wait in this time
 APART_S = 0.05
 _HEADER = 8  # u32 length with flags, u32 page offset
 
@@ -57,8 +57,8 @@ class RingReader:
         begin = int(self._consumer[0])
         count = (int(self._producer[0]) - begin) // self._record.itemsize
         pieces = [np.empty(0, self._record["data"])]
-        # The kernel publishes the position before the record is complete and clears the
-        # busy bit after; the bit is read after the position and before the data.
+        # The kernel publishes the position before the record is complete, and clears the busy bit
+        # after that. So the bit is read after the position and before the data.
         while count > 0:
             records = self._run(begin, count)
             busy = np.flatnonzero(records["length"] & _UNCOMMITTED)
@@ -66,13 +66,13 @@ class RingReader:
             pieces.append(records["data"][:ready].copy())
             begin += ready * self._record.itemsize
             count = 0 if busy.size else count - ready
-            del records  # close() cannot unmap what is looked at
+            del records  # close() cannot unmap what an array refers to
         data: Array = pieces[1] if len(pieces) == 2 else np.concatenate(pieces)  # noqa: PLR2004
         self._consumer[0] = np.uint64(begin)
         return data
 
     def _run(self, begin: int, count: int) -> Array:
-        """Return the records from ``begin`` to the ring's end, or the one that lies across it."""
+        """Return the records from ``begin`` to the ring's end, or the one that crosses it."""
         offset = begin & (self._size - 1)
         room = self._size - offset
         fit = min(count, room // self._record.itemsize)
@@ -104,12 +104,12 @@ class RingReader:
 
 
 class WakeupRing:
-    """Waits for a probe to ring, or for the time to be up.
+    """Waits until a probe wakes the reader, or until the time is up.
 
     Parameters
     ----------
     map_fd : int
-        A ring buffer into which a probe puts a word, and wakes who polls it.
+        A ring buffer into which a probe writes a word, which wakes the process that polls it.
     size : int
         Its data area, bytes.
     """
@@ -121,7 +121,7 @@ class WakeupRing:
         self._rang_at = 0.0
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait; return whether it rang."""
+        """Wait; return whether a probe woke the reader."""
         now = time.monotonic()
         deaf = min(max(self._rang_at + APART_S - now, 0.0), timeout_s)
         if deaf:
@@ -153,12 +153,12 @@ class Rings:
         self._names = RingReader(map_fd("names"), name_bytes, NAME_DTYPE)
         self._bell = WakeupRing(map_fd("bell"), mmap.PAGESIZE)
 
-    def read(self, timeout_s: float, look: Callable[[Array], Array]) -> EventBatch:
-        """Wait up to ``timeout_s`` and drain; ``look`` may add to the events."""
+    def read(self, timeout_s: float, inspect: Callable[[Array], Array]) -> EventBatch:
+        """Wait up to ``timeout_s`` and drain; ``inspect`` may add to the events."""
         if timeout_s > 0 and self._events.fill < _BUSY_FILL:
             self._bell.wait(timeout_s)
         # Events first: the name of an event is submitted before the event itself.
-        events = look(self._events.read())
+        events = inspect(self._events.read())
         return EventBatch(events, self._names.read())
 
     def close(self) -> None:

@@ -43,7 +43,7 @@ from umtrace.sources.kprobe_events import KprobeEvents
 EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
-MAX_COUNTED_CPUS = 256  # a put sums over the CPUs; with more, references are not counted
+MAX_COUNTED_CPUS = 256  # a put adds up all CPUs; with more CPUs, references are not counted
 _PUTS = ("um_entry_mntput_no_expire", "um_entry_mntput", "um_entry_path_umount")
 _OPENERS = (SYSTEM_CALL, SYSTEM_CALL_32)
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
@@ -63,15 +63,15 @@ class BpfSource:
     tier : str
         tracepoint, kprobe or fentry.
     probes : str
-        ``full``; ``light`` without what a path walk would pay for; ``adaptive``, light until
-        an EBUSY or a slow umount shows up (fentry only; light elsewhere).
+        ``full``; ``light`` has no probes on path walks; ``adaptive`` is light until there is an
+        EBUSY or a slow umount (fentry only; light elsewhere).
     declined : sequence of PlanLine
         Lines of the plan for the tiers that were tried before this one.
     event_ring_bytes, name_ring_bytes : int
         Sizes of the two rings, powers of two and multiples of the page size.
     meanwhile : callable
-        Called before anything is attached, while the compiler works if it does: what reads
-        the events may be imported there. This module needs no numpy until then.
+        Called before anything is attached, and while the compiler works, if it runs. What reads
+        the events may be imported there, since this module needs no numpy until then.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class BpfSource:
         self._ring_bytes = (event_ring_bytes, name_ring_bytes)
         if probes not in PROBE_SETS:
             raise UsageError(f"no probe set '{probes}'; there is {', '.join(PROBE_SETS)}")
-        # Kprobe events cannot come and go while their watcher knows them by name.
+        # Kprobe events cannot come and go, since the watcher knows each by its name.
         self._adaptive = probes == "adaptive" and self._placement == "fentry"
         light = probes == "light" or (probes == "adaptive" and not self._adaptive)
         self._probe_set = "light" if light else "full"
@@ -178,7 +178,7 @@ class BpfSource:
         return "UM_OFF_TASK_STATE" in self._constants
 
     def _try_functions(self) -> None:
-        """Fail before the compiler's second rather than after it where a tier is refused."""
+        """Fail before the compiler runs, which takes a second, if the kernel refuses the tier."""
         first = next((p for p in self._chosen.probes if p.meaning.required), None)
         if first and self._placement == "fentry" and self._btf_ids.get(first.function):
             try_fentry(first.symbol, self._btf_ids[first.function])
@@ -225,7 +225,7 @@ class BpfSource:
             self._cleanup.callback(self._kprobes.close)
             self._kprobes.watch()
         cool = [p for p in self._chosen.probes if not p.hot]
-        # What opens an operation goes last: all that must see it is there by then.
+        # Probes that open an operation come last, so that all others see the whole operation.
         cool.sort(key=lambda probe: probe.meaning in _OPENERS)
         self._attach_probes(loaded, tracefs, cool)
         self._attach_walkers(loaded, tracefs)
@@ -253,7 +253,7 @@ class BpfSource:
 
     def _attach_probe(self, loaded: BpfObject, tracefs: Tracefs, probe: PlannedProbe) -> None:
         sides = probe.sides(entry_needed=probe.how == "kprobe")
-        if probe.meaning in _OPENERS:  # an operation that begins must find its end there
+        if probe.meaning in _OPENERS:  # the end first, so that an operation that begins has one
             sides.reverse()
         try:
             for on_return in sides:
@@ -271,7 +271,7 @@ class BpfSource:
         self, loaded: BpfObject, tracefs: Tracefs, probe: PlannedProbe, *, on_return: bool
     ) -> None:
         program = _program(probe, on_return=on_return)
-        # What may come and go must not be an event: its watcher knows them by name.
+        # A probe that comes and goes is no event, since the watcher knows events by their names.
         stays = not (probe.hot and self._placement == "fentry")
         if probe.how == "kprobe" and self._kprobes and stays:
             event = self._kprobes.add(probe.symbol, on_return=on_return)
@@ -294,16 +294,16 @@ class BpfSource:
         """Wait up to ``timeout_s`` and drain both rings; None once closed."""
         if self._rings is None:
             return None
-        if timeout_s <= 0:  # the last one: what is said of it must be the last word
+        if timeout_s <= 0:  # the last read, after which the misses must be counted once more
             self._count_misses_at = 0.0
-        return self._rings.read(timeout_s, self._look)
+        return self._rings.read(timeout_s, self._inspect)
 
-    def _look(self, events: Array) -> Array:
+    def _inspect(self, events: Array) -> Array:
         if self._walkers and self._skips:
-            self._walkers.look(events)
+            self._walkers.update(events)
             events = self._skips.note(events)
         if self._tracepoints and self._tracepoints.stragglers:
-            self._tracepoints.stragglers.look()
+            self._tracepoints.stragglers.update()
         return events
 
     def losses(self) -> LossReport:
@@ -331,18 +331,18 @@ class BpfSource:
         return None if programs is None and events is None else (programs or {}) | (events or {})
 
     def _spoiling(self, missed: dict[str, int]) -> int:
-        # In the function tiers any later system call of the task does.
+        # In the function tiers a missed one does no harm: a later system call ends the operation.
         harmless = {NEXT_SYSCALL} if self._placement else set()
         return sum(n for name, n in missed.items() if name not in harmless)
 
     def plan(self) -> list[PlanLine]:
-        """Return what is probed, how, and why so."""
+        """Return what is probed, how, and the reason."""
         lines = self._chosen.lines()
         if self._walkers and self._adaptive:
             hot = {probe.meaning.name for probe in self._chosen.probes if probe.hot}
             watched = f"{self._walkers.times} times, {self._walkers.watched_s:.1f} s in all"
-            said = f"--probes adaptive: attached {watched}"
-            lines = [replace(one, reason=said) if one.meaning in hot else one for one in lines]
+            reason = f"--probes adaptive: attached {watched}"
+            lines = [replace(one, reason=reason) if one.meaning in hot else one for one in lines]
         return [*self._plan, *lines]
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 _MAIN = "umtrace.c"
-#: what stands in for bcc in an editor
+#: the declarations that replace bcc in an editor
 _EDITOR = "editor.h"
 _INCLUDE = re.compile(r'#include "([\w.]+)"\n')
 
@@ -21,8 +21,8 @@ def bpf_directory() -> Path:
 def program_text() -> str:
     """Return ``umtrace.c`` with what it includes in place, each file once.
 
-    bcc rewrites map accesses in the main text only, so that what uses maps cannot come by the
-    preprocessor's own include; #line keeps compiler messages pointing at the real files.
+    bcc rewrites map accesses in the main text only, so a file that uses maps cannot be included by
+    the preprocessor. With #line, messages of the compiler name the real files.
     """
     return _expanded(_MAIN, set())
 
@@ -42,5 +42,5 @@ def _expanded(name: str, seen: set[str]) -> str:
 
 
 def headers_directory() -> Path:
-    """Return the stand-in headers that spare the host a kernel-headers package."""
+    """Return the folder of headers, with which the host needs no package of kernel headers."""
     return bpf_directory() / "headers"

@@ -1,8 +1,8 @@
-"""What a tier attaches beside its functions: the kernel's own tracepoints, where they are needed.
+"""Attaches a tier's tracepoints.
 
-In the tracepoint tier that is all there is. In the function tiers they only stand in for what
-functions cannot tell on a kernel: a program at a system call or a context switch costs every
-task of the host.
+The tracepoint tier has nothing else. In the function tiers a tracepoint is attached only where the
+functions of this kernel do not show the same, since a program at a system call or a context switch
+costs every task of the host.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _END = "return to user mode"
 
 @dataclass(slots=True, kw_only=True)
 class Tracepoints:
-    """Those of one recorder.
+    """The tracepoints of one recorder.
 
     Attributes
     ----------
-    offer, plan : Offer, Plan
-        As they are once the functions have been tried.
+    offer, plan : Capabilities, Plan
+        As they are after the functions have been attached.
     raw_switches : bool
         Whether struct offsets allow the cheaper of two probes on context switches.
     ends_missed : callable
-        How many hits of ``cleanup_mnt`` the kernel has skipped.
+        Returns how many hits of ``cleanup_mnt`` the kernel has skipped.
     lines : list of PlanLine
         What was attached, for the plan.
     stragglers : SyscallFallback or None
-        What to call now and then, if anything.
+        Its ``update`` must be called after each read.
     """
 
     loaded: BpfObject
@@ -60,7 +60,7 @@ class Tracepoints:
         Raises
         ------
         NoTierError, NotPermittedError
-            As the kernel says.
+            The kernel refuses one of them.
         """
         functions = bool(self.plan.placement)
         hidden = "" if self.offer.symbols_known else f"waits, ns-exit ({addresses_hidden()})"
@@ -91,7 +91,7 @@ class Tracepoints:
         how = "raw tracepoint" if self.raw_switches else "tracepoint"
         self._note("waits", f"{SWITCH}, kernel stack", how, lost=lost, instead_of=instead_of)
         if not self.plan.placement:
-            # By setns(), unshare(), or the close of a file of nsfs: from their first sleep on.
+            # By setns(), unshare(), or the close of a file of nsfs: seen from the first sleep on.
             self._note("other namespace ends", f"{SWITCH}, kernel stack", how, lost=lost)
 
     def _watch_stragglers(self) -> None:
@@ -111,11 +111,11 @@ class Tracepoints:
         return leaving if missed > self._missed_so_far else unended
 
     def _attach_operation(self) -> None:
-        """Last of all: nothing is followed before everything that must see it is there."""
+        """Attach what opens an operation; last, so that all other probes see a whole operation."""
         self._attach("syscalls:sys_exit_umount", "um_exit")
         self._attach("syscalls:sys_enter_umount", "um_enter")
         self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
-        if not self.plan.placement:  # else path_umount sees them
+        if not self.plan.placement:  # where functions are probed, path_umount sees them
             self.lines += [UNSEEN_32, UNSEEN_OTHERS]
 
     def _attach(self, event: str, function: str) -> None:
@@ -127,6 +127,6 @@ class Tracepoints:
         line = PlanLine(meaning=meaning, probe=probe, how=how)
         if lost:
             line = replace(line, state="lost", reason=lost)
-        elif instead_of:  # why the function that was meant does not do
+        elif instead_of:  # why the preferred function cannot be used
             line = replace(line, state="substitute", reason=instead_of)
         self.lines.append(line)
