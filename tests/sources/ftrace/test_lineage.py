@@ -92,7 +92,7 @@ def test_a_death_without_pid_is_that_of_the_task_that_runs():
 def test_what_only_an_absent_event_shows_is_unknown(without, expected):
     tasks = [Task(500, 500, 9, b"bash")]
     lineage = TaskTracker(lambda: tasks, clock=lambda: 50, without=without)
-    lineage.look()
+    lineage.read_tasks()
     assert who(lineage, *umount(100)) == [expected]
 
 
@@ -123,7 +123,7 @@ def seen():
 def test_what_is_looked_up_holds_from_then_on(seen):
     lineage, clock = seen
     clock[0] = 200
-    lineage.look()
+    lineage.read_tasks()
     found = who(lineage, *umount(100), *umount(300))
     assert found == [(None, None, None), (490, "thread", 7)]
 
@@ -131,18 +131,18 @@ def test_what_is_looked_up_holds_from_then_on(seen):
 def test_what_a_record_told_meanwhile_is_newer_than_what_was_looked_up(seen):
     lineage, clock = seen
     clock[0] = 200
-    lineage.look()
+    lineage.read_tasks()
     renamed = record(150, "task_rename", 500, pid=500, newcomm=b"new")
     assert who(lineage, renamed, *umount(300)) == [(490, "new", 7)]
 
 
 def test_tasks_are_looked_up_again_after_a_gap(seen):
     lineage, clock = seen
-    lineage.look()
+    lineage.read_tasks()
     lineage.settle()
     assert who(lineage, gap(50, 60), *umount(100)) == [(None, None, None)]
     lineage.refresh()
-    assert lineage.tgid(500) == 0  # not so soon after the last look
+    assert lineage.tgid(500) == 0  # too soon after they were listed last
     clock[0] = 2 * S
     lineage.refresh()
     assert who(lineage, *umount(2 * S + 100)) == [(490, "thread", 7)]
@@ -151,10 +151,10 @@ def test_tasks_are_looked_up_again_after_a_gap(seen):
 def test_a_look_from_before_the_end_of_a_gap_is_worth_nothing(seen):
     lineage, clock = seen
     clock[0] = 200
-    lineage.look()
+    lineage.read_tasks()
     assert who(lineage, gap(150, 250), *umount(300)) == [(None, None, None)]
     clock[0] = 2 * S
-    lineage.look()
+    lineage.read_tasks()
     assert who(lineage, gap(400, 500), *umount(3 * S)) == [(490, "thread", 7)]
 
 

@@ -100,7 +100,7 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, capsys, monkey
     monkeypatch.setattr(module, "_NOBODY_S", 0.2)
     os.mkfifo(tmp_path / "pipe")
     code, said, _ = imported(tmp_path, tmp_path / "pipe", capsys)
-    assert (code, "nobody writes to this pipe" in said) == (2, True)
+    assert (code, "no process writes to this pipe" in said) == (2, True)
 
 
 def test_many_records_come_in_the_order_of_time():

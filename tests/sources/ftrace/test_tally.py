@@ -17,7 +17,7 @@ class Profile:
 
 def tally(*profiles):
     found = HitCount(Profile({"um_enter": (5, 0), "um_walk": (9, 0)}, *profiles), ["um_enter"])
-    found.look()
+    found.read_profile()
     return found
 
 

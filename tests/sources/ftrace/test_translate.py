@@ -172,12 +172,12 @@ def test_a_device_claimed_in_vain_is_told_with_its_device():
     assert (event["a"], event["comm"], event["tid"]) == (1, b"mkfs.ext4", 8)
 
 
-def test_a_mount_refused_is_told_with_the_device_that_it_let_go():
+def test_a_refused_mount_has_the_device_of_the_superblock_that_it_dropped():
     mounts = [
-        record(10, "um_let_go", 8, active=2, dev=0x700001),
+        record(10, "um_dropped_sb", 8, active=2, dev=0x700001),
         record(11, "um_refused", 9, ret=-16, comm=b"mount"),  # for another reason
         record(12, "um_refused", 8, ret=-16, comm=b"mount"),
-        record(13, "um_let_go", 8, active=2, dev=0x700001),
+        record(13, "um_dropped_sb", 8, active=2, dev=0x700001),
         record(14, "um_refused", 8, ret=-22, comm=b"mount"),
         record(15, "um_refused", 8, ret=-16, comm=b"mount"),
     ]

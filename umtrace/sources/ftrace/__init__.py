@@ -1,3 +1,3 @@
-"""The sources on tracefs alone: dynamic events, the kernel's own tracepoints, others' traces."""
+"""Sources that need only tracefs: dynamic events, tracepoints, and traces by other tools."""
 
 from __future__ import annotations

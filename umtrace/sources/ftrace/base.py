@@ -1,4 +1,4 @@
-"""What the two ftrace sources share: instances, a drain, the losses, and an end."""
+"""What the two ftrace sources share: the instances, the drain, the losses, and the clean-up."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ class FtraceBase:
         self._instances: list[Instance] = []
         self._drain: Drain | None = None
         self._lost: list[int] = []
-        self._untraced: set[str] = set()  # events of tasks' lives that cannot be had
+        self._untraced: set[str] = set()  # events about tasks that this kernel does not have
         self._misses: dict[str, int] | None = None  # by event, or by another name
         self._switched_off: Counter[str] = Counter()
         self._counted = 0.0
 
     def open(self) -> None:
-        """Make the instance and its events, and let them in.
+        """Make the instance and its events, and start to record.
 
         Raises
         ------
         NoTierError
             This kernel lacks what the tier needs.
         NotPermittedError
-            The kernel refuses its events, or to this user.
+            The kernel refuses the events, to all or to this user.
         """
         require_root()
         try:
@@ -75,7 +75,7 @@ class FtraceBase:
         raise NotImplementedError
 
     def _instance(self, tracefs: Tracefs, buffer_kb: int | None, *, of: int = 1) -> Instance:
-        """Make the first instance, or a second, gated one."""
+        """Make the first instance, or the second one, which is gated."""
         if self._owner is None:
             raise RuntimeError("an instance is made while the source opens")
         gated = bool(self._instances)
@@ -89,7 +89,7 @@ class FtraceBase:
         return instance
 
     def _lives(self, instance: Instance, events: Sequence[str], lost: str) -> list[Format]:
-        """Switch on what says which tasks there are; what cannot be had goes into the plan."""
+        """Switch on the events about tasks; those that are missing go into the plan."""
         formats = []
         for event in events:
             why = self._unusable(instance, event)
@@ -124,7 +124,7 @@ class FtraceBase:
         return form
 
     def _unusable(self, instance: Instance, event: str) -> str:
-        """Return why an event says nothing here; empty where it does."""
+        """Return why an event cannot be used on this kernel; empty if it can."""
         try:
             self._format(instance, event)
         except NoTierError as error:
@@ -148,7 +148,7 @@ class FtraceBase:
             self._lost = [sum(cpu) for cpu in zip_longest(*counts, fillvalue=0)]
 
     def _was_blind(self) -> bool:
-        """Whether anything was found switched off; it is counted, and on again."""
+        """Whether anything was switched off; it is switched on again and counted."""
         off = [what for instance in self._instances for what in instance.switch_on_again()]
         self._switched_off.update(f"{what} (switched off by another program)" for what in off)
         return bool(off)
@@ -156,8 +156,8 @@ class FtraceBase:
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``.
 
-        What another program switched off counts as a miss each time that it is found so: how
-        many hits that were, nobody knows.
+        What another program switched off counts as one miss each time that it is found so, since
+        the number of hits in the meantime is unknown.
         """
         misses = {**(self._misses or {}), **self._switched_off}
         unknown = self._misses is None and not misses
@@ -169,7 +169,7 @@ class FtraceBase:
         )
 
     def plan(self) -> list[PlanLine]:
-        """Return what is probed, how, and why so."""
+        """Return what is probed, how, and the reason."""
         return list(self._plan)
 
     def close(self) -> None:

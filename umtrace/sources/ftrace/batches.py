@@ -1,4 +1,4 @@
-"""What a translator puts out: events and names as tuples (``bpf/event.h``), and their batch."""
+"""The output of a translator: events and names as tuples (``bpf/event.h``), and their batch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def event_of(
 ) -> EventTuple:  # fmt: skip
     """Return an event of a task; each number is cut to the width of its field.
 
-    What was fetched through a pointer that led nowhere can be any number.
+    A number that was fetched through an invalid pointer can have any value.
     """
     ret = ((ret + (1 << 31)) & WORD) - (1 << 31)
     tid, tgid = who
@@ -36,12 +36,12 @@ def event_of(
 
 
 def whole(shown: bytes) -> bytes:
-    """Return a path as the event of a system call shows it, empty if that is known not to be it.
+    """Return the path in the event of a system call; empty if the kernel has visibly changed it.
 
-    Since 7.0 the kernel writes ``...`` behind the part of a longer text that its buffer takes
-    (299ea67e6a2b, tracing: Add a config and syscall_user_buf_size file to limit amount written),
-    and a dot for each byte that it calls unprintable. Of those in a UTF-8 character
-    the rest is no UTF-8. A control character alone leaves no trace of that.
+    Since 7.0 the kernel cuts a text that is longer than its buffer and adds ``...``
+    (299ea67e6a2b, tracing: Add a config and syscall_user_buf_size file to limit amount written).
+    It also writes a dot for each byte that it takes for unprintable. If that byte was part of a
+    UTF-8 character, the rest is not valid UTF-8; if it was a control character, nothing shows it.
     """
     if shown.endswith(b"..."):
         return b""
@@ -63,7 +63,7 @@ def parts(ts_ns: int, tid: int, kind: NameKind, text: bytes) -> list[Name]:
 
 
 class Batches:
-    """Collects; ``take`` gives what there is."""
+    """Collects events and names; ``take`` returns them as a batch."""
 
     def __init__(self) -> None:
         self.events: list[EventTuple] = []
@@ -75,7 +75,7 @@ class Batches:
         self.events.append(event)
 
     def take(self) -> EventBatch:
-        """Return and forget everything."""
+        """Return everything that was collected, and start again with nothing."""
         events = np.array(self.events, EVENT_DTYPE)
         names = np.zeros(len(self.names), NAME_DTYPE)
         if self.names:

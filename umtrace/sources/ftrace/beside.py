@@ -1,4 +1,4 @@
-"""What tasks do that are in no operation: claims in vain, and the references of path walkers."""
+"""Records of tasks that are in no operation: claims and mounts that fail, and path walkers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_CLAIMS = 4096
 
 
 class Beside(OpenOperations):
-    """The handlers of such records; each gives an event that carries no sequence.
+    """The handlers of these records; their events have no sequence number.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Beside(OpenOperations):
         super().__init__(lineage, unseen, counts=counts)
         self._shift = shift
         self._claims: dict[int, int] = {}  # task -> device it claims
-        self._let_go: dict[int, int] = {}  # task -> device whose superblock it let go
+        self._dropped_sb: dict[int, int] = {}  # task -> device of the superblock it dropped last
 
     def _loose(
         self, r: Record, kind: Kind, mnt: int, ret: int, a: int, b: int, comm: bytes
@@ -35,24 +35,24 @@ class Beside(OpenOperations):
         event = event_of(kind, r.ts_ns, cpu, who, mnt=mnt, ret=ret, a=a, b=b, comm=comm)
         self._out.events.append(event)
 
-    # ---- block devices claimed in vain ----
+    # ---- block devices that are in use: a claim fails ----
 
     def _um_claim(self, r: Record) -> None:
         if len(self._claims) >= _MOST_CLAIMS:
-            self._claims.clear()  # of claims that succeeded, whose return is not told
+            self._claims.clear()  # the return of a claim that succeeds makes no record
         self._claims[r.tid] = r.fields["dev"]
 
     def _um_claimed(self, r: Record) -> None:
         dev, comm = self._claims.pop(r.tid, 0), r.fields["comm"][:15]
         self._loose(r, Kind.FAILED, 0, r.fields["ret"], Failed.CLAIM, dev, comm)
 
-    def _um_let_go(self, r: Record) -> None:
-        if len(self._let_go) >= _MOST_CLAIMS:
-            self._let_go.clear()
-        self._let_go[r.tid] = r.fields["dev"]
+    def _um_dropped_sb(self, r: Record) -> None:
+        if len(self._dropped_sb) >= _MOST_CLAIMS:
+            self._dropped_sb.clear()
+        self._dropped_sb[r.tid] = r.fields["dev"]
 
     def _um_refused(self, r: Record) -> None:
-        dev, ret = self._let_go.pop(r.tid, None), r.fields["ret"]
+        dev, ret = self._dropped_sb.pop(r.tid, None), r.fields["ret"]
         if dev is not None and ret == -_EBUSY:
             self._loose(r, Kind.FAILED, 0, ret, Failed.MOUNT, dev, r.fields["comm"][:15])
 
@@ -60,7 +60,7 @@ class Beside(OpenOperations):
 
     def _um_walk(self, r: Record) -> None:
         f = r.fields
-        if f["mnt"] < self._shift:  # no mount: what was read through it is undefined
+        if f["mnt"] < self._shift:  # NULL, so what was fetched through it is undefined
             return
         self._loose(r, Kind.WALK, f["mnt"] - self._shift, f["ret"], f["flags"], 0, f["comm"][:15])
 

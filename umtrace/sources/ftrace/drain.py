@@ -1,4 +1,4 @@
-"""Reads the buffers of all CPUs and puts their records into the order of time."""
+"""Reads the buffers of all CPUs and sorts their records by time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from umtrace.sources.ftrace.instance import Instance
 from umtrace.sources.ftrace.records import LOST, Decoder, Record
 
 LOST_GATED = "lost-gated"  #: as LOST, in the gated buffer
-# A writer may be this long between the time of a record and its end: a virtual CPU that has to wait
-# for a real one stops there too.
+# A writer may need this long from the time of a record to its end, since a virtual CPU may wait for
+# a real one there.
 _STAYS_NS = 50_000_000
 _MOST_PAGES = 4096  # of a CPU at once
 _NEVER = 1 << 64
@@ -20,7 +20,7 @@ _BUSY_GATED_PAGES = 512  # of the 2 MiB and more that it has; a syscall is soon 
 
 
 class Drain:
-    """Owns the descriptors of ``trace_pipe_raw``; ``close`` lets go of them.
+    """Owns the descriptors of ``trace_pipe_raw``; ``close`` closes them.
 
     Parameters
     ----------
@@ -44,20 +44,21 @@ class Drain:
         self._fds = {cpu: instance.open_raw(cpu) for cpu in instance.cpus}
         self._gated_fds = {cpu: gated[0].open_raw(cpu) for cpu in gated[0].cpus} if gated else {}
         self._younger: list[Record] = []
-        self.busy = False  #: a buffer fills fast: read again at once
+        self.busy = False  #: a buffer fills fast, so it must be read again at once
 
     def read(self, *, everything: bool, following: Collection[int] = ()) -> list[Record]:
-        """Return the records up to a moment ago, in the order of time; or all of them.
+        """Return the records up to a moment ago, sorted by time.
 
         Parameters
         ----------
         everything : bool
+            Also return the youngest records, after which older ones may still come.
         following : collection of int
-            Tasks whose records of the gated instance are wanted, beside those that the
-            records of the first are of.
+            Tasks of which the gated instance's records are wanted, in addition to the tasks in
+            the records of the first instance.
         """
         before = monotonic_ns() - _STAYS_NS
-        # The gated first: what it says of a task comes after what made the task interesting.
+        # The gated one first: its records of a task come after the record that makes them wanted.
         gated = self._all_pages(self._gated_fds)
         pages = self._all_pages(self._fds)
         fill = [len(mine) / _BUSY_PAGES for mine in pages.values()]
@@ -78,7 +79,7 @@ class Drain:
 
     @property
     def pending(self) -> bool:
-        """Whether there are records that the next ``read`` gives."""
+        """Whether there are records for the next ``read``."""
         return bool(self._younger)
 
     def _all_pages(self, fds: Mapping[int, int]) -> dict[int, list[bytes]]:
@@ -105,18 +106,18 @@ class Drain:
 
 
 def _flat(pages: Mapping[int, list[bytes]]) -> tuple[list[bytes], list[int]]:
-    """Return the pages of all CPUs in a row, and the CPU of each."""
+    """Return the pages of all CPUs in one list, and the CPU of each."""
     cpus = [cpu for cpu, mine in pages.items() for _ in mine]
     return [page for mine in pages.values() for page in mine], cpus
 
 
 def _reached(pages: list[bytes]) -> int:
-    """Return until when all of a CPU was read: to the last page where there are still more."""
+    """Return until when a CPU was fully read; if it has more pages, until the last one read."""
     return int.from_bytes(pages[-1][:8], "little") if len(pages) == _MOST_PAGES else _NEVER
 
 
 def _as_gated(record: Record) -> Record:
-    """Tell a gap in the gated buffer from one in the first."""
+    """Give a gap in the gated buffer another name than one in the first buffer."""
     return record._replace(name=LOST_GATED) if record.name == LOST else record
 
 

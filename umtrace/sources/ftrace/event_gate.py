@@ -1,9 +1,9 @@
-"""Lets context switches and system calls into a second instance only while they matter.
+"""Records context switches and system calls, in a second instance, only during umounts.
 
-Nothing in tracefs can filter by "tasks that are in umount" where dynamic events and hist
-triggers are missing. But an event can switch another one on: the entry of umount(2) lets
-context switches in, and its successful return lets system call entries in. They are
-switched off from here once nobody is in an umount any more.
+Without dynamic events and hist triggers, tracefs has no filter for tasks that are in an umount. But
+an event can switch another one on. So the entry of umount(2) switches on context switches, and its
+successful return switches on system call entries. Once no task is in an umount any more, this
+module switches both off.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from umtrace.sources.ftrace.instance import Instance
 
 ENTER, EXIT = "syscalls:sys_enter_umount", "syscalls:sys_exit_umount"
 SWITCH, NEXT = "sched:sched_switch", "raw_syscalls:sys_enter"
-_QUIET_S = 0.25  # no umount for so long: the next one is not expected within a moment
+_QUIET_S = 0.25  # after this time without an umount, the next one is not expected soon
 
 
 class Gate:
-    """Of one instance; closed until the first umount.
+    """The gate of one instance; closed until the first umount.
 
     Attributes
     ----------
     waits, ends : bool
-        Whether switches, or system calls, can be let in here.
+        Whether this kernel can switch on context switches, or system calls, in this way.
     closed_ns : int
-        When it was closed last, on the records' clock: an umount that was under way then
-        without being known of is not seen whole.
+        When it was closed last, on the records' clock. An umount that had begun by then, and was
+        not known yet, is not fully seen.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -41,14 +41,14 @@ class Gate:
         self._quiet_since = 0.0
 
     def update(self, *, seen: bool, busy: bool) -> bool:
-        """Close it if nobody has been in an umount for a while; say if that happened now.
+        """Close it if no task was in an umount for a while; return whether it was closed now.
 
         Parameters
         ----------
         seen : bool
-            Umounts began or ended since the last call: the kernel opened the gate.
+            Umounts began or ended since the last call, so the kernel has opened the gate.
         busy : bool
-            Somebody is in an umount, or there are records that nobody has looked at.
+            A task is in an umount, or there are records that were not read yet.
         """
         self._open |= seen
         if seen or busy or not self._open:

@@ -1,8 +1,8 @@
-"""The dynamic events this tier makes, and what each fetches.
+"""The dynamic events of the ftrace tier, and what each fetches.
 
-A fetch argument follows pointers in the kernel (``+off(arg)``) with the offsets of
-this kernel's BTF. A pointer that cannot be followed leaves a number undefined: what may
-be such a pointer is fetched itself too, and the number is believed only with it.
+A fetch argument follows pointers in the kernel (``+off(arg)``), with offsets from this kernel's
+BTF. If a pointer is invalid, the number is undefined. So such a pointer is fetched as well, and the
+number is used only if the pointer is valid.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DYING = 0x0B000000  # MNT_DOOMED | MNT_SYNC_UMOUNT | MNT_UMOUNT, 5.10 to 7.3
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What differs by architecture: the umount system call, its words, the caller."""
+    """What differs by architecture: the umount system call, its arguments, the caller."""
 
     syscall: str
     name: str
@@ -33,7 +33,7 @@ MACHINES: Mapping[str, Machine] = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One dynamic event: where it sits, what it fetches, and what is lost without it."""
+    """One dynamic event: its function, what it fetches, and what is lost without it."""
 
     name: str
     function: str
@@ -44,8 +44,8 @@ class Event:
     required: bool = False
     lost: str = ""
     hot: bool = False
-    pair: str = ""  #: useless without the event of this name
-    symbol: str = ""  #: what carries the function here, maybe with a compiler's suffix
+    pair: str = ""  #: the event without which this one is useless
+    symbol: str = ""  #: the symbol of the function on this kernel, maybe with a compiler's suffix
     fields: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class Event:
 
     @property
     def reads_arguments(self) -> bool:
-        """Whether it must not sit on a function whose arguments the compiler changed."""
+        """Whether it needs the arguments of the function, which a compiler may have changed."""
         return any("$arg" in arg for arg in self.args)
 
     def definition(self, group: str) -> str:
@@ -90,7 +90,7 @@ def _operation(machine: Machine, layout: Mapping[str, int]) -> list[Event]:
     leave = ("ret=$retval:s32",)
     return [
         Event("um_enter", machine.syscall, "operation", enter, required=True),
-        # By itself: with a path that fills a page of the buffer the kernel drops the hit.
+        # An event of its own, since the kernel drops a hit with a path that fills a page.
         Event("um_name", machine.syscall, "path", (f"path=+0({machine.name}):ustring",),
               lost="path"),
         Event("um_exit", machine.syscall, "operation", leave, on_return=True, required=True),
@@ -103,7 +103,7 @@ def _operation(machine: Machine, layout: Mapping[str, int]) -> list[Event]:
 
 
 def _operation_32(machine: Machine) -> list[Event]:
-    """Return the system call of 32-bit programs; their words are in ebx and ecx."""
+    """Return the system call of 32-bit programs; its arguments are in ebx and ecx."""
     if machine is not MACHINES["x86_64"]:
         return []
     path, enter = "path=+0(+40($arg1)):ustring", ("flags=+88($arg1):s32", "comm=$comm:string")
@@ -140,8 +140,8 @@ def _grace_period() -> list[Event]:
         Event("um_joined", "exp_funnel_lock", "grace period shared", ("ret=$retval:u8",),
               on_return=True, lost="rcu_kind piggybacked"),
     ]  # fmt: skip
-    # Until 6.11 __wait_rcu_gp() alone; since then a function of its own, whose body the
-    # compiler may split off.
+    # Until 6.11 this is __wait_rcu_gp() alone. Since then it is a function of its own, of which the
+    # compiler may split off a part.
     normal = ("synchronize_rcu_normal", "synchronize_rcu_normal.part.0", "__wait_rcu_gp")
     for number, function in enumerate(normal):
         name = f"um_normal{number}"
@@ -158,14 +158,14 @@ def _puts(layout: Mapping[str, int]) -> list[Event]:
     return [
         Event("um_cleanup_exit", where, put, on_return=True, lost=lost),
         Event("um_cleanup", where, put, mount, lost=lost, pair="um_cleanup_exit"),
-        # Where the compiler put mnt_get_count() into mntput() (5.10), these two stand in.
+        # Where the compiler inlined mnt_get_count() in mntput() (5.10), these two replace it.
         Event("um_private", "change_mnt_propagation", "mounts counted", lost="n_mounts on 5.10"),
         Event("um_last", "shrink_dentry_list", "last references counted", lost="as above"),
     ]
 
 
 def _claims(layout: Mapping[str, int]) -> list[Event]:
-    """Return who claims a block device in vain: O_EXCL, mkfs, mount."""
+    """Return the events for claims of a block device that is in use: O_EXCL, mkfs, mount."""
     if "UM_OFF_BDEV_DEV" not in layout:
         return []
     claim, lost, function = "device claim", "downstream windows", "bd_prepare_to_claim"
@@ -178,11 +178,11 @@ def _claims(layout: Mapping[str, int]) -> list[Event]:
 
 
 def _refused(layout: Mapping[str, int]) -> list[Event]:
-    """Return who mounts in vain a device whose superblock is in use."""
+    """Return the events for mounts that fail because the superblock of the device is in use."""
     if "UM_OFF_MOUNT_MNT" not in layout:
         return []
     lost = "downstream windows of mounts"
-    get, let_go = "vfs_get_tree", "deactivate_locked_super"
+    get, drop = "vfs_get_tree", "deactivate_locked_super"
     back = ("ret=$retval:s32", "comm=$comm:string")
     sb = (
         f"active={_at(layout['UM_OFF_SB_ACTIVE'], '$arg1')}:u32",
@@ -191,7 +191,7 @@ def _refused(layout: Mapping[str, int]) -> list[Event]:
     return [
         Event("um_refused", get, "refused mount", back, on_return=True, lost=lost,
               filter="ret < 0"),
-        Event("um_let_go", let_go, "superblock in use", sb, lost=lost, filter="active > 1",
+        Event("um_dropped_sb", drop, "superblock in use", sb, lost=lost, filter="active > 1",
               pair="um_refused"),
     ]  # fmt: skip
 
@@ -199,8 +199,8 @@ def _refused(layout: Mapping[str, int]) -> list[Event]:
 def _walkers(layout: Mapping[str, int]) -> list[Event]:
     flags = f"flags=+{layout['UM_OFF_VFSMOUNT_FLAGS']}($arg1):x32"
     dying = f"flags & {DYING:#x}"
-    # Arguments at a return are kept since 6.9, 25f00e40ce79 ("tracing/probes: Support $argN
-    # in return probe"); before, the flags cannot be tested there and walkers are not seen.
+    # A return event has the arguments since 6.9, 25f00e40ce79 ("tracing/probes: Support $argN
+    # in return probe"). Before, it cannot test the flags, and path walkers are not seen.
     walk = ("ret=$retval:s32", "mnt=$arg1:x64", flags, "comm=$comm:string")
     put = ("mnt=$arg1:x64", flags, "comm=$comm:string")
     return [
@@ -225,7 +225,7 @@ def _of_path(layout: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _described(base: str, shift: int, layout: Mapping[str, int]) -> tuple[str, ...]:
-    """Return what is known of the mount at ``base - shift``; nothing without BTF."""
+    """Return the fetches for the mount at ``base - shift``; nothing without BTF."""
     if "UM_OFF_MOUNT_MNT" not in layout:
         return ()
     unique = layout.get("UM_OFF_MOUNT_ID_UNIQUE")

@@ -1,4 +1,4 @@
-"""The layout of an event's record, as the kernel tells it in ``events/*/format``."""
+"""The layout of an event's record, from the kernel's ``events/*/format``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Format:
     Attributes
     ----------
     dtype : dtype
-        The fixed part, fields at their places; a text of variable length is an ``u4``
+        The fixed part, with each field at its offset; a text of variable length is an ``u4``
         of (length << 16 | offset).
     texts : frozenset of str
-        The fields that are such texts.
+        The fields with texts of variable length.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Whether every hit of an event came: the kernel's own count against the records read."""
+"""Whether every hit of an event was read: compares the kernel's own count with the records."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ NEVER_CAME = "hits without a record"
 class HitCount:
     """Compares ``kprobe_profile`` with what was decoded.
 
-    A ring buffer that stopped recording (the kernel does so after an inconsistency of its
-    own, with a line in its log only) says nothing in its statistics.
+    The kernel stops recording into a ring buffer after an internal inconsistency. Then the
+    statistics of the buffer do not show it, only the kernel's log.
 
     Parameters
     ----------
     instance : Instance
         Already recording.
     events : iterable of str
-        Those whose every hit makes a record: none with a filter.
+        Events that make a record of every hit, so no event with a filter.
     """
 
     def __init__(self, instance: Instance, events: Iterable[str]) -> None:
@@ -28,19 +28,19 @@ class HitCount:
         self._events = tuple(events)
         self._profile = self._before = instance.profile() or {}
 
-    def look(self) -> None:
-        """Take the kernel's count; call it before the records are read."""
+    def read_profile(self) -> None:
+        """Read the kernel's count; call it before the records are read."""
         self._profile = self._instance.profile() or {}
 
     def missing(self, decoded: Mapping[str, int], lost: int) -> dict[str, int]:
-        """Return misses by event, and hits that neither came nor are known to be lost.
+        """Return misses by event, and hits that have no record and are not counted as lost.
 
         Parameters
         ----------
         decoded : mapping
             Records read since the start, by event.
         lost : int
-            Those that the buffer's statistics count, of whatever event.
+            Lost records of all events, by the buffer's statistics.
         """
         hits = (self._hits(name) - decoded.get(name, 0) for name in self._events)
         never = sum(max(0, hit) for hit in hits) - lost

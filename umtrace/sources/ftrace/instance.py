@@ -1,4 +1,4 @@
-"""A trace instance and a group of dynamic events of our own; leaves nothing behind."""
+"""A trace instance and a group of dynamic events of our own; it removes both at its end."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Instance:
 
     Parameters
     ----------
-    owner : Owner
+    owner : TracefsLock
         Outlives the instance, and gives the names.
     buffer_kb : int or None
-        Size of the buffer of each CPU; by default the whole is at most 64 MiB, or 1 MiB for
-        each CPU where that is more.
+        Size of the buffer of each CPU. By default all buffers together have at most 64 MiB, or
+        1 MiB for each CPU if that is more.
     gated : bool
-        This is the second instance of a tracer, for what is let in only now and then.
+        This is the second instance of a tracer, with events that are not always switched on.
     of : int
-        How many instances share the 64 MiB.
+        Number of instances that share the 64 MiB.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Instance:
         self.group = owner.group("umtrace_ft")
         self.path = f"instances/{owner.instance(gated=gated)}"
         self._made: list[str] = []
-        self._switches: dict[str, str] = {}  # file -> what it switches
+        self._switches: dict[str, str] = {}  # file -> what it switches on
         self._open = False
         try:
             self._make(buffer_kb, TOTAL_BUFFER_KB // of)
@@ -59,7 +59,7 @@ class Instance:
             raise
 
     def _make(self, buffer_kb: int | None, total_kb: int) -> None:
-        self._open = True  # before it is: a signal may come as soon as it is made
+        self._open = True  # set before it is made, since a signal may come right after that
         try:
             os.mkdir(self.path, dir_fd=self._tracefs.fd)
         except OSError as error:
@@ -80,8 +80,8 @@ class Instance:
             raise refusal(f"tracefs refuses {text!r} in {name}", error) from None
 
     def take_long_texts(self) -> None:
-        """Have events of system calls show as much of a text as the kernel can, not 63 bytes."""
-        with suppress(UmtraceError):  # there is no such file before 7.0, nor such texts
+        """Let events of system calls show as much of a text as the kernel can, not 63 bytes."""
+        with suppress(UmtraceError):  # before 7.0 there is no such file, and no such text
             self.write("syscall_user_buf_size", str(_MOST_TEXT))
 
     def read(self, name: str) -> str:
@@ -99,7 +99,7 @@ class Instance:
         Raises
         ------
         NotPermittedError, NoTierError
-            The kernel refuses it.
+            The kernel refuses the event.
         """
         try:
             tracefs_control.append(self._tracefs, "kprobe_events", event.definition(self.group))
@@ -132,12 +132,12 @@ class Instance:
             raise no_tracepoint(event, error) from None
 
     def keep(self, event: str, condition: str) -> None:
-        """Have the kernel drop what does not meet a condition."""
+        """Let the kernel drop records that do not meet a condition."""
         with suppress(UmtraceError):
             self.write(f"events/{event.replace(':', '/')}/filter", condition)
 
     def trigger(self, event: str, action: str) -> bool:
-        """Have the kernel do something at an event; False where it will not."""
+        """Let the kernel do something at an event; False if it refuses."""
         try:
             self.write(f"events/{event.replace(':', '/')}/trigger", action)
         except (NoTierError, NotPermittedError):
@@ -145,12 +145,12 @@ class Instance:
         return True
 
     def start(self) -> None:
-        """Let events in, all kinds at the same moment."""
+        """Start to record, all events at the same time."""
         self.write("tracing_on", "1")
         self._switches["tracing_on"] = "recording"
 
     def switch_on_again(self) -> list[str]:
-        """Return what somebody else has switched off, which is on again then."""
+        """Switch on again what another program has switched off, and return what it was."""
         off = [what for switch, what in self._switches.items() if not self._is_on(switch)]
         for switch, what in self._switches.items():
             if what in off:
@@ -170,7 +170,7 @@ class Instance:
         return [sum(int(n) for _, n in _STATS.findall(text)) for text in stats]
 
     def profile(self) -> dict[str, tuple[int, int]] | None:
-        """Return hits and misses of each event: no room for a return, or a hit skipped."""
+        """Return hits and misses of each event; a miss had no room for a return, or was skipped."""
         with suppress(OSError):
             lines = (line.split() for line in self._tracefs.read("kprobe_profile").splitlines())
             mine = (words for words in lines if words and words[0] in self._made)
@@ -193,4 +193,4 @@ class Instance:
                 os.rmdir(self.path, dir_fd=self._tracefs.fd)
             if name not in self._tracefs.names("instances"):
                 return
-            time.sleep(0.05)  # somebody may be reading it
+            time.sleep(0.05)  # another process may be reading it

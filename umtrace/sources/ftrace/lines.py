@@ -1,4 +1,4 @@
-"""The lines of a trace, read once and never all at once: of a file, a pipe, a trace-cmd file."""
+"""Reads the lines of a trace one by one, from a file, a pipe or a trace-cmd file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def open_trace(path: Path) -> IO[bytes]:
 
 
 def lines_of(file: IO[bytes]) -> Iterator[str]:
-    """Yield the lines from the beginning, each without its end; of a longer one its beginning."""
+    """Yield the lines from the beginning, each without its newline; one that is too long is cut."""
     file.seek(0)
     while line := file.readline(LONGEST):
         if not line.endswith(b"\n"):
@@ -60,7 +60,7 @@ def lines_of(file: IO[bytes]) -> Iterator[str]:
 def _opened(path: Path) -> IO[bytes]:
     if str(path) == _STDIN:
         return _seekable(path, os.dup(sys.stdin.fileno()))
-    # A FIFO that nobody writes to would make us wait in open().
+    # Without O_NONBLOCK, open() would wait for a writer of a FIFO.
     return _seekable(path, os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
 
 
@@ -95,7 +95,7 @@ def _copy(path: Path, fd: int, copy: IO[bytes]) -> None:
         try:
             block = os.read(fd, _BLOCK)
         except BlockingIOError:
-            give_up = float("inf")  # somebody has it open for writing
+            give_up = float("inf")  # a process has it open for writing
             continue
         if block:
             copy.write(block)
@@ -103,13 +103,13 @@ def _copy(path: Path, fd: int, copy: IO[bytes]) -> None:
         elif not empty or give_up == float("inf"):
             break
         elif time.monotonic() > give_up:
-            raise UsageError(f"{path}: nobody writes to this pipe")
+            raise UsageError(f"{path}: no process writes to this pipe")
         else:
             time.sleep(_POLL_MS / 1000)
 
 
 def _reported(path: Path, file: IO[bytes]) -> IO[bytes]:
-    """Return what trace-cmd says of a file of its own."""
+    """Return the text that ``trace-cmd report`` makes of a trace-cmd file."""
     if not shutil.which("trace-cmd"):
         raise UsageError(f"{path} is a trace-cmd file: apt-get install trace-cmd, which reads it")
     text = tempfile.TemporaryFile(prefix="umtrace-import-")  # noqa: SIM115 - the caller's
@@ -123,7 +123,7 @@ def _reported(path: Path, file: IO[bytes]) -> IO[bytes]:
     )
     if done.returncode:
         text.close()
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        why = (said or ["no reason given"])[-1]
+        errors = done.stderr.decode(errors="replace").strip().splitlines()
+        why = (errors or ["no reason given"])[-1]
         raise DamagedInputError(f"{path}: trace-cmd cannot read it: {why}")
     return text

@@ -1,8 +1,8 @@
-"""The operations under way, by task: opened, ended, or marked where a record is missing.
+"""The open operations, by task: begins them, ends them, and marks them where a record is missing.
 
-A task can be in two at once (docs/events.md): what cleanup_mnt puts may be the last reference
-to a mount namespace. The one that is not at work waits with the other: the outer one while
-the inner one takes mounts down, then the inner one until the outer one's own mounts are clean.
+A task can be in two operations at once (docs/events.md): cleanup_mnt may put the last reference to
+a mount namespace. One of the two waits: the outer one while the inner one takes mounts down, then
+the inner one until the outer one has cleaned up its mounts.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from umtrace.sources.ftrace.task_tracker import TaskTracker
 
 
 class OpenOperations:
-    """What a translator of function events builds on; it gives each record its meaning.
+    """The base of a translator of function events, which has a handler for each record.
 
     Attributes
     ----------
     not_followed : int
-        Operations that began while their task was in two already.
+        Operations that began while their task was in two operations already.
     """
 
     def __init__(self, lineage: TaskTracker, unseen: Unseen, *, counts: bool) -> None:
@@ -28,7 +28,7 @@ class OpenOperations:
         self._unseen = unseen
         self._counts = counts
         self._ops: dict[int, Operation] = {}
-        #: by task, the return of a path_umount() that does not say what it returned
+        #: by task, the return of a path_umount() without its return value
         self._unanswered: dict[int, Record] = {}
         self._out = Batches()
         self._lost_lately = False
@@ -36,15 +36,15 @@ class OpenOperations:
         self.not_followed = 0
 
     def lose(self, until_ns: int) -> None:
-        """Mark every operation under way, and those that begin before ``until_ns``.
+        """Mark every open operation, and those that begin before ``until_ns``.
 
-        The gap is of one CPU, but a task may have been there for any part of it.
+        The gap is of one CPU, but any task may have been on that CPU meanwhile.
         """
         self._lost_lately = True
         self._losing_until = max(self._losing_until, until_ns)
         self._lineage.lose(until_ns)
-        for at_work in self._ops.values():
-            for op in at_work.both:
+        for current in self._ops.values():
+            for op in current.both:
                 op.skip()
                 op.torn = True
 
@@ -72,9 +72,9 @@ class OpenOperations:
         return op
 
     def _nest(self, r: Record, outer: Operation) -> Operation | None:
-        """Begin an operation inside that of the task; None, and a mark, if there are two."""
+        """Begin an operation inside another one; if that is the third, mark it and return None."""
         if outer.nested or outer.other is not None:
-            # What it leaves to clean up is told from theirs by last references alone.
+            # Only last references could show which mounts of the three are cleaned up later.
             for op in outer.both if not outer.puts else (outer,):
                 op.skip()
             self.not_followed += 1
@@ -84,7 +84,7 @@ class OpenOperations:
         return inner
 
     def _inner_ends(self, inner: Operation, r: Record) -> None:
-        """Let the outer one go on: the inner one has put its mounts, and may have to clean up."""
+        """Resume the outer one: the inner one has put its mounts, and may have to clean up some."""
         outer, inner.other = inner.other, None
         if self._counts and inner.is_clean:
             inner.settle()
@@ -94,14 +94,14 @@ class OpenOperations:
         self._resume(outer, r.tid)
 
     def _resume(self, op: Operation | None, tid: int) -> None:
-        """Let this one be at work; None for none."""
+        """Make this the current operation of the task; None if there is none any more."""
         if op is None:
             del self._ops[tid]
         else:
             self._ops[tid] = op
 
     def _leave(self, r: Record) -> None:
-        """End what the task was in: it does something else, so it was back in user mode."""
+        """End the task's operation: it does something else, so it was back in user mode."""
         op = self._ops.get(r.tid)
         if op is None:
             return
@@ -117,7 +117,7 @@ class OpenOperations:
         del self._ops[r.tid]
 
     def _cut_short(self, inner: Operation, r: Record) -> None:
-        """End and mark an inner one whose end was not seen; the outer one goes on."""
+        """End and mark an inner operation, the end of which was not seen; resume the outer one."""
         inner.settle()
         inner.skip()
         inner.emit(Kind.RETURNED, r.ts_ns, r.cpu, a=Returned.SYSCALL)
@@ -125,19 +125,19 @@ class OpenOperations:
         self._resume(outer, r.tid)
 
     def _end_if_clean(self, op: Operation, r: Record) -> None:
-        """End it once its task has cleaned up what it dropped last references of."""
+        """End it if its task has cleaned up all mounts of which it dropped the last reference."""
         op.last = r
         if op.cleaning or (self._counts and not op.is_clean):
             return
         inner = None if op.nested or not self._counts else op.other
-        if inner is not None:  # whatever comes now is what the inner one took down
+        if inner is not None:  # what is cleaned up from now on belongs to the inner one
             op.other, inner.other, inner.last = None, op, r
             self._resume(inner, op.tid)
         elif self._counts:
             self._end(op, r, Returned.CLEANED)
 
     def _end(self, op: Operation, r: Record, why: Returned) -> None:
-        """End what the task is in; an outer one is over with the last that its inner one did."""
+        """End the task's operation; an outer one ends with the last record of its inner one."""
         if op.nested and op.last is not None:
             self._end_waiting(op, op.last, Returned.OUTER)
         self._end_waiting(op, r, why)
@@ -146,7 +146,7 @@ class OpenOperations:
         del self._ops[op.tid]
 
     def _end_waiting(self, op: Operation, r: Record, why: Returned) -> None:
-        """End the one of the two that is not at work, if there is one."""
+        """If the task is in two operations, end the one that waits."""
         waiting, op.other = op.other, None
         if waiting is None:
             return
@@ -155,9 +155,9 @@ class OpenOperations:
             waiting.skip()
         waiting.emit(Kind.RETURNED, r.ts_ns, r.cpu, a=why)
 
-    def _say_unseen(self, op: Operation, r: Record, also: Unseen) -> None:
-        """Say what no record of this operation will show; second of its events."""
-        if op.nested and not self._counts:  # nothing tells whose mounts are cleaned up later
+    def _emit_unseen(self, op: Operation, r: Record, also: Unseen) -> None:
+        """Emit, as its second event, what no record of this operation will show."""
+        if op.nested and not self._counts:  # which of the two a later cleanup belongs to is unknown
             also |= Unseen.CLEANUP
         unseen = int(self._unseen | also)
         if unseen:

@@ -1,4 +1,4 @@
-"""What is known of a task that is inside an umount, and the events it has to its name."""
+"""The state of an operation of one task, and its events."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Phase(IntEnum):
 
 @dataclass(slots=True)
 class Operation:
-    """One operation of one task; counts its events and holds back what is not yet known."""
+    """One operation of one task; numbers its events, and holds back those that are incomplete."""
 
     tid: int
     tgid: int
     phase: Phase
     seq: int
     out: list[EventTuple]
-    nested: bool = False  #: it began inside another one of the task
-    other: Operation | None = None  #: the one of the two that is not at work
-    torn: bool = False  #: records may be missing, those of a return as well
+    nested: bool = False  #: it began inside another operation of the task
+    other: Operation | None = None  #: of the two operations of the task, the one that waits
+    torn: bool = False  #: records may be missing, also those of a return
     in_umount: bool = False  #: in path_umount
     held: list[EventTuple] | None = None
     by_function: bool = False
@@ -43,14 +43,14 @@ class Operation:
     counted: tuple[int, int] = (0, 0)  #: mount that is being counted, its namespace
     count: int = -1
     busy_ns: int = 0
-    # Taking down and putting.
+    # The umount tree and the mntput loop.
     in_unlock: bool = False
     in_rcu: bool = False
     waited: bool = False  #: the grace period is over
     grace_period: int = 0  #: records.events.GracePeriod
     connected: bool = False
     roots: int = 0
-    private: int = 0  #: mounts made private: all that are taken down, until 6.16
+    private: int = 0  #: mounts made private, which until 6.16 are all that are taken down
     puts: int = 0  #: references dropped by namespace_unlock
     finals: int = 0  #: last references dropped by this task
     finals_seen: int = 0  #: the same, where mnt_get_count() is inlined
@@ -71,12 +71,12 @@ class Operation:
         (self.out if self.held is None else self.held).append(event)
 
     def hold(self) -> None:
-        """Hold back what follows, until ``settle``; what is held already goes out."""
+        """Send the events that are held back, and hold back the next ones until ``settle``."""
         self.settle()
         self.held = []
 
     def settle(self, *, a: int | None = None, b: int | None = None) -> None:
-        """Let out what was held, its first event with the words now known."""
+        """Send the events that are held back; the first one gets the fields that are known now."""
         held, self.held = self.held, None
         for index, event in enumerate(held or ()):
             if index == 0:
@@ -86,7 +86,7 @@ class Operation:
                 self.out.append(event)
 
     def skip(self) -> None:
-        """Leave a number out: an event is lost."""
+        """Leave a sequence number out, which marks a lost event."""
         self.seq = (self.seq + 1) & WORD
 
     @property
@@ -96,13 +96,13 @@ class Operation:
 
     @property
     def taken_down(self) -> int:
-        """How many mounts namespace_unlock put; UNKNOWN if nothing counted them."""
+        """Number of mounts that namespace_unlock put; UNKNOWN if no record counted them."""
         if self.puts:
             return self.puts
         return (self.roots if self.connected else self.private) or UNKNOWN
 
     @property
     def is_clean(self) -> bool:
-        """Whether every mount this task put last has been cleaned up."""
+        """Whether every mount of which this task dropped the last reference is cleaned up."""
         finals = self.finals if self.puts else max(self.finals, self.finals_seen)
         return not self.cleaning and self.cleaned >= finals

@@ -1,8 +1,8 @@
-"""Pages of the kernel's ring buffer to records, with array code.
+"""Finds the records in pages of the kernel's ring buffer, with array code.
 
-All pages are walked at the same time: step i visits the i-th record of each. The
-layout is ``events/header_page`` and ``events/header_event``: a word of 5 bits of type or
-length and 27 of time since the last record, then the data.
+All pages are walked at the same time: step i finds the i-th record of each page. The layout is
+given by ``events/header_page`` and ``events/header_event``: a word with 5 bits of type or length
+and 27 bits of time since the last record, then the data.
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ class Walked:
     Attributes
     ----------
     data : ndarray of uint8
-        All pages in a row.
+        All pages, one after the other.
     at, ts_ns, page : ndarray of int64, shape (n,)
-        Where in ``data`` each record begins, its time, the page it is in; by page, then
-        by place.
+        The offset of each record in ``data``, its time and its page; in the order of the pages.
     missed : ndarray of bool, shape (number of pages,)
-        Where records before the page were overwritten.
+        Whether records before the page were overwritten.
     begin_ns : ndarray of int64, shape (number of pages,)
     """
 

@@ -1,4 +1,4 @@
-"""On which symbol each event sits: what the probe plan chose, else the first that will do."""
+"""Chooses the symbol of each event: that of the probe plan, else the first that can be used."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SUFFIX = re.compile(r"(?:\.(?:isra|constprop)\.\d+)+")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An event on its symbol; without one ``objection`` says why.
+    """An event on its symbol; if it has none, ``objection`` says why.
 
-    ``lost`` says what is lost and why, where the plan has decided that.
+    If the plan has no symbol for it, ``lost`` says what is lost and why.
     """
 
     event: Event
@@ -27,16 +27,16 @@ class Placed:
 
 
 def place(wanted: Sequence[Event], plan: Plan, symbols: Symbols) -> Iterator[Placed]:
-    """Yield the events in their order, each on the symbol that carries its function.
+    """Yield the events in their order, each on the symbol of its function.
 
     Parameters
     ----------
     wanted : sequence of Event
     plan : Plan
-        That of the kprobe tier: what it decided for a function holds for all its events.
+        The plan of the kprobe tier: its decision about a function holds for all events of it.
     symbols : Symbols
-        For the functions of which the plan knows nothing; unknown addresses leave their
-        names as they are, and only a trial tells.
+        For functions that are not in the plan. If addresses are unknown, the name of the function
+        is used, and only the kernel's answer shows whether it is right.
     """
     decided = _decided(plan)
     variants = _variants({event.function for event in wanted}, symbols)
@@ -50,13 +50,14 @@ def place(wanted: Sequence[Event], plan: Plan, symbols: Symbols) -> Iterator[Pla
 
 
 def _decided(plan: Plan) -> dict[str, tuple[str, str]]:
-    """Return the symbol of every function that the plan weighed; without one, what is lost."""
+    """Return the symbol of every function in the plan; if it has none, what is lost."""
     found: dict[str, tuple[str, str]] = {}
     for choice in plan.choices:
         if choice.meaning in (SYSTEM_CALL, NORMAL_GP):
-            continue  # there another way may do, or one function; here never, and all of them
+            # The BPF tiers may use a tracepoint, or one of the functions; this tier needs each.
+            continue
         if choice.probe and choice.probe.candidate.kprobe_only:
-            continue  # the other is weighed here
+            continue  # this tier makes its own choice among the candidates
         for candidate in choice.meaning.candidates:
             taken = choice.probe is not None and choice.probe.function == candidate.function
             symbol = choice.probe.symbol if choice.probe and taken else ""

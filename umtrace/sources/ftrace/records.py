@@ -1,4 +1,4 @@
-"""Records of a ring buffer as Python tuples, in the order of time."""
+"""Records of a ring buffer as Python tuples, sorted by time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from umtrace.probes.frames import FrameTable
 from umtrace.sources.ftrace.formats import Format
 from umtrace.sources.ftrace.pages import Walked, walk
 
-LOST = "lost"  #: name of the record that stands for those a page says are missing
+LOST = "lost"  #: name of the record in place of those that a page reports as missing
 STACK = "kernel_stack"  #: what the stacktrace trigger writes
-_DEEPEST = 48  # frames looked at; umount's own waits are no deeper than 25
+_DEEPEST = 48  # frames that are read; the waits of an umount itself are no deeper than 25
 _FAULT = b"(fault)"  # what the kernel stores for text that it could not read
 
 
@@ -36,7 +36,7 @@ class Decoder:
     formats : iterable of Format
     page_bytes : int
     frames : FrameTable or None
-        What stacks are looked through for; a stack with none of it is left out.
+        The functions that are searched on stacks; a stack without any of them is left out.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Decoder:
         self._formats = {one.id: one for one in formats}
         self._size = page_bytes
         self._frames = frames
-        self._last_ns: dict[int, int] = {}  # by CPU: when its last record was
+        self._last_ns: dict[int, int] = {}  # by CPU, the time of its last record
         self.counts: Counter[str] = Counter()  #: records so far, by kind
 
     def decode(
@@ -54,16 +54,17 @@ class Decoder:
         cpus: Sequence[int],
         tasks: Mapping[str, Collection[int]] | None = None,
     ) -> list[Record]:
-        """Return the records of pages, each of the CPU in ``cpus``; in no special order.
+        """Return the records of pages, in no special order.
 
         Parameters
         ----------
         pages : sequence of bytes
-            Those of one CPU in the order in which they were read.
+            The pages of one CPU are in the order in which they were read.
         cpus : sequence of int
+            The CPU of each page.
         tasks : mapping, optional
-            Field with a task's number to the tasks that are wanted; the first of them that a
-            kind of record has counts, and one that has none is wanted whole.
+            From the name of a field with a task id to the tasks that are wanted. The first of
+            these fields that a record has decides; a record without any of them is wanted.
         """
         if not pages:
             return []
@@ -87,7 +88,7 @@ class Decoder:
         return records
 
     def _gaps(self, walked: Walked, cpu_of_page: np.ndarray[Any, Any]) -> Iterable[Record]:
-        """Yield a record where each gap begins; ``until`` is where it ends."""
+        """Yield a record for each gap, at its begin; ``until`` is the time of its end."""
         last = np.searchsorted(walked.page, np.arange(len(cpu_of_page)), side="right") - 1
         first = np.searchsorted(walked.page, np.arange(len(cpu_of_page)))
         for page, cpu in enumerate(cpu_of_page.tolist()):
@@ -105,7 +106,7 @@ def _wanted(
     which: np.ndarray[Any, Any],
     tasks: Mapping[str, Collection[int]],
 ) -> np.ndarray[Any, Any]:
-    """Return those of ``which`` that are about a wanted task, without making Python objects."""
+    """Return those of ``which`` that are about a wanted task, without Python objects for them."""
     name = next((name for name in tasks if name in (form.dtype.names or ())), None)
     if name is None:
         return which
@@ -118,12 +119,12 @@ def _wanted(
 def _stacks(
     form: Format, walked: Walked, which: np.ndarray[Any, Any], cpus: list[int], frames: FrameTable
 ) -> Iterable[Record]:
-    """Yield the stacks that hold anything known, each with the bits of what it holds."""
+    """Yield the stacks with any known function, each with the bits of these functions."""
     if not form.dtype.fields:
         return
     at, words = walked.at[which], walked.data.view("<u4")
     depth = np.minimum(words[(at + form.dtype.fields["size"][1]) // 4], _DEEPEST).astype(np.int64)
-    # The addresses are at a multiple of 4 bytes only: the buffer's records are.
+    # Like the records of the buffer, the addresses are aligned to 4 bytes only.
     place = (at[:, None] + form.dtype.fields["caller"][1]) // 4 + 2 * np.arange(_DEEPEST)
     place = np.minimum(place, len(words) - 2)
     low, high = words[place].astype(np.uint64), words[place + 1].astype(np.uint64)

@@ -1,4 +1,4 @@
-"""Records in the order of time, however many: sorted runs go to a temporary file."""
+"""Sorts any number of records by time, with sorted runs in a temporary file."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _TIME = attrgetter("ts_ns")
 
 
 class SortedRecords:
-    """Takes records in any order, gives them in that of time; those of one time as they came."""
+    """Takes records in any order and yields them sorted by time; the sort is stable."""
 
     def __init__(self) -> None:
         self._run: list[Record] = []
-        self._runs: list[list[int]] = []  # of each: where its blocks begin
-        self._file: IO[bytes] | None = None  # where they are too many for memory
+        self._runs: list[list[int]] = []  # of each run, the offsets of its blocks
+        self._file: IO[bytes] | None = None  # None until there are too many for memory
 
     def add(self, records: Iterable[Record]) -> None:
-        """Take some more."""
+        """Add some records."""
         self._run.extend(records)
         if len(self._run) >= _RUN:
             self._spill()
 
     def __iter__(self) -> Iterator[Record]:
-        """Yield all of them; once nothing more comes."""
+        """Yield all records; call it after the last ``add``."""
         last = sorted(self._run, key=_TIME)
         return heapq.merge(*map(self._blocks, self._runs), last, key=_TIME)
 
@@ -59,5 +59,5 @@ class SortedRecords:
         if self._file is None:
             return []
         self._file.seek(place)
-        # What lies there was written above, by this process.
+        # Safe to unmarshal: this process wrote it, above, to a file without a name.
         return [Record(*one) for one in marshal.load(self._file)]  # noqa: S302

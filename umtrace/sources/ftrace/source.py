@@ -1,4 +1,4 @@
-"""The ftrace tier: no BPF, the same events."""
+"""The source of the ftrace tier, which has the same events without BPF."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from umtrace.sources.ftrace.tasks import tasks, tasks_lost
 from umtrace.sources.ftrace.translate import Translator
 from umtrace.sources.ftrace.unseen import unseen_of
 
-_SETTLES_S = 0.01  # a hit is counted before its record is written
+_SETTLES_S = 0.01  # a wait, since the kernel counts a hit before it writes the record
 _ORIGINS = {
     "UM_FN_PATH_UMOUNT": Origin.UMOUNT,
     "UM_FN_DETACH_MOUNTS": Origin.DETACH,
@@ -55,7 +55,7 @@ class FtraceSource(FtraceBase):
     Parameters
     ----------
     probes : str
-        ``full``; ``light`` and ``adaptive`` without what a path walk would pay for.
+        ``full``; ``light`` and ``adaptive`` have no probes on path walks.
     declined : sequence of PlanLine
         Lines of the plan for the tiers that were tried before this one.
     buffer_kb : int or None
@@ -82,7 +82,7 @@ class FtraceSource(FtraceBase):
     def _attach(self, tracefs: Tracefs) -> None:
         symbols = Symbols.load()
         layout, offer = _kernel(symbols)
-        # What is right for a kprobe is right for a kprobe event.
+        # A kprobe event can probe what a kprobe can, so the plan of that tier is used.
         placement = tier_named(self.tier).placement
         plan = make_plan(offer, placement, "full" if self._walkers else "light")
         if plan.impossible:
@@ -107,10 +107,10 @@ class FtraceSource(FtraceBase):
         instance.start()
         whole = [event.name for event in wanted if event.name in made and not event.filter]
         self._tally = HitCount(instance, whole)
-        lineage.look()
+        lineage.read_tasks()
 
     def _make(self, instance: Instance, placed: Iterable[Placed]) -> list[str]:
-        """Make the events that this kernel takes; what is missing goes into the plan."""
+        """Make the events that this kernel accepts; those that are missing go into the plan."""
         made: list[str] = []
         for one in placed:
             event = one.event
@@ -124,7 +124,7 @@ class FtraceSource(FtraceBase):
             except UmtraceError as error:
                 if event.required:
                     raise
-                if not event.name.startswith("um_normal"):  # one of three is enough
+                if not event.name.startswith("um_normal"):  # of these, one of three is enough
                     lost = one.lost or f"{event.lost} ({error})"
                     self._note(event.meaning, side, "-", lost=lost)
             else:
@@ -133,7 +133,7 @@ class FtraceSource(FtraceBase):
         return made
 
     def _unseen(self, plan: Plan, functions: Collection[str]) -> None:
-        """Note what the plan has and this tier has no event for."""
+        """Add to the plan what the BPF tiers probe and this tier has no event for."""
         for choice in plan.choices:
             meaning = choice.meaning
             if meaning is SYSTEM_CALL or any(c.function in functions for c in meaning.candidates):
@@ -144,8 +144,8 @@ class FtraceSource(FtraceBase):
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and translate what came; None once closed.
 
-        What is younger than 50 ms stays for the next call, since another CPU may still
-        write something older; with 0 nothing stays.
+        Records younger than 50 ms are left for the next call, since another CPU may still write
+        an older one. With ``timeout_s`` 0 all are returned.
         """
         if self._drain is None or self._translator is None:
             return None
@@ -153,7 +153,7 @@ class FtraceSource(FtraceBase):
             time.sleep(timeout_s)
         due = self._tally is not None and self._is_due(now=timeout_s <= 0)
         if self._tally and due:
-            self._tally.look()
+            self._tally.read_profile()
             time.sleep(_SETTLES_S if timeout_s <= 0 else 0)
         records = self._drain.read(everything=timeout_s <= 0)
         if self._tally and self._decoder and due:
@@ -166,7 +166,7 @@ class FtraceSource(FtraceBase):
         return batch
 
     def losses(self) -> LossReport:
-        """Return what the kernel could not deliver, and what nobody followed."""
+        """Return what the kernel could not deliver, and the operations that were not followed."""
         not_followed = self._translator.not_followed if self._translator else None
         return replace(super().losses(), task_map_full=not_followed)
 
@@ -183,7 +183,7 @@ def _kernel(symbols: Symbols) -> tuple[dict[str, int], Capabilities]:
 
 
 def _origins(symbols: Symbols) -> Callable[[int], Origin | None]:
-    """Return what tells the caller of umount_tree from its return address."""
+    """Return the function that gives the caller of umount_tree for a return address."""
     origin_of = {symbol: origin for name, origin in _ORIGINS.items() for symbol in FUNCTIONS[name]}
 
     def origin(address: int) -> Origin | None:

@@ -1,7 +1,7 @@
-"""Records of the kernel's own tracepoints to the events of ``bpf/event.h``.
+"""Translates records of tracepoints to the events of ``bpf/event.h``.
 
-What the BPF programs of the tracepoint tier do, in Python, less what tracefs does not show:
-the namespace of a task, and its path before 7.0.
+It does in Python what the BPF programs of the tracepoint tier do, without what tracefs does not
+show: the mount namespace of a task, and before 7.0 the path of an umount.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _UNINTERRUPTIBLE = 2
 
 @dataclass(slots=True)
 class Waiting:
-    """The times off CPU of one operation: told at its end, and only if all have one."""
+    """The waits of one operation; they are emitted at its end, if the end of each is known."""
 
     spans: list[tuple[int, int, int, int]] = field(default_factory=list)  # from, to, bits, cpu
     since: tuple[int, int, int] | None = None  # from, bits, cpu
-    torn: bool = False  #: one of them has no end: none is told
+    torn: bool = False  #: the end of one is unknown, so none is emitted
 
 
 class StaticTranslator:
-    """Fed with records in the order of time; deterministic."""
+    """Takes records sorted by time; deterministic."""
 
     def __init__(self, lineage: TaskTracker) -> None:
         self._lineage = lineage
@@ -42,7 +42,7 @@ class StaticTranslator:
         self._losing_until = 0
         self._losing_gated_until = 0
         self.opened = False  #: umounts began or ended since this was last reset
-        #: from when to when the gate may have been shut on somebody
+        #: the time in which the gate may have been closed during an umount, from and to
         self.shut_ns = (0, 0)
         self._handlers: dict[str, Callable[[Record], None]] = {
             "sys_enter_umount": self._enter,
@@ -57,16 +57,16 @@ class StaticTranslator:
 
     @property
     def following(self) -> set[int]:
-        """Tasks whose switches and system calls matter."""
+        """The tasks of which context switches and system calls are needed."""
         return set(self._ops) | set(self._exiting)
 
     @property
     def busy(self) -> bool:
-        """Whether anybody is in an umount, or on the way out of one."""
+        """Whether any task is in an umount, or on the way out of one."""
         return any(op.phase != Phase.TEARDOWN for op in self._ops.values())
 
     def feed(self, records: Iterable[Record]) -> EventBatch:
-        """Translate records; an operation's waits come with its end."""
+        """Translate records; the waits of an operation are emitted at its end."""
         for record in records:
             if record.ts_ns >= self._lineage.due_ns:
                 self._lineage.settle()
@@ -85,7 +85,7 @@ class StaticTranslator:
         del self._ops[op.tid], self._waiting[op.tid]
 
     def _leave(self, r: Record) -> None:
-        """End what the task was in: it does something else, so it was back in user mode."""
+        """End the task's operation: it does something else, so it was back in user mode."""
         op = self._ops.get(r.tid)
         if op is None:
             return
@@ -107,7 +107,7 @@ class StaticTranslator:
             op.skip()
 
     def _unwatched(self, r: Record) -> bool:
-        """Whether switches and system calls may have gone by unseen at that time."""
+        """Whether context switches and system calls may have been missed at that time."""
         shut = self.shut_ns[0] <= r.ts_ns <= self.shut_ns[1]
         return shut or r.ts_ns < self._losing_gated_until
 
@@ -117,13 +117,13 @@ class StaticTranslator:
         if op is None or op.phase != Phase.INSIDE:
             self._out.alone(r, self._lineage.tgid(r.tid), ret)
             return
-        self._tell_waits(op)
+        self._emit_waits(op)
         op.emit(Kind.EXIT, r.ts_ns, r.cpu, ret=ret & 0xFFFFFFFF)
         op.phase = Phase.LEAVING
         if ret < 0:
             self._drop(op)
         elif self._unwatched(r):
-            op.skip()  # its next system call may have gone by unseen
+            op.skip()  # its next system call may be missed
 
     def _next(self, r: Record) -> None:
         op = self._ops.get(r.tid)
@@ -145,21 +145,21 @@ class StaticTranslator:
             waiting.since = r.ts_ns, on_stack, r.cpu
         elif on_stack & OnStack.TASK_WORK and not op.cleaned:
             op.cleaned = 1
-            told = int(OnStack.TASK_WORK)
-            op.emit(Kind.OFF_CPU, r.ts_ns, r.cpu, ret=_UNINTERRUPTIBLE, a=told)
+            bits = int(OnStack.TASK_WORK)
+            op.emit(Kind.OFF_CPU, r.ts_ns, r.cpu, ret=_UNINTERRUPTIBLE, a=bits)
 
     def _switch(self, r: Record) -> None:
         waiting = self._waiting.get(r.fields["next_pid"])
         if waiting is not None and waiting.since is not None:
             begin, on_stack, cpu = waiting.since
-            waiting.torn |= r.ts_ns < begin  # read too late: it ended an earlier wait
+            waiting.torn |= r.ts_ns < begin  # it belongs to an earlier wait, and was read late
             waiting.spans.append((begin, r.ts_ns, on_stack, cpu))
             waiting.since = None
         if r.fields["prev_state"] & 0xFF in _GONE:
             self._gone(r)
 
-    def _tell_waits(self, op: Operation) -> None:
-        """Tell all waits, or none: a sum that lacks one would be wrong, not unknown."""
+    def _emit_waits(self, op: Operation) -> None:
+        """Emit all waits or none, since a sum without one of them would be wrong, not unknown."""
         waiting = self._waiting[op.tid]
         if waiting.torn or waiting.since is not None:
             return
@@ -190,7 +190,7 @@ class StaticTranslator:
         self._exiting.pop(tid, None)
         op = self._ops.get(tid)
         if op is not None:
-            self._tell_waits(op)
+            self._emit_waits(op)
             op.emit(Kind.DEAD, r.ts_ns, r.cpu)
             self._drop(op)
 
@@ -200,9 +200,9 @@ class StaticTranslator:
         self.lose(r.fields["until"])
 
     def lose(self, until_ns: int) -> None:
-        """Mark every operation under way, and those that begin before ``until_ns``.
+        """Mark every open operation, and those that begin before ``until_ns``.
 
-        Nor is anything of a task known from before: it may have become another.
+        What was known of tasks is forgotten, since a task id may belong to another task by now.
         """
         self._losing_until = max(self._losing_until, until_ns)
         self._lineage.lose(until_ns)
@@ -211,7 +211,7 @@ class StaticTranslator:
             op.skip()
 
     def _lose_gated(self, r: Record) -> None:
-        """Doubt the waits of all that are inside until then, and the end of all that leave."""
+        """Mark as unknown the waits of umounts that go on, and the end of those that leave."""
         self._losing_gated_until = max(self._losing_gated_until, r.fields["until"])
         for op in self._ops.values():
             if op.phase == Phase.LEAVING:

@@ -1,4 +1,4 @@
-"""The ftrace tier where dynamic events are refused: the kernel's own tracepoints."""
+"""The source of the ftrace-static tier, for kernels that refuse dynamic events: tracepoints."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from umtrace.sources.ftrace.task_tracker import EVENTS as BIRTHS
 from umtrace.sources.ftrace.task_tracker import NAMING, TaskTracker
 from umtrace.sources.ftrace.tasks import numbers_are_ours, tasks, tasks_lost
 
-#: a kernel worker does no umount(2), and its waits for devices are many
+#: kernel workers are left out: they never call umount(2), and often wait for devices
 _STACKS = 'stacktrace if prev_state == 2 && !(prev_comm ~ "kworker*")'
 _DEATHS = "prev_state == 16 || prev_state == 32"
 
 
 class StaticSource(FtraceBase):
-    """Two instances: one for umounts, stacks of waits and lives of tasks, one behind a gate.
+    """Two instances: one for umounts, stacks of waits, births and deaths, and a gated one.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class StaticSource(FtraceBase):
         formats = self._umounts(first)
         formats += self._sleeps(first, frames)
         formats += self._lives(first, (*BIRTHS, NAMING), tasks_lost())
-        # What the recorder itself calls would fill the buffer that it reads.
+        # The recorder's own system calls are left out, since they would fill the buffer it reads.
         if numbers_are_ours():
             gated.keep(NEXT, f"common_pid != {os.getpid()}")
         self._gate = self._make_gate(gated)
@@ -75,7 +75,7 @@ class StaticSource(FtraceBase):
         self._translator = StaticTranslator(lineage)
         gated.start()
         first.start()
-        lineage.look()
+        lineage.read_tasks()
 
     def _umounts(self, first: Instance) -> list[Format]:
         if not all(first.has(event) for event in (ENTER, EXIT)):
@@ -85,14 +85,14 @@ class StaticSource(FtraceBase):
         for event in (EXIT, ENTER):
             if not first.enable(event):
                 raise NoTierError(f"tracefs refuses to switch {event} on")
-        told = any("__name_val" in (form.dtype.names or ()) for form in formats)
-        lost = "" if told else "path (the event has a pointer only; the text since 7.0)"
+        has_text = any("__name_val" in (form.dtype.names or ()) for form in formats)
+        lost = "" if has_text else "path (the event has a pointer only; the text since 7.0)"
         self._note("operation", f"{ENTER}, sys_exit_umount", "tracepoint", lost=lost)
         self._plan += [UNSEEN_32, UNSEEN_NAMESPACES, UNSEEN_OTHERS]
         return formats
 
     def _sleeps(self, first: Instance, frames: FrameTable) -> list[Format]:
-        """Have the kernel write a stack where a task goes to sleep, and say who dies."""
+        """Let the kernel write a stack where a task goes to sleep, and a record where one dies."""
         probe, how = f"{SWITCH}, stacktrace trigger", "tracepoint"
         if not frames.known:
             self._note("waits", probe, "-", lost=f"waits, ns-exit ({addresses_hidden()})")
@@ -111,7 +111,7 @@ class StaticSource(FtraceBase):
 
     def _make_gate(self, gated: Instance) -> Gate:
         gate = Gate(gated)
-        opens = "tracepoint, while somebody is in umount"
+        opens = "tracepoint, during umounts only"
         for ok, meaning, event, what in (
             (gate.waits, "end of waits", SWITCH, "rcu_ns, lock_ns"),
             (gate.ends, "return to user mode", NEXT, "latency_ns"),
@@ -127,7 +127,8 @@ class StaticSource(FtraceBase):
     def read(self, timeout_s: float) -> EventBatch | None:
         """Wait up to ``timeout_s`` and translate what came; None once closed.
 
-        What is younger than 50 ms stays for the next call; with 0 nothing stays.
+        Records younger than 50 ms are left for the next call. With ``timeout_s`` 0 all are
+        returned.
         """
         if self._drain is None or self._translator is None or self._gate is None:
             return None

@@ -1,9 +1,9 @@
-"""Which process and which cgroup a task belongs to, and its name, followed from its birth.
+"""Keeps the process, the cgroup and the name of each task, from its birth on.
 
-An event says which task it is of and no more, and by the time it is read the task may be
-gone. So the tasks there are get looked up, and from then on births, deaths, moves
-between cgroups and other names are traced themselves. Where such records are lost all is
-forgotten, until the tasks have been looked up again: what is said of a task is never a guess.
+An event has the id of its task only, and when it is read the task may have exited. So the tasks of
+the host are listed once, and from then on births, deaths, moves between cgroups and new names are
+traced, too. If such records are lost, everything is forgotten until the tasks are listed again, so
+that what is known of a task is never a guess.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from umtrace.sources.ftrace.records import Record
 from umtrace.sources.ftrace.tasks import Task
 
 EVENTS = ("task:task_newtask", "sched:sched_process_exit", "cgroup:cgroup_attach_task")
-NAMING = "task:task_rename"  #: traced too where no other event says the name of a task
-#: what is unknown where an event cannot be had
+NAMING = "task:task_rename"  #: also traced where no other event has the name of a task
+#: what is unknown without an event
 LOST_WITHOUT = {
     "task:task_newtask": "pid, cgroup_id, container of tasks that begin while tracing",
     "sched:sched_process_exit": "ns-exit",
@@ -28,21 +28,21 @@ _CLONE_THREAD = 0x10000
 _CLONE_INTO_CGROUP = 0x200000000
 _NEVER = 1 << 64
 _LEAST_PAUSE_NS = 1_000_000_000
-_PAUSES = 20  # a look takes at most a twentieth of the time, however much is lost
+_PAUSES = 20  # to list the tasks takes at most a twentieth of the time, however much is lost
 
 
 class TaskTracker:
-    """Fed with the records of EVENTS in the order of time.
+    """Takes the records of EVENTS, sorted by time.
 
     Parameters
     ----------
-    look : callable, optional
-        Returns the tasks there are. Without it a task of which no record tells more counts
-        as a process of its own (a trace that somebody else took).
+    list_tasks : callable, optional
+        Returns all tasks of the host. Without it (for a trace by another tool), a task that is
+        in no record counts as a process of its own.
     clock : callable
         The clock of the records, ns.
     without : collection of str
-        Events that are not traced: what only they show changing is unknown.
+        Events that are not traced: what only they show is unknown.
 
     Attributes
     ----------
@@ -52,13 +52,13 @@ class TaskTracker:
 
     def __init__(
         self,
-        look: Callable[[], Collection[Task]] | None = None,
+        list_tasks: Callable[[], Collection[Task]] | None = None,
         *,
         clock: Callable[[], int] = time.monotonic_ns,
         without: Collection[str] = (),
     ) -> None:
-        # A number is used again: with neither births nor deaths it may be anybody's.
-        self._look = (lambda: ()) if set(without) >= _LIVES else look
+        # Task ids are used again, so without births and deaths an id may belong to any task.
+        self._list_tasks = (lambda: ()) if set(without) >= _LIVES else list_tasks
         self._clock = clock
         self._moves_seen = "cgroup_attach_task" not in without
         self._names_seen = "task_rename" not in without
@@ -66,28 +66,28 @@ class TaskTracker:
         self._cgroup: dict[int, int] = {}
         self._comm: dict[int, bytes] = {}
         self._found: Collection[Task] = ()
-        self._found_ns = 0  # when the look for them began
+        self._found_ns = 0  # when listing them began
         self.due_ns = _NEVER
         self._stale = False
-        self._next_look_ns = 0
+        self._next_read_ns = 0
         self._blind_until = 0
 
-    def look(self) -> None:
-        """Look up the tasks there are; call it once births, and names if wanted, are traced.
+    def read_tasks(self) -> None:
+        """List all tasks; call it once births, and names if wanted, are traced.
 
-        What is found holds for what happens after it was found.
+        The result is valid for records from after the list was made.
         """
-        if self._look is None:
+        if self._list_tasks is None:
             return
         self._found_ns = self._clock()
-        self._found = self._look()
+        self._found = self._list_tasks()
         self.due_ns = self._clock()
         self._stale = False
         pause = max(_LEAST_PAUSE_NS, _PAUSES * (self.due_ns - self._found_ns))
-        self._next_look_ns = self.due_ns + pause
+        self._next_read_ns = self.due_ns + pause
 
     def settle(self) -> None:
-        """Take over what was found, but for what a record has told since."""
+        """Take over what was found, except where a record has shown it since."""
         for task in self._found:
             self._leader.setdefault(task.tid, task.tgid)
             if task.cgroup:
@@ -97,7 +97,7 @@ class TaskTracker:
         self._found, self.due_ns = (), _NEVER
 
     def lose(self, until_ns: int) -> None:
-        """Forget everything: records up to then are missing, of whatever task."""
+        """Forget everything, since records up to then are missing, of any task."""
         self._blind_until = max(self._blind_until, until_ns)
         for known in (self._leader, self._cgroup, self._comm):
             known.clear()
@@ -105,13 +105,13 @@ class TaskTracker:
             self._found, self.due_ns, self._stale = (), _NEVER, True
 
     def refresh(self) -> None:
-        """Look again if something was lost, and not too often."""
-        if self._stale and self._clock() >= self._next_look_ns:
-            self.look()
+        """List the tasks again if something was lost, but not too often."""
+        if self._stale and self._clock() >= self._next_read_ns:
+            self.read_tasks()
 
     def tgid(self, tid: int) -> int:
         """Return the process of a task, 0 if it is not known."""
-        return self._leader.get(tid, 0 if self._look else tid)
+        return self._leader.get(tid, 0 if self._list_tasks else tid)
 
     def cgroup(self, tid: int) -> int:
         """Return the cgroup v2 id of a task, 0 if it is not known."""
@@ -122,10 +122,10 @@ class TaskTracker:
         return self._comm.get(tid, b"") if self._names_seen else b""
 
     def see(self, record: Record) -> None:
-        """Take in a birth, a death, a move, or another name."""
+        """Take the record of a birth, a death, a move, or a new name."""
         tid = record.fields.get("pid", record.tid)
         if record.ts_ns < self._blind_until:
-            return  # what came after it may be lost
+            return  # a later change may be among the lost records
         if record.name == "task_newtask":
             self._born(tid, record.tid, record.fields["clone_flags"])
             self._comm[tid] = _name(record.fields.get("comm", b""))
@@ -139,10 +139,10 @@ class TaskTracker:
             self._cgroup.update(dict.fromkeys(moved, record.fields["dst_id"]))
 
     def _rename(self, record: Record) -> None:
-        """Take in a name. From 6.18.0 to 6.18.15 the event does not say which task has it.
+        """Take a new name. From 6.18.0 to 6.18.15 the event has no id of the renamed task.
 
-        It is the one that runs, unless its name was another than the one that is replaced:
-        then a thread of the same process got it, and which one is unknown.
+        It is the running task, unless that had another name than the one that is replaced. Then it
+        is a thread of the same process, and which one is unknown.
         """
         tid, name = record.fields.get("pid"), _name(record.fields["newcomm"])
         if tid is not None:

@@ -1,4 +1,4 @@
-"""The tasks there are, as /proc lists them."""
+"""Lists the tasks of the host, from /proc."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO
 
 
 class Task(NamedTuple):
-    """A task; ``cgroup`` is 0 and ``comm`` empty where it is not known."""
+    """A task; ``cgroup`` is 0 and ``comm`` is empty if it is not known."""
 
     tid: int
     tgid: int
@@ -24,7 +24,7 @@ class Task(NamedTuple):
 
 
 def numbers_are_ours() -> bool:
-    """Whether /proc numbers tasks as trace records do, which have those of the first namespace."""
+    """Whether /proc has the task ids of trace records, those of the first pid namespace."""
     try:
         return (_PROC / "self/ns/pid").stat().st_ino == _FIRST_PID_NAMESPACE
     except OSError:
@@ -32,13 +32,13 @@ def numbers_are_ours() -> bool:
 
 
 def tasks_lost() -> str:
-    """Return what is not known of the tasks from before the trace, and why; empty if all is."""
+    """Return what is unknown of tasks from before the trace, and why; empty if nothing is."""
     why = "/proc is of another pid namespace than the first"
     return "" if numbers_are_ours() else f"pid, cgroup, name of tasks from before ({why})"
 
 
 def tasks(*, names: bool) -> list[Task]:
-    """Return all tasks, with their names if wanted; takes some 50 us for each process."""
+    """Return all tasks, with their names if wanted; it takes some 50 us for each process."""
     return list(_tasks(_CgroupIds(), names=names)) if numbers_are_ours() else []
 
 

@@ -1,9 +1,8 @@
-"""What people already have: ftrace text, or a ``trace-cmd record`` file, as a source.
+"""A trace by another tool as a source: ftrace text, or a file of ``trace-cmd record``.
 
-Understood are function_graph, plain function entries, kprobe-like returns
-(``<- name``) and the umount system call's events, as tracefs prints them and as ``trace-cmd
-report`` does. A text has no addresses: mounts have no identity, and who put them last is told
-by the task that ran cleanup_mnt().
+It reads function_graph, plain function entries, kprobe-like returns (``<- name``) and the events of
+the umount system call, as tracefs and ``trace-cmd report`` print them. A text has no addresses, so
+mounts have no identity, and the task of the last put is the one that ran cleanup_mnt().
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ FUNCTIONS = {
     "propagate_mount_busy": ("um_check", "um_checked"),
     "cleanup_mnt": ("um_cleanup", "um_cleanup_exit"),
 }
-#: records that make a row, or a part of one
+#: records that give a row, or a part of one
 _TELLING = {"um_enter", "um_exit", *(name for pair in FUNCTIONS.values() for name in pair)}
-# A number that no kernel prints makes a line none of a trace: it would not fit an event.
+# A line with a number that no kernel prints is not part of a trace: it would not fit an event.
 _SECONDS, _CPU = r"(?P<s>\d{1,9})\.(?P<frac>\d{6,9})", r"(?P<cpu>\d{1,4})"
 _LINE = re.compile(
     rf"^\s*(?P<comm>.{{1,16}})-(?P<tid>\d{{1,10}})\s+(?:\((?:\s*(?P<tgid>\d{{1,10}})|[\s\d-]+)\)\s+)?\[{_CPU}\]\s+"
@@ -70,7 +69,7 @@ _LAST_TID = 2**31 - 1
 _LEAST_RET = -4095
 _AT_ONCE = 10_000  # records
 _UMOUNT = re.compile(r"(?:^|/\* )sys_(?:enter_|exit_)?umount(?::|\(| ->)")
-# Of `trace`, `trace-cmd report` and kernel stacks: what stands between the events.
+# Lines between the events, in `trace`, in `trace-cmd report` and in kernel stacks.
 _HARMLESS = re.compile(
     r"^\s*$|^#|^\s*=>|^\s*(?:cpus=\d+|version = |CPU[ :]?\d+ |<stack trace)|^\s*-{3,}$"
     r"|^ *\d+\) +.{1,16}-\d+ +=> +.{1,16}-\d+ *$"
@@ -98,11 +97,11 @@ class TextSource:
         self._names: set[str] = set()
         self._batches: Iterator[EventBatch] = iter(())
         self._not_followed = 0
-        # The file says when its host had booted nowhere: times start with the boot.
+        # The times in the file start with the boot of its host, and the time of that is unknown.
         self.clock = ClockPair(0, 0)
 
     def open(self) -> None:
-        """Read and parse the file, once; what makes rows goes to a temporary file."""
+        """Read and parse the file, once; the records for rows go to a temporary file."""
         with open_trace(self._path) as file:
             for line in lines_of(file):
                 records = list(self._parser.of_line(line))
@@ -123,7 +122,7 @@ class TextSource:
     def _translated(self) -> Iterator[EventBatch]:
         tasks = [Task(tid, tgid, 0, b"") for tid, tgid in self._parser.leaders.items()]
         lineage = TaskTracker(lambda: tasks, clock=lambda: 0)
-        lineage.look()
+        lineage.read_tasks()
         translator = Translator(
             lineage,
             lambda _caller: None,
@@ -144,7 +143,7 @@ class TextSource:
 
     @property
     def left_out(self) -> str:
-        """Say how many lines were not understood; empty where all were."""
+        """Return how many lines were not understood, as text; empty if all were."""
         number, first = self._parser.strange, self._parser.first_strange
         if not number:
             return ""
@@ -152,7 +151,7 @@ class TextSource:
         return f"{number:,} {lines} not understood; the first is line {first:,}"
 
     def losses(self) -> LossReport:
-        """Return what the file itself says was lost, and what nobody followed."""
+        """Return the losses that the file reports, and the operations that were not followed."""
         return LossReport(ring_events=self._parser.lost, task_map_full=self._not_followed)
 
     def plan(self) -> list[PlanLine]:
@@ -161,18 +160,18 @@ class TextSource:
         return [PlanLine(meaning="imported", probe=found, how="text")]
 
     def close(self) -> None:
-        """Drop what was read."""
+        """Free what was read."""
         self._sorted.close()
 
 
 class _Parser:
-    """Keeps by task which functions are open: a return in function_graph has no name."""
+    """Keeps the open functions of each task, since a return in function_graph has no name."""
 
     def __init__(self) -> None:
         self._open: dict[int, list[str]] = {}
         self.leaders: dict[int, int] = {}  #: by task, where the trace has a column for it
         self.lost = 0
-        self.strange = 0  #: lines that are none of a trace, or say what no kernel does
+        self.strange = 0  #: lines that are not part of a trace, or that no kernel prints
         self.first_strange = 0
         self._last = 0
         self._number = 0
@@ -230,7 +229,7 @@ class _Parser:
             yield record(name)
 
     def _passed(self, tid: int, what: str) -> str:
-        """Return the record of a function whose end, or whose entry alone, the line shows."""
+        """Return the record of the function that ends in this line, or of which it is the entry."""
         if _CLOSE.search(what) and self._open.get(tid):
             return FUNCTIONS.get(self._open[tid].pop(), ("", ""))[1]
         called = _ENTRY.search(what)
@@ -238,7 +237,7 @@ class _Parser:
 
 
 def _is_odd(what: str) -> bool:
-    """Whether it is an umount's call or return as no kernel prints it."""
+    """Whether it is the call or return of an umount, but not as a kernel prints it."""
     return bool(_UMOUNT.search(what)) and not (_ENTER.search(what) or _returned(what))
 
 

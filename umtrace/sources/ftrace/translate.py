@@ -1,9 +1,9 @@
-"""Ftrace records to the events of ``bpf/event.h``: what the BPF programs do, in Python.
+"""Translates ftrace records to the events of ``bpf/event.h``, as the BPF programs make them.
 
-Two things differ, as nothing here sees a return to user mode. An umount is over when its
-task has cleaned up as many mounts as it dropped last references. And what the kernel
-says late goes into the event it belongs to: that one is held back until then.
-What a record lacks, since another tool made the trace, is said by an UNSEEN event.
+Two things differ. No record shows a return to user mode, so an umount is over when its task has
+cleaned up as many mounts as it dropped last references. And some fields of an event come in a later
+record, so the event is held back until then. If a trace by another tool lacks records, an UNSEEN
+event says what is missing.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from umtrace.sources.ftrace.records import LOST, Record
 from umtrace.sources.ftrace.task_tracker import TaskTracker
 
 _HALVES = frozenset({"um_enter", "um_name", "um_enter32", "um_name32"})
-#: what path_umount() takes down, though its own entry was not seen
+#: origins of an umount_tree that belongs to path_umount(), though the entry of that was not seen
 _OF_ITS_OWN = (None, Origin.UMOUNT, Origin.OTHER)
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
 
 
 class Translator(Beside):
-    """Fed with records in the order of time; deterministic.
+    """Takes records sorted by time; deterministic.
 
     Parameters
     ----------
     lineage : TaskTracker
     origin_at : callable
-        From a return address to who called umount_tree; None where it has no name.
+        From a return address to the origin of an umount_tree; None if the address has no name.
     shift : int
         From a ``struct vfsmount`` back to its ``struct mount``.
     watching : bool
         Whether path walkers are probed.
     counts : bool
-        Whether the records tell who dropped last references; else an umount is over when its
-        task does something else, or at the end.
+        Whether the records show drops of last references. Otherwise an umount is over when its task
+        does something else, or at the end of the trace.
     unseen : Unseen
-        What no record shows: a function that has no probe, or that another tool did not trace.
+        What no record shows, since a function has no probe or another tool did not trace it.
     """
 
     def __init__(
@@ -67,15 +67,15 @@ class Translator(Beside):
         super().__init__(lineage, unseen, counts=counts, shift=shift)
         self._origin_at = origin_at
         self._watching = watching
-        #: by task, its last record, where that is half of the entry of a system call
+        #: by task, its last record, if that is one of the two for the entry of a system call
         self._halves: dict[int, Record] = {}
-        self._foreign: dict[int, list[tuple[int, bytes]]] = {}  # cleanups under way
+        self._foreign: dict[int, list[tuple[int, bytes]]] = {}  # cleanups that go on
         self._handlers: dict[str, Callable[[Record], None]] = {
             name[1:]: getattr(self, name) for name in dir(self) if name.startswith("_um_")
         }
 
     def feed(self, records: Iterable[Record]) -> EventBatch:
-        """Translate records; an operation's last events may come with a later call."""
+        """Translate records; the last events of an operation may come from a later call."""
         for record in records:
             if record.ts_ns >= self._lineage.due_ns:
                 self._lineage.settle()
@@ -92,7 +92,7 @@ class Translator(Beside):
         return self._out.take()
 
     def finish(self) -> EventBatch:
-        """Let out what is held; nothing more will come."""
+        """Return the events that are held back, at the end of the trace."""
         for op in list(self._ops.values()):
             self._give_up(op.tid)
             if op.last is not None and not self._counts:
@@ -102,7 +102,7 @@ class Translator(Beside):
         return self._out.take()
 
     def lose(self, until_ns: int) -> None:
-        """Mark what is under way, and know no longer which halves belong together."""
+        """Mark the open operations, and forget records that wait for their other half."""
         super().lose(until_ns)
         self._halves.clear()
 
@@ -111,7 +111,7 @@ class Translator(Beside):
     def _um_enter(self, r: Record) -> None:
         op = self._open(r, Phase.INSIDE)
         half = self._halves.pop(r.tid, None)
-        if "path" in r.fields:  # of another tool's trace
+        if "path" in r.fields:  # in a trace by another tool
             self._called(r, r.fields["path"])
         elif half is not None and "path" in half.fields:
             self._called(r, half.fields["path"])
@@ -120,7 +120,7 @@ class Translator(Beside):
         self._enter(op, r)
 
     def _um_name(self, r: Record) -> None:
-        """Take the path, of a probe at the same place; which of the two comes first is open."""
+        """Take the path from a probe at the same place; either of the two may come first."""
         half = self._halves.pop(r.tid, None)
         if half is not None and "path" not in half.fields:
             self._called(half, r.fields["path"])
@@ -135,7 +135,7 @@ class Translator(Beside):
         cgroup = self._lineage.cgroup(r.tid)
         comm, flags = r.fields["comm"][:15], r.fields.get("flags")
         op.emit(Kind.ENTER, r.ts_ns, r.cpu, ret=flags or 0, a=cgroup, comm=comm, mnt=0)
-        self._say_unseen(op, r, Unseen(0) if flags is not None else Unseen.FLAGS)
+        self._emit_unseen(op, r, Unseen(0) if flags is not None else Unseen.FLAGS)
         if r.ts_ns < self._losing_until:
             op.skip()
 
@@ -161,7 +161,7 @@ class Translator(Beside):
         op.in_umount = False
         ret = r.fields.get("ret")
         op.emit(Kind.PATH_UMOUNT_EXIT, r.ts_ns, r.cpu, ret=ret or 0)
-        if ret is None:  # the system call's exit says it, if that was traced
+        if ret is None:  # the exit of the system call has it, if that was traced
             self._unanswered[r.tid] = r
         elif op.by_function:
             self._exit(op, r, ret)
@@ -173,20 +173,20 @@ class Translator(Beside):
             self._out.alone(r, self._lineage.tgid(r.tid), int(r.fields["ret"]))
         elif op.phase == Phase.INSIDE:
             self._exit(op, r, r.fields["ret"])
-        elif not op.by_function:  # else path_umount() has begun and ended it
+        elif not op.by_function:  # with by_function, path_umount() has begun and ended it
             self._out.alone(r, self._lineage.tgid(r.tid), int(r.fields["ret"]))
 
     _um_enter32, _um_name32, _um_exit32 = _um_enter, _um_name, _um_exit
 
     def _give_up(self, tid: int) -> None:
-        """Take the return of path_umount() for the end of the call: nothing else shows it."""
+        """Use the return of path_umount() as the end of the call, if no other record shows that."""
         r, op = self._unanswered.pop(tid, None), self._ops.get(tid)
         if r is not None and op is not None and op.phase == Phase.INSIDE:
             op.emit(Kind.UNSEEN, r.ts_ns, r.cpu, a=int(Unseen.RESULT))
             self._exit(op, r, 0)
 
     def _exit(self, op: Operation, r: Record, ret: int) -> None:
-        # Only now: the mount's namespace is the task's own once a check has passed.
+        # Not before: a check that passed shows that the mount's namespace is that of the task.
         op.settle()
         how = Exit.FROM_PATH if op.by_function else Exit.WHOLE
         op.emit(Kind.EXIT, r.ts_ns, r.cpu, ret=ret, a=how)
@@ -198,7 +198,7 @@ class Translator(Beside):
             self._end_if_clean(op, r)
 
     def _um_next(self, r: Record) -> None:
-        """Take a system call of an imported trace: whoever makes it is back in user mode."""
+        """End the operation of a task that makes a system call, since it was back in user mode."""
         if self._busy(r, Phase.LEAVING) is not None:
             self._leave(r)
 
@@ -238,7 +238,7 @@ class Translator(Beside):
         elif count > 1:
             op.busy_ns = op.counted[1]
 
-    # ---- taking down ----
+    # ---- umount tree and namespace_unlock ----
 
     def _um_tree(self, r: Record) -> None:
         op = self._taker(r)
@@ -251,7 +251,7 @@ class Translator(Beside):
         op.emit(Kind.TREE, r.ts_ns, r.cpu, ret=how, mnt=r.fields.get("mnt", 0))
 
     def _taker(self, r: Record) -> Operation | None:
-        """Return the operation that this is part of, maybe a new one; None if none is followed."""
+        """Return the operation of this umount_tree, maybe a new one; None if it is not followed."""
         op = self._busy(r)
         if op is not None and (op.phase == Phase.TEARDOWN or op.in_umount):
             return op
@@ -260,7 +260,7 @@ class Translator(Beside):
         if inside and origin in _OF_ITS_OWN:
             return op
         if origin == Origin.UMOUNT:
-            return None  # began before the trace, or its opener is lost
+            return None  # it began before the trace, or its first record is lost
         if op is not None and not op.torn and (inside or op.cleaning):
             new = self._nest(r, op)
         else:
@@ -273,7 +273,7 @@ class Translator(Beside):
         op.mnt, op.origin, op.mntns = r.fields.get("mnt", 0), int(origin or 0), inum_of(r)
         cgroup, comm = self._lineage.cgroup(r.tid), r.fields["comm"][:15]
         op.emit(Kind.TEARDOWN, r.ts_ns, r.cpu, ret=op.origin, a=cgroup, b=op.mntns, comm=comm)
-        self._say_unseen(op, r, Unseen.CALLER if origin is None else Unseen(0))
+        self._emit_unseen(op, r, Unseen.CALLER if origin is None else Unseen(0))
         if r.ts_ns < self._losing_until:
             op.skip()
         self._describe(op, r)
@@ -313,7 +313,7 @@ class Translator(Beside):
         op.phase = Phase.LEAVING
         if op.nested:
             self._inner_ends(op, r)
-        elif op.origin == Origin.EXPIRE:  # a kernel thread: no task work
+        elif op.origin == Origin.EXPIRE:  # by a kernel thread, which has no task work
             self._end(op, r, Returned.KTHREAD)
         else:
             self._end_if_clean(op, r)
@@ -324,7 +324,7 @@ class Translator(Beside):
         op = self._busy(r, Phase.INSIDE, Phase.TEARDOWN)
         if op is not None and op.in_unlock:
             op.in_rcu = True
-            op.grace_period = GracePeriod.UNKNOWN  # until a function shows which
+            op.grace_period = GracePeriod.UNKNOWN  # until a function shows the kind
             op.emit(Kind.RCU, r.ts_ns, r.cpu)
 
     def _um_rcu_exit(self, r: Record) -> None:
@@ -344,7 +344,7 @@ class Translator(Beside):
             op.grace_period = GracePeriod.NORMAL
 
     def _um_normal_exit(self, r: Record) -> None:
-        """Ignore it: the entry has said which grace period it is."""
+        """Ignore it, since the entry has shown the kind of grace period."""
 
     _um_normal0 = _um_normal1 = _um_normal2 = _um_normal
     _um_normal0_exit = _um_normal1_exit = _um_normal2_exit = _um_normal_exit
@@ -373,7 +373,7 @@ class Translator(Beside):
     def _um_cleanup_exit(self, r: Record) -> None:
         op = self._ops.get(r.tid)
         if op is not None and op.nested and op.phase == Phase.TEARDOWN:
-            self._cut_short(op, r)  # its namespace_unlock() is over, and was not seen
+            self._cut_short(op, r)  # the end of its namespace_unlock() was not seen
             op = self._ops.get(r.tid)
         if op is not None and op.cleaning:
             op.emit(Kind.CLEANUP_EXIT, r.ts_ns, r.cpu, mnt=op.cleaning.pop())

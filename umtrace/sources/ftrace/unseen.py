@@ -1,4 +1,4 @@
-"""What is unseen where functions were not traced, or could not be."""
+"""What is unseen because functions were not traced, or could not be."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Collection
 
 from umtrace.model.events import Kind, Unseen
 
-#: the kinds of event that no ftrace source sends, and what is lost for that; empty where the plan
-#: of the functions says so, or where nothing is lost
+#: the kinds of event that no ftrace source sends, and what is lost by that; empty if the plan of
+#: the functions says so, or if nothing is lost
 NOT_SENT: dict[Kind, str] = {
     Kind.SHARED: "",
     Kind.SKIPPED: "",  # made by the reader of the rings of BPF
 }
-#: what is unseen unless all of these records can be there
+#: what is unseen unless all of these records are traced
 _NEEDED = {
     Unseen.RCU: {"um_rcu", "um_unlock"},
     Unseen.CLEANUP: {"um_cleanup"},
@@ -22,7 +22,7 @@ _NEEDED = {
 
 
 def unseen_of(names: Collection[str]) -> Unseen:
-    """Return what records of these names leave open."""
+    """Return what is unseen with records of these names."""
     unseen = Unseen(0)
     for what, needed in _NEEDED.items():
         if not needed <= set(names):
