@@ -15,7 +15,7 @@ import pytest
 from lab.table import load as lab_table
 from umtrace.present.doctor import doctor_text
 from umtrace.probes.capabilities import Capabilities, known_symbols
-from umtrace.probes.plan import inlined, make_plan, not_ended_by_work, tells_grace_period
+from umtrace.probes.plan import inlined, make_plan, not_ended_by_work, shows_grace_period
 
 HERE = Path(__file__).parent
 TABLES = {path.stem: path for path in sorted((HERE / "tables").glob("*.json"))}
@@ -162,7 +162,7 @@ def test_no_lab_kernel_needs_a_probe_on_every_system_call(kernel, tier):
     plan = make_plan(offer, tier, "light")
     assert probe_of(plan, "__x64_sys_umount")
     assert not_ended_by_work(offer, plan) == ""
-    assert tells_grace_period(offer, plan)
+    assert shows_grace_period(offer, plan)
 
 
 def test_arm64_has_a_system_call_of_its_own_name():
@@ -191,7 +191,7 @@ def test_a_normal_grace_period_is_told_by_whichever_function_waits():
 
 def test_a_refused_funnel_leaves_it_to_the_stacks():
     offer = capabilities_of("6.12").without("exp_funnel_lock", "EINVAL")
-    assert not tells_grace_period(offer, make_plan(offer, "kprobe"))
+    assert not shows_grace_period(offer, make_plan(offer, "kprobe"))
 
 
 def test_where_fentry_programs_can_be_preempted_all_but_a_hot_return_are_kprobes():

@@ -1,7 +1,7 @@
 """Struct layouts of the running kernel, from its own BTF through libbpf.
 
-libbpf comes with bcc and parses the kernel's type information in some 10 ms, so
-that no header package and no hard-coded offset is needed.
+libbpf comes with bcc and parses the kernel's type information in some 10 ms. With it, umtrace needs
+no header package and no hard-coded offsets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Member(Structure):
 
 
 class BtfUnavailableError(Exception):
-    """No readable BTF on this kernel, or libbpf is missing; str() says which."""
+    """The kernel has no readable BTF, or libbpf is missing; str() has the reason."""
 
 
 class Btf:
@@ -96,7 +96,7 @@ class Btf:
         return None if bits is None else bits // 8
 
     def bit_offset(self, path: str) -> int | None:
-        """Return the offset in bits, which of a bit-field is not that of a byte."""
+        """Return the offset in bits, which a bit-field needs, since it may not begin at a byte."""
         if path not in self._offsets:
             self._offsets[path] = self._bits(path)
         return self._offsets[path]
@@ -118,7 +118,7 @@ class Btf:
         return next((o for p in paths if (o := self.offset(p)) is not None), None)
 
     def function_id(self, name: str) -> int:
-        """Return the type id of a function (kind FUNC), 0 where BTF has none of that name."""
+        """Return the type id of a function (kind FUNC), 0 if BTF has none of that name."""
         return self._id(name, _FUNC)
 
     def function_exists(self, name: str) -> bool:
@@ -126,7 +126,7 @@ class Btf:
         return self.function_id(name) > 0
 
     def function_arguments(self, name: str) -> int | None:
-        """Return how many arguments a function takes; None where BTF does not describe it."""
+        """Return how many arguments a function takes; None if BTF does not describe it."""
         found = self.function_id(name)
         if not found:
             return None
@@ -137,7 +137,7 @@ class Btf:
         return self._id(name, _STRUCT)
 
     def _id(self, name: str, kind: int) -> int:
-        """Return a type's id, 0 if absent; libbpf goes through all 150,000 types for it."""
+        """Return a type's id, 0 if absent; libbpf compares all 150,000 types for it."""
         if (name, kind) not in self._ids:
             found = self._lib.btf__find_by_name_kind(self._handle, name.encode(), kind)
             self._ids[name, kind] = max(0, int(found))

@@ -1,8 +1,7 @@
-"""From a cgroup id to the container it belongs to.
+"""Finds the container of a cgroup id.
 
-The path comes straight from the id with open_by_handle_at(2), so that no tree is
-walked and no process is looked at. No well-kept library does this for foreign
-processes; the patterns are those of the runtimes in use.
+open_by_handle_at(2) gives the path of the id, so no tree is walked and no process is read. No
+maintained library does this for foreign processes. The patterns are those of the runtimes in use.
 """
 
 from __future__ import annotations
@@ -45,14 +44,14 @@ def container_in_path(path: str) -> str | None:
 
 
 class Containers:
-    """Resolves cgroup ids and remembers what it found, also after the cgroup is gone."""
+    """Resolves cgroup ids, and remembers the result after the cgroup is gone, too."""
 
     def __init__(self) -> None:
         self._known: dict[int, str | None] = {}
         self._root = _open_cgroup2()
 
     def __call__(self, cgroup_id: int) -> str | None:
-        """Return the container of a cgroup id; None for the host, or if it cannot be told."""
+        """Return the container of a cgroup id; None for the host, or if it is unknown."""
         if cgroup_id not in self._known:
             if len(self._known) >= _MAX_KNOWN:
                 del self._known[next(iter(self._known))]
@@ -62,11 +61,11 @@ class Containers:
 
     @property
     def found(self) -> dict[int, str]:
-        """Return the containers met so far, by cgroup id."""
+        """Return the containers found so far, by cgroup id."""
         return {i: name for i, name in self._known.items() if name}
 
     def close(self) -> None:
-        """Let go of the cgroup file system; may be called twice."""
+        """Close the cgroup file system; may be called twice."""
         root, self._root = self._root, -1
         if root >= 0:
             os.close(root)
@@ -75,8 +74,8 @@ class Containers:
 def cgroup2_root() -> str | None:
     """Return where the cgroup v2 file system is mounted; None if it is not."""
     with suppress(OSError):
-        # The fields are told by blanks and the lines by newlines alone: both are escaped in
-        # the paths of others' mounts, and form feeds, U+0085 and such are not.
+        # Only blanks separate the fields, and only newlines the lines: both are escaped in the
+        # paths of mounts, while form feeds, U+0085 and the like are not.
         for line in os.fsdecode(_MOUNTS.read_bytes()).split("\n"):
             words = line.split(" ")
             if words[2:3] == ["cgroup2"]:

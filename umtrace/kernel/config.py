@@ -1,4 +1,4 @@
-"""The options that this kernel was built with, where the host has a list of them."""
+"""The options that this kernel was built with, if the host has a list of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def options_off(wanted: Iterable[str]) -> list[str]:
-    """Return which of the options are off; empty where no list can be read, so nobody knows.
+    """Return which of the options are off; empty if it is unknown, since no list can be read.
 
     Parameters
     ----------

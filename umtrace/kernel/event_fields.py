@@ -1,10 +1,10 @@
-"""Which fields of the kernel's own events are needed; a release may drop one, or rename it."""
+"""The fields of the kernel's events that are needed; a release may drop one, or rename it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-#: event -> the fields without which its records say nothing here
+#: event -> the fields without which its records cannot be used
 NEEDED = {
     "syscalls:sys_enter_umount": ("flags",),
     "syscalls:sys_exit_umount": ("ret",),
@@ -17,7 +17,7 @@ NEEDED = {
 
 
 def objection(event: str, fields: Collection[str]) -> str:
-    """Return why the records of ``category:name`` are of no use; empty where they are."""
+    """Return why the records of ``category:name`` cannot be used; empty if they can."""
     absent = [name for name in NEEDED.get(event, ()) if name not in fields]
     if not absent:
         return ""

@@ -1,8 +1,8 @@
-"""Whether the kernel takes the CPU from a task that runs in it.
+"""Whether the kernel preempts a task that runs kernel code.
 
-A fentry program that is preempted keeps its CPU's turn: until it goes on, the kernel skips the
-same program for every other task there, and counts that (``recursion_misses``, since 5.12,
-9ed9e9ba2337). Kprobes run with preemption off.
+While a fentry program is preempted, the kernel skips the same program for every other task on that
+CPU, and counts it (``recursion_misses``, since 5.12, 9ed9e9ba2337). Kprobes run with preemption
+off.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHOSEN = re.compile(r"\((\w+)\)")
 
 
 def preemptible() -> bool:
-    """Return whether this kernel preempts itself; True where it can and does not tell."""
+    """Return whether this kernel preempts itself; True if it can and the mode is unknown."""
     try:
         mode = _MODE.read_text()
     except OSError:
@@ -27,14 +27,14 @@ def preemptible() -> bool:
 
 
 def preempts(version: str, mode: str) -> bool:
-    """Return the same from what a kernel says.
+    """Return whether a kernel preempts itself, from its version and its mode.
 
     Parameters
     ----------
     version : str
-        As ``uname -v`` prints it: it names the preemption that the kernel was built for.
+        As ``uname -v`` prints it: it has the preemption model that the kernel was built with.
     mode : str
-        What debugfs says of a kernel that can be switched, ``none voluntary (full)``; or empty.
+        ``none voluntary (full)``, from debugfs, if the mode can be changed at run time; else empty.
     """
     words = set(version.split())
     if "PREEMPT_DYNAMIC" not in words:

@@ -1,4 +1,4 @@
-"""The knobs that decide what an RCU wait costs; read only.
+"""The settings that decide how long an RCU wait takes; read only.
 
 ``rcu_normal`` turns every expedited grace period into a normal one, some hundred times
 slower. PREEMPT_RT sets it at the end of boot (rcu_normal_after_boot).

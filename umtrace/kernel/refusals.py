@@ -1,4 +1,4 @@
-"""Why the kernel refuses something, from its errno and from what this process may do."""
+"""Why the kernel refuses something, from its errno and from the privileges of this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 
 _STATUS = Path("/proc/self/status")
-#: securityfs may be mounted nowhere: then nobody knows
+#: securityfs may not be mounted; then the mode is unknown
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 _KPTR_RESTRICT = Path("/proc/sys/kernel/kptr_restrict")
 _PERF_PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
@@ -36,13 +36,13 @@ def refusal(what: str, error: OSError, *, absent: str = "") -> UmtraceError:
     what : str
         What was tried, as the beginning of a sentence.
     absent : str, optional
-        What to say where the thing itself does not exist.
+        The message if the thing itself does not exist.
 
     Returns
     -------
     UmtraceError
-        NotPermittedError where a privilege is missing, NoTierError where the kernel has no such
-        thing, UmtraceError where a resource ran out, which says nothing about the kernel.
+        NotPermittedError if a privilege is missing, NoTierError if the kernel has no such thing,
+        UmtraceError if a resource ran out, so that the kernel may still have it.
     """
     if error.errno in _NO_RESOURCE:
         return UmtraceError(f"{what}: {_NO_RESOURCE[error.errno]}")
@@ -60,14 +60,14 @@ def require_root() -> None:
 
 
 def missing_privilege() -> str:
-    """Return what keeps this process from tracing, and what mends it; empty if nothing is found."""
+    """Return what keeps this process from tracing, and the remedy; empty if nothing is found."""
     if not (missing := missing_capability()) and lockdown() == "confidentiality":
         return "the kernel is locked down (confidentiality): boot with lockdown=integrity or none"
     return missing
 
 
 def missing_capability() -> str:
-    """Return what this user lacks for tracing, and what gives it; empty if nothing is found."""
+    """Return what this user lacks for tracing, and the remedy; empty if nothing is found."""
     if os.geteuid() != 0:
         return "tracing needs root: run it with sudo"
     missing = [] if _has(_SYS_ADMIN) else [n for bit, n in _CAPABILITIES.items() if not _has(bit)]
@@ -86,7 +86,7 @@ def lockdown() -> str | None:
 
 
 def hidden_addresses() -> tuple[str, str]:
-    """Return why /proc/kallsyms shows no addresses, and what mends it; both may be empty.
+    """Return why /proc/kallsyms shows no addresses, and the remedy; both may be empty.
 
     See kallsyms_show_value() of the kernel: 2 hides them from all, 1 and, as a rule, 0 from
     those without CAP_SYSLOG.
@@ -101,12 +101,12 @@ def hidden_addresses() -> tuple[str, str]:
 
 
 def addresses_hidden() -> str:
-    """Return the reason in the words of a plan."""
+    """Return why addresses are hidden, as the reason in a probe plan."""
     return f"kernel addresses hidden ({hidden_addresses()[0]})"
 
 
 def perf_refused() -> str:
-    """Return the remark on a refused perf event: the sysctl, where it is the reason."""
+    """Return the remark on a refused perf event: the sysctl, if that is the reason."""
     value = _number(_PERF_PARANOID)
     if value is None or value <= _PARANOID_FOR_ALL or _has(_SYS_ADMIN) or _has(38):
         return ""
@@ -118,7 +118,7 @@ def _has(bit: int) -> bool:
         lines = dict(line.partition(":")[::2] for line in _STATUS.read_text().splitlines())
         return bool(int(lines["CapEff"], 16) >> bit & 1)
     except (OSError, KeyError, ValueError):
-        return os.geteuid() == 0  # without /proc nobody knows better
+        return os.geteuid() == 0  # without /proc this is the best guess
 
 
 def _number(path: Path) -> int | None:

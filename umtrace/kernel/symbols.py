@@ -1,4 +1,4 @@
-"""Kernel symbols by address: where a function lies, and which one an address is in."""
+"""Kernel symbols by address: finds the address of a function, and the function of an address."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BETWEEN = "?"
 
 
 class Symbols:
-    """The text symbols of a kernel, modules aside, sorted by address.
+    """The text symbols of a kernel, without those of modules, sorted by address.
 
-    Where kptr_restrict hides the addresses the table is empty (``known`` is False)
-    and nothing that needs it is measured.
+    Where kptr_restrict hides the addresses, the table is empty (``known`` is False), and what needs
+    it is not measured.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Symbols:
         ----------
         path : Path
         wanted : collection of bytes, optional
-            Only these functions are kept, with their variants (``name.isra.0``), and ``?`` for
-            what follows each: a table of a hundred rows instead of 100,000.
+            Only these functions are kept, with their variants (``name.isra.0``), and a ``?`` for
+            the end of each, so that the table has a hundred rows instead of 100,000.
         """
         found = _Collector(wanted)
         try:
@@ -54,7 +54,7 @@ class Symbols:
         return cls(found.addresses, found.names, found.data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON, and for ``Symbols(**words)``."""
+        """Return the table as a dictionary for JSON, and for ``Symbols(**words)``."""
         return {"addresses": self._addresses, "names": self._names, "data": self._data}
 
     @property
@@ -64,21 +64,21 @@ class Symbols:
 
     @property
     def names(self) -> list[str]:
-        """All function names, in order of address; ``?`` for what was not wanted."""
+        """All function names, in order of address; ``?`` for functions that were not wanted."""
         return self._names
 
     @lru_cache(maxsize=4096)  # noqa: B019 - one table lives as long as its source
     def name_at(self, address: int) -> str:
-        """Return the function an address lies in, or ``?``."""
+        """Return the function that has the address, or ``?``."""
         index = bisect_right(self._addresses, address) - 1
         return self._names[index] if index >= 0 else "?"
 
     def data_address(self, name: str) -> int | None:
-        """Return where a variable of the mount code lies; None if absent or ambiguous."""
+        """Return the address of a variable of the mount code; None if absent or ambiguous."""
         return self._data.get(name)
 
     def span(self, name: str) -> tuple[int, int] | None:
-        """Return start and end (exclusive) of a function, or None where it has no symbol.
+        """Return start and end (exclusive) of a function, or None if it has no symbol.
 
         The end is the start of the next symbol at a higher address.
         """
@@ -93,20 +93,20 @@ class Symbols:
 
 
 class _Collector:
-    """Takes what is wanted out of the lines of kallsyms, which the kernel sorts by address.
+    """Collects wanted symbols from the lines of kallsyms, which the kernel sorts by address.
 
-    There are 200,000 of them on the way to the first event: what is not wanted is looked at
-    by C code alone.
+    All 200,000 lines are read before the first event, so lines that are not wanted are skipped by
+    C code alone.
     """
 
     def __init__(self, wanted: Collection[bytes] | None) -> None:
         self._wanted = frozenset(wanted) if wanted is not None else None
         self._kept: list[tuple[bytes, bytes | None]] = []
         self._variables: list[tuple[bytes, bytes]] = []
-        self._open = False  # the end of the last one kept is not known yet
+        self._open = False  # the end of the last kept function is not known yet
 
     def add(self, lines: bytes) -> None:
-        """Take whole lines."""
+        """Add some lines, each of them complete."""
         if self._wanted is None:
             words = lines.split()
             for line in zip(words[::3], words[1::3], words[2::3], strict=True):
@@ -122,7 +122,7 @@ class _Collector:
 
     def _take(self, address: bytes, kind: bytes, name: bytes) -> None:
         if kind in _TEXT:
-            # Another name of the same function comes before what bounds both.
+            # Other names of the same function come before the symbol that ends both.
             if self._kept and self._kept[-1][1] is None and self._kept[-1][0] >= address:
                 self._kept.pop()
             self._kept.append((address, name))
@@ -130,7 +130,7 @@ class _Collector:
             self._variables.append((address, name))
 
     def _bound(self, lines: bytes, begin: int) -> None:
-        """Keep the next function at a higher address, which is where the last one ends."""
+        """Keep the next function at a higher address, since the last kept one ends there."""
         last, name = self._kept[-1]
         self._open = name is not None and last != _HIDDEN
         if not self._open:
@@ -149,7 +149,7 @@ class _Collector:
 
     @property
     def addresses(self) -> list[int]:
-        """Where each begins."""
+        """The address of each function."""
         return [] if self._hidden else [int(address, 16) for address, _name in self._kept]
 
     @property
@@ -161,14 +161,14 @@ class _Collector:
 
     @property
     def data(self) -> dict[str, int]:
-        """Variables of which there is one of that name."""
+        """The variables with unambiguous names."""
         often = Counter(name for _address, name in self._variables)
         once = [(name, address) for address, name in self._variables if often[name] == 1]
         return {} if self._hidden else {name.decode(): int(at, 16) for name, at in once}
 
 
 def _hits(lines: bytes, wanted: frozenset[bytes]) -> list[int]:
-    """Return where the lines begin that are of wanted functions, their variants, or variables."""
+    """Return the offsets of lines with wanted functions, variants of them, or variables."""
     name_of = itemgetter(slice(lines.index(b" ") + 3, None))  # ADDRESS T NAME
     ends = []
     for name in (wanted | _DATA).intersection(map(name_of, lines.split(b"\n"))):
@@ -187,7 +187,7 @@ def _each(lines: bytes, part: bytes) -> Iterator[int]:
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the kernel's own lines; modules, which can define any name, come after them."""
+    """Yield the lines of the kernel itself, without modules, which can define any name."""
     rest = b""
     while block := file.read(_BLOCK_BYTES):
         block = rest + block

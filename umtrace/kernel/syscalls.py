@@ -1,4 +1,4 @@
-"""The few system calls umtrace needs that Python does not wrap."""
+"""The few system calls that umtrace needs and Python has no wrapper for."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Read tracefs, also where nobody has mounted it.
+"""Reads tracefs, also where it is not mounted.
 
-On minimal hosts and in containers tracefs is not mounted. It is then mounted
-detached (fsopen, fsmount): it has no place in any mount namespace, nobody sees
-it, and it is gone when the descriptor is closed.
+On minimal hosts and in containers tracefs is not mounted. Then a detached mount of it is made
+(fsopen, fsmount): it is in no mount namespace, so no other process sees it, and it ends when its
+descriptor is closed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Tracefs:
             raise refusal("tracefs is not mounted here, nor can be", error) from None
 
     def close(self) -> None:
-        """Let go of tracefs; may be called twice."""
+        """Close tracefs; may be called twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -79,7 +79,7 @@ class Tracefs:
         self.close()
 
     def read(self, path: str) -> str:
-        """Return the text of one file; OSError as open(2) gives it."""
+        """Return the text of one file; OSError if it cannot be opened."""
         fd = os.open(path, os.O_RDONLY, dir_fd=self._fd)
         with os.fdopen(fd, encoding="ascii", errors="replace") as file:
             return file.read()
@@ -90,7 +90,7 @@ class Tracefs:
         return self._fd
 
     def names(self, path: str) -> list[str]:
-        """Return what a directory holds, sorted; OSError as open(2) gives it."""
+        """Return the names in a directory, sorted; OSError if it cannot be opened."""
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._fd)
         try:
             return sorted(os.listdir(fd))  # noqa: PTH208 - by descriptor

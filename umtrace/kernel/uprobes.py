@@ -1,4 +1,4 @@
-"""Files of uprobes that are in no list of tracefs: those of perf events and of BPF links."""
+"""The files of uprobes that tracefs does not list: those of perf events and of BPF links."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OBJ_GET, _OBJ_GET_INFO_BY_FD, _TASK_FD_QUERY, _LINK_GET_FD_BY_ID, _LINK_GET_NEX
 _UPROBE_KINDS = {4, 5}  # BPF_FD_TYPE_UPROBE, _URETPROBE
 _LINK_PERF_EVENT, _LINK_UPROBE_MULTI = 7, 12
 _PERF_KINDS = {1, 2}  # BPF_PERF_EVENT_UPROBE, _URETPROBE
-#: what a descriptor of a link is called: by who made the link, by who opened it later
+#: the name of a link's descriptor, in the process that made the link and in one that opened it
 LINK_PATHS = frozenset({"anon_inode:bpf_link", "anon_inode:bpf-link"})
 _ATTR_BYTES = 48
 _PATH_BYTES = 4096
@@ -35,7 +35,7 @@ _PERF_NAME = struct.Struct("=QI")
 def probed_file(pid: int, fd: int) -> str | None:
     """Return the file that a task's perf event probes, None if it probes none.
 
-    OSError where nobody can say: an event without a program (ENOENT), no right to ask.
+    OSError if it is unknown: the event has no program (ENOENT), or this user may not ask.
     """
     path = ctypes.create_string_buffer(_PATH_BYTES)
     request = struct.pack("=IIIIQ", pid, fd, 0, _PATH_BYTES, ctypes.addressof(path))
@@ -63,7 +63,7 @@ def linked_files() -> Iterator[tuple[int, str]]:
 
 
 def pinned_links(folder: str) -> Iterator[tuple[int, str]]:
-    """Yield (link, file) of what is pinned below a folder of a bpf file system."""
+    """Yield (link, file) of the links that are pinned below a folder of a bpf file system."""
     for above, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(above, name)  # noqa: PTH118

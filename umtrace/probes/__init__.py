@@ -1,1 +1,1 @@
-"""What is probed, what this kernel offers for it, and the plan that follows. Attaches nothing."""
+"""What is probed, what this kernel offers for it, and the resulting plan. Attaches nothing."""

@@ -1,7 +1,7 @@
 """What a kernel offers to probe: symbols with their suffixes, BTF functions and members.
 
-Only what umtrace knows of is kept, so that the offer of a whole kernel is a few KB of
-JSON: the tests plan against those of all lab kernels (tools/kernel-tables).
+Only what umtrace can use is kept. So the offer of a whole kernel is a few KB of JSON, and the tests
+make plans for those of all lab kernels (tools/kernel-tables).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from umtrace.probes.constants import KNOWN_MEMBERS
 from umtrace.probes.purposes import PURPOSES, SUBSTITUTES
 from umtrace.probes.stacks import FUNCTIONS
 
-#: functions a plan may name, beside those looked for on stacks
+#: functions that a plan may have, without those that are only searched on stacks
 PROBED = frozenset(
     [candidate.function for meaning in PURPOSES for candidate in meaning.candidates]
     + [function for function, _stands_for in SUBSTITUTES]
@@ -42,13 +42,13 @@ class Capabilities:
         Known functions as kallsyms spells them, ``name`` or ``name.isra.0`` and the like,
         never ``.cold``; ``symbols_known`` is False where their addresses are hidden.
     btf_functions : frozenset of str
-        Those that BTF describes; ``btf_missing`` says why there is no BTF, else empty.
+        Functions that BTF describes; ``btf_missing`` says why there is no BTF, else empty.
     members : mapping
-        Struct member to byte offset; absent members are not there.
+        Struct member to byte offset; members that the kernel does not have are not in it.
     refused : mapping
-        Symbol to the kernel's reason, for what a trial showed not to attach.
+        Symbol to the kernel's reason, for symbols where attaching failed.
     preemptible : bool
-        Whether a task can lose its CPU in the middle of a fentry program.
+        Whether a task can be preempted in a fentry program.
     """
 
     release: str = ""
@@ -61,19 +61,19 @@ class Capabilities:
     preemptible: bool = False
 
     def without(self, symbol: str, reason: str) -> Capabilities:
-        """Return this offer less a symbol that a trial showed not to attach."""
+        """Return this offer without a symbol where attaching failed."""
         return replace(self, refused={**self.refused, symbol: reason})
 
     def variants(self, function: str) -> list[str]:
-        """Return the symbols that carry a function, the plain one first."""
+        """Return the symbols of a function, the plain one first."""
         return sorted(s for s in self.symbols if s.partition(".")[0] == function)
 
     def offset(self, path: str) -> int | None:
-        """Return the offset of a struct member, None where absent."""
+        """Return the offset of a struct member, None if absent."""
         return self.members.get(path)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON, everything sorted."""
+        """Return the offer as a dictionary for JSON, everything sorted."""
         words = {name: sorted(v) if isinstance(v, frozenset) else v for name, v in _items(self)}
         return words | {"members": dict(sorted(self.members.items()))}
 
@@ -101,7 +101,7 @@ def _is_known(name: str) -> bool:
 def capabilities_of(
     symbols: Symbols, btf: Btf | None, *, btf_missing: str = "", release: str = ""
 ) -> Capabilities:
-    """Return what the tables of this kernel hold."""
+    """Return what the tables of this kernel offer."""
     members, functions = {}, frozenset[str]()
     if btf is not None:
         found = {path: btf.offset(path) for path in KNOWN_MEMBERS}

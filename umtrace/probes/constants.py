@@ -1,7 +1,7 @@
-"""What the probe programs must know of this kernel, as -D constants.
+"""What the probe programs need to know about this kernel, as -D constants.
 
-Each struct difference cites the change that made it. A constant that is missing
-compiles the code that needs it out; the plan then says what is lost.
+Each struct difference cites the commit that made it. Code that needs a missing constant is compiled
+out, and the plan then says what is lost.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from umtrace.kernel.btf import Btf
 
-#: constant -> members that carry it, newest first
+#: constant -> the members that can have it, newest first
 MEMBERS: Mapping[str, tuple[str, ...]] = {
     "UM_OFF_TASK_PID": ("task_struct.pid",),
     # Renamed in 5.14, 2f064a59a11f ("sched: Change task_struct::state")
@@ -43,7 +43,7 @@ IDENTITY: Mapping[str, str] = {
     "UM_OFF_PATH_MNT": "path.mnt",
 }
 
-#: what says where a mount is attached: all of them, or the mountpoint stays unknown
+#: where a mount is attached: all of them, or the mountpoint stays unknown
 PLACE: Mapping[str, str] = {
     "UM_OFF_MOUNT_PARENT": "mount.mnt_parent",
     "UM_OFF_MOUNT_MOUNTPOINT": "mount.mnt_mountpoint",
@@ -54,7 +54,7 @@ PLACE: Mapping[str, str] = {
 
 _UNIQUE_ID = "mount.mnt_id_unique"
 _IN_IOWAIT = "task_struct.in_iowait"  # a bit-field
-_WORK = "mount.mnt_rcu"  #: what mntput() leaves to the task
+_WORK = "mount.mnt_rcu"  #: the task work that mntput() adds
 
 KNOWN_MEMBERS: frozenset[str] = frozenset(
     path
@@ -67,11 +67,11 @@ KNOWN_MEMBERS: frozenset[str] = frozenset(
     for path in paths
 )
 
-#: what tells more of a busy mount; each group is used where all of it is known
+#: more about a busy mount; a group is used if all of it is known
 EBUSY_GROUPS: tuple[Mapping[str, tuple[str, ...]], ...] = (
     {
         "UM_OFF_MOUNT_PCP": ("mount.mnt_pcp",),
-        # Two counters, of which the difference counts, first seen in 7.3
+        # Two counters, of which the difference is the count, first seen in 7.3
         "UM_OFF_PCP_GETS": ("mnt_pcp.mnt_gets", "mnt_pcp.mnt_count"),
     },
     {
@@ -84,7 +84,7 @@ EBUSY_GROUPS: tuple[Mapping[str, tuple[str, ...]], ...] = (
         "UM_OFF_MOUNT_NEXT_FOR_SB": ("mount.mnt_next_for_sb",),
     },
     {"UM_OFF_PCP_PUTS": ("mnt_pcp.mnt_puts",)},
-    # Where the registers of a system call are, and whether it is a 32-bit one (x86)
+    # The registers of a system call, and whether it is a 32-bit one (x86)
     {
         "UM_OFF_TASK_STACK": ("task_struct.stack",),
         "UM_OFF_TASK_STATUS": ("task_struct.thread_info.status",),
@@ -96,7 +96,7 @@ HOST_MNTNS = Path("/proc/1/ns/mnt")
 
 
 def layout_constants(btf: Btf | None) -> dict[str, int]:
-    """Return the struct offsets; nothing where there is no BTF."""
+    """Return the struct offsets; none without BTF."""
     if btf is None:
         return {"UM_OFF_MNT_NS_INUM": 0}
     found = {name: btf.first_offset(*paths) for name, paths in MEMBERS.items()}
@@ -109,12 +109,12 @@ def layout_constants(btf: Btf | None) -> dict[str, int]:
 
 
 def switch_constants(fields: Mapping[str, int]) -> dict[str, int]:
-    """Return where ``sched:sched_switch`` has what it tells, for a kernel without BTF.
+    """Return the offsets of the fields of ``sched:sched_switch``, for a kernel without BTF.
 
     Parameters
     ----------
     fields : mapping
-        Field to its offset, as the event's format has them.
+        Field to its offset, from the format of the event.
     """
     names = ("prev_pid", "prev_state", "next_pid")
     return {f"UM_AT_{name.upper()}": fields[name] for name in names}
@@ -145,13 +145,13 @@ def _ebusy_constants(btf: Btf) -> dict[str, int]:
     device = btf.offset("block_device.bd_dev")
     arguments = btf.function_arguments("bd_prepare_to_claim")
     if device is not None and arguments is not None:
-        # Its middle argument went and another came, between 5.10 and 6.12
+        # Between 5.10 and 6.12 its middle argument was removed, and another one added
         known |= {"UM_OFF_BDEV_DEV": device, "UM_CLAIM_ARGS": arguments}
     return known
 
 
 def possible_cpus(path: Path = Path("/sys/devices/system/cpu/possible")) -> int:
-    """Return how many CPU numbers there are; 0 where that cannot be read."""
+    """Return how many CPU numbers there are; 0 if that cannot be read."""
     try:
         return int(path.read_text().strip().replace(",", "-").split("-")[-1]) + 1
     except (OSError, ValueError):
@@ -167,7 +167,7 @@ def _place_constants(btf: Btf) -> dict[str, int]:
 def host_mntns() -> int:
     """Return the inode number of the host's mount namespace, 0 if it cannot be read.
 
-    Only the link itself is looked at: opening it would pin the namespace.
+    Only the link itself is read, since opening it would pin the namespace.
     """
     try:
         return HOST_MNTNS.stat().st_ino

@@ -1,4 +1,4 @@
-"""What this host offers, each thing found by trying it, with the command that mends it."""
+"""What this host offers: each feature is found by trying it, and has a command as its remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from umtrace.probes.capabilities import WANTED
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One finding; ``ok`` is None where nobody knows, ``remedy`` empty where none is known."""
+    """One feature; ``ok`` is None if it is unknown, ``remedy`` is empty if none is known."""
 
     name: str
     ok: bool | None
@@ -26,7 +26,7 @@ class Feature:
 
 
 def features() -> list[Feature]:
-    """Look at the host; reads only, attaches nothing."""
+    """Return the features of the host; reads only, attaches nothing."""
     probes: tuple[Callable[[], Feature], ...] = (_root, _lockdown, _btf, _symbols, _tracefs, _rcu)
     return [probe() for probe in probes]
 
@@ -82,7 +82,7 @@ def _lockdown() -> Feature:
 
 
 def _why_unknown() -> tuple[str, str]:
-    """Return why the mode of the lockdown is not known, and what would show it."""
+    """Return why the mode of the lockdown is unknown, and what would show it."""
     place = LOCKDOWN.parent
     if not place.is_dir():
         return "not known: this kernel has no securityfs", ""

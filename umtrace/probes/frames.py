@@ -1,6 +1,6 @@
-"""Kernel stacks as addresses: which of the known functions lie on each.
+"""Kernel stacks as addresses: which of the known functions are on each.
 
-The rule of ``kernel.stacks.on_stack`` and of ``bpf/frames.h``, for many stacks at a time.
+It has the same rule as ``probes.stacks.on_stack`` and ``bpf/frames.h``, for many stacks at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _U8 = npt.NDArray[np.uint64]
 
 
 class FrameTable:
-    """The address ranges of the functions that tell what an umount waits for."""
+    """The address ranges of the functions that show what an umount waits for."""
 
     def __init__(self, symbols: Symbols) -> None:
         spans = []
@@ -25,7 +25,7 @@ class FrameTable:
             spans += [(*span, name) for span in found if span]
         spans.sort()
         names = ["", *(name for _start, _end, name in spans)]
-        # The first range is empty and stands for "none of them".
+        # The first range is empty, for addresses in none of the functions.
         self._starts = np.array([0, *(start for start, _end, _name in spans)], np.uint64)
         self._ends = np.array([0, *(end for _start, end, _name in spans)], np.uint64)
         self._bits = np.array([int(BITS.get(name, 0)) for name in names], np.uint64)
@@ -34,7 +34,7 @@ class FrameTable:
 
     @property
     def known(self) -> bool:
-        """Whether there is any function to tell."""
+        """Whether the address of any function is known."""
         return len(self._starts) > 1
 
     def on_stack(self, frames: _U8) -> _U8:
@@ -43,7 +43,7 @@ class FrameTable:
         Parameters
         ----------
         frames : ndarray of uint64, shape (n, depth)
-            Return addresses, innermost first; 0 where a stack has no more.
+            Return addresses, innermost first; filled up with 0.
         """
         index = np.searchsorted(self._starts, frames, side="right") - 1
         index[frames >= self._ends[index]] = 0

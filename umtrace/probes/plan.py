@@ -1,15 +1,15 @@
 """The probe plan: what to probe on a kernel, as a pure function of what it offers.
 
-``make_plan(offer, placement, probes)`` never touches the host. A trial that fails goes back in
-as ``offer.without(symbol, reason)`` and is planned again.
+``make_plan(offer, placement, probes)`` does not use the host. After an attempt to attach fails,
+``offer.without(symbol, reason)`` gives the offer for a new plan.
 
-For another source: ``make_plan(offer, "kprobe", probes)`` is right for everything that is
-placed as a kprobe, kprobe events in tracefs included. Take ``plan.probes``: place
-``probe.symbol`` (already with its suffix; names such as ``a.isra.0`` are accepted by
-kprobe_events, event names are not allowed the dot) on ``probe.sides(entry_needed=True)``,
-and fetch arguments or return values by ``probe.function``'s own prototype only: a
-symbol whose arguments the compiler changed is never chosen where a handler reads them.
-``plan.lines()`` is what ``umtrace doctor`` prints.
+For another source: ``make_plan(offer, "kprobe", probes)`` is the plan for everything that is placed
+as a kprobe, including kprobe events in tracefs. For each of ``plan.probes``, place
+``probe.symbol`` on ``probe.sides(entry_needed=True)``. The symbol has its suffix already:
+kprobe_events accepts names such as ``a.isra.0``, but no dot in the name of an event. Fetch
+arguments and return values by the prototype of ``probe.function``: if a handler reads arguments,
+the plan never has a symbol with arguments that the compiler changed. ``umtrace doctor`` prints
+``plan.lines()``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WHY_KPROBE = (
 
 @dataclass(frozen=True, slots=True)
 class PlannedProbe:
-    """One function to probe: ``symbol`` is where, ``candidate`` what its handler needs."""
+    """One function to probe, at ``symbol``; ``candidate`` has what its handler needs."""
 
     meaning: Purpose
     candidate: Candidate
@@ -60,7 +60,7 @@ class PlannedProbe:
         Parameters
         ----------
         entry_needed : bool
-            The return does not see the arguments (kretprobes).
+            Whether a return probe does not see the arguments (kretprobes).
         """
         probe = self.candidate
         entry = probe.entry or (probe.kprobe_entry and entry_needed)
@@ -69,11 +69,11 @@ class PlannedProbe:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was decided for one meaning; ``probe`` is None where it is lost or left out."""
+    """The choice for one meaning; ``probe`` is None if it is lost or not used."""
 
     meaning: Purpose
     probe: PlannedProbe | None
-    reason: str = ""  #: what is lost and why; empty where nothing is
+    reason: str = ""  #: what is lost and why; empty if nothing is
     state: State = "ok"
 
     @property
@@ -91,16 +91,16 @@ class Plan:
 
     @property
     def probes(self) -> tuple[PlannedProbe, ...]:
-        """What to place, hot ones included."""
+        """The probes to place, including hot ones."""
         return tuple(choice.probe for choice in self.choices if choice.probe)
 
     def probe_for(self, meaning: Purpose) -> PlannedProbe | None:
-        """Return what was chosen for a meaning."""
+        """Return the probe that was chosen for a meaning."""
         return next((probe for probe in self.probes if probe.meaning is meaning), None)
 
     @property
     def impossible(self) -> str:
-        """Why such probes cannot do here; empty if they can."""
+        """Why a tier with these probes cannot work on this kernel; empty if it can."""
         for choice in self.choices:
             if choice.probe is None and choice.meaning.required:
                 return f"lost: {choice.reason}"
@@ -128,7 +128,7 @@ class Plan:
 def not_ended_by_work(offer: Capabilities, plan: Plan) -> str:
     """Return why a task's list of task work cannot show the end of its umount; empty if it can.
 
-    Otherwise its next system call shows it, and every system call of the host is probed.
+    If it cannot, the next system call shows the end, and every system call of the host is probed.
     """
     if plan.probe_for(FINAL_PUT) is None:
         return "cleanup_mnt is not probed"
@@ -140,10 +140,10 @@ def not_ended_by_work(offer: Capabilities, plan: Plan) -> str:
     return ""
 
 
-def tells_grace_period(offer: Capabilities, plan: Plan) -> bool:
+def shows_grace_period(offer: Capabilities, plan: Plan) -> bool:
     """Whether functions show all that a stack in the RCU wait would."""
-    # Where exp_funnel_lock is inlined, no stack names it either: what is left is whether
-    # the task slept.
+    # Where exp_funnel_lock is inlined, it is on no stack either. Then both show only whether the
+    # task slept.
     inlined_there = offer.symbols_known and not offer.variants("exp_funnel_lock")
     sleeps_known = inlined_there and offer.offset("task_struct.nvcsw") is not None
     shared = plan.probe_for(SHARED_GP) is not None or sleeps_known
@@ -153,9 +153,9 @@ def tells_grace_period(offer: Capabilities, plan: Plan) -> bool:
 def needs_switches(offer: Capabilities, plan: Plan) -> str:
     """Return why context switches have to be probed; empty if functions show everything.
 
-    They show what a task waits for, by its stack, and when an exiting task is gone.
+    A context switch shows what a task waits for, by its stack, and when an exiting task is dead.
     """
-    if not tells_grace_period(offer, plan):
+    if not shows_grace_period(offer, plan):
         return "no function shows which grace period the task waits for"
     return not_ended_by_work(offer, plan)
 
@@ -165,12 +165,12 @@ def make_plan(offer: Capabilities, placement: str, probes: str = "full") -> Plan
 
     Parameters
     ----------
-    offer : Offer
-        What the kernel has, less what trials refused.
+    offer : Capabilities
+        What the kernel has, without the symbols where attaching failed.
     placement : str
         One of PLACEMENTS: ``placement`` of a tier (`model.tiers`).
     probes : str
-        One of PROBE_SETS; ``light`` leaves the hot functions alone.
+        One of PROBE_SETS; ``light`` does not probe the hot functions.
     """
     if placement not in PLACEMENTS:
         raise ValueError(f"no placement {placement!r}")
@@ -210,7 +210,7 @@ def _symbol(offer: Capabilities, placement: str, candidate: Candidate) -> tuple[
     """Return the symbol to probe, or "" and why there is none."""
     function = candidate.function
     refusal = f"this kernel has no function {function} (inlined or renamed)"
-    # With hidden addresses no names are read: only a trial shows whether it exists.
+    # With hidden addresses no names are read, so only attaching shows whether it exists.
     for symbol in offer.variants(function) if offer.symbols_known else [function]:
         refusal = _objection(offer, placement, candidate, symbol)
         if not refusal:

@@ -18,11 +18,11 @@ class Candidate:
     entry, on_return : bool
         Which sides are probed.
     kprobe_entry : bool
-        A kretprobe does not see the arguments: its entry is probed too, to keep one.
+        With a kretprobe, which does not see the arguments, the entry is probed, too, to store one.
     needs_arguments : bool
-        The handler reads arguments, which a symbol ending in .isra or .constprop changed.
+        The handler reads arguments, so no symbol ending in .isra or .constprop can be used.
     kprobe_only : bool
-        For BPF on a kprobe alone: its handler leaves out what other tiers would not.
+        Only for BPF on a kprobe: its handler leaves out hits that other tiers would not.
     lost : str
         What the first candidate shows and this one does not.
     """
@@ -38,16 +38,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """A purpose, ``why`` its function was chosen, and what is ``lost`` without it."""
+    """A purpose of probes, ``why`` it has these functions, and what is ``lost`` without it."""
 
     name: str
     candidates: tuple[Candidate, ...]
     why: str
     lost: str = ""
     required: bool = False
-    hot: bool = False  #: path walks call it: off with ``--probes light``
-    skippable: bool = False  #: may lose hits: stays fentry where fentry programs can be preempted
-    needs_layout: bool = False  #: of no use without struct offsets from BTF
+    hot: bool = False  #: path walks call it, so it is off with ``--probes light``
+    skippable: bool = False  #: may lose hits, so it is fentry even where that can be preempted
+    needs_layout: bool = False  #: cannot be used without struct offsets from BTF
 
     @property
     def function(self) -> str:
@@ -65,7 +65,7 @@ SHARED_GP = Purpose(
 NORMAL_GP = Purpose(
     name="normal grace period",
     candidates=(
-        # Its own function since 6.12, as far as the lab kernels tell; before, this alone.
+        # Of the lab kernels, those since 6.12 have this function; the older ones the next one only.
         Candidate(function="synchronize_rcu_normal", on_return=False, needs_arguments=False),
         Candidate(function="__wait_rcu_gp", on_return=False, needs_arguments=False),
     ),
@@ -73,7 +73,7 @@ NORMAL_GP = Purpose(
     lost="nothing; the stack of every sleep in the RCU wait is walked instead",
 )
 
-#: where it is lost, the tracepoints syscalls:sys_enter_umount and sys_exit_umount do
+#: if it is lost, the tracepoints syscalls:sys_enter_umount and sys_exit_umount replace it
 SYSTEM_CALL = Purpose(
     name="system call",
     candidates=(
@@ -192,7 +192,7 @@ PURPOSES: tuple[Purpose, ...] = (
     Purpose(
         name="walker's put",
         candidates=(
-            # Not called for NULL, as mntput is in every path walk; inlined since 6.19.
+            # Not called with NULL, while every path walk calls mntput with it; inlined since 6.19.
             Candidate(function="mntput_no_expire", on_return=False, kprobe_only=True),
             Candidate(function="mntput", on_return=False),
         ),

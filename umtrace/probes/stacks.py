@@ -1,7 +1,7 @@
-"""The functions whose presence on a kernel stack says what an umount waits for.
+"""The functions that, on a kernel stack, show what an umount waits for.
 
-The one list behind the probe programs (as address ranges) and whoever has stacks as
-text. Frames come innermost first.
+The probe programs use this list as address ranges, and what reads stacks as text uses it, too.
+Frames come innermost first.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from umtrace.kernel.symbols import Symbols
 from umtrace.model.kinds import OnStack
 
-#: constant of the probe programs -> the symbols that carry it, in order of preference
+#: constant of the probe programs -> the symbols of its function, in order of preference
 FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "UM_FN_UNLOCK": ("namespace_unlock",),
     "UM_FN_RCU": ("synchronize_rcu_expedited",),
     # 5.10 and 6.1 fall back to a normal grace period by __wait_rcu_gp; 6.12 has
-    # synchronize_rcu_normal, whose body the compiler splits off as .part.0.
+    # synchronize_rcu_normal, of which the compiler splits off a part as .part.0.
     "UM_FN_RCU_NORMAL": ("synchronize_rcu_normal",),
     "UM_FN_RCU_NORMAL_PART": ("synchronize_rcu_normal.part.0",),
     "UM_FN_WAIT_RCU_GP": ("__wait_rcu_gp",),
@@ -27,13 +27,13 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "UM_FN_RWBASE": ("rwbase_write_lock", "rwbase_write_lock.isra.0"),  # PREEMPT_RT
     "UM_FN_PATH_UMOUNT": ("path_umount",),
     "UM_FN_PUT_NS": ("put_mnt_ns",),
-    # Callers of put_mnt_ns, whose last call namespace_unlock may be.
+    # Callers of put_mnt_ns, which may make a tail call of namespace_unlock.
     "UM_FN_EVICT": ("evict",),  # of a file of nsfs; nsfs_evict ends with that call as well
     "UM_FN_SWITCH_NS": ("switch_task_namespaces",),
     "UM_FN_FREE_NSPROXY": ("free_nsproxy",),
     "UM_FN_MOUNTS_RELEASE": ("mounts_release",),
     "UM_FN_DROP_COLLECTED": ("drop_collected_mounts",),  # until 6.15
-    # Callers of umount_tree: which of them is on the stack is the origin of the umount.
+    # Callers of umount_tree: the one on the stack gives the origin of the umount.
     "UM_FN_DETACH_MOUNTS": ("__detach_mounts",),
     "UM_FN_EXPIRY": ("mark_mounts_for_expiry",),
     "UM_FN_DISSOLVE": ("dissolve_on_fput",),
@@ -45,8 +45,8 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "UM_FN_LOOKUP": ("filename_lookup",),
     "UM_FN_TASK_WORK": ("task_work_run",),
     "UM_FN_CLEANUP": ("cleanup_mnt",),
-    "UM_FN_LOOKUP_MNT": ("lookup_mnt",),  # puts what it took in vain
-    "UM_FN_CLEANUP_WORK": ("__cleanup_mnt",),  # what mntput() leaves to the task
+    "UM_FN_LOOKUP_MNT": ("lookup_mnt",),  # puts a reference if the mount tree changed
+    "UM_FN_CLEANUP_WORK": ("__cleanup_mnt",),  # the task work that mntput() adds
 }
 
 BITS: Mapping[str, OnStack] = {
@@ -68,7 +68,7 @@ _CONSTANT_OF = {symbol: name for name, symbols in FUNCTIONS.items() for symbol i
 
 
 def function_constants(symbols: Symbols) -> dict[str, str]:
-    """Return each function as the two arguments "address, length"; "0, 0" where unknown."""
+    """Return each function as the two arguments "address, length"; "0, 0" if unknown."""
     constants = {"UM_KNOWS_TASK_WORK": "0"}
     for name, candidates in FUNCTIONS.items():
         spans = (symbols.span(candidate) for candidate in candidates)
@@ -80,7 +80,7 @@ def function_constants(symbols: Symbols) -> dict[str, str]:
 
 
 def on_stack(frames: Sequence[str]) -> OnStack:
-    """Return what a stack given as function names holds; the same rule as in the kernel."""
+    """Return the bits of a stack that is given as function names; same rule as in the kernel."""
     found = OnStack(0)
     in_lock = False
     for frame in frames:
