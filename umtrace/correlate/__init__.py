@@ -1,3 +1,3 @@
-"""Event batches to Umount rows: pure, deterministic, bounded."""
+"""Makes Umount rows of event batches: pure, deterministic, bounded."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cuts the events of a batch into the segments that belong to one operation each."""
+"""Cuts the events of a batch into segments, each of one operation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Some:
-    """Some events of a batch and the operation of each; a field is read when it is asked for."""
+    """Some events of a batch and the operation of each; a field is read only when it is used."""
 
     events: Array
     position: I8  #: in the batch
-    op: I8  #: number of its operation
+    op: I8  #: number of the operation
 
     def __getitem__(self, name: str) -> Column:
         found: Column = self.events[name][self.position]
@@ -31,24 +31,24 @@ class Some:
         return len(self.position)
 
     def which(self, mask: Bools) -> Some:
-        """Return those of a mask."""
+        """Return the events that a mask selects."""
         return Some(self.events, self.position[mask], self.op[mask])
 
     def backwards(self) -> Some:
-        """Return the same from the last to the first."""
+        """Return the same events, from the last to the first."""
         return Some(self.events, self.position[::-1], self.op[::-1])
 
     @property
     def times(self) -> I8:
-        """Their times, ns: from 1 on, as 0 is "not seen"; damaged ones are 1, too."""
+        """Their times, ns, at least 1, since 0 is "not seen"; an invalid one is 1, too."""
         return times_of(self["ts_ns"])
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The events of a batch, task after task, in segments of which each is one operation.
+    """The events of a batch, sorted by task, in segments that are one operation each.
 
-    Operations are numbered so that no column has to be sorted afterwards: first those that
+    The numbers of operations are chosen so that no column must be sorted later: first those that
     completed, in that order, then those still open, by task.
     """
 
@@ -60,8 +60,8 @@ class Cut:
     number: I8  #: operation of each segment
     first: I8  #: of each operation, the number of its first event
     last: I8
-    ended: Bools  #: of each operation: its last event is a terminal one
-    done_at: I8  #: of each operation that completed: position in the batch of what completed it
+    ended: Bools  #: of each operation, whether its last event is a terminal one
+    done_at: I8  #: of each completed operation, the position of the event that completed it
     n_complete: int
     _of: dict[tuple[Kind, ...], Some] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ class Cut:
         return len(self.first)
 
     def of(self, *kinds: Kind) -> Some:
-        """Return the events of these kinds, those of one operation in their order."""
+        """Return the events of these kinds; the events of one operation stay in their order."""
         if kinds not in self._of:
             self._of[kinds] = self.at(np.flatnonzero(any_of(self.kind, kinds)))
         return self._of[kinds]
@@ -82,7 +82,7 @@ class Cut:
 
 
 def cut(events: Array, order: I8) -> Cut:
-    """Cut ``events[order]``, which is sorted by task, at what opens and what ends an operation."""
+    """Cut ``events[order]``, sorted by task, where an event opens or ends an operation."""
     kind, task = events["kind"][order], task_of(events["tid"][order], events["cpu"][order])
     new_task = np.append(True, task[1:] != task[:-1])
     terminal = _terminal(events, order, kind)
@@ -93,7 +93,7 @@ def cut(events: Array, order: I8) -> Cut:
     last = following - 1
     ended, latest = terminal[last], np.append(new_task[first[1:]], True)
     closed = ended | ~latest
-    # What did not end is over when the next operation of its task begins.
+    # An operation without an end is over when the next one of its task begins.
     done_at = order[np.where(ended | latest, last, following)]
     turn = np.append(_by_position(done_at, closed, len(events)), np.flatnonzero(~closed))
     number = np.empty_like(turn)
@@ -114,13 +114,13 @@ def cut(events: Array, order: I8) -> Cut:
 
 
 def times_of(ts_ns: Column) -> I8:
-    """Return times as positive int64; what no clock can have said comes first."""
+    """Return times as positive int64; a time that no clock can have is 1, before all others."""
     times: I8 = np.maximum(ts_ns.view(np.int64), 1)
     return times
 
 
 def task_of(tid: Column, cpu: Column) -> Column:
-    """Return whose events they are: an operation inside another one of a task counts as a task."""
+    """Return the task of each event; a nested operation of a task counts as another task."""
     nested = cpu & NESTED
     if not nested.any():
         return tid
@@ -156,7 +156,7 @@ def any_of(kind: Column, kinds: Sequence[int]) -> Bools:
 
 
 def _sorted(tids: Column) -> I8:
-    """Return the stable order by task: numpy sorts 16 bits by counting, and more by comparing."""
+    """Return the stable order by task, as 16 bits if possible, which numpy sorts by counting."""
     order = np.argsort(tids.astype(np.uint16), kind="stable")
     high = (tids >> np.uint32(16)).astype(np.uint16)
     if not high.any():
@@ -173,7 +173,7 @@ def _terminal(events: Array, order: I8, kind: npt.NDArray[np.uint16]) -> Bools:
 
 
 def _by_position(done_at: I8, closed: Bools, n_events: int) -> I8:
-    """Return which are closed, in the order of ``done_at``: each event closes one at most."""
+    """Return the closed ones in the order of ``done_at``; one event closes one at most."""
     one = np.flatnonzero(closed)
     closes = np.zeros(n_events, np.bool_)
     closes[done_at[one]] = True

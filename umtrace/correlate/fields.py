@@ -1,6 +1,6 @@
-"""What an operation keeps of its events, and how each field of two parts of one is joined.
+"""The fields of an operation, and how each is joined if the operation has two parts.
 
-The rules make an operation that was cut by a batch border come out the same.
+With these rules, an operation that is split between two batches gets the same fields.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from umtrace.model.events import Kind
 Column = npt.NDArray[Any]
 Join = Callable[[Column, Column], Column]
 
-#: the names of all fields, for the type checker; a test holds them to FIELDS
+#: the names of all fields, for the type checker; a test compares them with FIELDS
 FieldName = Literal[
     "task",
     "tid",
@@ -109,27 +109,27 @@ FieldName = Literal[
 
 
 def earlier(old: Column, _new: Column) -> Column:
-    """Return what the earlier part says."""
+    """Return the earlier part's value."""
     return old
 
 
 def later(_old: Column, new: Column) -> Column:
-    """Return what the later part says."""
+    """Return the later part's value."""
     return new
 
 
 def first_known(old: Column, new: Column) -> Column:
-    """Return the earlier part's value where it has one."""
+    """Return the earlier part's value if it has one, else the later part's."""
     return np.where(old != np.zeros((), old.dtype), old, new)
 
 
 def last_known(old: Column, new: Column) -> Column:
-    """Return the later part's value where it has one."""
+    """Return the later part's value if it has one, else the earlier part's."""
     return np.where(new != np.zeros((), new.dtype), new, old)
 
 
 def total(old: Column, new: Column) -> Column:
-    """Return the sum, or where either is true."""
+    """Return the sum; of bool, whether either is true."""
     return old + new
 
 
@@ -140,7 +140,7 @@ def either(old: Column, new: Column) -> Column:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """The type of a field, whose 0 is "not seen", and how the parts of an operation give it."""
+    """The type of a field, in which 0 is "not seen", and how two parts of it are joined."""
 
     dtype: np.dtype[Any]
     join: Join
@@ -148,9 +148,9 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """A field that is the first or the last time of some kinds of event, or their number.
+    """A field with the first or the last time of some kinds of event, or with their number.
 
-    Such a field takes no code of its own in ``reduce.py``.
+    Such a field needs no code of its own in ``reduce.py``.
     """
 
     how: Literal["first", "last", "number"]
@@ -158,7 +158,7 @@ class Reduced:
 
     @property
     def join(self) -> Join:
-        """How the parts of an operation give it."""
+        """How two parts of the field are joined."""
         return {"first": first_known, "last": last_known, "number": total}[self.how]
 
 
@@ -178,7 +178,7 @@ def _number(*kinds: Kind) -> Reduced:
 REDUCED: dict[FieldName, Reduced] = {
     "t_path": _first(Kind.PATH_UMOUNT),
     "t_path_exit": _last(Kind.PATH_UMOUNT_EXIT),
-    "t_locked": _first(Kind.CHECK, Kind.TREE),  # the first thing done under namespace_sem
+    "t_locked": _first(Kind.CHECK, Kind.TREE),  # the first event under namespace_sem
     "t_unlock": _last(Kind.UNLOCK),
     "t_unlock_exit": _last(Kind.UNLOCK_EXIT),
     "t_rcu_exit": _last(Kind.RCU_EXIT),
@@ -194,34 +194,42 @@ REDUCED: dict[FieldName, Reduced] = {
 }
 
 
-#: field of the time off CPU in each class of wait
+#: the field with the time off CPU in each class of wait
 WAIT_NS = {wait: cast("FieldName", f"{wait.name.lower()}_ns") for wait in Wait}
-#: field of how often the task was seen there
+#: the field with the number of waits that were seen
 WAITS = {wait: cast("FieldName", f"{wait.name.lower()}_waits") for wait in Wait}
-#: and of how many of them have an end
+#: and the field with the number of these that have an end
 ENDED = {wait: cast("FieldName", f"{wait.name.lower()}_ended") for wait in Wait}
 
 #: times are int64 ns
 FIELDS: dict[FieldName, Field] = {
     cast("FieldName", name): Field(np.dtype(dtype), join)
     for name, dtype, join in (
-        ("task", "i8", later),  # tid, and further up whether it is an operation inside another
+        (
+            "task",
+            "i8",
+            later,
+        ),  # tid, and in a higher bit whether the operation is nested in another one
         ("tid", "u4", later),
         ("tgid", "u4", later),
-        ("opener", "u2", earlier),  # one of OPENERS, or 0: the beginning was not seen
+        ("opener", "u2", earlier),  # one of OPENERS, or 0 if the beginning was not seen
         ("t_first", "i8", earlier),  # first event of any kind
         ("flags", "i4", earlier),  # ret of the opener
         ("cgroup", "u8", earlier),
         ("mntns", "u4", earlier),
         ("comm", "S16", earlier),
         ("t_exit", "i8", last_known),
-        # The three below are the later part's if it has an exit (``join.py``).
+        # The next three are the later part's if it has an exit (``join.py``).
         ("ret", "i4", later),
-        ("alone", "?", later),  # an EXIT whose beginning lies before the trace
-        ("from_path", "?", later),  # begins at path_umount: the system call's entry was not seen
+        ("alone", "?", later),  # an EXIT of an umount that began before the trace
+        (
+            "from_path",
+            "?",
+            later,
+        ),  # begins at path_umount, since the entry of the system call was not seen
         ("t_end", "i8", later),
         ("end", "u2", later),  # kind of the terminal event
-        ("end_a", "u8", later),  # its word a
+        ("end_a", "u8", later),  # field ``a`` of that event
         ("unseen", "u4", either),  # model.events.Unseen
         ("superseded", "?", later),  # a new operation of the task began before this one ended
         ("done_at", "i8", later),  # position in the batch of the event that completed it
@@ -229,7 +237,7 @@ FIELDS: dict[FieldName, Field] = {
         ("seq_min", "i8", later),  # relative to seq_first
         ("seq_max", "i8", later),
         ("n_events", "i8", total),
-        ("off_ts", "i8", later),  # an OFF_CPU whose ON_CPU has not come yet
+        ("off_ts", "i8", later),  # an OFF_CPU that has no ON_CPU yet
         ("off_wait", "i8", later),
         *((name, "i8", total) for name in WAIT_NS.values()),
         *((name, "i8", total) for name in WAITS.values()),
@@ -247,9 +255,9 @@ FIELDS: dict[FieldName, Field] = {
             "rcu_balance_ns",
             "i8",
             total,
-        ),  # returns less entries: needs n_rcu == n_rcu_exit
+        ),  # returns minus entries, valid if n_rcu == n_rcu_exit
         ("own_gp", "?", total),  # its own expedited grace period
-        ("joined_gp", "?", total),  # somebody else's
+        ("joined_gp", "?", total),  # shared with another task
         ("normal_gp", "?", total),  # not expedited
         ("refcount", "i8", later),  # plus 1, 0 unknown; the later part's if it has a check
         ("own_put", "?", total),  # cleaned up the mount it unmounted itself

@@ -1,4 +1,4 @@
-"""Joins what a batch says of operations to what was carried of them from the last."""
+"""Joins the operations of a batch with the parts that were carried from the batch before."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait
 from umtrace.model.events import Kind
 
-#: these go with the later part's exit, or its check, if it has one
+#: these are the later part's if it has an exit, or a check
 _WITH_EXIT = ("ret", "alone", "from_path")
 _WITH_CHECK = ("refcount",)
-#: and these stay with the first mount that was described
+#: and these are those of the first mount that was described
 _WITH_MOUNT = ("mnt", "mount_id", "dev", "fstype", "mount_flags")
 
 
 def join_carried(ops: Ops, carried: Ops, cut: Cut) -> Bools:
-    """Join carried operations to the ones that continue them, in place.
+    """Join carried operations with those that continue them, in place.
 
     Returns
     -------
     ndarray of bool, shape (len(carried),)
-        Which carried operations were superseded by a new one instead, in place.
+        Which carried operations are not continued, since a new one of the task began.
     """
     if not len(carried):
         return np.zeros(0, np.bool_)
@@ -51,7 +51,7 @@ def _first_of_task(cut: Cut) -> tuple[I8, I8]:
 
 
 def _fold(ops: Ops, index: I8, old: Ops, head: Some) -> None:
-    """Add the earlier part ``old`` of the operations ``ops[index]``; ``head`` their next events."""
+    """Add the earlier part ``old`` to ``ops[index]``; ``head`` has the next event of each."""
     new = ops.take(index)
     _shift_numbers(new, old)
     _keep(new, old, _WITH_EXIT, new["t_exit"] == 0)
@@ -77,7 +77,7 @@ def _shift_numbers(new: Ops, old: Ops) -> None:
 
 
 def _wake(new: Ops, old: Ops, head: Some) -> None:
-    """Add the waits that began in the earlier part, for tasks that run again in this one."""
+    """Add waits that began in the earlier part and end in this one."""
     woke = (old["off_ts"] > 0) & (head["kind"] == Kind.ON_CPU)
     for wait in Wait:
         here = np.flatnonzero(woke & (old["off_wait"] == wait))

@@ -1,4 +1,4 @@
-"""Paths that the kernel spells from their end, turned round by array code."""
+"""Reverses paths that the kernel sends from their end, with array code."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _I8 = npt.NDArray[np.int64]
 
 
 def reverse_components(spelled: Texts, unknown: npt.NDArray[np.bool_]) -> Texts:
-    """Return the paths that MOUNTPOINT texts spell from their end.
+    """Return the paths of MOUNTPOINT texts, which have the components from the last to the first.
 
-    ``c NUL b NUL a NUL NUL`` is ``/a/b/c``, a single NUL is ``/``; a text that does not end so
-    was cut short. ``unknown``, shape (n,), marks what is attached nowhere.
+    ``c NUL b NUL a NUL NUL`` is ``/a/b/c``, a single NUL is ``/``. A text with another end is
+    incomplete. ``unknown``, shape (n,), marks mounts that are attached nowhere.
     """
     lengths, data = spelled.lengths, spelled.data
     if not data.size:
@@ -41,7 +41,7 @@ def _reversed(data: npt.NDArray[np.uint8], ends: _I8, path: npt.NDArray[np.bool_
     last, count = end[path] - 2, np.diff(end, prepend=0)[path] - 1
     turn = np.repeat(last + np.cumsum(count) - count, count) - np.arange(count.sum())
     names = gather_texts(data, bounds, turn).data
-    # a NUL b NUL c NUL for every path: each takes the last NUL of the one before as its first.
+    # a NUL b NUL c NUL for every path; the NUL at the end of one path is the first of the next.
     paths = np.append(np.uint8(0), names[:-1])
     paths[paths == 0] = _SLASH
     lengths = np.diff(ends, prepend=0)[path] - 1

@@ -1,4 +1,4 @@
-"""Puts the parts of a name together and keeps it until its operation completes."""
+"""Joins the parts of a name, and stores the name until its operation completes."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _I8 = npt.NDArray[np.int64]
 class NameStore:
     """Texts by task, kind and the time of the event they belong to.
 
-    Nearly every text comes in one part, in the batch in which its operation completes:
-    those are joined by array code. The rest is kept in a dictionary, bounded: ``forget``
-    drops what came first of more than MAX_KEPT.
+    Nearly every text has one part, in the batch in which its operation completes. Array code finds
+    these. The rest is in a dictionary, which is bounded: ``forget`` drops the oldest of more than
+    MAX_KEPT.
     """
 
     def __init__(self) -> None:
         self._whole: dict[Key, bytes] = {}
         self._begun: dict[tuple[int, int], tuple[int, list[bytes]]] = {}
         self._fresh = _Fresh(np.empty(0, NAME_DTYPE))
-        self.forgotten = 0  #: names that no operation has asked for
+        self.forgotten = 0  #: names that were dropped before an operation needed them
 
     def add(self, names: Array) -> None:
-        """Take in name records, shape (n,), dtype NAME_DTYPE, in the order of the ring."""
+        """Add name records, shape (n,), dtype NAME_DTYPE, in the order of the ring."""
         self._keep_fresh()
         single = (names["part"] == 0) & (names["more"] == 0)
         self._fresh = _Fresh(names if single.all() else names[single])
@@ -46,7 +46,7 @@ class NameStore:
     def _add_part(
         self, owner: tuple[int, int], ts: int, part: int, text: bytes, *, last: bool
     ) -> None:
-        """Append a part; one that is missing makes all of the text unknown."""
+        """Append a part; if one is missing, the whole text is unknown."""
         if part == 0:
             self._begun.pop(owner, None)  # the youngest goes to the end
             self._begun[owner] = ts, []
@@ -59,10 +59,10 @@ class NameStore:
             del self._begun[owner]
 
     def take(self, kind: NameKind, tids: _U4, times: _U8) -> Texts:
-        """Return the texts that belong to these events of these tasks, and forget them.
+        """Return the texts of these events of these tasks, and forget them.
 
-        A time of 0 has none. Empty where the name was lost, incomplete, or unreadable in the
-        task's memory.
+        An event with time 0 has none. A text is empty if the name was lost, incomplete, or
+        unreadable in the task's memory.
         """
         if not times.any():
             return Texts(np.empty(0, np.uint8), np.zeros(len(tids), np.int64))
@@ -80,7 +80,7 @@ class NameStore:
         return select_texts([fresh, of_list(older)], index)
 
     def forget(self) -> None:
-        """Drop the oldest of too many: names of operations that were never seen to begin."""
+        """Drop the oldest if there are too many: the beginning of their operations was not seen."""
         self._keep_fresh()
         self.forgotten += _shorten(self._whole) + _shorten(self._begun)
 
@@ -95,10 +95,10 @@ class NameStore:
 
 
 class _Fresh:
-    """The names of one batch, found by array code until they are taken.
+    """The names of one batch, which array code finds until they are taken.
 
-    They lie in hash tables: some 6 % find another in their place in the first, and go to the
-    next, where each has another place.
+    They are in hash tables. In the first one, the place of some 6 % is taken, and these are in the
+    next one, where each has another place.
     """
 
     def __init__(self, names: Array) -> None:
@@ -117,7 +117,7 @@ class _Fresh:
             self._unplaced = record[table[place] != record]
 
     def unplaced(self) -> Array:
-        """Return what no table had a place for, as twins have none; it is not found here."""
+        """Return names that no table has, such as the second of two with the same key."""
         self._left[self._unplaced] = False
         return self._names[self._unplaced]
 
@@ -135,7 +135,7 @@ class _Fresh:
         return found
 
     def take(self, record: _I8) -> Texts:
-        """Return texts, none for -1; they are not found again."""
+        """Return texts, none for -1; a text can be taken once."""
         self._left[record[record >= 0]] = False
         return of_records(self._names, record)
 
@@ -153,12 +153,12 @@ def _hashed(kind: Array | np.uint64, tids: Array | _U4, times: Array | _U8) -> _
 
 
 def _size(n_names: int) -> int:
-    """Return a power of two, some eight times as many."""
+    """Return the size of a table, a power of two of some eight times the number of names."""
     return 8 << n_names.bit_length()
 
 
 def _place(hashes: _U8, size: int) -> _I8:
-    """Return the places in a table, which differ with its size."""
+    """Return the places in a table, which depend on its size."""
     mixed = hashes * np.uint64(0xD6E8FEB86659FD93 + size * 2)
     mixed >>= np.uint64(65 - size.bit_length())
     place: _I8 = mixed.view(np.int64)

@@ -1,9 +1,9 @@
 """Groups the events of a batch into operations, task by task, with array code.
 
-An operation is one umount (or one namespace that goes with its last task): the
-events of one task from its opener to its terminal event. What is still open at the
-end of a batch is carried into the next, so that any split of the same events into
-batches gives the same operations.
+An operation is one umount, or another teardown such as that of a mount namespace. It has the events
+of one task, from its opener to its terminal event. An operation that is open at the end of a batch
+is carried into the next one, so that any split of the same events into batches gives the same
+operations.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def group(events: Array, carried: Ops, foreign: I8) -> Grouped:
     ----------
     events : ndarray of EVENT_DTYPE, shape (n,)
     carried : Ops
-        What the last call left open, sorted by ``task``; not to be used again.
+        The open operations of the last call, sorted by ``task``; must not be used again.
     foreign : ndarray of int64
-        Positions of the events of tasks that are in no operation: they are left out.
+        Positions of the events of tasks that are in no operation, which are left out.
     """
     order = by_task(events, foreign)
     if not order.size:
@@ -54,12 +54,12 @@ def group(events: Array, carried: Ops, foreign: I8) -> Grouped:
 
 
 def _merged(some: Ops, ops: Ops, *, by: FieldName) -> Ops:
-    """Return both in order; nearly always ``some`` is empty."""
+    """Return both, sorted; nearly always ``some`` is empty."""
     return Ops.joined([some, ops]).ordered(by) if len(some) else ops
 
 
 def lost_events(ops: Ops) -> Bools:
-    """Return where an event is missing: the numbers are not all there."""
+    """Return where an event is missing, since there is a gap in the sequence."""
     known = ops["opener"] != 0
     whole = (ops["seq_min"] == 0) & (ops["seq_max"] + 1 == ops["n_events"])
     lost: Bools = known & ~whole

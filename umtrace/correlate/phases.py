@@ -1,7 +1,7 @@
-"""How long each part of an operation took: from stacks alone, or from function probes.
+"""The time of each phase of an operation, from stacks alone or from function probes.
 
-Each phase is a pair of arrays, its nanoseconds and where they are known. What is
-known to have taken no time is 0; what the tier cannot see is unknown.
+Each phase is a pair of arrays: its ns, and where they are known. A phase that certainly took no
+time is 0; one that the tier cannot see is unknown.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ BOUNDS = ("exact", "upper", "approx")
 class Timing:
     """Latency, syscall time and phases of n operations; ``bound`` indexes BOUNDS.
 
-    Where they are not ``sound``, an end was not seen, or times contradict each other: a part
-    would be negative, or longer than the whole.
+    Where they are not ``sound``, an end was not seen, or the times contradict each other: a phase
+    is negative, or longer than the latency.
     """
 
     latency: _I8
@@ -51,12 +51,12 @@ class Timing:
 
     @property
     def other(self) -> _I8:
-        """What no phase accounts for."""
+        """The rest of the latency, without all phases."""
         return self.latency - sum(np.where(seen, ns, 0) for ns, seen in self.phases.values())
 
 
 def timing(ops: Ops) -> Timing:
-    """Return the times of operations, whether or not they are complete."""
+    """Return the times of operations, complete or not."""
     begin = ops["t_first"]
     by_function = has_functions(ops)
     end = np.where(by_function, _function_end(ops), ops["t_end"])
@@ -78,7 +78,7 @@ def timing(ops: Ops) -> Timing:
 
 
 def _end_seen(ops: Ops, by_function: Bools) -> Bools:
-    """Return where the end that the latency is measured to was seen."""
+    """Return where the end of the latency was seen."""
     unlocked = ops["t_unlock_exit"] > 0
     by_stacks = ~by_function & (ops["t_end"] > 0)
     seen: Bools = np.where(ops["opener"] == Kind.ENTER, ops["t_exit"] > 0, unlocked | by_stacks)
@@ -86,7 +86,7 @@ def _end_seen(ops: Ops, by_function: Bools) -> Bools:
 
 
 def _adds_up(latency: _I8, phases: dict[str, Known]) -> Bools:
-    """Return where no phase is negative, and all of them fit in; a sum may pass 63 bits."""
+    """Return where no phase is negative, and their sum fits; the sum may exceed 63 bits."""
     left, fits = latency.copy(), latency >= 0
     for ns, seen in phases.values():
         fits &= ~seen | ((ns >= 0) & (ns <= left))
@@ -95,7 +95,7 @@ def _adds_up(latency: _I8, phases: dict[str, Known]) -> Bools:
 
 
 def _phases(ops: Ops, by_function: Bools) -> dict[str, Known]:
-    if not by_function.any():  # nearly always all of one kind: one tier records
+    if not by_function.any():  # nearly always all have the same tier
         return _from_stacks(ops)
     functions = _from_functions(ops)
     if by_function.all():
@@ -117,32 +117,32 @@ def unseen(ops: Ops, what: Unseen) -> Bools:
 
 
 def no_result(ops: Ops) -> Bools:
-    """Return where nobody saw what the call returned, nor exactly when."""
+    """Return where neither the result of the call nor the exact time of its return was seen."""
     return unseen(ops, Unseen.RESULT)
 
 
 def _open_ended(ops: Ops) -> Bools:
-    """Return where neither the shutdown nor what came after it was seen."""
+    """Return where neither the shutdown nor anything after it was seen."""
     open_ended: Bools = _cleanup_hidden(ops) & (ops["end_a"] == Returned.UNKNOWN)
     return open_ended
 
 
 def _cleanup_hidden(ops: Ops) -> Bools:
-    """Return where what came after the call has to stand for the end of the shutdown."""
+    """Return where the first thing after the call has to be used as the end of the shutdown."""
     hidden: Bools = unseen(ops, Unseen.CLEANUP) & (ops["end"] == Kind.RETURNED)
     return hidden
 
 
 def _outlasts(ops: Ops) -> Bools:
-    """Return where the task was not back before an operation inside this one was over, too."""
+    """Return where an operation nested in this one was over before the task was back."""
     last: Bools = (ops["end"] == Kind.RETURNED) & (ops["end_a"] == Returned.OUTER)
     return last
 
 
 def _first_hidden(ops: Ops) -> Bools:
-    """Return where the first thing done under the lock was not traced.
+    """Return where the first function under the lock was not traced.
 
-    That is umount_tree() in a lazy umount, the busy check in any other.
+    That is umount_tree() in a lazy umount, and the busy check in any other.
     """
     no_flags = unseen(ops, Unseen.FLAGS)
     lazy = (ops["flags"] & MNT_DETACH) != 0
@@ -153,10 +153,10 @@ def _first_hidden(ops: Ops) -> Bools:
 
 
 def _function_end(ops: Ops) -> _I8:
-    """Return the end of the deferred work if there was any, else of the call itself."""
+    """Return the end of the deferred work, or of the call itself if there was none."""
     call = np.where(ops["t_exit"] > 0, ops["t_exit"], ops["t_unlock_exit"])
     end = np.maximum(call, ops["t_cleanup_exit"])
-    # A trace without cleanup_mnt: the next system call is a bound, as for stacks.
+    # In a trace without cleanup_mnt, the next system call is an upper bound, as with stacks.
     return np.where(_cleanup_hidden(ops) | _outlasts(ops), ops["t_end"], end)
 
 
@@ -180,7 +180,7 @@ def _from_functions(ops: Ops) -> dict[str, Known]:
     began = np.where(ops["opener"] == Kind.ENTER, ops["t_locked"], ops["t_first"])
     cleaned = ops["n_cleanup_exit"] > 0
     rcu_seen = ~unseen(ops, Unseen.RCU)
-    # What follows the call is measured from its return, which is that of path_umount().
+    # What follows the call is measured from the return of path_umount(), which is its own.
     call_seen = umount | (ops["opener"] != Kind.ENTER)
     hidden, first_seen = _cleanup_hidden(ops), ~_first_hidden(ops)
     until_the_end = hidden | _outlasts(ops)
@@ -188,7 +188,7 @@ def _from_functions(ops: Ops) -> dict[str, Known]:
     cleaned |= until_the_end
     shut_seen = call_seen & ~_open_ended(ops) & (hidden | ~unseen(ops, Unseen.CLEANUP))
     slept = _waited(ops, [Wait.NAMESPACE_LOCK])
-    # Nothing checked and nothing taken down: the unlock is the first thing after the lock.
+    # If nothing was checked and nothing taken down, the unlock is the first event under the lock.
     first = np.where(ops["t_locked"] > 0, ops["t_locked"], ops["t_unlock"])
     locked = umount & (first > 0) & first_seen
     return {
@@ -202,10 +202,10 @@ def _from_functions(ops: Ops) -> dict[str, Known]:
 
 
 def missed_hits(ops: Ops) -> Bools:
-    """Return where a function probe did not fire that must have: no number is missing then.
+    """Return where a function probe must have had a hit that was not seen.
 
-    The kernel skips a hit of a program that is preempted on the same CPU, and returns beyond
-    a kretprobe's room.
+    The sequence has no gap then. The kernel skips a hit of a program that is preempted on the same
+    CPU, and a return for which a kretprobe has no room.
     """
     missed: Bools = (ops["t_path"] > 0) != (ops["t_path_exit"] > 0)
     for entries, returns in _PAIRS:
@@ -215,9 +215,9 @@ def missed_hits(ops: Ops) -> Bools:
 
 
 def missed_whole(ops: Ops) -> Bools:
-    """Return where a function was not seen at all that another one implies.
+    """Return where a function was not seen at all although another one implies it.
 
-    Only of use for a source that probes them all: an imported trace may have a few.
+    It is valid only for a source that probes all of them; an imported trace may have a few.
     """
     umount = (ops["opener"] == Kind.ENTER) & (ops["t_path"] > 0)
     unlocked, done = ops["n_unlock"] > 0, ops["ret"] >= 0
@@ -226,7 +226,7 @@ def missed_whole(ops: Ops) -> Bools:
     absent |= (ops["t_locked"] > 0) & ~unlocked
     absent |= umount & done & unlocked & (ops["t_locked"] == 0)
     absent |= checked & unlocked & (ops["n_check"] == 0)
-    # Whatever takes a mount down waits, except for lazy umounts where a patch defers it.
+    # Every teardown has an RCU wait, except for lazy umounts on a kernel with a patch to defer it.
     waits = _waited(ops, _RCU)[1] | (checked & done & (ops["n_mounts"] > 0))
     absent |= has_functions(ops) & waits & (ops["n_rcu"] == 0)
     absent &= ops["end"] != 0
@@ -234,10 +234,10 @@ def missed_whole(ops: Ops) -> Bools:
 
 
 def _waited(ops: Ops, waits: list[Wait]) -> Known:
-    """Time off CPU in these waits, and whether the task was seen there, and back each time.
+    """Return the time off CPU in these waits, and where it is known, since each wait has an end.
 
-    A kernel may keep a switch to itself: where the host hides a process from tracing, who runs
-    after it is never seen to. A sum without that wait would be wrong, not unknown.
+    Some switches are not traced: if the host hides a process from tracing, the switch from that
+    process to the next task is not seen. A sum without that wait would be wrong, not unknown.
     """
     ns, seen = np.zeros(len(ops), np.int64), np.zeros(len(ops), np.bool_)
     torn = np.zeros(len(ops), np.bool_)

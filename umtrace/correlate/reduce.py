@@ -1,4 +1,4 @@
-"""Reduces every segment of a batch to one operation, as if nothing had been carried."""
+"""Reduces every segment of a batch to one operation, without what was carried."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait, classify
 from umtrace.model.events import IS_TARGET, OPENERS, Exit, GracePeriod, Kind
 
-_HOW = np.uint64(0xFF)  # of the word a of RETURNED: until 0.1.1 the rest was Unseen
+_HOW = np.uint64(0xFF)  # of ``a`` of RETURNED; until 0.1.1 the other bits were Unseen
 _UNKNOWN = np.uint64(0xFFFFFFFFFFFFFFFF)
 
-#: what an RCU_EXIT told; whoever slept and could not tell in whose, reads as in its own
+#: by field, the values of RCU_EXIT; a task that slept in an unknown one counts as in its own
 _GRACE_PERIODS: dict[FieldName, tuple[GracePeriod, ...]] = {
     "own_gp": (GracePeriod.OWN, GracePeriod.SLEPT),
     "joined_gp": (GracePeriod.JOINED,),
@@ -50,7 +50,7 @@ def _add_beginning(ops: Ops, head: Some) -> None:
 
 
 def _add_end(ops: Ops, cut: Cut) -> None:
-    """Add what ended each; ``done_at`` is only of use where an operation is complete."""
+    """Add the end of each; ``done_at`` is valid only where an operation is complete."""
     at = np.flatnonzero(cut.ended)
     tail = cut.at(cut.last[at])
     ops.put("t_end", at, tail.times)
@@ -71,16 +71,16 @@ def _add_exit(ops: Ops, exits: Some) -> None:
 
 
 def _add_unseen(ops: Ops, cut: Cut) -> None:
-    for said in (cut.of(Kind.UNSEEN), cut.of(Kind.RETURNED)):
-        bits = said["a"] & ~_HOW
+    for some in (cut.of(Kind.UNSEEN), cut.of(Kind.RETURNED)):
+        bits = some["a"] & ~_HOW
         if bits.any():
             found = np.zeros(len(ops), np.uint64)
-            np.bitwise_or.at(found, said.op, bits)
+            np.bitwise_or.at(found, some.op, bits)
             ops["unseen"] = found | ops["unseen"]
 
 
 def _add_off_cpu(ops: Ops, cut: Cut) -> None:
-    """Add the times off CPU: from each OFF_CPU to the ON_CPU that follows it, if one does."""
+    """Add the times off CPU: from each OFF_CPU to the ON_CPU that follows it, if there is one."""
     at = np.flatnonzero(cut.kind == Kind.OFF_CPU)
     off = cut.at(at)
     waits = classify(off["a"], off["b"] != 0)
@@ -95,7 +95,7 @@ def _add_off_cpu(ops: Ops, cut: Cut) -> None:
             slept = here & paired
             ops[ENDED[wait]] = np.bincount(off.op[slept], minlength=len(ops))
             ops[WAIT_NS[wait]] = _summed(off.op[slept], ns[slept], len(ops))
-    # An OFF_CPU that ends its segment waits for an ON_CPU in a later batch.
+    # An OFF_CPU at the end of its segment waits for an ON_CPU in a later batch.
     dangling = off.which(~same)
     ops.put("off_ts", dangling.op, dangling.times)
     ops.put("off_wait", dangling.op, waits[~same])
@@ -113,7 +113,7 @@ def _add_numbers(ops: Ops, cut: Cut) -> None:
 
 
 def _add_identity(ops: Ops, mounts: Some) -> None:
-    first = mounts.backwards()  # the first one stays
+    first = mounts.backwards()  # so that the first one stays
     ops.put("mnt", first.op, first["mnt"])
     ops.put("t_mount", first.op, first.times)
     ops.put("mount_id", first.op, first["a"])
@@ -129,7 +129,7 @@ def _add_functions(ops: Ops, cut: Cut) -> None:
             ops[name] = np.bincount(found.op, minlength=len(ops))
             continue
         if reduced.how == "first":
-            found = found.backwards()  # the last that is put stays
+            found = found.backwards()  # so that the first one stays
         ops.put(name, found.op, found.times)
 
 
@@ -151,9 +151,9 @@ def _add_grace_periods(ops: Ops, cut: Cut) -> None:
     ops["rcu_balance_ns"] = _summed(done.op, done.times, len(ops)) - _summed(
         began.op, began.times, len(ops)
     )
-    whose = done["ret"]
+    kinds = done["ret"]
     for name, values in _GRACE_PERIODS.items():
-        ops.put(name, done.op[any_of(whose, values)], 1)
+        ops.put(name, done.op[any_of(kinds, values)], 1)
 
 
 def _summed(op: I8, values: I8, size: int) -> Column:

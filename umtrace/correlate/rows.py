@@ -1,4 +1,4 @@
-"""Completed operations to Umount rows (Arrow), column by column."""
+"""Makes Umount rows (Arrow) of completed operations, column by column."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def build_rows(
     Parameters
     ----------
     ops : Ops
-        n of them.
+        The n operations.
     first_id : int
         ``id`` of the first row.
     clock_offset_ns : int
@@ -63,7 +63,7 @@ def build_rows(
     paths, sources, mountpoints : Texts
         n each.
     container_of : callable
-        From cgroup id to container id; called once per distinct id.
+        From cgroup id to container id; called once for each distinct id.
     why_open : str
         ``incomplete_why`` of the operations that have not ended.
     """
@@ -89,7 +89,7 @@ def build_rows(
 
 
 def _in_order(columns: Columns) -> list[pa.Array]:
-    """Return the columns as in the schema; none is forgotten, and none is of no use."""
+    """Return the columns in the order of the schema; raise if one is missing, or not in it."""
     if extra := set(columns) - set(SCHEMA.names):
         raise ValueError(f"no column of an umount: {', '.join(extra)}")
     return [columns[name] for name in SCHEMA.names]
@@ -100,7 +100,7 @@ def _reasons(why_open: str) -> tuple[str, ...]:
 
 
 def _incomplete_why(ops: Ops, why_open: str, *, whole: bool, sound: Bools) -> npt.NDArray[np.int32]:
-    """Return an index of ``_reasons`` for each operation, the last that applies; -1 if complete."""
+    """Return for each operation the last index of ``_reasons`` that applies; -1 if complete."""
     applies = {
         "lost-events": _lost(ops) | ~sound | (missed_whole(ops) if whole else False),
         "no-enter": ops["opener"] == 0,
@@ -114,7 +114,7 @@ def _incomplete_why(ops: Ops, why_open: str, *, whole: bool, sound: Bools) -> np
 
 
 def _lost(ops: Ops) -> Bools:
-    # A stack that was not stored hides a phase only where stacks are all there is.
+    # A stack that was not stored hides a phase only in tiers that have nothing but stacks.
     hidden = (ops[WAITS[Wait.UNKNOWN]] > 0) & ~has_functions(ops)
     lost: Bools = ops["superseded"] | lost_events(ops) | hidden | missed_hits(ops)
     return lost
@@ -162,9 +162,9 @@ def _outcome(ops: Ops, complete: Bools) -> Columns:
 
 
 def _rcu_kind(ops: Ops) -> npt.NDArray[np.int64]:
-    """Return an index of RCU_KINDS: what the functions of RCU said, else where the task slept.
+    """Return an index of RCU_KINDS, from the functions of RCU, else from where the task slept.
 
-    -1 where it did not sleep, or only behind other callers, and nobody saw which it was.
+    -1 where it did not sleep, or only behind other callers, so that the kind is unknown.
     """
     normal, expedited, piggybacked, none = range(len(RCU_KINDS))
     return np.select(
@@ -181,7 +181,7 @@ def _rcu_kind(ops: Ops) -> npt.NDArray[np.int64]:
 
 
 def _final_put(ops: Ops, complete: Bools, ended: npt.NDArray[np.int64]) -> Columns:
-    """Who ran cleanup_mnt() for the mount, and how long after the umount's end."""
+    """Return who ran cleanup_mnt() for the mount, and how long after the end of the umount."""
     by_function = complete & (ops["mnt"] != 0)
     by_self = ops["own_put"] | (ops[WAITS[Wait.SHUTDOWN]] > 0)
     elsewhere = ops["put_ts"] > 0
@@ -217,7 +217,7 @@ def _mount(ops: Ops, sources: Texts) -> Columns:
 
 def _n_mounts(ops: Ops) -> pa.Array:
     counted = (ops["n_unlock"] > 0) & ~ops["mounts_unknown"]
-    # Without function probes: the mounts of a namespace when its last task began to exit.
+    # Without function probes, the mounts of a namespace when its last task began to exit.
     of_namespace = (ops["opener"] == Kind.NS_EXIT) & (ops["flags"] >= 0)
     number = np.where(counted, ops["n_mounts"], ops["flags"])
     return fixed(number, pa.int32(), ~(counted | of_namespace))

@@ -1,4 +1,4 @@
-"""Operations as a table of columns: what nobody has filled takes no room and no time."""
+"""Operations as a table of columns; a column that was never set needs no memory and no time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Index = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 class Ops:
     """Operations, open or complete, field by field (``fields.FIELDS``).
 
-    A column that was never set reads as zeros, which may not be written to; a tier without
-    function probes has no columns for them.
+    A column that was never set reads as zeros, which must not be written to; so a tier without
+    function probes needs no columns for them.
     """
 
     __slots__ = ("_columns", "_size")
@@ -41,19 +41,19 @@ class Ops:
 
     @property
     def names(self) -> frozenset[FieldName]:
-        """The columns that are there."""
+        """The columns that were set."""
         return frozenset(self._columns)
 
     def put(
         self, name: FieldName, index: Index | slice | int, values: Column | bytes | int
     ) -> None:
-        """Set the values of some; of one that is named twice, the last."""
+        """Set the values of some; if one has several, the last stays."""
         if name not in self._columns:
             self._columns[name] = np.zeros(self._size, FIELDS[name].dtype)
         self._columns[name][index] = values
 
     def take(self, index: Index) -> Ops:
-        """Return a copy of some, in the order of ``index``; a mask keeps theirs."""
+        """Return a copy of some, in the order of ``index``; a mask keeps the order."""
         at = np.flatnonzero(index) if index.dtype == np.bool_ else index
         return self._made(len(at), {name: c[at] for name, c in self._columns.items()})
 
@@ -63,7 +63,7 @@ class Ops:
         return self._made(len(range(self._size)[begin:end]), columns)
 
     def ordered(self, by: FieldName) -> Ops:
-        """Return a copy in the order of a column, ties as they are."""
+        """Return a copy, stably sorted by a column."""
         return self.take(np.argsort(self[by], kind="stable"))
 
     @staticmethod

@@ -1,8 +1,8 @@
-"""Holds operations back until it is known who dropped the last reference to their mount.
+"""Holds operations back until the task that dropped the last reference to their mount is known.
 
-After a lazy umount, or when somebody stole the final put, another task runs
-cleanup_mnt() some time after the umount has returned. Such an operation waits here
-for that event, at most HOLD_NS of event time; then its row says ``pending``.
+After a lazy umount, or if another task had the last reference, that task runs cleanup_mnt() some
+time after the umount has returned. Such an operation waits here for that event, at most HOLD_NS of
+event time; after that its row has ``pending``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from umtrace.model.events import Array, Kind
 HOLD_NS = 5_000_000_000
 _LATEST = 2**63 - 1
 _MAX_EARLY = 4096
-_SEEN, _HELD, _LATE = range(3)  # what comes first at one position
+_SEEN, _HELD, _LATE = range(3)  # the order at one position
 _DYING = 0x0B000000  # MNT_DOOMED | MNT_SYNC_UMOUNT | MNT_UMOUNT, 5.10 to 7.3
 
 
@@ -26,15 +26,15 @@ class TailKeeper:
 
     def __init__(self) -> None:
         self._held = Ops()
-        self._settled = np.zeros(0, np.bool_)  # which of the held need no more
-        self._of: dict[int, list[int]] = {}  # mount put in this batch -> which of the held
+        self._settled = np.zeros(0, np.bool_)  # which of the held operations can be released
+        self._of: dict[int, list[int]] = {}  # mount put in this batch -> held operations
         self._early: dict[int, tuple[int, bytes]] = {}  # mount -> final put before the return
         self._walks: dict[int, list[int]] = {}  # mount -> legitimized, discounted
         self._now = 0
         self.forgotten = 0  #: last puts and walks dropped before the umount they belong to ended
 
     def settle(self, complete: Ops, events: Array, foreign: I8) -> Ops:
-        """Return the operations that need no more, in order of the event that settled them.
+        """Return the operations that can be released, by the order of the events that did it.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class TailKeeper:
             self.forgotten += 1
 
     def rest(self) -> Ops:
-        """Return what is still held, in order of completion; forgets it."""
+        """Return the operations that are still held, in order of completion, and forget them."""
         held, self._held = self._held, Ops()
         return held.ordered("t_end")
 
@@ -87,9 +87,9 @@ class TailKeeper:
         return Ops.joined([ready, settled]).ordered("done_at")
 
     def _agenda(self, times: I8, foreign: I8) -> list[tuple[int, int, int]]:
-        """Return what is to be done: position in the batch, what, and of which of the held.
+        """Return the steps to do: the position in the batch, the step, and the event or operation.
 
-        In the order in which the events came, so that no border of a batch makes a difference.
+        They are in the order of the events, so that the split into batches makes no difference.
         """
         if not times.size:
             return []
@@ -97,7 +97,7 @@ class TailKeeper:
         deadline = np.minimum(self._held["t_end"], _LATEST - HOLD_NS) + HOLD_NS
         late = np.flatnonzero(deadline <= reached[-1])
         begun = self._held["done_at"]
-        # Not before it was held: a clock that ran ahead had passed the deadline by then.
+        # Not before the operation is held: a clock that ran ahead may have passed its deadline.
         expiry = np.maximum(np.searchsorted(reached, deadline[late]), begun[late])
         fresh = np.flatnonzero(begun >= 0)
         position = np.concatenate([foreign, begun[fresh], expiry])
@@ -115,7 +115,7 @@ class TailKeeper:
         return complete.take(~needing)
 
     def _find(self, events: Array, foreign: I8) -> None:
-        """Find once, for all puts of a batch, what is held of their mounts."""
+        """Find once, for all puts of a batch, the held operations of their mounts."""
         kinds, mounts = events["kind"][foreign], self._held["mnt"]
         put = events["mnt"][foreign[kinds == Kind.CLEANUP_EXIT]]
         at = np.flatnonzero(np.isin(mounts, put))
@@ -127,7 +127,7 @@ class TailKeeper:
         mnt = int(event["mnt"])
         if event["kind"] == Kind.CLEANUP_EXIT:
             self._put(mnt, when, bytes(event["comm"]), position)
-        # Else the walk met a mount that was busy, not one that dies.
+        # Without these flags, the walk met a busy mount, not a dying one.
         elif event["kind"] == Kind.WALK and int(event["a"]) & _DYING and event["ret"]:
             counts = self._walks.setdefault(mnt, [0, 0])
             counts[0 if event["ret"] < 0 else 1] += 1
@@ -147,9 +147,9 @@ class TailKeeper:
         self._release(mine)
 
     def _already_put(self, index: int) -> None:
-        """Settle one whose mount was cleaned up by another before it returned."""
+        """Release an operation if another task cleaned up its mount before it returned."""
         found = self._early.pop(int(self._held["mnt"][index]), None)
-        # The address may be that of a later mount too.
+        # An older put was of an earlier mount at the same address.
         if found is not None and found[0] >= int(self._held["t_first"][index]):
             self._held.put("put_ts", index, found[0])
             self._held.put("put_comm", index, found[1])
@@ -160,7 +160,7 @@ class TailKeeper:
         self._take_walks(self._held, index)
 
     def _take_walks(self, ops: Ops, index: I8 | range) -> None:
-        """Give these operations the walks counted so far, in place."""
+        """Set the walks counted so far in these operations, in place."""
         if self._walks:
             for at, mnt in zip(index, ops["mnt"][index].tolist(), strict=True):
                 found = self._walks.pop(mnt, None) if mnt else None
@@ -170,7 +170,7 @@ class TailKeeper:
 
 
 def _needing(ops: Ops) -> Bools:
-    """Return which are over for their own task, which did not clean up the mount itself."""
+    """Return the operations that are over, but did not clean up the mount themselves."""
     if "mnt" not in ops:
         return np.zeros(len(ops), np.bool_)
     ended = (ops["end"] != 0) & (ops["ret"] >= 0) & ~ops["superseded"] & ~lost_events(ops)

@@ -1,4 +1,4 @@
-"""A column of texts from the kernel as two arrays: no Python object for each."""
+"""A column of texts from the kernel as two arrays, without a Python object for each."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _I8 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Texts one after the other; a length of 0 is unknown, or empty, which means the same."""
+    """Texts one after the other; a length of 0 is unknown or empty, which is not distinguished."""
 
     data: npt.NDArray[np.uint8]
     lengths: _I8
 
     def to_list(self) -> list[bytes]:
-        """Return each by itself."""
+        """Return a list of the texts."""
         whole, ends = self.data.tobytes(), np.cumsum(self.lengths)
         spans = zip((ends - self.lengths).tolist(), ends.tolist(), strict=True)
         return [whole[begin:end] for begin, end in spans]
@@ -47,7 +47,7 @@ def of_list(texts: Sequence[bytes | None]) -> Texts:
 def of_records(names: Array, index: _I8) -> Texts:
     """Return the texts of the name records ``names[index]``; an index of -1 has none.
 
-    The records are one long run of bytes in which every second item is a text.
+    The records are taken as one array of bytes, in which every second item is a text.
     """
     names = np.ascontiguousarray(names)
     bounds = np.zeros(2 * len(names) + 1, np.int64)
@@ -60,7 +60,7 @@ def of_records(names: Array, index: _I8) -> Texts:
 def gather_texts(data: npt.NDArray[Any], bounds: _I8, index: _I8) -> Texts:
     """Return the items ``index`` of ``data``; an index of -1 has none.
 
-    Item i is the bytes from ``bounds[i]`` to ``bounds[i + 1]``. Arrow moves each as a whole.
+    Item i has the bytes from ``bounds[i]`` to ``bounds[i + 1]``. Arrow copies each item as a whole.
     """
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
     items = pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, buffers)
@@ -70,7 +70,7 @@ def gather_texts(data: npt.NDArray[Any], bounds: _I8, index: _I8) -> Texts:
 
 
 def select_texts(parts: Sequence[Texts], index: _I8) -> Texts:
-    """Return the texts ``index`` of those of all parts, counted through; -1 has none."""
+    """Return the texts ``index``, counted through all parts; -1 has none."""
     lengths = np.concatenate([texts.lengths for texts in parts])
     data = np.concatenate([texts.data for texts in parts])
     return gather_texts(data, np.append(0, np.cumsum(lengths)), index)

@@ -29,17 +29,17 @@ def _no_container(_cgroup_id: int) -> str | None:
 
 
 class UmountCorrelator:
-    """Feeds on batches, yields rows; pure, deterministic, bounded.
+    """Takes batches and returns rows; pure, deterministic, bounded.
 
-    The same events give the same rows in the same order, whatever the split into
-    batches, as long as no more than ``max_open`` operations are open at once.
+    The same events give the same rows in the same order, with any split into batches, as long as
+    no more than ``max_open`` operations are open at the same time.
 
     Parameters
     ----------
     clock_offset_ns : int
-        Wall clock less CLOCK_MONOTONIC.
+        Wall clock minus CLOCK_MONOTONIC.
     tier : str
-        Named in every row.
+        The name of the tier, in every row.
     container_of : callable
         From cgroup id to container id or None.
     """
@@ -64,7 +64,7 @@ class UmountCorrelator:
         self._incomplete = 0
 
     def feed(self, batch: EventBatch) -> pa.RecordBatch:
-        """Take in one batch and return the rows it completed (``model.umounts.SCHEMA``)."""
+        """Take one batch and return the rows that it completes (``model.umounts.SCHEMA``)."""
         self._names.add(batch.names)
         rows = self._feed_chunk(batch.events[:AT_ONCE])
         for first in range(AT_ONCE, len(batch.events), AT_ONCE):
@@ -73,7 +73,7 @@ class UmountCorrelator:
         return rows[0] if len(rows) == 1 else _joined(rows)
 
     def _feed_chunk(self, events: Array) -> list[pa.RecordBatch]:
-        """Take in as many events as the arrays made of them stay in the processor's cache."""
+        """Take a part of a batch, so small that its arrays fit into the processor's cache."""
         foreign = np.flatnonzero(events["cpu"] & FOREIGN)
         grouped = group(events, self._open, foreign)
         self._open = grouped.still_open
@@ -83,12 +83,12 @@ class UmountCorrelator:
         return [rows, self._rows(self._evict(), why_open="evicted")]
 
     def finish(self) -> pa.RecordBatch:
-        """Return what is still held or open, the latter as incomplete rows, oldest first."""
+        """Return held and open operations, the latter as incomplete rows; the oldest come first."""
         rest, self._open = self._open, Ops()
         return self._rows(Ops.joined([self._tails.rest(), rest.ordered("t_first")]))
 
     def losses(self) -> LossReport:
-        """Return the counts this stage knows of."""
+        """Return the losses that this stage counts."""
         return LossReport(
             unmatched_events=self._unmatched,
             incomplete_rows=self._incomplete,
@@ -98,7 +98,7 @@ class UmountCorrelator:
 
     @property
     def n_open(self) -> int:
-        """Operations under way."""
+        """Number of open operations."""
         return len(self._open)
 
     def _evict(self) -> Ops:
@@ -129,7 +129,7 @@ class UmountCorrelator:
 
     def _mountpoints(self, ops: Ops) -> Texts:
         spelled = self._take_names(ops, NameKind.MOUNTPOINT, "t_mount", ops["t_mount"] > 0)
-        # What goes with its descriptor is attached nowhere: its top is not a namespace's root.
+        # A mount that ends with its descriptor is detached: its top is not the root of a namespace.
         teardown = ops["opener"] == Kind.TEARDOWN
         return reverse_components(spelled, teardown & (ops["flags"] == Origin.FD_CLOSE))
 

@@ -1,4 +1,4 @@
-"""What a task inside an umount was waiting for, from the functions on its stack."""
+"""What a task in an umount waited for, from the functions on its stack."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from umtrace.model.events import OnStack
 
 
 class Wait(IntEnum):
-    """Classes of time off CPU; a row column sums one or several of them."""
+    """Classes of time off CPU; a column of a row is the sum of one or several of them."""
 
     UNKNOWN = 0  #: the stack could not be read
-    OTHER = 1  #: somewhere that has no column of its own
+    OTHER = 1  #: any other wait, without a column of its own
     RCU_EXPEDITED = 2  #: synchronize_rcu_expedited() under namespace_unlock()
-    RCU_NORMAL = 3  #: the same, fallen back to a normal grace period
+    RCU_NORMAL = 3  #: the same, with a normal grace period
     RCU_PIGGYBACK = 4  #: asleep in exp_funnel_lock(): another caller's grace period
     NAMESPACE_LOCK = 5  #: waiting for namespace_sem
     LOOKUP = 6  #: the path walk of umount(2)
     SHUTDOWN = 7  #: cleanup_mnt() and below, on the way back to user mode
-    RCU_QUEUE = 8  #: behind other callers of synchronize_rcu_expedited(): what then is not told
+    RCU_QUEUE = 8  #: behind other callers of synchronize_rcu_expedited(); the kind is not known yet
 
 
 _ALL = sum(OnStack)
@@ -57,10 +57,11 @@ def _classes() -> npt.NDArray[np.int64]:
     grace_period = has(OnStack.UNLOCK) & has(OnStack.RCU | OnStack.RCU_NORMAL)
     rules = (
         (grace_period & has(OnStack.RCU_NORMAL), Wait.RCU_NORMAL),
-        # Asleep in exp_funnel_lock() outside its mutex means that somebody else has
-        # already asked for a late enough grace period: the function then returns true.
+        # A task sleeps in exp_funnel_lock() outside its mutex if another task has already started
+        # a grace period that is late enough; the function then returns true.
         (grace_period & has(OnStack.FUNNEL) & ~has(OnStack.MUTEX), Wait.RCU_PIGGYBACK),
-        # With the mutex comes the same answer, or a grace period of its own, which is slept for.
+        # With the mutex, the result is the same, or the task starts a grace period of its own and
+        # sleeps for it.
         (grace_period & has(OnStack.FUNNEL), Wait.RCU_QUEUE),
         (grace_period, Wait.RCU_EXPEDITED),
         (has(OnStack.UNLOCK), Wait.OTHER),
