@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -82,6 +83,23 @@ def test_the_largest_count_is_labelled():
 )
 def test_a_path_is_cut_between_names(path, shown):
     assert style.end_of(path, 10) == shown
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "modes"])
+def test_marks_of_time_do_not_touch_on_a_narrow_page(kind, select):
+    rows = container_host(300)
+    for number, one in enumerate(rows):
+        one["t_start"] = T0_NS + number * 7_000_000_000
+        one["lock_ns"] = 10 ** (number % 9)
+    figure = figure_of(kind, select(rows))
+    svg_of(figure, "p")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    (low, high), at = axes.get_xlim(), axes.get_xticks()
+    shown = [label for x, label in zip(at, axes.get_xticklabels(), strict=True) if low <= x <= high]
+    boxes = [label.get_window_extent() for label in shown]
+    assert len(boxes) >= 3
+    assert all(right.x0 - left.x1 > 2 for left, right in pairwise(boxes))
 
 
 def test_cdf_rises_from_0_to_100(series):

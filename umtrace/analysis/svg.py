@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
+from itertools import pairwise
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -20,6 +21,8 @@ _LABEL_CHARS = 30  # that fit below the axes
 _TICK_CHARS = 18  # that fit beside them
 _LEGEND_CHARS = 58
 _KEY_CHARS = 6
+_SMALL = 8.0  # points, of a legend over the curves
+_GAP = 0.6  # of the height of a label, between two of them
 _LEGEND_LINE = 0.18  # inches
 #: greys of the plots -> custom properties of the page
 _INKS = {
@@ -78,10 +81,27 @@ def _make_narrow(figure: Figure) -> None:
         legend = axes.get_legend()
         if legend is not None and _is_beside(legend, axes):
             _move_below(figure, legend)
+        elif legend is not None:
+            for text in legend.get_texts():
+                text.set_fontsize(_SMALL)
         axes.set_xlabel(textwrap.fill(axes.get_xlabel(), _LABEL_CHARS))
         _shorten_ticks(axes)
         if len(plots) == 1:
             axes.set_title("", loc="left")  # the page has it
+    figure.draw_without_rendering()  # places the labels
+    for axes in plots:
+        _thin_out(axes)
+
+
+def _thin_out(axes: Axes) -> None:
+    """Leave out every other mark of the x axis where their labels would touch."""
+    low, high = axes.get_xlim()
+    marks = [mark for mark in axes.xaxis.get_major_ticks() if low <= mark.get_loc() <= high]
+    boxes = [mark.label1.get_window_extent() for mark in marks if mark.label1.get_visible()]
+    gaps = [right.x0 - left.x1 for left, right in pairwise(boxes)]
+    if gaps and min(gaps) < _GAP * min(box.height for box in boxes):
+        axes.set_xticks([mark.get_loc() for mark in marks[::2]])
+        axes.set_xlim(low, high)
 
 
 def _shorten_ticks(axes: Axes) -> None:
