@@ -14,7 +14,8 @@ from umtrace.present.report.as_json import head_dict
 from umtrace.present.report.as_text import nothing
 from umtrace.present.sections.groups import rest_line
 from umtrace.present.terminal import WIDTH, render
-from umtrace.present.times import times
+from umtrace.present.times import QUANTILES, quantiles, times
+from umtrace.present.units import duration
 from umtrace.stats.bins import EDGES_125
 from umtrace.stats.summary import MetricSummary, Summary
 
@@ -38,9 +39,15 @@ def histogram_text(
     for group in summary.groups[:_GROUPS]:
         title = f"{phase_name(metric)} of {key_label(summary.by, group.key)}"
         drawn = metric_bars(title, group.metric(metric), edges)
-        parts += [drawn.title, *bars(drawn.bins, width), ""]
+        parts += [drawn.title, *_quantiles(group.metric(metric)), *bars(drawn.bins, width), ""]
     parts += rest_line(summary, _GROUPS)
     return render(map(Text, parts), width).rstrip("\n") + "\n"
+
+
+def _quantiles(metric: MetricSummary) -> list[str]:
+    named = zip((*QUANTILES, "max"), quantiles(metric.occurred), strict=True)
+    listed = ", ".join(f"{name} {duration(ns)}" for name, ns in named)
+    return [f"  {listed}"] if metric.occurred.count else []
 
 
 def histogram_dict(
