@@ -1,4 +1,4 @@
-"""Umount rows, scans and clues for tests; times in ms after T0."""
+"""Umount rows, scans and evidence for tests; times in ms after T0."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def fd_of(pid=42, **given):
     )
 
 
-def windows_of(rows, *, scans=(), clues=None, cuts=(), **options):
+def windows_of(rows, *, scans=(), evidence=None, cuts=(), **options):
     """Return the windows of rows, fed in the batches that the cuts make."""
     detector = EbusyDetector(**options)
     found = detector.add_scans(scans)
     edges = [0, *sorted(cuts), len(rows)]
     for number, (begin, end) in enumerate(itertools.pairwise(edges)):
-        extra = {"clues": clues} if clues is not None and number == 0 else {}
+        extra = {"evidence": evidence} if evidence is not None and number == 0 else {}
         found += detector.feed(batch_of(rows[begin:end]), **extra)
     return found + detector.finish()
 

@@ -23,12 +23,12 @@ def seen(*walks, refcount=3, skips=(), flags=0):
         umount(400, tier="fentry", tid=UMOUNTER, flags=flags),
     ]
     check = Check(T0_NS + 50_000, UMOUNTER, MNT, "refcount", refcount)
-    clues = Evidence(
+    evidence = Evidence(
         checks=(check,),
         walks=tuple(w if isinstance(w, Walk) else walk(*w) for w in walks),
         skips=tuple(skips),
     )
-    return one(rows, clues=clues)
+    return one(rows, evidence=evidence)
 
 
 def walk(at_ms, tid, what, left=None, **given):
@@ -231,7 +231,7 @@ def test_a_busy_check_of_a_retry_is_not_that_of_the_first_umount():
     free = walk(31, WALKER, "put", 1, arming=watch_since(30), syscall=STAT, earlier=True)
     rows = [busy(0, tid=UMOUNTER, tier="fentry", refcount=3)]
     rows += [busy(29.95, tid=UMOUNTER, tier="fentry", refcount=3), umount(400, tier="fentry")]
-    assert one(rows, clues=Evidence(checks=(late,), walks=(free,))).spurious is None
+    assert one(rows, evidence=Evidence(checks=(late,), walks=(free,))).spurious is None
 
 
 @pytest.mark.parametrize("more", [0, 2100, 20_000])
@@ -302,7 +302,7 @@ def test_two_umounts_of_one_task_in_one_batch_each_have_their_check():
         Check(T0_NS + 50_000, UMOUNTER, MNT, "refcount", 3),
         Check(T0_NS + MS + 50_000, UMOUNTER, MNT + 64, "submount", None),
     ]
-    found = windows_of(rows, clues=Evidence(checks=tuple(checks)))
+    found = windows_of(rows, evidence=Evidence(checks=tuple(checks)))
     assert [(w.path, w.errno_site) for w in found] == [("/mnt", None), ("/other", "submount")]
 
 
@@ -323,7 +323,7 @@ def held_by(comm, *, blind=(), holders=()):
         walk(399.9, RETRY, "legitimized"),
     )
     looks = [scan(rows[0], 3, *holders, blind=blind)] if blind or holders else []
-    return one(rows, scans=looks, clues=Evidence(checks=(check,), walks=walks))
+    return one(rows, scans=looks, evidence=Evidence(checks=(check,), walks=walks))
 
 
 UMOUNT = 166
@@ -371,5 +371,5 @@ def test_the_ring_that_a_look_saw_is_named():
 def test_the_first_check_without_a_count_is_a_submount_where_later_ones_counted(later, said):
     rows = [busy(0, tier="fentry", tid=UMOUNTER), umount(400, tier="fentry", tid=UMOUNTER)]
     check = Check(T0_NS + 50_000, UMOUNTER, MNT, "unknown")
-    window = one(rows, clues=Evidence(checks=(check,), counts=later is not None))
+    window = one(rows, evidence=Evidence(checks=(check,), counts=later is not None))
     assert window.klass == said

@@ -1,4 +1,4 @@
-"""Clues out of events, as the function tiers emit them."""
+"""Evidence out of events, as the function tiers emit them."""
 
 from __future__ import annotations
 
@@ -35,42 +35,42 @@ def read(*steps):
     ],
 )
 def test_a_busy_check(fields, site, refcount, mntns):
-    clues = read((5, Kind.CHECKED, {"ret": 1, **fields}))
-    assert clues.checks == (Check(5, 7, 0, site, refcount, mntns),)
+    evidence = read((5, Kind.CHECKED, {"ret": 1, **fields}))
+    assert evidence.checks == (Check(5, 7, 0, site, refcount, mntns),)
 
 
 def test_no_count_means_a_mount_below_once_counts_are_known_to_come():
     counted = (4, Kind.CHECKED, {"ret": 0, "a": 2})
-    clues = read(counted, (5, Kind.CHECKED, {"ret": 1, "a": UNKNOWN}))
-    assert [check.site for check in clues.checks] == ["submount"]
+    evidence = read(counted, (5, Kind.CHECKED, {"ret": 1, "a": UNKNOWN}))
+    assert [check.site for check in evidence.checks] == ["submount"]
     late = read((3, Kind.CHECKED, {"ret": 1, "a": UNKNOWN}), counted)
     assert [check.site for check in late.checks] == ["unknown"]
 
 
 def test_walkers():
-    clues = read(
+    evidence = read(
         (1, Kind.WALK, {"ret": 1, "cpu": FOREIGN}),
         (2, Kind.WALK, {"ret": -1, "cpu": FOREIGN}),
         (3, Kind.PUT, {"cpu": FOREIGN}),
         (4, Kind.CLEANUP_EXIT, {"cpu": FOREIGN}),
         (5, Kind.CLEANUP_EXIT, {}),
     )
-    assert [walk.what for walk in clues.walks] == ["discounted", "must-put", "put"]
-    assert clues.final_puts == (Walk(4, 7, "cat", 0, "put", pid=7),)
+    assert [walk.what for walk in evidence.walks] == ["discounted", "must-put", "put"]
+    assert evidence.final_puts == (Walk(4, 7, "cat", 0, "put", pid=7),)
 
 
 def test_superblocks_are_followed_from_the_first_that_is_shared():
-    clues = read(
+    evidence = read(
         (1, Kind.CLEANUP, {"a": 1, "b": DEV + 1}),
         (2, Kind.CLEANUP, {"a": 2, "b": DEV}),
         (3, Kind.CLEANUP, {"a": 1, "b": DEV, "cpu": FOREIGN}),
     )
-    assert clues.superblocks == (Superblock(2, 7, "8:1", 2), Superblock(3, 7, "8:1", 1))
+    assert evidence.superblocks == (Superblock(2, 7, "8:1", 2), Superblock(3, 7, "8:1", 1))
 
 
 def test_only_the_last_count_of_an_operation_is_kept():
     """An umount of a thousand mounts counts their superblock a thousand times."""
-    clues = read(
+    evidence = read(
         (1, Kind.ENTER, {}),
         (2, Kind.CLEANUP, {"a": 9, "b": DEV}),
         (3, Kind.SHARED, {"a": 9, "b": DEV, "cpu": FOREIGN}),
@@ -82,31 +82,31 @@ def test_only_the_last_count_of_an_operation_is_kept():
         (9, Kind.CLEANUP, {"a": 1, "b": DEV + 1, "cpu": FOREIGN}),
         (10, Kind.CLEANUP, {"a": 2, "b": DEV + 1, "cpu": FOREIGN}),
     )
-    kept = [(s.ts_ns, s.active) for s in clues.superblocks]
+    kept = [(s.ts_ns, s.active) for s in evidence.superblocks]
     assert kept == [(3, 9), (5, 3), (6, 7), (8, 6), (9, 1), (10, 2)]
 
 
 def test_references_left_after_a_put_and_after_a_busy_umount():
-    clues = read(
+    evidence = read(
         (1, Kind.PUT, {"cpu": FOREIGN, "b": 2}),
         (2, Kind.PUT, {"cpu": FOREIGN}),
         (3, Kind.PATH_UMOUNT_EXIT, {"ret": -16, "b": 2}),
         (4, Kind.PATH_UMOUNT_EXIT, {"ret": 0}),
         (5, Kind.WALK, {"ret": 0, "cpu": FOREIGN}),
     )
-    seen = [(walk.what, walk.left) for walk in clues.walks]
+    seen = [(walk.what, walk.left) for walk in evidence.walks]
     assert seen == [("put", 1), ("put", None), ("returned", 1), ("legitimized", None)]
 
 
 def test_puts_of_references_that_were_there_before():
-    clues = read(
+    evidence = read(
         (1, Kind.PUT, {"cpu": FOREIGN, "ret": 5, "a": 0x20 | PUT_EARLIER}),
         (2, Kind.PUT, {"cpu": FOREIGN, "a": PUT_EARLIER | PUT_SETTLED, "b": 3}),
         (3, Kind.PATH_UMOUNT_EXIT, {"ret": -16, "a": 1, "b": 3}),
         (4, Kind.WALK, {"cpu": FOREIGN, "a": 0x20}),
         (5, Kind.PUT, {"cpu": FOREIGN, "ret": -1, "a": PUT_EARLIER}),
     )
-    seen = [(walk.earlier, walk.settled, walk.syscall) for walk in clues.walks]
+    seen = [(walk.earlier, walk.settled, walk.syscall) for walk in evidence.walks]
     assert seen == [
         (True, False, 4),
         (True, True, None),
@@ -117,13 +117,13 @@ def test_puts_of_references_that_were_there_before():
 
 
 def test_the_watch_in_which_a_put_was_seen():
-    clues = read(
+    evidence = read(
         (1, Kind.PUT, {"cpu": FOREIGN, "a": 7 << ARMING_SHIFT | PUT_SETTLED, "b": 3}),
         (2, Kind.PATH_UMOUNT_EXIT, {"ret": -16, "a": 7 << ARMING_SHIFT | 1, "b": 3}),
         (3, Kind.PATH_UMOUNT_EXIT, {"ret": 0, "a": 8 << ARMING_SHIFT}),
         (4, Kind.PUT, {"cpu": FOREIGN, "a": 0x20 | PUT_EARLIER | PUT_WALKED}),
     )
-    seen = [(walk.what, walk.settled, walk.arming, walk.walked) for walk in clues.walks]
+    seen = [(walk.what, walk.settled, walk.arming, walk.walked) for walk in evidence.walks]
     assert seen == [
         ("put", True, 7, False),
         ("returned", True, 7, False),
@@ -133,8 +133,8 @@ def test_the_watch_in_which_a_put_was_seen():
 
 
 def test_puts_that_were_not_seen():
-    clues = read((9, Kind.SKIPPED, {"cpu": FOREIGN, "a": 4, "b": 20}))
-    assert clues.skips == (Skip(4, 9),)
+    evidence = read((9, Kind.SKIPPED, {"cpu": FOREIGN, "a": 4, "b": 20}))
+    assert evidence.skips == (Skip(4, 9),)
 
 
 def test_the_namespaces_that_keep_a_superblock():
@@ -147,13 +147,13 @@ def test_the_namespaces_that_keep_a_superblock():
 
 
 def test_a_device_claimed_in_vain():
-    clues = read((5, Kind.FAILED, {"ret": -16, "a": 1, "b": DEV, "cpu": FOREIGN}))
-    assert clues.failures == (Failure(5, 7, "cat", "exclusive claim", None, "8:1"),)
+    evidence = read((5, Kind.FAILED, {"ret": -16, "a": 1, "b": DEV, "cpu": FOREIGN}))
+    assert evidence.failures == (Failure(5, 7, "cat", "exclusive claim", None, "8:1"),)
 
 
 def test_a_mount_that_was_refused():
-    clues = read((5, Kind.FAILED, {"ret": -16, "a": 2, "b": DEV, "cpu": FOREIGN}))
-    assert clues.failures == (Failure(5, 7, "cat", "mount", None, "8:1"),)
+    evidence = read((5, Kind.FAILED, {"ret": -16, "a": 2, "b": DEV, "cpu": FOREIGN}))
+    assert evidence.failures == (Failure(5, 7, "cat", "mount", None, "8:1"),)
 
 
 def test_the_tracepoint_tier_has_none():

@@ -214,8 +214,8 @@ def test_no_holder_is_ever_called_a_passer_by(before, meanwhile, after, syscall,
     if not said_free(world):
         world.umount(UMOUNTERS[1])
     walks, checks, skips = map(tuple, (world.walks, world.checks, world.skips))
-    clues = Evidence(walks=walks, checks=checks, skips=skips)
-    first = windows_of(world.rows, clues=clues)[0]
+    evidence = Evidence(walks=walks, checks=checks, skips=skips)
+    first = windows_of(world.rows, evidence=evidence)[0]
     assert first.spurious is not True, first.evidence
 
 

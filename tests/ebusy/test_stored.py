@@ -206,7 +206,7 @@ def few_at_once(monkeypatch):
 def test_what_was_lost_is_heeded_however_late_it_was_read(
     with_events, monkeypatch, at_once, lost_ms, unknown
 ):
-    monkeypatch.setattr(offline, "_ROWS_WITH_CLUES", at_once)
+    monkeypatch.setattr(offline, "_ROWS_WITH_EVIDENCE", at_once)
     path = with_events([ms * _MS for ms in lost_ms])
     said = [window.klass for window in offline.ebusy_windows(path)]
     assert said == ["transient-ref"] * (_PASSES - unknown) + ["unknown"] * unknown

@@ -189,7 +189,7 @@ def test_the_count_at_the_check(refcount, klass, spurious):
 def test_the_check_itself(site, klass):
     first = busy(0, tier="fentry")
     check = Check(T0_NS + 10, first["tid"], 0xFF, site, 2, 4026)
-    window = one([first], clues=Evidence(checks=(check,)))
+    window = one([first], evidence=Evidence(checks=(check,)))
     assert (*said(window), window.errno_site) == (klass, False, site)
 
 
@@ -238,12 +238,12 @@ def _checked(first, count):
 )
 def test_puts_without_a_count_prove_nothing(steps):
     first = busy(0, refcount=3, tier="fentry")
-    clues = Evidence(walks=_walks(*steps), checks=(_checked(first, 3),))
-    assert said(one([first], clues=clues)) == ("unknown", None)
+    evidence = Evidence(walks=_walks(*steps), checks=(_checked(first, 3),))
+    assert said(one([first], evidence=evidence)) == ("unknown", None)
 
 
 def test_other_mounts_walkers_do_not_count():
     first = busy(0, refcount=3, tier="fentry")
     walks = _walks((-0.01, 5, "legitimized"), (0.2, 5, "put"), mnt=0xEE)
-    clues = Evidence(walks=walks, checks=(_checked(first, 3),))
-    assert said(one([first], clues=clues)) == ("unknown", None)
+    evidence = Evidence(walks=walks, checks=(_checked(first, 3),))
+    assert said(one([first], evidence=evidence)) == ("unknown", None)

@@ -17,7 +17,7 @@ from umtrace.sources import select
 ROOT = Path(__file__).parents[2]
 RECORDINGS = sorted((ROOT / "recordings").glob("*.umt"))
 PROPERTIES = (
-    "probes_functions", "probes_every_function", "counts_references", "gives_clues",
+    "probes_functions", "probes_every_function", "counts_references", "gives_evidence",
     "reads_dentries", "names_mounts",
 )  # fmt: skip
 #: where a tier is made: its record, its source; fentry and kprobe are also ways to place a probe

@@ -1,3 +1,3 @@
-"""Umount rows, scans and clues to EBUSY windows: pure, deterministic, bounded."""
+"""Makes EBUSY windows of umount rows, scans and evidence: pure, deterministic, bounded."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows that matter, out of batches in which hardly any does."""
+"""Finds the few rows of a batch that may belong to an EBUSY window."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One umount row, as Python values; ``t_start`` in ns. The names are those of the row."""
+    """One umount row as Python values; ``t_start`` in ns. The names are those of the columns."""
 
     id: int
     t_start: int
@@ -62,15 +62,15 @@ class Attempt:
 
     @property
     def end_ns(self) -> int:
-        """When it was back in user mode."""
+        """The time at which the task was back in user mode, ns."""
         return self.t_start + (self.latency_ns or 0)
 
     @property
     def checked_ns(self) -> int:
-        """When the mount was found free or busy, at the latest.
+        """The latest time at which the mount was found free or busy, ns.
 
-        It may have waited before: the walk to the mount, or the lock. In tiers that see functions
-        both are known from end to end; else the waits that come after the check are.
+        The task may have waited before that, in the path lookup or for the namespace lock. In the
+        function tiers, both are fully known; in the others, the waits after the check are.
         """
         after = (self.rcu_ns or 0) + (self.shutdown_ns or 0)
         latest = max(self.end_ns - after, self.t_start)
@@ -85,16 +85,17 @@ class Attempt:
 
     @property
     def proves_free(self) -> bool:
-        """Whether nobody can have held the mount: a plain umount of it succeeded.
+        """Whether it proves that the mount had no holder, since a plain umount of it succeeded.
 
-        Of whatever the same task unmounted, where the tier names no mount: that proves nothing.
+        If the tier does not know the mount, this may be another mount of the task, and proves
+        nothing.
         """
         named = self.mount_id is not None or self.path is not None
         return named and self.errno == 0 and not (self.flags or 0) & (MNT_DETACH | MNT_FORCE)
 
     @property
     def is_the_end(self) -> bool:
-        """Whether the mount was gone after it, or before."""
+        """Whether the mount was unmounted by it, or before it."""
         return self.errno in {0, ENOENT, EINVAL}
 
     @property
@@ -104,7 +105,7 @@ class Attempt:
 
     @property
     def key(self) -> Key:
-        """The mount as well as it is known: its id, or its path in a namespace."""
+        """The mount, as far as it is known: its id, or its path in a mount namespace."""
         if self.mount_id is not None:
             return ("mount", self.mount_id)
         if self.path is None:
@@ -114,7 +115,7 @@ class Attempt:
 
     @property
     def above(self) -> list[Key]:
-        """The keys of what it may be mounted in, where its path is all that is known of it."""
+        """The keys of mounts that it may be mounted in, if only its path is known."""
         kind, *where = self.key
         if kind != "path" or self.errno != 0:
             return []
@@ -125,16 +126,16 @@ _COLUMNS = tuple(field.name for field in fields(Attempt))
 
 
 def _parents(path: str) -> Iterator[str]:
-    """Yield the directories on an absolute path, but not the root and not the path itself."""
+    """Yield the parent directories of an absolute path, without the root."""
     while (path := path.rpartition("/")[0]).startswith("/"):
         yield path
 
 
 def attempts(rows: pa.RecordBatch, wanted: Mask | None = None) -> Iterator[tuple[Attempt, int]]:
-    """Yield the rows that are umount calls with a known outcome, in their order.
+    """Yield the rows that are umount calls with a known result, in their order.
 
-    Each comes with the latest begin of the rows of the batch before it, 0 for the first.
-    Only the ``wanted`` ones are made Python values of, bool of shape (n,).
+    Each comes with the latest begin of the rows before it in the batch, 0 for the first.
+    Only the ``wanted`` ones, bool of shape (n,), are converted to Python values.
     """
     before = np.concatenate([[0], np.maximum.accumulate(_begins(rows))])[: len(rows)]
     rows = rows.select(_COLUMNS)
@@ -149,10 +150,10 @@ def attempts(rows: pa.RecordBatch, wanted: Mask | None = None) -> Iterator[tuple
 
 
 def candidate_rows(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Collection[int]) -> Mask:
-    """Return which rows may begin, end or be a window, and those of some tasks; a few more too.
+    """Return which rows may begin or end a window, or be one, and the rows of some tasks.
 
-    ``open_keys`` are the mounts with a window under way. Nearly all rows are none of it,
-    and an `Attempt` costs microseconds.
+    It may return a few rows too many. ``open_keys`` are the mounts with an open window. The
+    selection saves time, since nearly no row is of interest, and an `Attempt` costs microseconds.
     """
     import pyarrow.compute as pc  # noqa: PLC0415 - no start should wait for it
 
@@ -169,7 +170,7 @@ def candidate_rows(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Colle
 
 
 def _maybe_of(rows: pa.RecordBatch, keys: Collection[Key]) -> Mask:
-    """Return which rows may be of mounts with these keys, or below: same id, path, or task."""
+    """Return which rows may be of these mounts, or of mounts below: same id, path or task."""
     known: dict[object, set[object]] = {"mount": set(), "path": set(), "task": set()}
     for kind, *values in keys:
         known[kind].add(values[1] if kind == "path" else values[0])
@@ -178,7 +179,7 @@ def _maybe_of(rows: pa.RecordBatch, keys: Collection[Key]) -> Mask:
     codes = integers(paths.indices, len(same))
     found: Mask = np.array([*same, False], np.bool_)[codes]
     if known["mount"]:
-        mounts = np.array([*known["mount"]], np.uint64).view(np.int64)  # as `integers` has them
+        mounts = np.array([*known["mount"]], np.uint64).view(np.int64)  # the type of `integers`
         found |= np.isin(integers(rows.column("mount_id")), mounts)
     if known["task"]:
         found |= np.isin(integers(rows.column("tid")), np.array([*known["task"]], np.int64))
@@ -193,19 +194,19 @@ def _leads_to(path: str, known: set[object]) -> bool:
 
 
 def any_busy(rows: pa.RecordBatch) -> bool:
-    """Whether a row says EBUSY."""
+    """Whether any row has EBUSY."""
     import pyarrow.compute as pc  # noqa: PLC0415 - no start should wait for it
 
     return bool(pc.any(pc.equal(rows.column("errno"), _BUSY)).as_py())
 
 
 def latest_begin(rows: pa.RecordBatch) -> int:
-    """Return when the latest of the rows began, ns; 0 for no rows."""
+    """Return the latest begin of the rows, ns; 0 if there are no rows."""
     return int(_begins(rows).max(initial=0))
 
 
 def latest_end(rows: pa.RecordBatch) -> int:
-    """Return when the latest of the rows was over, its tail included, ns."""
+    """Return the latest end of the rows, including tails, ns."""
     ends = _begins(rows).copy()
     for name in ("latency_ns", "tail_ns"):
         ends += integers(rows.column(name))

@@ -1,4 +1,4 @@
-"""How often walkers met a dying mount: the numbers the argument about RCU is over."""
+"""Counts how often path walkers met a dying mount, for which an umount has its RCU wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTED = ("errno", "mode", "final_put", "n_discounted", "n_legitimized")
 
 @dataclass(slots=True)
 class WalkCounters:
-    """Totals over umounts; None where no tier could see it.
+    """Totals over umounts; None if no tier could see it.
 
     Attributes
     ----------
@@ -27,7 +27,8 @@ class WalkCounters:
     discounted : int or None
         Walkers that saw the dying mount and backed off (``__legitimize_mnt`` returned 1).
     must_put : int or None
-        Walkers that took a reference and had to put it themselves (-1): ``n_legitimized``.
+        Walkers that took a reference and had to put it themselves (it returned -1):
+        ``n_legitimized``.
     met : int or None
         Umounts in which a walker met the dying mount.
     puts_known, stolen : int or None
@@ -43,7 +44,7 @@ class WalkCounters:
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Count a batch of umount rows."""
-        rows = rows.select(COUNTED)  # a filter copies every column
+        rows = rows.select(COUNTED)  # first, since a filter copies every column
         good = rows.filter(pc.equal(rows.column("errno"), _ZERO))
         self.umounts += good.num_rows
         self.discounted = _plus(self.discounted, _sum(good, "n_discounted"))
@@ -60,7 +61,7 @@ class WalkCounters:
             self.stolen = _plus(self.stolen, stolen.true_count)
 
     def to_dict(self) -> dict[str, int | None]:
-        """Return the numbers, ready for JSON."""
+        """Return the numbers as a dictionary for JSON."""
         return asdict(self)
 
 

@@ -1,4 +1,4 @@
-"""From the events of the function tiers to clues; the tracepoint tier has none of them."""
+"""Makes evidence of the events of the function tiers; the tracepoint tier has no such events."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ _SUPERBLOCK_KINDS = (Kind.CLEANUP, Kind.SHARED)
 class EvidenceDecoder:
     """Reads event batches in their order; the split into batches makes no difference.
 
-    A busy check without a count means a mount below only where other checks were counted:
+    A busy check without a count means a mount below only if other checks had a count, since
     ``mnt_get_count`` may not be probed.
     """
 
     def __init__(self) -> None:
         self._counts = False
-        self._shared: dict[int, None] = {}  # superblocks seen with references left
+        self._shared: dict[int, None] = {}  # superblocks that had references left
 
     def read(self, events: Array) -> Evidence:
-        """Return the clues in a batch of events, dtype EVENT_DTYPE, shape (n,)."""
+        """Return the evidence in a batch of events, dtype EVENT_DTYPE, shape (n,)."""
         kinds = events["kind"]
         if not (kinds >= Kind.PATH_UMOUNT).any():
             return NO_EVIDENCE
@@ -88,14 +88,14 @@ class EvidenceDecoder:
 
 
 def _followed_by_another(events: Array, followed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return which counts of a living superblock say less than the operation's next one.
+    """Return which counts of a superblock are superseded by the next one of the same operation.
 
     An umount of a thousand mounts of one file system counts its superblock a thousand times.
     """
     opens = np.isin(events["kind"], OPENERS)
     at = np.flatnonzero(followed | opens)
     at = at[np.argsort(events["tid"][at], kind="stable")]
-    part = np.cumsum(opens[at])  # a number for each operation of a task, and for what is in none
+    part = np.cumsum(opens[at])  # a number for each operation of a task, and for events in none
     at, part = at[followed[at]], part[followed[at]]
     order = np.lexsort((events["b"][at], part, events["tid"][at]))
     at, part = at[order], part[order]
@@ -129,10 +129,10 @@ def _check(event: np.void, *, counts: bool) -> Check:
 
 
 def _returned(events: Array) -> npt.NDArray[np.bool_]:
-    """Return which are umounts of a busy mount that return, with what they tell of it."""
-    told: npt.NDArray[np.bool_] = (events["b"] > 0) | (events["a"] > 0)
-    told &= events["kind"] == Kind.PATH_UMOUNT_EXIT
-    return told
+    """Return which events are the return of an umount with evidence about a busy mount."""
+    returned: npt.NDArray[np.bool_] = (events["b"] > 0) | (events["a"] > 0)
+    returned &= events["kind"] == Kind.PATH_UMOUNT_EXIT
+    return returned
 
 
 def _detaching(events: Array) -> npt.NDArray[np.bool_]:
@@ -161,8 +161,8 @@ def _walk(event: np.void) -> Walk:
     )
 
 
-def _syscall(said: int) -> int | None:
-    return said - 1 if said > 0 else said or None
+def _syscall(number_plus_1: int) -> int | None:
+    return number_plus_1 - 1 if number_plus_1 > 0 else number_plus_1 or None
 
 
 def _comm(event: np.void) -> str:

@@ -1,4 +1,4 @@
-"""The stage: rows, scans and clues in, windows out."""
+"""The stage that makes windows of rows, scans and evidence."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from umtrace.model.losses import LossReport
 from umtrace.model.windows import EbusyWindow
 
 SPURIOUS_WITHIN_NS = 10_000_000
-#: an EBUSY this long after the last one of its mount begins a new window
+#: an EBUSY begins a new window if it comes this long after the last one of the mount
 GAP_NS = 30_000_000_000
 MAX_OPEN = 4096
 _MOST_EARLY_SCANS = 65536
 
 
 class EbusyDetector:
-    """Feeds on row batches, yields windows; the same rows and scans give the same windows.
+    """Takes row batches and returns windows; the same rows and scans give the same windows.
 
-    How the rows are cut into batches makes no difference, nor does when a scan comes, if
-    those to come are named in ``pending``.
+    The split of the rows into batches makes no difference. Neither does the time at which a scan
+    comes, if ``pending`` has the scans that are still to come.
 
     Parameters
     ----------
     spurious_within_ns : int
-        How soon extra references must be gone to count as transient.
+        The time within which extra references must be gone to count as transient.
     offset_ns : int
-        Wall clock less CLOCK_MONOTONIC, on which clues are.
+        Wall clock minus CLOCK_MONOTONIC, which is the clock of evidence.
     """
 
     def __init__(
@@ -57,18 +57,20 @@ class EbusyDetector:
         self._now = 0  # the latest begin of a row
         self._open: dict[Key, Run] = {}
         self._closed: deque[Run] = deque()  # waiting for their scans, in order of closing
-        self._scans: dict[int, HolderScan] = {}  # came before their row
+        self._scans: dict[int, HolderScan] = {}  # scans that came before their row
         self._awaited: dict[int, Run] = {}
-        self._clues = EvidenceStore(offset_ns)
+        self._evidence = EvidenceStore(offset_ns)
         self._downstream = Downstream(offset_ns)
         self._shared = SharedSuperblocks(offset_ns)
         self._late = LateTails(offset_ns)
         self._scans_dropped = 0
 
     def losses(self) -> LossReport:
-        """Return what had to be dropped so far because too much was going on at once."""
+        """Return what was dropped so far because too much happened at the same time."""
         return LossReport(
-            evidence_dropped=self._clues.dropped + self._downstream.dropped + self._scans_dropped,
+            evidence_dropped=self._evidence.dropped
+            + self._downstream.dropped
+            + self._scans_dropped,
             tails_forgotten=self._late.forgotten + self._shared.forgotten,
         )
 
@@ -76,29 +78,29 @@ class EbusyDetector:
         self,
         rows: pa.RecordBatch,
         *,
-        clues: Evidence = NO_EVIDENCE,
+        evidence: Evidence = NO_EVIDENCE,
         scans: Iterable[HolderScan] = (),
         pending: Collection[int] = (),
     ) -> list[EbusyWindow]:
-        """Take in one batch and return the windows that are over.
+        """Take one batch and return the windows that are over.
 
         Parameters
         ----------
         rows : RecordBatch of ``model.umounts.SCHEMA``
             In order of completion.
         scans : iterable of HolderScan
-            Of rows of this batch, of earlier or later ones.
+            Scans of rows of this batch, of earlier or of later ones.
         pending : collection of int
-            Ids of rows whose scan is still to come.
+            Ids of rows for which a scan is still to come.
         """
-        self._clues.add(clues)
+        self._evidence.add(evidence)
         for scan in scans:
             self._add_scan(scan)
-        found = self._downstream.add_failures(clues.failures)
-        for put in clues.final_puts:
+        found = self._downstream.add_failures(evidence.failures)
+        for put in evidence.final_puts:
             found += self._joined(self._late.put(put))
-        for superblock in clues.superblocks:
-            self._clues.add_superblock(superblock)
+        for superblock in evidence.superblocks:
+            self._evidence.add_superblock(superblock)
             if superblock.active <= 1:
                 found += self._joined(self._shared.died(superblock))
         for attempt, before in self._needed(rows):
@@ -109,13 +111,13 @@ class EbusyDetector:
         return found + self._settle()
 
     def add_scans(self, scans: Iterable[HolderScan]) -> list[EbusyWindow]:
-        """Take in scans that came without rows; return the windows that waited for them."""
+        """Take scans that came without rows; return the windows that waited for them."""
         for scan in scans:
             self._add_scan(scan)
         return self._settle()
 
     def finish(self) -> list[EbusyWindow]:
-        """Return the windows still open, and those whose scan never came."""
+        """Return the open windows, and those that still wait for a scan."""
         for run in list(self._open.values()):
             self._close(run)
         for run in self._closed:
@@ -124,24 +126,24 @@ class EbusyDetector:
         return self._settle() + self._joined(self._late.finish() + self._shared.finish(self._scans))
 
     def preview(self, limit: int = MAX_OPEN) -> list[EbusyWindow]:
-        """Return what is known now of the windows still open, at most ``limit`` of them."""
+        """Return the open windows as they are known now, at most ``limit`` of them."""
         return [self._judge(run) for run in islice(self._open.values(), limit)]
 
     @property
     def busy(self) -> Collection[Key]:
-        """The mounts whose windows are under way."""
+        """The mounts with an open window."""
         return self._open.keys()
 
     @property
     def n_open(self) -> int:
-        """Windows under way."""
+        """Number of open windows."""
         return len(self._open)
 
     def _needed(self, rows: pa.RecordBatch) -> Iterable[tuple[Attempt, int]]:
-        """Skip the rows that can neither begin nor end a window: nearly all."""
+        """Skip nearly all rows: those that can neither begin nor end a window."""
         if not rows.num_rows:
             return ()
-        wanted = candidate_rows(rows, self._open, self._clues.awaited_tasks)
+        wanted = candidate_rows(rows, self._open, self._evidence.awaited_tasks)
         return attempts(rows, wanted) if wanted.any() else ()
 
     def _take(self, attempt: Attempt, pending: Collection[int]) -> list[EbusyWindow]:
@@ -156,7 +158,7 @@ class EbusyDetector:
             self._busy(run, attempt, pending)
         elif run is not None and attempt.is_the_end:
             run.end_with(attempt)
-            self._look(run, attempt, pending)
+            self._take_scan(run, attempt, pending)
             self._close(run)
         return self._tails(attempt) if attempt.errno == 0 else []
 
@@ -166,11 +168,11 @@ class EbusyDetector:
             self._evict()
         else:
             run.add(attempt)
-        self._clues.check(run, attempt)
-        self._look(run, attempt, pending)
+        self._evidence.check(run, attempt)
+        self._take_scan(run, attempt, pending)
 
-    def _look(self, run: Run, attempt: Attempt, pending: Collection[int]) -> None:
-        """Give a run the look that an attempt of it asked for, or have it wait for that."""
+    def _take_scan(self, run: Run, attempt: Attempt, pending: Collection[int]) -> None:
+        """Add the scan for an attempt to its run, or let the run wait for it."""
         scan = self._scans.pop(attempt.id, None)
         if scan is not None:
             run.add_scan(scan)
@@ -180,19 +182,19 @@ class EbusyDetector:
 
     def _tails(self, attempt: Attempt) -> list[EbusyWindow]:
         found = self._joined(self._tail(attempt))
-        superblock = self._clues.superblock_of(attempt)
+        superblock = self._evidence.superblock_of(attempt)
         if superblock is not None:
             found += self._joined(self._shared.left_alive(attempt, superblock))
         return found
 
     def _tail(self, attempt: Attempt) -> list[EbusyWindow]:
-        if attempt.final_put == "pending" and (mnt := self._clues.detached(attempt)) is not None:
+        if attempt.final_put == "pending" and (mnt := self._evidence.detached(attempt)) is not None:
             return self._late.pending(attempt, mnt)
-        window = tail_window(attempt, self._clues.stealing_puts(attempt))
+        window = tail_window(attempt, self._evidence.stealing_puts(attempt))
         return [window] if window is not None else []
 
     def _joined(self, windows: list[EbusyWindow]) -> list[EbusyWindow]:
-        """Return windows, each with the failures that fell into it."""
+        """Return the windows, and after each the windows of failures during it."""
         return [w for window in windows for w in (window, *self._downstream.add_window(window))]
 
     def _add_scan(self, scan: HolderScan) -> None:
@@ -222,15 +224,15 @@ class EbusyDetector:
         self._closed.append(run)
 
     def _settle(self) -> list[EbusyWindow]:
-        """Judge what is closed, in that order, up to the first that still awaits a scan."""
+        """Judge closed runs in the order of closing, up to the first that still awaits a scan."""
         found: list[EbusyWindow] = []
         while self._closed and not self._closed[0].awaited:
             run = self._closed.popleft()
             found += self._joined([self._judge(run)])
-            self._clues.forget_walks(run)
+            self._evidence.forget_walks(run)
         return found
 
     def _judge(self, run: Run) -> EbusyWindow:
-        self._clues.decide_checks(run)
-        self._clues.give_walks(run)
+        self._evidence.decide_checks(run)
+        self._evidence.give_walks(run)
         return judge(run, spurious_within_ns=self._within, offset_ns=self._offset)

@@ -1,4 +1,4 @@
-"""Other calls that got EBUSY, tied to the window they fell into."""
+"""Other calls that got EBUSY, joined to the window during which they failed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _MOST = 1024
 
 
 class Downstream:
-    """Joins failures and windows, whichever comes first; remembers the last 1024 of each.
+    """Joins failures and windows, which may come in any order; keeps the last 1024 of each.
 
     Attributes
     ----------
     dropped : int
-        Failures and windows that nothing can be joined to any more.
+        Failures and windows that are not kept any more.
     """
 
     def __init__(self, offset_ns: int) -> None:
@@ -27,7 +27,7 @@ class Downstream:
         self.dropped = 0
 
     def add_failures(self, failures: tuple[Failure, ...]) -> list[EbusyWindow]:
-        """Return the windows of failures that fall into a window known already."""
+        """Return the windows of failures that happened during a window that is known already."""
         found = []
         for failure in failures:
             if failure.errno != _EBUSY:
@@ -41,7 +41,7 @@ class Downstream:
         return found
 
     def add_window(self, window: EbusyWindow) -> list[EbusyWindow]:
-        """Return the windows of earlier failures that fall into this one."""
+        """Return the windows of known failures that happened during this one."""
         self.dropped += len(self._windows) == _MOST
         self._windows.append(window)
         mine = [f for f in self._failures if _inside(f, window, self._offset)]

@@ -1,4 +1,4 @@
-"""Keeps the clues of the last moments until the row comes that they belong to."""
+"""Stores recent evidence until the row comes that it belongs to."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _Evidence = TypeVar("_Evidence")
 
 
 class EvidenceStore:
-    """Bounded: 256 clues for each of the 4096 tasks that came last, 16384 walks in all.
+    """Bounded: 256 pieces for each of the 4096 tasks that came last, and 16384 walks in all.
 
     Attributes
     ----------
     dropped : int
-        Clues that had to go before the row came that they belong to.
+        Pieces of evidence that were dropped before their row came.
     """
 
     def __init__(self, offset_ns: int) -> None:
@@ -35,27 +35,27 @@ class EvidenceStore:
         self._checks: dict[int, deque[Check]] = {}
         self._walks: dict[int, deque[Walk]] = {}
         self._n_walks = 0
-        self._counts = False  # some busy check has
-        self._dropped: dict[int, int] = {}  # by address: when the latest walk was that is gone
-        self._any_dropped = 0  # of those addresses that are not in it any more
+        self._counts = False  # whether any busy check has a count
+        self._dropped: dict[int, int] = {}  # by address, the time of the latest dropped walk
+        self._any_dropped = 0  # the latest one of addresses that are not in that any more
         self._superblocks: dict[int, deque[Superblock]] = {}
         self._final_puts: dict[int, deque[Walk]] = {}
         self._lazies: dict[int, deque[Walk]] = {}
         self._skips: deque[Skip] = deque()
         self.dropped = 0
 
-    def add(self, clues: Evidence) -> None:
-        """Take in what came with a batch."""
-        self._counts |= clues.counts
-        for check in clues.checks:
+    def add(self, evidence: Evidence) -> None:
+        """Store the evidence of a batch."""
+        self._counts |= evidence.counts
+        for check in evidence.checks:
             self._keep(self._checks, check.tid, check)
-        for walk in clues.walks:
+        for walk in evidence.walks:
             self._keep_walk(walk)
-        for lazy in clues.lazies:
+        for lazy in evidence.lazies:
             self._keep(self._lazies, lazy.tid, lazy)
-        for put in clues.final_puts:
+        for put in evidence.final_puts:
             self._keep(self._final_puts, put.ts_ns, put)
-        for skip in clues.skips:
+        for skip in evidence.skips:
             joins = self._skips and skip.begin_ns <= self._skips[-1].end_ns
             begin = self._skips.pop().begin_ns if joins else skip.begin_ns
             self._skips.append(Skip(begin, skip.end_ns))
@@ -69,12 +69,12 @@ class EvidenceStore:
         self._n_walks += 1
         if len(walks) > _MOST_WALKS:
             self._drop(walk.mnt, [walks.popleft()])
-        while self._n_walks > _MOST_IN_ALL:  # the address that was busy first
+        while self._n_walks > _MOST_IN_ALL:  # drop those of the address that was busy first
             first = next(iter(self._walks))
             self._drop(first, self._walks.pop(first))
 
     def _drop(self, mnt: int, walks: Sequence[Walk]) -> None:
-        """Note what is gone: a run that lacks a put must not be judged by the others."""
+        """Note dropped walks: if a put of a run is missing, the others must not decide it."""
         self._n_walks -= len(walks)
         self.dropped += len(walks)
         self._dropped[mnt] = max(self._dropped.get(mnt, 0), *(walk.ts_ns for walk in walks))
@@ -83,10 +83,10 @@ class EvidenceStore:
             self._any_dropped = max(self._any_dropped, oldest)
 
     def add_superblock(self, superblock: Superblock) -> None:
-        """Keep what an umount leaves alive; a death counts only after that.
+        """Store a superblock that an umount leaves alive; its death counts only after that.
 
-        The namespaces come once per operation, the counts with each of its mounts: where there is
-        no room, a count goes first.
+        The namespaces come once in an operation, and a count with each of its mounts. So if there
+        is no room, a count is dropped first.
         """
         counted = self._superblocks.get(superblock.tid)
         if superblock.active <= 1 and counted is None:
@@ -99,14 +99,14 @@ class EvidenceStore:
 
     @property
     def awaited_tasks(self) -> Collection[int]:
-        """The tasks whose rows are needed to tell what became of a superblock."""
+        """The tasks of which rows are needed for the windows of superblocks."""
         return self._superblocks
 
     def check(self, run: Run, attempt: Attempt) -> None:
-        """Give a run the checks made inside an attempt."""
+        """Add the busy checks of an attempt to its run."""
         begin, end = attempt.t_start - self._offset, attempt.end_ns - self._offset
         checks = self._checks.pop(attempt.tid, deque())
-        for later in (c for c in checks if c.ts_ns > end):  # of the task's next umounts
+        for later in (c for c in checks if c.ts_ns > end):  # of later umounts of the task
             self._keep(self._checks, attempt.tid, later)
         mine = [c for c in checks if begin <= c.ts_ns <= end]
         room = _MOST_EACH - len(run.checks)
@@ -116,7 +116,7 @@ class EvidenceStore:
             run.mnt = next((c.mnt for c in mine if c.site != "copy"), None)
 
     def decide_checks(self, run: Run) -> None:
-        """Have the first check of a recording mean what later ones that counted say of it."""
+        """Decide the first check of a recording, which depends on whether later ones count."""
         if self._counts and any(check.site == "unknown" for check in run.checks):
             run.checks = [
                 replace(check, site="submount") if check.site == "unknown" else check
@@ -124,9 +124,9 @@ class EvidenceStore:
             ]
 
     def give_walks(self, run: Run) -> None:
-        """Give a run the walks of its mount: its address was another mount's before."""
+        """Add the walks of its mount to a run; before it, the address was that of another mount."""
         begin = run.first.t_start - self._offset
-        # The last reference may go when the umount that succeeds is under way already.
+        # The last reference may be dropped when the umount that succeeds has begun already.
         end = (run.over.end_ns if run.over else run.end_ns + _LATER_NS) - self._offset
         walks = () if run.mnt is None else self._walks.get(run.mnt, ())
         run.walks = [walk for walk in walks if begin <= walk.ts_ns <= end]
@@ -136,7 +136,7 @@ class EvidenceStore:
         )
 
     def forget_walks(self, run: Run) -> None:
-        """Let go of the walks of a run that is over."""
+        """Forget the walks of a run that is over."""
         walks = self._walks.get(run.mnt or 0)
         while walks and walks[0].ts_ns <= run.end_ns - self._offset:
             walks.popleft()
@@ -148,7 +148,7 @@ class EvidenceStore:
         """Return the final put that ended an umount's tail, and the walks that led to it."""
         at = attempt.end_ns + (attempt.tail_ns or 0) - self._offset
         puts = self._final_puts.get(at, ())
-        begin = attempt.t_start - self._offset  # before, its address was another mount's
+        begin = attempt.t_start - self._offset  # before, the address was that of another mount
         return [
             *puts,
             *(
@@ -160,13 +160,13 @@ class EvidenceStore:
         ]
 
     def detached(self, attempt: Attempt) -> int | None:
-        """Return the mount that an MNT_DETACH call was about."""
+        """Return the mount of an MNT_DETACH call."""
         begin, end = attempt.t_start - self._offset, attempt.end_ns - self._offset
         calls = self._lazies.get(attempt.tid, ())
         return next((c.mnt for c in calls if begin <= c.ts_ns <= end), None)
 
     def superblock_of(self, attempt: Attempt) -> Superblock | None:
-        """Return and forget what an umount left alive; None if it died within it."""
+        """Return and forget the superblock that an umount left alive; None if it left none."""
         begin, end = attempt.t_start - self._offset, attempt.end_ns - self._offset
         counted = self._superblocks.pop(attempt.tid, deque())
         for later in (s for s in counted if s.ts_ns > end):
@@ -179,9 +179,9 @@ class EvidenceStore:
         named = (s.mntns for s in reversed(within) if s.dev == alive.dev and s.mntns)
         return replace(alive, mntns=next(named, ()))
 
-    def _keep(self, store: dict[int, deque[_Evidence]], key: int, clue: _Evidence) -> None:
+    def _keep(self, store: dict[int, deque[_Evidence]], key: int, evidence: _Evidence) -> None:
         of_key = store.setdefault(key, deque(maxlen=_MOST_EACH))
         self.dropped += len(of_key) == _MOST_EACH
-        of_key.append(clue)
+        of_key.append(evidence)
         while len(store) > _MOST_KEYS:
             self.dropped += len(store.pop(next(iter(store))))

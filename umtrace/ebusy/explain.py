@@ -16,13 +16,13 @@ _PLAIN_COUNT = 2
 
 
 def ms(ns: int) -> str:
-    """Return a time in ms with the digits that matter here."""
+    """Return a time in ms, with more digits if it is short."""
     value = ns / _NS_PER_MS
     return f"{value:.3f} ms" if value < 1 else f"{value:.1f} ms"
 
 
 def of_attempts(run: Run) -> list[str]:
-    """Return what the calls of umount returned."""
+    """Return the results of the umount calls."""
     first = run.first
     lines = [f"umount by {first.comm or '?'} ({first.pid or '?'}) got EBUSY" + _times(run.busy)]
     if first.refcount is not None and first.refcount > _PLAIN_COUNT:
@@ -45,7 +45,7 @@ def of_success(run: Run, within_ns: int) -> str:
 
 
 def of_another_mount(run: Run) -> str:
-    """Return why the retry may have been of another mount at that path; empty if nothing does."""
+    """Return why the retry may be of another mount at that path; empty if there is no reason."""
     if run.first.mount_id is not None:
         return ""
     after, other = run.late_scans(), "that umount may have been of another mount"
@@ -63,7 +63,7 @@ def of_below(run: Run, below: Attempt) -> str:
 
 
 def of_check(check: Check) -> str:
-    """Return where the kernel decided."""
+    """Return which check of the kernel found the mount busy."""
     if check.site == "submount":
         return "the busy check found a mount below and compared no reference counts"
     where = f" in mount namespace {check.mntns}" if check.mntns else ""
@@ -71,7 +71,7 @@ def of_check(check: Check) -> str:
 
 
 def of_holders(run: Run, holders: Sequence[Holder]) -> list[str]:
-    """Return the holders, a line each, and when they were found."""
+    """Return a line for each holder, with the time at which it was found."""
     scan = next(s for s in run.timely_scans() if s.holders)
     lines = [f"{describe(holder)}" for holder in holders[:8]]
     lines.append(f"found {ms(max(scan.begin_ns - run.first.end_ns, 0))} after the first EBUSY")
@@ -91,7 +91,7 @@ def explain_release(gone: Release, left_ns: int) -> str:
 
 
 def of_slow_walks(gone: Release, walks: Sequence[Walk]) -> list[str]:
-    """Return the releases that came late and were of path walks, a line each."""
+    """Return a line for each late release of a path walk's reference."""
     lines = []
     for put in walks[:4]:
         call, took = PATH_CALLS[put.syscall or 0], ms(put.ts_ns - gone.asked_ns)

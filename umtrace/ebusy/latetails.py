@@ -1,4 +1,4 @@
-"""Lazy umounts whose file system outlives the time for which their row was held back."""
+"""Lazy umounts with a file system that lives longer than their row was held back."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MOST = 4096
 
 
 class LateTails:
-    """Joins an umount and the last put of its mount, whichever is known first.
+    """Joins an umount and the last put of its mount, which may be known in any order.
 
-    The file system of a lazy umount may live for days: the row says pending after some
-    seconds, the window waits for who puts the last reference.
+    The file system of a lazy umount may live for days. The row has ``pending`` after some seconds,
+    and the window waits for the task that puts the last reference.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class LateTails:
         return [self._window(attempt, put)]
 
     def pending(self, attempt: Attempt, mnt: int) -> list[EbusyWindow]:
-        """Take in an umount whose last put was not seen in time; return what is over."""
+        """Take an umount without its last put, which was not seen in time; return what is over."""
         known = (p for p in self._puts if p.mnt == mnt)
         put = next((p for p in known if p.ts_ns + self._offset >= attempt.end_ns), None)
         if put is not None:
@@ -53,7 +53,7 @@ class LateTails:
         return _unended(self._waiting.pop(next(iter(self._waiting))))
 
     def finish(self) -> list[EbusyWindow]:
-        """Return the windows of those that live on."""
+        """Return the windows of file systems that still live."""
         rest, self._waiting = self._waiting, {}
         return [window for attempt in rest.values() for window in _unended(attempt)]
 
@@ -61,7 +61,7 @@ class LateTails:
         tail_ns = max(put.ts_ns + self._offset - attempt.end_ns, 0)
         ended = replace(attempt, final_put="other", final_put_comm=put.comm, tail_ns=tail_ns)
         window = tail_window(ended, [put])
-        assert window is not None  # noqa: S101 - it is late by what final_put says
+        assert window is not None  # noqa: S101 - its final_put is that of a deferred put
         return window
 
 

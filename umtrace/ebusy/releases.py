@@ -1,4 +1,4 @@
-"""What walker records say of a run: who, and when the last extra reference went."""
+"""What walks and puts show of a run: the tasks, and when the last extra reference was put."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from umtrace.model.windows import Walker
 _PLAIN_COUNT = 2
 _MOST_WALKERS = 16
 _WATCH_NS = 1_000_000_000
-_MOST_SEEN = 20  # near the most that is sent of those who come and go, one may be missing
-#: who has it that a worker of the kernel puts
+_MOST_SEEN = 20  # the probes send at most 24 walks and puts, so near that one may be missing
+#: the holder of a reference that a kernel worker puts
 RING = "an io_uring (kernel worker)"
 _TAKES = frozenset({"legitimized", "must-put"})
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The extra references at the first busy check had all gone at ``at_ns``, wall clock."""
+    """At ``at_ns``, wall clock, all extra references of the first busy check were gone."""
 
     at_ns: int
     extra: int
-    asked_ns: int  #: when the first EBUSY returned, CLOCK_MONOTONIC
+    asked_ns: int  #: the time at which the first EBUSY returned, CLOCK_MONOTONIC
     putters: tuple[tuple[int, str], ...]
-    #: puts of references that were there at the check; all of them only if ``extra`` were seen
+    #: puts of references that were there at the check; complete only if there are ``extra`` of them
     earlier: tuple[Walk, ...] = ()
-    last: Walk | None = None  #: the put that freed the mount, where it was seen
-    stayed: bool = False  #: nobody took another reference meanwhile: it was the same one
-    watched: bool = False  #: without a break, and no hit of the probes was skipped
-    free: bool = False  #: by a count of one, or an umount that succeeded; else told from counts
-    unnumbered: bool = False  #: of a recording made before watches had numbers, within its time
-    #: the puts of those whose process opened nothing since, as it walked in nowhere
+    last: Walk | None = None  #: the put that freed the mount, if it was seen
+    stayed: bool = False  #: no task took another reference meanwhile, so it was the same one
+    watched: bool = False  #: it was watched without a break, and no hit of the probes was skipped
+    free: bool = False  #: a count of one or a successful umount shows it, not other counts
+    unnumbered: bool = False  #: from a recording made before watches had numbers, within its time
+    #: puts by processes that had no path walk into the mount since, and so opened no file there
     kept: tuple[Walk, ...] = ()
-    skipped: bool = False  #: some were
+    skipped: bool = False  #: some hits of the probes were skipped
 
     @property
     def all_seen(self) -> bool:
@@ -50,9 +50,10 @@ class Release:
     def accounted(self) -> bool:
         """Whether it is known how every reference that was there at the check was put.
 
-        Two accounts must agree, in one watch without a break: that none of those at the check is
-        left, and as many puts. Where the mount was free, the puts that were seen are enough: a
-        holder's own is one of them, and one that was not seen had begun before the check.
+        In one watch without a break, two findings must agree: that none of these references is
+        left, and that there were as many puts. If the mount was free, the puts that were seen are
+        enough: that of a holder is one of them, and a put that was not seen had begun before the
+        check.
         """
         return (self.watched and (self.free or self.all_seen)) or (
             self.unnumbered and self.all_seen
@@ -60,17 +61,17 @@ class Release:
 
     @property
     def unseen(self) -> int:
-        """References that were there at the check, and whose puts were not seen."""
+        """Number of references that were there at the check, and of which no put was seen."""
         return max(self.extra - len(self.earlier), 0)
 
     def later_than(self, within_ns: int) -> tuple[Walk, ...]:
-        """Return the puts of those references that came later than this after the EBUSY."""
+        """Return the puts of these references that came later than this after the EBUSY."""
         return tuple(put for put in self.earlier if put.ts_ns - self.asked_ns > within_ns)
 
     def maybe_opened_late(self, within_ns: int) -> tuple[Walk, ...]:
-        """Return the late puts of files within that time after an open call that was held up.
+        """Return the late puts of files within that time after an open call that took long.
 
-        That call may have opened the file, which then was not held for long; or have failed.
+        That call may have opened the file, which then was held for a short time only, or failed.
         """
         slow = self.later_than(within_ns)
         opened = {put.tid: put.ts_ns for put in slow if put.syscall in OPEN_CALLS}
@@ -82,9 +83,10 @@ class Release:
 
 
 def find_release(run: Run, offset_ns: int) -> Release | None:
-    """Return when the extra references had gone; None where that was not seen.
+    """Return when the extra references were gone; None if that was not seen.
 
-    A count that says so and lacks puts decides nothing: then the mount was free later, if ever.
+    A count that shows it, but with puts missing, decides nothing: the mount may have been free only
+    later, or never.
     """
     if run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
         return None
@@ -102,7 +104,7 @@ def find_release(run: Run, offset_ns: int) -> Release | None:
 
 
 def _succeeds(run: Run, walk: Walk, offset_ns: int) -> bool:
-    """Whether it is the return of the plain umount that succeeded, and of no other task's."""
+    """Whether it is the return of the plain umount that succeeded, by the same task."""
     if run.success is None or walk.what != "returned" or walk.tid != run.success.tid:
         return False
     return run.success.t_start <= walk.ts_ns + offset_ns <= run.success.end_ns
@@ -131,9 +133,9 @@ def _departed(run: Run, seen: Sequence[Walk], offset_ns: int, *, free: bool) -> 
 
 
 def _watched(run: Run, last: Walk, offset_ns: int) -> bool:
-    """Whether the mount was watched from the first umount's own busy check to a walk.
+    """Whether the mount was watched from the busy check of the first umount to a walk.
 
-    The watch is numbered by the moment it began.
+    The number of a watch is the time at which it began.
     """
     if last.arming is None or run.skipped:
         return False
@@ -143,16 +145,17 @@ def _watched(run: Run, last: Walk, offset_ns: int) -> bool:
 
 
 def _unnumbered(seen: Sequence[Walk]) -> bool:
-    """Whether no watch had a number then; one lasts for that time after a busy check, at least."""
+    """Whether it is without numbers, but short enough: a watch lasts at least for that time."""
     soon = seen[-1].ts_ns - seen[0].ts_ns <= _WATCH_NS
     return soon and all(walk.arming is None for walk in seen)
 
 
 def freed_at(run: Run, offset_ns: int) -> int | None:
-    """Return when the mount was seen to be free for the first time, wall clock.
+    """Return when the mount was first seen to be free, wall clock.
 
-    At a put, if that says so; when an umount that got EBUSY says so, it may have been since the
-    last put before: which is known of the first umount alone, as nobody was to be seen before it.
+    If a put shows it, it was free at that put. If the return of an umount with EBUSY shows it, it
+    may have been free since the last put before that. This is known for the first umount only,
+    since no put is seen before its busy check.
     """
     after = _walks_from_the_check(run, offset_ns)
     end = next((number for number, walk in enumerate(after, 1) if walk.left == 1), None)
@@ -163,7 +166,7 @@ def freed_at(run: Run, offset_ns: int) -> int | None:
 
 
 def _walks_from_the_check(run: Run, offset_ns: int) -> list[Walk]:
-    """Return what was seen from the first umount's own busy check on; nothing without it."""
+    """Return what was seen from the busy check of the first umount on; nothing without a check."""
     if not run.checks or run.checks[0].ts_ns > run.first.end_ns - offset_ns:
         return []
     checked = run.checks[0].ts_ns
@@ -171,13 +174,13 @@ def _walks_from_the_check(run: Run, offset_ns: int) -> list[Walk]:
 
 
 def _last_put(seen: Sequence[Walk]) -> Walk:
-    """Return the put that made it so: an umount that returns puts its own after theirs."""
+    """Return the last put of another task; an umount that returns puts its own after those."""
     puts = [w for w in seen if w.what == "put"]
     return puts[-1] if puts else seen[-1]
 
 
 def holder_of(put: Walk, detail: str) -> Holder:
-    """Return who put a reference as its holder; a kernel worker puts that of an io_uring."""
+    """Return the task that put a reference as its holder; of a kernel worker, an io_uring."""
     if for_a_ring(put):
         return Holder(kind="reference", detail=RING, match="probe")
     return Holder(
@@ -186,17 +189,17 @@ def holder_of(put: Walk, detail: str) -> Holder:
 
 
 def for_a_ring(walk: Walk) -> bool:
-    """Whether the kernel put it for somebody else, as it does what an io_uring had."""
+    """Whether a kernel worker put it for another process, as it does for an io_uring."""
     return walk.comm.startswith("kworker/")
 
 
 def who(walk: Walk) -> tuple[int, str]:
-    """Return task id and name to show; of a kernel's worker, what it works for."""
+    """Return task id and name to show; of a kernel worker, the name of what it works for."""
     return (0, RING) if for_a_ring(walk) else (walk.tid, walk.comm)
 
 
 def run_walkers(run: Run) -> tuple[Walker, ...]:
-    """Return who held it for a moment, the most frequent first."""
+    """Return the tasks that held it for a moment, the most frequent first."""
     umounters = run.umounters
     walks = [w for w in run.walks if w.what != "returned" and w.tid not in umounters]
     takers = {w.tid for w in walks if w.what != "put"}

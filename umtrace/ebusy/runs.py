@@ -1,4 +1,4 @@
-"""A run: the EBUSYs of one mount and what ended them. Constant size."""
+"""A run: the EBUSYs of one mount and the umount that ended them, in constant memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MOST_TASKS = 4096
 class Run:
     """What happened to one mount from its first EBUSY on.
 
-    ``over`` is the attempt that ended it, which need not have succeeded; None where no
-    more came.
+    ``over`` is the attempt that ended it, which may have failed in another way; None if there was
+    no later attempt.
     """
 
     key: Key
@@ -28,26 +28,26 @@ class Run:
     why_over: str = ""
     attempts: int = 0
     busy: int = 0
-    expiring: int = 0  #: those of the busy that were MNT_EXPIRE
+    expiring: int = 0  #: attempts with EBUSY that were MNT_EXPIRE calls
     cost_ns: int = 0
     scans: list[HolderScan] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
-    below: list[Attempt] = field(default_factory=list)  #: umounts of what was mounted in it
+    below: list[Attempt] = field(default_factory=list)  #: umounts of mounts below
     walks: list[Walk] = field(default_factory=list)
     mnt: int | None = None
-    skipped: bool = False  #: not every put was seen meanwhile
+    skipped: bool = False  #: some puts were not seen meanwhile
     awaited: int = 0  #: scans that are still to come
-    tids: set[int] = field(default_factory=set)  #: of the tasks that called umount(2)
+    tids: set[int] = field(default_factory=set)  #: tasks that called umount(2)
 
     @classmethod
     def begun_by(cls, attempt: Attempt) -> Run:
-        """Begin with an EBUSY."""
+        """Begin a run with an EBUSY."""
         run = cls(attempt.key, attempt, attempt)
         run.add(attempt)
         return run
 
     def add(self, attempt: Attempt) -> None:
-        """Count one call."""
+        """Count one more call with EBUSY."""
         self.attempts += 1
         self.cost_ns += attempt.latency_ns or 0
         if len(self.tids) < _MOST_TASKS:
@@ -58,18 +58,18 @@ class Run:
             self.last = attempt
 
     def end_with(self, attempt: Attempt) -> None:
-        """Close with the call that was not EBUSY any more."""
+        """Close the run with the first call without EBUSY."""
         self.add(attempt)
         self.over = attempt
 
     def add_scan(self, scan: HolderScan) -> None:
-        """Keep what was found; a long run keeps the first ones, and those after its end."""
+        """Add a scan; a long run keeps the first ones, and those after its end."""
         over = self.over is not None and scan.begin_ns >= self.over.t_start
         if over or len(self.scans) < _MOST_SCANS:
             self.scans.append(scan)
 
     def add_below(self, attempt: Attempt) -> None:
-        """Keep an umount of a path below that succeeded after the first EBUSY."""
+        """Add an umount of a path below that succeeded after the first EBUSY."""
         if attempt.t_start >= self.first.end_ns and len(self.below) < _MOST_BELOW:
             self.below.append(attempt)
 
@@ -80,24 +80,24 @@ class Run:
 
     @property
     def umounters(self) -> set[int]:
-        """The tasks that unmounted it, or tried to: their own references hold nothing."""
+        """The tasks that tried to unmount it, which are no holders by their own references."""
         back = {walk.tid for walk in self.walks if walk.what == "returned"}
         return self.tids | back | {check.tid for check in self.checks}
 
     @property
     def end_ns(self) -> int:
-        """Entry into the call that was not EBUSY any more, or the last EBUSY's end."""
+        """The begin of the first call without EBUSY, or the end of the last EBUSY, ns."""
         return self.over.t_start if self.over is not None else self.last.end_ns
 
     def timely_scans(self) -> list[HolderScan]:
-        """Return the scans made while the mount was as the EBUSYs had found it."""
+        """Return the scans made while the mount was still in the state of the EBUSYs."""
         return [s for s in self.scans if self.over is None or s.begin_ns < self.over.t_start]
 
     def below_from_the_start(self) -> list[Attempt]:
-        """Return the umounts below of what may have been there at the first EBUSY.
+        """Return the umounts of mounts below that may have been there at the first EBUSY.
 
-        A look at the mount table that began between the two would have shown it, and then the
-        window is decided already.
+        If a scan began between the two, it has shown such a mount, and the window is decided
+        already.
         """
         looks = [s.begin_ns for s in self.timely_scans() if s.mounted]
         return [b for b in self.below if not any(at < b.t_start for at in looks)]

@@ -32,18 +32,18 @@ class SharedSuperblocks:
     Attributes
     ----------
     forgotten : int
-        Superblocks and deaths of superblocks that had to go while they might matter.
+        Superblocks and deaths of superblocks that were dropped while they might be needed.
     """
 
     def __init__(self, offset_ns: int) -> None:
         self._offset = offset_ns
         self._alive: dict[str, _Alive] = {}
-        # Rows come later than what happened in them, and a device number is soon used again.
+        # Rows come later than the events in them, and a device number is soon used again.
         self._dead: dict[str, deque[Superblock]] = {}
         self.forgotten = 0
 
     def left_alive(self, attempt: Attempt, superblock: Superblock) -> list[EbusyWindow]:
-        """Note an umount; return a window when it is over, or too many are open."""
+        """Note an umount; return a window if it is over, or if too many are open."""
         deaths = self._dead.get(superblock.dev, ())
         death = next((d for d in deaths if d.ts_ns > superblock.ts_ns), None)
         if death is not None:
@@ -61,7 +61,7 @@ class SharedSuperblocks:
         return [_window(self._alive.pop(next(iter(self._alive))), None)]
 
     def died(self, superblock: Superblock) -> list[EbusyWindow]:
-        """Return the window of a superblock whose last reference goes."""
+        """Return the window of a superblock that loses its last reference."""
         deaths = self._dead.setdefault(superblock.dev, deque(maxlen=_MOST_DEATHS))
         self.forgotten += len(deaths) == _MOST_DEATHS
         deaths.append(superblock)
@@ -71,19 +71,19 @@ class SharedSuperblocks:
         return [_window(known, superblock.ts_ns + self._offset)] if known else []
 
     def finish(self, scans: Mapping[int, HolderScan]) -> list[EbusyWindow]:
-        """Return the windows of those that live on, with who keeps them if somebody looked."""
+        """Return the windows of superblocks that live on, with their holders if there is a scan."""
         rest, self._alive = self._alive, {}
         windows = [_window(known, None) for known in rest.values()]
         return [with_survivors(window, scans.get(window.umount_id or 0)) for window in windows]
 
 
 def lives_on(window: EbusyWindow) -> bool:
-    """Whether it is of a superblock that was alive when the recording ended."""
+    """Whether the window is of a superblock that was alive when the recording ended."""
     return window.klass == "shared-sb" and window.end_ns is None
 
 
 def with_survivors(window: EbusyWindow, scan: HolderScan | None) -> EbusyWindow:
-    """Return the window of a superblock that lives on with the mounts that were found of it."""
+    """Return the window of a superblock that lives on, with the mounts of it that were found."""
     if scan is None or not scan.holders:
         return window
     facts = [f"at the end, {_where(holder)}" for holder in scan.holders[:_MOST_NAMED]]
@@ -98,7 +98,7 @@ def _where(holder: Holder) -> str:
 
 
 def _in(namespace: int, known: _Alive) -> Holder:
-    """Return the mounts of a namespace, of which nobody could read the path there."""
+    """Return as a holder the mounts of a mount namespace, the paths of which are unknown."""
     path = f", unmounted as {known.first.path}" if known.first.path else ""
     note = f"a mount of {known.superblock.dev}{path}"
     return Holder(kind="mount", of="superblock", mntns=namespace, match="dev", note=note)

@@ -1,4 +1,4 @@
-"""Windows after an umount that succeeded: it returned, and the file system lived on."""
+"""Windows after an umount that succeeded, in which the file system lives on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LATE = frozenset({"other", "kworker", "pending"})
 
 
 def tail_window(attempt: Attempt, stealing_puts: Sequence[Walk] = ()) -> EbusyWindow | None:
-    """Return the window of a final put that came after the return; None where it did not.
+    """Return the window of a final put that came after the return; None if it did not.
 
-    ``thieves`` are the walkers seen to put it.
+    ``stealing_puts`` are the walks of the task that put it.
     """
     late = attempt.final_put in _LATE or bool(attempt.tail_ns and attempt.tail_ns > 0)
     if attempt.errno != 0 or not late:
@@ -51,7 +51,7 @@ def _walker(walk: Walk) -> Walker:
 
 
 def _last_holders(puts: Sequence[Walk]) -> tuple[Holder, ...]:
-    """Return who held a lazily unmounted file system longest: who put it last."""
+    """Return the task that put a lazily unmounted file system last, as its longest holder."""
     return tuple(holder_of(w, "released last") for w in puts[:1] if w.what == "put")
 
 

@@ -1,8 +1,8 @@
-"""From a run to a window: its class, whether it was spurious, and the evidence.
+"""Makes a window of a run: its class, whether it was spurious, and the evidence.
 
-``spurious`` is true only where the extra references are known to have gone within
-``spurious_within_ns`` of the first EBUSY, or each to have been a path walk's; false only
-with a holder named, or with the kernel's own reason; else it is null.
+``spurious`` is true only if the extra references are known to be gone within ``spurious_within_ns``
+of the first EBUSY, or if each is known to be that of a path walk. It is false only with a known
+holder, or with the kernel's own reason. Otherwise it is null.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Verdict:
     spurious: bool | None = None
     site: str | None = None
     holders: tuple[Holder, ...] = ()
-    free_at_ns: int | None = None  #: when a retry would have succeeded
+    free_at_ns: int | None = None  #: the time from which a retry would have succeeded
     free_bound: str | None = None
     evidence: list[str] = field(default_factory=list)
 
@@ -55,7 +55,7 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
     Parameters
     ----------
     offset_ns : int
-        Wall clock less CLOCK_MONOTONIC, on which clues are.
+        Wall clock minus CLOCK_MONOTONIC, which is the clock of evidence.
     """
     verdict = Verdict(evidence=explain.of_attempts(run))
     gone = find_release(run, offset_ns)
@@ -78,7 +78,7 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
 def _expire(run: Run, verdict: Verdict, _within: int) -> bool:
     if not run.expiring:
         return False
-    if run.expiring < run.busy:  # plain calls were refused as well, for a reason of their own
+    if run.expiring < run.busy:  # plain calls failed as well, for another reason
         calls = f"{run.expiring} of {run.busy} calls"
         verdict.evidence.append(
             f"{calls} had MNT_EXPIRE, which fails with EBUSY on any other reference"
@@ -93,7 +93,7 @@ def _expire(run: Run, verdict: Verdict, _within: int) -> bool:
 
 
 def _checked(run: Run, verdict: Verdict, _within: int) -> bool:
-    """Go by the probe at the busy check: no count, or the count of a copy."""
+    """Decide by the probe at the busy check, if it has no count, or that of a copy."""
     check = next((c for c in run.checks if c.site in {"submount", "copy"}), None)
     if check is None:
         return False
@@ -105,7 +105,7 @@ def _checked(run: Run, verdict: Verdict, _within: int) -> bool:
 
 
 def _found(run: Run, verdict: Verdict, _within: int) -> bool:
-    """Go by the holders that are in every sample of a scan."""
+    """Decide by the holders that are in every sample of a scan."""
     holders = _staying(run)
     if not holders:
         return False
@@ -119,7 +119,7 @@ def _found(run: Run, verdict: Verdict, _within: int) -> bool:
 
 
 def _counted(run: Run, verdict: Verdict, _within: int) -> bool:
-    """Go by the row's own count, where it says that it was not this mount's."""
+    """Decide by the count in the row, if it shows that this mount was not in use."""
     if not tier_named(run.first.tier or "").counts_references or run.checks or run.first.expiring:
         return False
     if run.first.refcount is None:
@@ -138,7 +138,7 @@ def _counted(run: Run, verdict: Verdict, _within: int) -> bool:
 
 
 def _below(run: Run, verdict: Verdict, within: int) -> bool:
-    """Go by the umount of a mount below, where no probe sees the busy check."""
+    """Decide by the umount of a mount below, if no probe sees the busy check."""
     below = run.below_from_the_start()
     if not below:
         return False
@@ -152,7 +152,7 @@ def _below(run: Run, verdict: Verdict, within: int) -> bool:
 
 
 def _quickly_free(run: Run, verdict: Verdict, within: int) -> bool:
-    """Go by a sync umount that succeeded so soon that the EBUSY was transient."""
+    """Decide by a sync umount that succeeded so soon that the EBUSY was transient."""
     success = run.success
     if success is None or success.checked_ns - run.first.end_ns > within:
         return False
@@ -169,14 +169,14 @@ def _quickly_free(run: Run, verdict: Verdict, within: int) -> bool:
 def _walked(
     run: Run, verdict: Verdict, gone: Release | None, free_ns: int | None, within: int
 ) -> None:
-    """Go by how every extra reference was seen to be put: soon, or by the walk that took it."""
+    """Decide by the puts of all extra references: soon, or by the path walk that took it."""
     if gone is None or verdict.spurious is not None:
         return
     left_ns = gone.at_ns - run.first.end_ns
     verdict.evidence.append(explain.explain_release(gone, left_ns))
     slow = gone.later_than(within)
     walks = tuple(put for put in slow if put.syscall in PATH_CALLS)
-    # What a count says, a probe that the kernel skipped would upset: the puts must agree.
+    # A hit that the kernel skipped makes a count wrong, so the puts must agree with it.
     freed = free_ns is not None and free_ns - run.first.end_ns <= within
     if freed or (gone.accounted and walks == slow):
         verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
@@ -201,9 +201,9 @@ def _seen_to_put(run: Run, put: Walk) -> Holder:
 
 
 def _ring(run: Run) -> Holder:
-    """Return the process of the io_uring that held it; a kernel worker released it.
+    """Return the process of the io_uring that held the mount, if a kernel worker released it.
 
-    A scan may have seen that ring, or one of which the kernel does not show the files.
+    A scan may have found that ring, or a ring of which the kernel does not show the files.
     """
     owners = {(h.pid, h.comm) for scan in run.scans for h in scan.holders if h.kind == "io-uring"}
     if len(owners) == 1:

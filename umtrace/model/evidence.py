@@ -1,6 +1,6 @@
 """What probes other than umount's own tell about a busy mount; every stream is optional.
 
-Times are CLOCK_MONOTONIC, as in events. A clue is tied to an umount by its task and
+Times are CLOCK_MONOTONIC, as in events. Evidence is tied to an umount by its task and
 time, or by the address of the struct mount.
 """
 

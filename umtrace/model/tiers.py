@@ -37,7 +37,7 @@ class Tier:
         then missed: the row has lost it.
     counts_references : bool or None
         Whether it has the reference count of every busy check that counts.
-    gives_clues : bool or None
+    gives_evidence : bool or None
         Whether its events tell more of an EBUSY than its rows do.
     reads_dentries : bool or None
         Whether it reads where a mount was attached.
@@ -57,7 +57,7 @@ class Tier:
     probes_functions: bool | None = None
     probes_every_function: bool | None = None
     counts_references: bool | None = None
-    gives_clues: bool | None = None
+    gives_evidence: bool | None = None
     reads_dentries: bool | None = None
     names_mounts: bool | None = None
     stand_in: str = field(default="", repr=False)
@@ -102,7 +102,7 @@ TIERS = (
         probes_functions=True,
         probes_every_function=True,
         counts_references=True,
-        gives_clues=True,
+        gives_evidence=True,
         reads_dentries=True,
         names_mounts=True,
     ),
@@ -118,7 +118,7 @@ TIERS = (
         probes_functions=True,
         probes_every_function=True,
         counts_references=True,
-        gives_clues=True,
+        gives_evidence=True,
         reads_dentries=True,
         names_mounts=True,
     ),
@@ -137,7 +137,7 @@ TIERS = (
         probes_functions=True,
         probes_every_function=False,
         counts_references=False,
-        gives_clues=True,
+        gives_evidence=True,
         reads_dentries=False,
         names_mounts=True,
         stand_in="ftrace-static",
@@ -155,7 +155,7 @@ TIERS = (
         probes_functions=False,
         probes_every_function=False,
         counts_references=False,
-        gives_clues=False,
+        gives_evidence=False,
         reads_dentries=False,
         names_mounts=True,
     ),
@@ -172,7 +172,7 @@ TIERS = (
         probes_functions=False,
         probes_every_function=False,
         counts_references=False,
-        gives_clues=False,
+        gives_evidence=False,
         reads_dentries=False,
         names_mounts=False,
     ),

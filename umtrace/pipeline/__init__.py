@@ -1,7 +1,7 @@
-"""The way the data flows: the only package that knows the order of the stages.
+"""The pipeline: the only package that knows the order of the stages.
 
-source → correlate → filter → EBUSY → sinks. A recording is one sink (`recorder`), a process of its
-own another (`consumer`); what is made of a recording again is in `offline`.
+source → correlate → filter → EBUSY → sinks. A recording is one sink (`recorder`), a consumer in a
+process of its own is another (`consumer`). `offline` works on a recording.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A live consumer in a process of its own, behind a bounded pipe.
 
-Whatever it does there, the reader never waits for it: what does not fit into the pipe is missed
-and counted. A consumer that spins, sleeps, raises or dies costs the recording nothing.
+The reader never waits for it: what does not fit into the pipe is missed and counted. A consumer
+that spins, sleeps, raises or dies costs the recording nothing.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from umtrace.pipeline.ticks import Missed, Tick
 from umtrace.pipeline.updates import Update, encode
 from umtrace.search_path import python_child
 
-#: a function that is called once, with the updates of a run; it runs in the child
+#: a function that is called once, in the child, with the updates of a run
 Consumer = Callable[[Iterator[Update]], object]
 
 PIPE_BYTES = 1 << 20
-#: a tick beyond this is missed whole: no frame in memory is larger
+#: the limit of a frame in memory; a larger tick is missed as a whole
 MOST_BYTES = 16 << 20
 TO_END_S = 2.0
 _POLL_S = 0.01
-_MOST_FRAMES = 4096  # remembered before those that were read are left out
+_MOST_FRAMES = 4096  # after so many, the frames that were read are forgotten
 _CHILD = "umtrace.pipeline.consumer_child"
 
 
@@ -50,16 +50,16 @@ class ConsumerProcess:
     Parameters
     ----------
     consumer : callable
-        A function at the top level of a module: the child imports it by name.
+        A function at the top level of a module, since the child imports it by its name.
     name : str, optional
-        Of what is said about it; that of the function by default.
+        Its name in messages; that of the function by default.
 
     Attributes
     ----------
     missed : Missed
-        What it was not given, because it was too slow or had ended.
+        What it did not get, because it was too slow or had ended.
     ended : str or None
-        How it ended; empty if by itself after the last update, None while it runs.
+        How it ended; empty if it returned after the last update, None while it runs.
     """
 
     def __init__(self, consumer: Consumer, name: str | None = None) -> None:
@@ -67,15 +67,17 @@ class ConsumerProcess:
         self.name = name or str(getattr(consumer, "__name__", "consumer"))
         self.missed = Missed()
         self.ended: str | None = None
-        self._unsent = memoryview(b"")  # of one frame at most
+        self._unsent = memoryview(b"")  # the rest of at most one frame
         self._sent = 0  # bytes
-        self._in_pipe: deque[tuple[int, Missed]] = deque()  # where a frame ends, what it holds
+        self._in_pipe: deque[tuple[int, Missed]] = (
+            deque()
+        )  # the end of each frame, and its contents
         self._pipe, self._broken = -1, False
         self._process: subprocess.Popen[bytes]
 
     @contextmanager
     def opened(self, run: Run) -> Iterator[None]:
-        """Start the process; end it when the run ends, however that is."""
+        """Start the process; end it when the run ends, also by an error."""
         self._start()
         try:
             yield
@@ -84,7 +86,7 @@ class ConsumerProcess:
             run.totals.missed[self.name] = self.missed
 
     def take(self, tick: Tick) -> None:
-        """Hand over one tick if the one before has gone; never wait."""
+        """Send one tick if the one before is sent; never wait."""
         holds = Missed(1, tick.rows.num_rows, len(tick.ebusy.windows))
         if self._push() and len(frame := encode(tick, self.missed)) <= MOST_BYTES:
             self._unsent = memoryview(frame)
@@ -97,11 +99,11 @@ class ConsumerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process; of one that has ended, what it was."""
+        """Id of its process, also after that has ended."""
         return self._process.pid
 
     def finish(self) -> None:
-        """Give it a moment to take what is in the pipe, and to end by itself."""
+        """Give it a moment to read what is in the pipe, and to end by itself."""
         until = time.monotonic() + TO_END_S
         while self._is_behind() and not self._broken and time.monotonic() < until:
             time.sleep(_POLL_S)
@@ -112,7 +114,7 @@ class ConsumerProcess:
         self._end()
 
     def _end(self) -> None:
-        """End the process where it has not ended, and count what it has not read by then."""
+        """End the process if it has not ended, and count what it has not read by then."""
         if self.ended is not None:
             return
         if self._process.poll() is None:
@@ -130,7 +132,7 @@ class ConsumerProcess:
         return bool(self._unsent) or self._unread() > 0
 
     def _unread(self) -> int:
-        """Return how many bytes are in the pipe."""
+        """Return the number of bytes in the pipe."""
         size = fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4))
         return int.from_bytes(size, sys.byteorder)
 
@@ -148,19 +150,19 @@ class ConsumerProcess:
         theirs, self._pipe = os.pipe()
         try:
             os.set_blocking(self._pipe, False)
-            with suppress(OSError):  # beyond what an ordinary user may have in pipes
+            with suppress(OSError):  # more than an ordinary user may have in pipes
                 fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             self._process = subprocess.Popen(
                 python_child(_CHILD, str(theirs), self._target, self._folder),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs,),
-                start_new_session=True,  # a Ctrl-C is for the recorder, which ends it
+                start_new_session=True,  # Ctrl-C is for the recorder only
             )
         finally:
             os.close(theirs)
 
     def _push(self) -> bool:
-        """Write what is unsent; whether the pipe can take the next frame."""
+        """Write what is unsent; return whether the pipe can take the next frame."""
         try:
             while self._unsent and not self._broken:
                 written = os.write(self._pipe, self._unsent)
@@ -174,7 +176,7 @@ class ConsumerProcess:
 
 
 def _importable(consumer: Consumer) -> tuple[str, str]:
-    """Return module:function, and the folder that the module's name begins in."""
+    """Return module:function, and the folder from which the module can be imported."""
     module = sys.modules.get(getattr(consumer, "__module__", ""))
     name = getattr(consumer, "__qualname__", "")
     file = Path(getattr(module, "__file__", None) or "")

@@ -1,4 +1,4 @@
-"""The process of a live consumer: imports its function and hands it the updates."""
+"""The process of a live consumer: imports its function and calls it with the updates."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ def main() -> None:
     """Run ``module:function`` on the updates from a descriptor, until the recorder closes it."""
     descriptor, target, folder = sys.argv[1:]
     recorder = os.getppid()
-    # It may spin, and never notice that its recorder was killed.
+    # The function may spin, and never notice that its recorder was killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != recorder:
         return
     if folder not in sys.path:
-        sys.path.append(folder)  # of the function's own module: after all that is umtrace's
+        sys.path.append(
+            folder
+        )  # of the function's module; last, so that no module of umtrace comes from it
     module, _, name = target.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)

@@ -1,4 +1,4 @@
-"""The detector with a worker beside it that looks who holds what is busy."""
+"""The EBUSY stage: the detector, and a worker that searches the holders of busy mounts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _PATIENCE_S = 2.0
 
 
 class Scanner(Protocol):
-    """Looks for holders while the pipeline goes on (``holders.worker.ScanWorker``)."""
+    """Searches holders while the pipeline goes on (``holders.worker.ScanWorker``)."""
 
     @property
     def pending(self) -> Collection[int]:
-        """Ids of the rows that an answer is due for."""
+        """Ids of the rows for which a scan is still to come."""
 
     def ask(self, requests: Sequence[ScanRequest]) -> None:
         """Ask for scans."""
@@ -37,33 +37,33 @@ class Scanner(Protocol):
 
     @property
     def refused(self) -> int:
-        """EBUSY rows without a scan because too many came at once."""
+        """Number of EBUSY rows without a scan, because too many came at the same time."""
 
     @property
     def skipped(self) -> int:
-        """EBUSY rows without a scan because their mount was scanned just before."""
+        """Number of EBUSY rows without a scan, because their mount was scanned just before."""
 
 
 @dataclass(slots=True)
 class EbusyUpdate:
-    """What one batch of rows brought."""
+    """The windows and scans after one batch of rows."""
 
-    windows: list[EbusyWindow] = field(default_factory=list)  #: that are over
-    scans: list[HolderScan] = field(default_factory=list)  #: that have ended
-    news: list[EbusyWindow] = field(default_factory=list)  #: open ones, first time or changed
+    windows: list[EbusyWindow] = field(default_factory=list)  #: windows that are over
+    scans: list[HolderScan] = field(default_factory=list)  #: scans that have ended
+    news: list[EbusyWindow] = field(default_factory=list)  #: open windows, new or changed
 
     def __add__(self, later: EbusyUpdate) -> EbusyUpdate:
-        """Return both."""
+        """Return both updates as one."""
         return EbusyUpdate(
             self.windows + later.windows, self.scans + later.scans, self.news + later.news
         )
 
 
 class EbusyStage:
-    """Rows in, windows out, looks taken in between.
+    """Takes rows, asks for scans, and returns windows.
 
-    ``recorded`` are the scans of a recording, in place of a scanner. Without ``previews``
-    there is no news of open windows, which costs a judgement of each for every batch.
+    ``recorded`` are the scans of a recording, in place of a scanner. Without ``previews`` there is
+    no news of open windows, for which each of them must be judged in every batch.
     """
 
     def __init__(
@@ -83,19 +83,19 @@ class EbusyStage:
         self._told: dict[int | None, str] = {}
 
     def feed(self, rows: pa.RecordBatch, events: Array | None = None) -> EbusyUpdate:
-        """Take in the rows of one batch, and the events that came with them; never waits."""
-        clues = NO_EVIDENCE if events is None else self._reader.read(events)
+        """Take the rows of one batch, and the events that came with them; never waits."""
+        evidence = NO_EVIDENCE if events is None else self._reader.read(events)
         scans: list[HolderScan] = []
         if self._scanner is not None:
             if any_busy(rows) or self._detector.n_open:
                 self._scanner.ask(_requests(rows, self._detector.busy))
             scans = self._scanner.answers()
         pending = self._scanner.pending if self._scanner is not None else ()
-        windows = self._detector.feed(rows, clues=clues, scans=scans, pending=pending)
+        windows = self._detector.feed(rows, evidence=evidence, scans=scans, pending=pending)
         return EbusyUpdate(windows, scans, self._news(windows) if self._previews else [])
 
     def finish(self) -> EbusyUpdate:
-        """Wait for the last scans, but not for ever; return the rest."""
+        """Wait a limited time for the last scans; return the rest."""
         scans: list[HolderScan] = []
         deadline = time.monotonic() + _PATIENCE_S
         while self._scanner is not None and self._scanner.pending:
@@ -107,7 +107,7 @@ class EbusyStage:
         return EbusyUpdate(windows, scans)
 
     def losses(self) -> LossReport:
-        """Return what this stage had to leave out so far."""
+        """Return what this stage has left out so far."""
         scans = LossReport()
         if self._scanner is not None:
             scans = LossReport(
@@ -116,7 +116,7 @@ class EbusyStage:
         return scans + self._detector.losses()
 
     def _news(self, over: list[EbusyWindow]) -> list[EbusyWindow]:
-        """Return the open windows whose verdict is new since the last call."""
+        """Return the open windows with a verdict that is new since the last call."""
         for window in over:
             self._told.pop(window.umount_id, None)
         news = []
@@ -128,9 +128,9 @@ class EbusyStage:
 
 
 def _requests(rows: pa.RecordBatch, open_keys: Collection[Key]) -> list[ScanRequest]:
-    """Return what is to be looked at: busy mounts, and whether a path is free after a success.
+    """Return the scans to ask for: of busy mounts, and of a path after a success.
 
-    The second only where nothing but the path says that it was the same mount.
+    The latter is needed only if nothing but the path shows that it was the same mount.
     """
     found, busy = [], set(open_keys)
     for attempt, _ in attempts(rows, candidate_rows(rows, open_keys, ())):

@@ -1,4 +1,4 @@
-"""A trace of somebody else's tool into a recording."""
+"""Makes a recording of a trace by another tool."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from umtrace.sources.ftrace.text import TextSource
 
 
 def import_trace(file: Path, path: Path, *, force: bool = False) -> Totals:
-    """Make a recording of a trace that somebody else's tool took; see sources.ftrace.text."""
+    """Make a recording of a trace by another tool; see sources.ftrace.text."""
     with ExitStack() as stack:
         check_writable(path)
         source = stack.enter_context(closing(TextSource(file)))
         source.open()
-        # A trace does not say of which host and kernel it is: not of this one, as a rule.
+        # A trace does not contain its host and kernel, which usually are not these.
         meta = Meta(tier=source.tier, clock=source.clock, plan=tuple(source.plan()))
         name = "standard input" if str(file) == "-" else str(file)
         meta = replace(meta, extra={"imported": name, "left_out": source.left_out})
@@ -33,6 +33,6 @@ def import_trace(file: Path, path: Path, *, force: bool = False) -> Totals:
             totals.add(tick)
             ticks.flush_if_due(tick)
         totals.seconds = time.monotonic() - began
-        ticks.append_windows(ticks.alive)  # of another host, or of another time: nobody to ask
+        ticks.append_windows(ticks.alive)  # without a scan: the trace is from another host or time
         writer.close(losses=totals.losses, clock=source.clock)
     return totals

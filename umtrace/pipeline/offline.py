@@ -1,4 +1,4 @@
-"""What the pipeline makes of a recording: rows once more, a repair, EBUSY windows."""
+"""The pipeline on a recording: replay it, repair it, find its EBUSY windows."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from umtrace.sources.replay import ReplaySource
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.unseen import Undecided
 
-# Clues are kept for the last 4096 mounts: rows and events must keep step. And in a small
-# batch few rows are of a mount that another row of it says is busy.
+# Evidence is kept for the last 4096 mounts, so rows and events must be read in step. And in a small
+# batch, few rows are of a mount that is busy in another row of it.
 _ROWS_AT_ONCE = 512
-#: few, since what is kept of one task's clues until its rows come is bounded
-_ROWS_WITH_CLUES = 128
+#: few, since the evidence of a task is bounded until its rows come
+_ROWS_WITH_EVIDENCE = 128
 
 
 def replay(
@@ -44,10 +44,10 @@ def replay(
     row_filter: RowFilter | None = None,
     spurious_within_ns: int | None = None,
 ) -> Iterator[Tick]:
-    """Run a recording's events through the pipeline again: the rows come out the same.
+    """Run the events of a recording through the pipeline again, which gives the same rows.
 
-    A filter chooses rows, and the EBUSY windows that began with them. What cannot be read is
-    named in ``recording.problems``.
+    A filter selects rows, and the EBUSY windows that began with them. What cannot be read is
+    listed in ``recording.problems``.
     """
     recorded = _filters_of(recording)
     with closing(ReplaySource(recording)) as source:
@@ -65,7 +65,7 @@ def replay(
 
 
 def _filters_of(recording: Recording) -> RowFilter:
-    """Return the filters that were recorded with; DamagedInputError where they are none."""
+    """Return the filters of the recording; DamagedInputError if they are invalid."""
     try:
         return RowFilter.from_dict(recording.meta.filters)
     except UsageError as error:
@@ -87,14 +87,14 @@ def _chosen(ticks: Iterator[Tick], row_filter: RowFilter) -> Iterator[Tick]:
 
 
 def repair(path: Path) -> RepairReport:
-    """Finish a recording that was cut short; umounts in flight at its end become rows too."""
+    """Finish a recording that was cut short; umounts that were open at its end become rows, too."""
     recording = Recording.open(path)
     row_filter = _filters_of(recording)
 
     def rows_again(batches: Iterator[EventBatch]) -> Iterator[pa.RecordBatch]:
         source = FakeSource(batches, tier=recording.meta.tier, clock=recording.meta.clock)
         containers = _recorded_containers(recording)
-        # Windows follow from the rows that were put back together: see below.
+        # Windows are made of the repaired rows, below.
         for tick in stream(source, row_filter=row_filter, container_of=containers):
             yield tick.rows
 
@@ -110,11 +110,11 @@ def ebusy_windows(
     spurious_within_ns: int | None = None,
     rows_at_once: int | None = None,
 ) -> Iterator[EbusyWindow]:
-    """Work out the EBUSY windows of a recording from its rows and the looks it recorded.
+    """Return the EBUSY windows of a recording, from its rows, its events and its scans.
 
-    With the threshold it was recorded with, the default, they are those of its ``ebusy``
-    table. What cannot be read is named in the recording's ``problems``. With few
-    ``rows_at_once`` fewer records of path walks are dropped.
+    With the threshold of the recording, the default, they are those of its ``ebusy`` table. What
+    cannot be read is listed in the recording's ``problems``. With a smaller ``rows_at_once``, fewer
+    records of path walks are dropped.
     """
     recording = source if isinstance(source, Recording) else Recording.open(source)
     stage = _stage(recording, spurious_within_ns, previews=False)
@@ -147,11 +147,11 @@ def _stage(
 def _rows_with_events(
     recording: Recording, rows_at_once: int | None
 ) -> Iterator[tuple[pa.RecordBatch, Array]]:
-    """Yield rows, each with the events up to its end; none where the tier has no clues in them."""
-    # Of a tier that is not known here the events are read: they may have some.
-    has_clues = tier_named(recording.meta.tier).gives_clues is not False
-    batches = recording.event_batches() if has_clues else iter(())
-    at_once = rows_at_once or (_ROWS_WITH_CLUES if has_clues else _ROWS_AT_ONCE)
+    """Yield rows, each with the events up to its end; no events if the tier has no evidence."""
+    # The events of an unknown tier are read, since they may have some.
+    has_evidence = tier_named(recording.meta.tier).gives_evidence is not False
+    batches = recording.event_batches() if has_evidence else iter(())
+    at_once = rows_at_once or (_ROWS_WITH_EVIDENCE if has_evidence else _ROWS_AT_ONCE)
     ahead = np.empty(0, EVENT_DTYPE)
     for whole in recording.batches("umounts"):
         for rows in (whole.slice(at, at_once) for at in range(0, len(whole), at_once)):
@@ -167,14 +167,14 @@ def _rows_with_events(
 
 
 def _reaches(events: Array, until: int) -> bool:
-    """Whether one of the probes' own events is later; a loss is noted ahead of older ones."""
+    """Whether an event of a probe is later; an event of a loss may come before older ones."""
     return bool((_moments(events[events["kind"] != Kind.SKIPPED]) > until).any())
 
 
 def _moments(events: Array) -> npt.NDArray[np.int64]:
-    """Return when each happened; of what was lost, the earliest it can have been.
+    """Return the time of each event; of a loss, the earliest possible one.
 
-    That event has the time of reading, which may be minutes later than those it is about.
+    The event of a loss has the time of reading, which may be minutes after the lost events.
     """
     lost = events["kind"] == Kind.SKIPPED
     return np.where(lost, events["a"], events["ts_ns"]).astype(np.int64)

@@ -1,7 +1,7 @@
 """The sink that writes a recording, in line with the reading of events.
 
-There is no queue between the two: while the disk is slow, events wait in the kernel's ring, whose
-size in bytes is the bound, and what does not fit there is counted in ``losses``.
+There is no queue between the two. While the disk is slow, events wait in the kernel's ring, which
+has a fixed size, and what does not fit is counted in ``losses``.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from umtrace.recording.tables import EBUSY, HOLDERS
 from umtrace.sources.base import Source
 from umtrace.stats.filters import RowFilter
 
-FLUSH_S = 0.25  # what a kill -9 may take
-#: key in meta.json: the threshold that the recorded EBUSY windows were judged by
+FLUSH_S = 0.25  # how much a kill -9 may cost
+#: key in meta.json: the threshold of spurious in the recorded EBUSY windows
 WITHIN = "spurious_within_ns"
 #: key in meta.json: how many calls of `umtrace why --ask-kernel` were left out
 QUESTIONS = "questions"
-#: key in meta.json: by column of the filter, in how many of how many rows nobody knows it
+#: key in meta.json: by column of the filter, the number of rows in which it is unknown, of how many
 UNDECIDED = "undecided"
 
 
 class TickWriter:
-    """Writes ticks into a recording; ``alive`` has the windows whose superblock lives on.
+    """Writes ticks into a recording; ``alive`` has the windows of superblocks that live on.
 
-    Those are left to the end, when it can be said who keeps them.
+    These are written at the end, when their holders are known.
     """
 
     def __init__(self, writer: RecordingWriter) -> None:
@@ -68,12 +68,12 @@ class TickWriter:
             self.append_windows(over)
 
     def append_windows(self, windows: Sequence[EbusyWindow]) -> None:
-        """Write windows; none is nothing."""
+        """Write windows, if there are any."""
         if windows:
             self.writer.append(EBUSY.name, windows_to_arrow(list(windows)))
 
     def note(self, key: str, value: object) -> None:
-        """Keep something under a key of its own in meta.json."""
+        """Store a value under a key of its own in meta.json."""
         extra = self.writer.meta.extra
         if extra.get(key) != value:
             self.writer.meta = replace(self.writer.meta, extra={**extra, key: value})
@@ -85,9 +85,9 @@ class RecordingSink:
     Parameters
     ----------
     path : Path
-        Where to.
+        The directory to make.
     command : sequence of str
-        What is recorded while it runs, for meta.json.
+        The command that runs during the recording, for meta.json.
     force : bool
         Whether to overwrite a recording.
     """
@@ -101,7 +101,7 @@ class RecordingSink:
 
     @contextmanager
     def opened(self, run: Run) -> Iterator[None]:
-        """Make the directory; UsageError or OSError where that is not possible."""
+        """Make the directory; UsageError or OSError if that is not possible."""
         self._run = run
         meta = Meta.of_this_host(
             tier=run.source.tier,
@@ -118,7 +118,8 @@ class RecordingSink:
     def take(self, tick: Tick) -> None:
         """Write one tick; four times a second everything reaches the operating system.
 
-        A directory that others removed or moved ends the run: `finish` says what that cost.
+        If another process removed or moved the directory, the run ends, and `finish` reports what
+        is lost.
         """
         if self._lost is not None:
             return
@@ -130,9 +131,9 @@ class RecordingSink:
         self._ticks.flush_if_due(tick, self._note)
 
     def finish(self) -> None:
-        """Name who keeps superblocks that live on, compress the last chunk, and close.
+        """Find the holders of superblocks that live on, compress the last chunk, and close.
 
-        PlaceLostError where the directory was removed or moved, with what is left and lost.
+        PlaceLostError if the directory was removed or moved, with what is left and what is lost.
         """
         if self._lost is None:
             with self._ending_where_lost():
@@ -146,7 +147,7 @@ class RecordingSink:
             yield
         except PlaceLostError as lost:
             self._lost = lost
-            if lost.kept is not None:  # of the rows that nobody unmounted reports say nothing
+            if lost.kept is not None:  # without internal rows, which reports do not count
                 self._kept = max(lost.kept - self._run.totals.internal, 0)
             self._run.end()
 
@@ -154,7 +155,7 @@ class RecordingSink:
         writer, totals = self._ticks.writer, self._run.totals
         if totals.questions:
             self._ticks.note(QUESTIONS, totals.questions)
-        # Once more: a probe may have had a substitute, or not have been attached all the time.
+        # Again, since a probe may have got a substitute, or was not attached all the time.
         writer.meta = replace(writer.meta, plan=tuple(self._run.source.plan()))
         self._write_alive()
         self._note()
@@ -165,13 +166,13 @@ class RecordingSink:
         self._note_undecided()
 
     def _note_containers(self) -> None:
-        """Keep what cgroup ids meant: the cgroups are gone when the recording is replayed."""
+        """Store the containers of cgroup ids, since the cgroups are gone at a replay."""
         found = self._run.containers.found.items()
         if found:
             self._ticks.note("containers", {str(cgroup_id): name for cgroup_id, name in found})
 
     def _note_undecided(self) -> None:
-        """Keep how many rows the filter left out because nobody knows whether they match."""
+        """Store how many rows the filter left out because it is unknown whether they match."""
         counts = {
             name: {"unknown": unknown, "rows": rows}
             for name, (unknown, rows) in self._run.totals.undecided.items()
@@ -181,7 +182,7 @@ class RecordingSink:
             self._ticks.note(UNDECIDED, counts)
 
     def _write_alive(self) -> None:
-        """Find who keeps those superblocks, now that nothing is traced any more."""
+        """Find the holders of superblocks that live on, after tracing has ended."""
         offset_ns, alive = self._run.source.clock.offset_ns, self._ticks.alive
 
         def now() -> int:
@@ -208,7 +209,7 @@ def record(
     on_ready: Callable[[], None] = lambda: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
 ) -> Totals:
-    """Record an attached source until it is over; ``sinks`` get the same ticks."""
+    """Record an attached source until its end; ``sinks`` get the same ticks."""
     return run(
         source,
         [RecordingSink(path, command=command, force=force), *sinks],

@@ -1,6 +1,6 @@
 """Run a live source into sinks: one stream, any number of consumers.
 
-The reader's priority, containers, the search for holders and the end of a run are here, once.
+The reader's priority, containers, the search for holders and the end of a run are only here.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.unseen import check_seen
 
-READER_NICE = -15  # it sleeps nearly always; what it needs, it needs at once
+READER_NICE = -15  # the reader sleeps nearly always, but must run at once when events come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a sink may know of the run it belongs to.
+    """What a sink can use of its run.
 
     Attributes
     ----------
     source : Source
         Attached; detached before `Sink.finish`.
     row_filter : RowFilter
-        Which rows reach the sinks.
+        Selects the rows for the sinks.
     containers : Containers
-        From cgroup ids to names, as far as they were met.
+        From cgroup ids to names, as far as they were found.
     spurious_within_ns : int
         Threshold of a spurious EBUSY.
     totals : Totals
-        So far, up to and with the tick that is taken.
+        Totals so far, including the current tick.
     end : callable
-        Ends the run; what is under way still comes.
+        Ends the run; the last ticks still come.
     """
 
     source: Source
@@ -58,31 +58,31 @@ class Run:
 class Sink(Protocol):
     """Takes the ticks of a run, in the process that reads the events.
 
-    What a sink spends is spent by the reader: what computes or prints at length belongs into a
-    process of its own (`umtrace.pipeline.consumer.ConsumerProcess`).
+    The reader waits while a sink works. So a sink that computes or prints a lot needs a process of
+    its own (`umtrace.pipeline.consumer.ConsumerProcess`).
     """
 
     def opened(self, run: Run) -> AbstractContextManager[object]:
-        """Prepare for ticks; the context is left after `finish`, and whatever happens."""
+        """Prepare for ticks; the context is left after `finish`, also after an error."""
 
     def take(self, tick: Tick) -> None:
-        """Take one tick; the first comes before the run is said to be ready."""
+        """Take one tick; the first comes before the run is ready."""
 
     def finish(self) -> None:
-        """Do what is left, after the last tick and with nothing traced any more."""
+        """Do what is left after the last tick, when nothing is traced any more."""
 
 
 class Until:
-    """When a run ends: at a signal, after a duration, or when something else says so.
+    """Decides when a run ends: at a signal, after a duration, or by another condition.
 
     Parameters
     ----------
     signals : StopSignals, optional
-        The first of which ends the run.
+        The first signal ends the run.
     seconds : float, optional
-        From `begin` on.
+        Duration, from `begin` on.
     also : callable, optional
-        Asked each time.
+        Another condition, which is called each time.
     """
 
     def __init__(
@@ -95,17 +95,17 @@ class Until:
         self._begun, self._end, self._ended = False, float("inf"), False
 
     def begin(self) -> None:
-        """Let the time begin: the run is ready."""
+        """Start the time, since the run is ready."""
         self._begun = True
         if self._seconds is not None:
             self._end = time.monotonic() + self._seconds
 
     def end(self) -> None:
-        """Let it be over, whether it began or not."""
+        """End the run, whether it has begun or not."""
         self._ended = True
 
     def __call__(self) -> bool:
-        """Whether it is over; not before it began."""
+        """Whether the run is over, which it cannot be before it has begun."""
         if self._ended or not self._begun:
             return self._ended
         signalled = self._signals is not None and self._signals.received > 0
@@ -121,10 +121,10 @@ def run(
     on_ready: Callable[[], None] = lambda: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
 ) -> Totals:
-    """Hand the ticks of an attached source to every sink until it is over; return the totals.
+    """Give the ticks of an attached source to every sink, until the run ends; return the totals.
 
-    Parameters and errors are those of `steps`. From the first tick on this process runs ahead of
-    others; what ``on_ready`` starts does not.
+    Parameters and errors are those of `steps`. From the first tick on, this process has a higher
+    priority; what ``on_ready`` starts has not.
     """
     totals = Totals()
     ticks = steps(
@@ -154,18 +154,18 @@ def steps(
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
     totals: Totals | None = None,
 ) -> Generator[Tick, None, None]:
-    """Yield each tick of an attached source once the sinks have it; for several sources in turn.
+    """Yield each tick of an attached source after the sinks took it; sources can take turns.
 
-    The source is detached before the sinks finish, and whatever happens. ``on_ready`` is called
-    after the first tick, when what a first time costs is over for every stage and sink.
+    The source is detached before the sinks finish, also after an error. ``on_ready`` is called
+    after the first tick, when every stage and sink has run once, which takes longer.
 
     Raises
     ------
     UsageError
-        The filter asks for what the source's tier cannot see.
+        The filter needs what the source's tier cannot see.
     UmtraceError, OSError
-        As sources and sinks say. The error of one sink ends the run: a consumer that may fail
-        belongs in a process of its own.
+        From sources and sinks. The error of a sink ends the run, so a consumer that may fail needs
+        a process of its own.
     """
     row_filter, totals = row_filter or RowFilter(), totals or Totals()
     with ExitStack() as stack:
@@ -197,7 +197,7 @@ def steps(
 
 
 def _counted(run: Run, ebusy: EbusyStage, until: Until) -> Iterator[Tick]:
-    """Yield the ticks of all stages; they are in the run's totals already."""
+    """Yield the ticks of all stages, after they were added to the run's totals."""
     began, questions = time.monotonic(), Questions()
     ticks = stream(
         run.source,
@@ -216,7 +216,7 @@ def _counted(run: Run, ebusy: EbusyStage, until: Until) -> Iterator[Tick]:
 
 @contextmanager
 def _finding_holders(clock: ClockPair, spurious_within_ns: int) -> Iterator[EbusyStage]:
-    """Make an EBUSY stage that looks for holders, on the clock of the rows."""
+    """Make an EBUSY stage that searches holders, with the clock of the rows."""
 
     def now() -> int:
         return monotonic_ns() + clock.offset_ns
@@ -229,8 +229,8 @@ def _finding_holders(clock: ClockPair, spurious_within_ns: int) -> Iterator[Ebus
 
 @contextmanager
 def _ahead_of_the_load() -> Iterator[None]:
-    """Let the reader run when it must: among 64 busy tasks its fair share loses events."""
-    before = os.getpriority(os.PRIO_PROCESS, 0)  # of this thread, as Linux has it
+    """Let the reader run when it must, since with 64 busy tasks a fair share loses events."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)  # on Linux, that of this thread
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, min(before, READER_NICE))
     try:

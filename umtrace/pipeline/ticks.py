@@ -25,16 +25,16 @@ class Tick:
     """One step of a running pipeline."""
 
     batch: EventBatch
-    rows: pa.RecordBatch  #: completed and passed by the filter
-    losses: LossReport  #: so far, all stages together
+    rows: pa.RecordBatch  #: completed rows that pass the filter
+    losses: LossReport  #: of all stages, so far
     ebusy: EbusyUpdate = field(default_factory=EbusyUpdate)
-    #: so far, by column of the filter: rows that it left out as unknown, and all rows
+    #: so far, by column of the filter: the rows left out because it is unknown, and all rows
     undecided: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """What a live consumer was not given, because it was too slow or had ended."""
+    """What a live consumer did not get, because it was too slow or had ended."""
 
     ticks: int = 0
     rows: int = 0
@@ -48,10 +48,10 @@ class Missed:
 
 @dataclass(slots=True)
 class Totals:
-    """What a run amounted to; grows as it runs."""
+    """The totals of a run, which grow while it runs."""
 
     rows: int = 0
-    internal: int = 0  #: rows besides, which nobody unmounted
+    internal: int = 0  #: rows with origin mount-internal, which are not in ``rows``
     failed: int = 0
     incomplete: int = 0
     events: int = 0
@@ -61,7 +61,7 @@ class Totals:
     questions: int = 0  #: calls of `umtrace why --ask-kernel` that were left out
     undecided: Mapping[str, tuple[int, int]] = field(default_factory=dict)  #: as in `Tick`
     losses: LossReport = field(default_factory=LossReport)
-    missed: dict[str, Missed] = field(default_factory=dict)  #: by live consumers, by name
+    missed: dict[str, Missed] = field(default_factory=dict)  #: by the name of a live consumer
 
     def add(self, tick: Tick) -> None:
         """Count one tick."""
@@ -86,11 +86,11 @@ def stream(
     ebusy: EbusyStage | None = None,
     questions: Questions | None = None,
 ) -> Iterator[Tick]:
-    """Drive an open source until it ends or ``stop()``; the last tick holds what was open.
+    """Read an open source until it ends or ``stop()``; the last tick has what was still open.
 
-    ``stop`` is asked before each read, so that what happened before it became true
-    is drained. ``questions`` leaves out what `umtrace why` asks the kernel meanwhile. Without
-    ``ebusy`` no EBUSY windows are looked for.
+    ``stop`` is called before each read, so that what happened before it became true is read, too.
+    ``questions`` leaves out the calls by which `umtrace why` asks the kernel. Without ``ebusy``
+    there are no EBUSY windows.
     """
     correlator = UmountCorrelator(
         clock_offset_ns=source.clock.offset_ns, tier=source.tier, container_of=container_of

@@ -1,7 +1,7 @@
-"""What a consumer in a process of its own is given, and how that crosses a pipe.
+"""The updates for a consumer in a process of its own, and their format in a pipe.
 
-A frame is its length (4 bytes), the length of the counts (4 bytes), the counts as JSON, and one
-Arrow record batch each for rows, windows that are over, and windows with news.
+A frame has its length (4 bytes), the length of the counts (4 bytes), the counts as JSON, and one
+Arrow record batch each for rows, for windows that are over, and for open windows that changed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _SIZE = 4
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One tick, as a consumer sees it.
+    """One tick, for a consumer.
 
     Attributes
     ----------
     rows : pyarrow.RecordBatch
         Umounts that ended; ``model.umounts.SCHEMA``.
     windows, news : list of EbusyWindow
-        EBUSY windows that are over; open ones whose verdict is new.
+        EBUSY windows that are over, and open ones with a new verdict.
     losses : LossReport
-        What the recorder lost so far.
+        The losses of the recorder so far.
     missed : Missed
         What this consumer missed so far, because it was too slow.
     """
@@ -79,7 +79,7 @@ def decode(body: bytes) -> Update:
 
 
 def updates(read: Callable[[int], bytes]) -> Iterator[Update]:
-    """Yield updates from a pipe until its other end is closed; half a frame is left out."""
+    """Yield updates from a pipe until its other end is closed, without an incomplete frame."""
     while True:
         head = _exactly(read, _SIZE)
         body = _exactly(read, int.from_bytes(head, "little"))
