@@ -37,6 +37,7 @@ _INKS = {
 _COLOR = re.compile(r"(?<=[:\s\"])#[0-9a-f]{6}(?=[;\s\"])")
 _LONG_NUMBER = re.compile(r"(?<=[\s\",(])-?\d+\.\d{3,}(?=[\s\",)])")
 _PLATE = "#eef0f3"  # behind cells, which are darker for more on a dark page, too
+_PLATE_RULE = "#d9dce1"
 _ID = re.compile(r'((?<=\sid=")|(?<=url\(#)|(?<=href="#))')
 
 
@@ -117,6 +118,7 @@ def _clear_paper(figure: Figure) -> None:
     for axes in figure.axes:
         if any(isinstance(artist, QuadMesh) for artist in axes.collections):
             axes.set_facecolor(_PLATE)
+            axes.grid(color=_PLATE_RULE)
         else:
             axes.patch.set_alpha(0)
 
