@@ -99,8 +99,8 @@ class Run:
         If a scan began between the two, it has shown such a mount, and the window is decided
         already.
         """
-        looks = [s.begin_ns for s in self.timely_scans() if s.mounted]
-        return [b for b in self.below if not any(at < b.t_start for at in looks)]
+        scans = [s.begin_ns for s in self.timely_scans() if s.mounted]
+        return [b for b in self.below if not any(at < b.t_start for at in scans)]
 
     def late_scans(self) -> list[HolderScan]:
         """Return the scans made when the run was over already."""

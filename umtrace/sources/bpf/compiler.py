@@ -177,8 +177,8 @@ def last_line(text: str) -> str:
     That is the last line that is not empty and not part of the verifier's statistics.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("processed ", "HINT"))]
-    return telling[-1] if telling else ""
+    lines = [line for line in lines if not line.startswith(("processed ", "HINT"))]
+    return lines[-1] if lines else ""
 
 
 def _ending(status: int) -> str:

@@ -23,7 +23,7 @@ from umtrace.model.events import (
     Unseen,
 )
 from umtrace.sources.ftrace.batches import parts
-from umtrace.sources.ftrace.beside import Beside
+from umtrace.sources.ftrace.foreign_tasks import ForeignTasks
 from umtrace.sources.ftrace.operation import UNKNOWN, Operation, Phase
 from umtrace.sources.ftrace.origin import inum_of, origin_of
 from umtrace.sources.ftrace.records import LOST, Record
@@ -35,7 +35,7 @@ _OF_ITS_OWN = (None, Origin.UMOUNT, Origin.OTHER)
 _BIRTHS = frozenset({"task_newtask", "sched_process_exit", "cgroup_attach_task"})
 
 
-class Translator(Beside):
+class Translator(ForeignTasks):
     """Takes records sorted by time; deterministic.
 
     Parameters
@@ -365,7 +365,7 @@ class Translator(Beside):
         comm = r.fields["comm"][:15]
         if op is None:
             self._foreign.setdefault(r.tid, []).append((mnt, comm))
-            self._loose(r, Kind.CLEANUP, mnt, ret, a, b, comm)
+            self._emit_foreign(r, Kind.CLEANUP, mnt, ret, a, b, comm)
         else:
             op.cleaning.append(mnt)
             op.emit(Kind.CLEANUP, r.ts_ns, r.cpu, ret=ret, a=a, b=b, mnt=mnt, comm=comm)
@@ -384,6 +384,6 @@ class Translator(Beside):
         cleaning = self._foreign.get(r.tid)
         if cleaning:
             mnt, comm = cleaning.pop()
-            self._loose(r, Kind.CLEANUP_EXIT, mnt, 0, 0, 0, comm)
+            self._emit_foreign(r, Kind.CLEANUP_EXIT, mnt, 0, 0, 0, comm)
             if not cleaning:
                 del self._foreign[r.tid]

@@ -12,7 +12,7 @@ _EBUSY = 16
 _MOST_CLAIMS = 4096
 
 
-class Beside(OpenOperations):
+class ForeignTasks(OpenOperations):
     """The handlers of these records; their events have no sequence number.
 
     Parameters
@@ -27,7 +27,7 @@ class Beside(OpenOperations):
         self._claims: dict[int, int] = {}  # task -> device it claims
         self._dropped_sb: dict[int, int] = {}  # task -> device of the superblock it dropped last
 
-    def _loose(
+    def _emit_foreign(
         self, r: Record, kind: Kind, mnt: int, ret: int, a: int, b: int, comm: bytes
     ) -> None:
         """Add an event of a task that is in no operation."""
@@ -44,7 +44,7 @@ class Beside(OpenOperations):
 
     def _um_claimed(self, r: Record) -> None:
         dev, comm = self._claims.pop(r.tid, 0), r.fields["comm"][:15]
-        self._loose(r, Kind.FAILED, 0, r.fields["ret"], Failed.CLAIM, dev, comm)
+        self._emit_foreign(r, Kind.FAILED, 0, r.fields["ret"], Failed.CLAIM, dev, comm)
 
     def _um_dropped_sb(self, r: Record) -> None:
         if len(self._dropped_sb) >= _MOST_CLAIMS:
@@ -54,7 +54,7 @@ class Beside(OpenOperations):
     def _um_refused(self, r: Record) -> None:
         dev, ret = self._dropped_sb.pop(r.tid, None), r.fields["ret"]
         if dev is not None and ret == -_EBUSY:
-            self._loose(r, Kind.FAILED, 0, ret, Failed.MOUNT, dev, r.fields["comm"][:15])
+            self._emit_foreign(r, Kind.FAILED, 0, ret, Failed.MOUNT, dev, r.fields["comm"][:15])
 
     # ---- path walkers ----
 
@@ -62,8 +62,10 @@ class Beside(OpenOperations):
         f = r.fields
         if f["mnt"] < self._shift:  # NULL, so what was fetched through it is undefined
             return
-        self._loose(r, Kind.WALK, f["mnt"] - self._shift, f["ret"], f["flags"], 0, f["comm"][:15])
+        self._emit_foreign(
+            r, Kind.WALK, f["mnt"] - self._shift, f["ret"], f["flags"], 0, f["comm"][:15]
+        )
 
     def _um_put(self, r: Record) -> None:
         f = r.fields
-        self._loose(r, Kind.PUT, f["mnt"] - self._shift, 0, f["flags"], 0, f["comm"][:15])
+        self._emit_foreign(r, Kind.PUT, f["mnt"] - self._shift, 0, f["flags"], 0, f["comm"][:15])
