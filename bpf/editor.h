@@ -57,6 +57,9 @@ int bpf_probe_read_user_str(void *to, u32 size, const void *from);
 #endif
 
 /* Constants of no particular kernel, chosen so that all code is compiled. */
+#ifndef PAGE_SIZE
+#define PAGE_SIZE 4096
+#endif
 #ifndef UM_EVENT_PAGES
 #define UM_EVENT_PAGES 1024
 #endif

@@ -2,9 +2,10 @@
 /*
  * What every probe program shares: the rings, the loss counters, and how an event is filled and
  * submitted. A record is submitted without waking the reader, which polls: a wake-up per event
- * would keep a CPU out of idle, and would make the measured expedited grace period slower. Only an
- * EBUSY, which waits for no grace period, wakes the reader through a ring of its own, since the
- * holder of the mount may be gone soon.
+ * would keep a CPU out of idle, and would make the measured expedited grace period slower. Two
+ * things wake the reader through a ring of its own: an EBUSY, which waits for no grace period,
+ * since the holder of the mount may be gone soon; and each eighth of the event ring that is filled,
+ * so that the reader may poll seldom.
  */
 #ifndef UMTRACE_EMIT_H
 #define UMTRACE_EMIT_H
@@ -20,6 +21,8 @@ BPF_PERCPU_ARRAY(losses, u64, UM_LOSS_MAX);
 #define UM_NO_WAKEUP 1 /* BPF_RB_NO_WAKEUP */
 #define UM_WAKEUP 2 /* BPF_RB_FORCE_WAKEUP */
 #define UM_EBUSY 16
+#define UM_EIGHTH (UM_EVENT_PAGES * PAGE_SIZE / 8) /* of the event ring, bytes */
+#define UM_RECORD (8 + sizeof(struct um_event)) /* with the header that the kernel adds */
 
 static __always_inline void um_lost(u32 why)
 {
@@ -27,6 +30,28 @@ static __always_inline void um_lost(u32 why)
 
 	if (count)
 		(*count)++;
+}
+
+/* Wakes the reader. If the ring is full, the reader has been woken already. */
+static __always_inline void um_ring(u64 why)
+{
+	u64 *rung = bell.ringbuf_reserve(sizeof(u64));
+
+	if (!rung)
+		return;
+	*rung = why;
+	bell.ringbuf_submit(rung, UM_WAKEUP);
+}
+
+/*
+ * Whether this record is the first one in an eighth of the ring. The records lie one after the
+ * other, so the address says it. The verifier allows no bit operations on a pointer, but it does
+ * on a number that was read from memory. This takes 4 instructions, bpf_ringbuf_query() some 20.
+ */
+static __always_inline bool um_begins_eighth(struct um_event *e)
+{
+	*(volatile u64 *)e = (u64)e;
+	return (*(volatile u64 *)e & (UM_EIGHTH - 1)) < UM_RECORD;
 }
 
 /* Reserves an event and fills everything that does not depend on the kind. */
@@ -38,6 +63,8 @@ static __always_inline struct um_event *um_reserve(u64 ts_ns, u32 tid, u32 tgid,
 		um_lost(UM_LOSS_EVENT_RING);
 		return 0;
 	}
+	if (um_begins_eighth(e))
+		um_ring(UM_BELL_FILL);
 	__builtin_memset(e, 0, sizeof(*e));
 	e->ts_ns = ts_ns;
 	e->tid = tid;
@@ -53,18 +80,10 @@ static __always_inline void um_submit(struct um_event *e)
 	events.ringbuf_submit(e, UM_NO_WAKEUP);
 }
 
-/* Wakes the reader after an EBUSY. If the ring is full, the reader has been woken already. */
 static __always_inline void um_wake_reader(int ret)
 {
-	u64 *rung;
-
-	if (ret != -UM_EBUSY)
-		return;
-	rung = bell.ringbuf_reserve(sizeof(u64));
-	if (!rung)
-		return;
-	*rung = 0;
-	bell.ringbuf_submit(rung, UM_WAKEUP);
+	if (ret == -UM_EBUSY)
+		um_ring(UM_BELL_EBUSY);
 }
 
 /* Sends user text in parts; a path of PATH_MAX takes 18 of them. */

@@ -235,4 +235,10 @@ enum um_loss {
 	UM_LOSS_MAX = 4,
 };
 
+/* Why the reader is woken; a record of the ring `bell`. */
+enum um_bell {
+	UM_BELL_EBUSY = 0, /* a mount was busy; its holder may be gone soon */
+	UM_BELL_FILL = 1,  /* another eighth of the event ring was filled */
+};
+
 #endif

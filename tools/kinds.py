@@ -22,6 +22,7 @@ PREFIX = {
     "um_kind": "UM_",
     "um_name_kind": "UM_NAME_",
     "um_loss": "UM_LOSS_",
+    "um_bell": "UM_BELL_",
     "um_unseen": "UM_UNSEEN_",
     "um_grace_period": "UM_GP_",
     "um_exit": "UM_EXIT_",

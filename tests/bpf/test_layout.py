@@ -35,6 +35,7 @@ ENUMS = {
     "um_kind": Kind,
     "um_name_kind": NameKind,
     "um_loss": Loss,
+    "um_bell": kinds.Bell,
     "um_unseen": Unseen,
     "um_grace_period": GracePeriod,
     "um_exit": Exit,

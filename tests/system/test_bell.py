@@ -1,4 +1,4 @@
-"""An EBUSY wakes the reader, who would sleep on."""
+"""An EBUSY, and a ring that fills, wake the reader, who would sleep on."""
 
 from __future__ import annotations
 
@@ -37,4 +37,20 @@ def test_an_ebusy_wakes_the_reader(tmp_path):
     assert process.returncode == 0
     exits = events[(events["tid"] == process.pid) & (events["kind"] == Kind.EXIT)]
     assert exits["ret"].tolist() == [-16, 0]
+    assert rang
+
+
+@pytest.mark.kernel
+def test_a_ring_that_fills_wakes_the_reader():
+    source = BpfSource(event_ring_bytes=64 << 10)  # an eighth: 113 events
+    source.open()
+    try:
+        source.read(0)
+        command = [sys.executable, "-m", "umtrace", "exercise", "--sync", "200"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            rang = source._rings._bell.wait(LONG_S)
+        source.read(0)
+    finally:
+        source.close()
+    assert process.returncode == 0
     assert rang

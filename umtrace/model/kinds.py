@@ -152,6 +152,13 @@ class Loss(IntEnum):
     STACK = 3
 
 
+class Bell(IntEnum):
+    """Why a probe wakes the reader (``enum um_bell``)."""
+
+    EBUSY = 0
+    FILL = 1
+
+
 class OnStack(IntFlag):
     """Functions on the kernel stack of a task that goes off CPU (``enum um_on_stack``).
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, Array, EventBatch
+from umtrace.model.kinds import Bell
 
 _UNCOMMITTED = np.uint32(1 << 31)
 _BUSY_FILL = 0.1  # above this fill the reader does not sleep
@@ -127,9 +128,8 @@ class WakeupRing:
         if deaf:
             time.sleep(deaf)
         rang = bool(self._poll.poll(max(timeout_s - deaf, 0.0) * 1000))
-        if rang:
+        if rang and bool((self._ring.read() == Bell.EBUSY).any()):
             self._rang_at = time.monotonic()
-            self._ring.read()
         return rang
 
     def close(self) -> None:
