@@ -54,3 +54,23 @@ def test_a_ring_that_fills_wakes_the_reader():
         source.close()
     assert process.returncode == 0
     assert rang
+    assert source.fill() is None
+
+
+@pytest.mark.kernel
+def test_it_says_how_full_a_read_found_its_ring():
+    source = BpfSource(event_ring_bytes=64 << 10)
+    source.open()
+    try:
+        source.read(0)
+        command = [sys.executable, "-m", "umtrace", "exercise", "--sync", "100"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        events = len(source.read(0).events)
+        fill = source.fill()
+        source.read(0)
+        after = source.fill()
+    finally:
+        source.close()
+    assert fill == pytest.approx(events * 72 / (64 << 10), abs=0.05)
+    assert 0.2 < fill < 1
+    assert after < 0.05

@@ -53,6 +53,12 @@ class Source(Protocol):
     def read(self, timeout_s: float) -> EventBatch | None:
         """Return the events that come within ``timeout_s`` (maybe none); None after the last."""
 
+    def fill(self) -> float | None:
+        """Return how full the last read found the fullest buffer, 0 to 1; None is unknown.
+
+        A source that returns a number also ends a wait early when its buffer fills.
+        """
+
     def losses(self) -> LossReport:
         """Return everything lost since ``open``."""
 

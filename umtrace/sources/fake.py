@@ -33,6 +33,8 @@ class FakeSource:
         The losses that it reports.
     plan : sequence of PlanLine
         The lines of its probe plan.
+    fills : iterable of float
+        What `fill` returns after each read; 0 after the last of them. Without it, None.
     endless : bool
         Whether reads go on with empty batches after the last one, as those of an idle host.
     """
@@ -45,6 +47,7 @@ class FakeSource:
         clock: ClockPair | None = None,
         losses: LossReport | None = None,
         plan: Sequence[PlanLine] = (),
+        fills: Iterable[float] | None = None,
         endless: bool = False,
     ) -> None:
         self.tier = tier
@@ -53,6 +56,8 @@ class FakeSource:
         self._batches: Iterator[EventBatch] = iter(batches)
         self._losses = losses or LossReport(ring_events=0)
         self._plan = list(plan)
+        self._fills = None if fills is None else iter(fills)
+        self._fill: float | None = None if fills is None else 0.0
         self._endless = endless
 
     def open(self) -> None:
@@ -62,10 +67,16 @@ class FakeSource:
     def read(self, timeout_s: float) -> EventBatch | None:
         """Return the next batch at once; after the last None, or, if endless, wait for nothing."""
         batch = next(self._batches, None)
+        if self._fills is not None:
+            self._fill = next(self._fills, 0.0)
         if batch is None and self._endless:
             time.sleep(timeout_s)
             return EventBatch()
         return batch
+
+    def fill(self) -> float | None:
+        """Return the fill of the last read, as it was made up."""
+        return self._fill
 
     def losses(self) -> LossReport:
         """Return the losses it was made with."""

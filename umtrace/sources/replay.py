@@ -32,6 +32,10 @@ class ReplaySource:
         del timeout_s
         return next(self._batches, None) if self._batches else None
 
+    def fill(self) -> float | None:
+        """Return None: a file does not fill."""
+        return None
+
     def losses(self) -> LossReport:
         """Return what was lost while recording, without what the later stages count again."""
         return replace(

@@ -152,11 +152,13 @@ class Rings:
         self._events = RingReader(map_fd("events"), event_bytes, EVENT_DTYPE)
         self._names = RingReader(map_fd("names"), name_bytes, NAME_DTYPE)
         self._bell = WakeupRing(map_fd("bell"), mmap.PAGESIZE)
+        self.found = 0.0  #: how full the last read found the fuller ring, 0 to 1
 
     def read(self, timeout_s: float, inspect: Callable[[Array], Array]) -> EventBatch:
         """Wait up to ``timeout_s`` and drain; ``inspect`` may add to the events."""
         if timeout_s > 0 and self._events.fill < _BUSY_FILL:
             self._bell.wait(timeout_s)
+        self.found = max(self._events.fill, self._names.fill)
         # Events first: the name of an event is submitted before the event itself.
         events = inspect(self._events.read())
         return EventBatch(events, self._names.read())

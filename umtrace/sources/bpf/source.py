@@ -306,6 +306,10 @@ class BpfSource:
             self._tracepoints.stragglers.update()
         return events
 
+    def fill(self) -> float | None:
+        """Return how full the last read found the fuller ring; None while not open."""
+        return None if self._rings is None else self._rings.found
+
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``."""
         if self._loaded is None:

@@ -153,6 +153,10 @@ class FtraceBase:
         self._switched_off.update(f"{what} (switched off by another program)" for what in off)
         return bool(off)
 
+    def fill(self) -> float | None:
+        """Return None: the kernel counts the pages of a buffer in text, one file for each CPU."""
+        return None
+
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``.
 

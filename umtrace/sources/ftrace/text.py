@@ -150,6 +150,10 @@ class TextSource:
         lines = "line was" if number == 1 else "lines were"
         return f"{number:,} {lines} not understood; the first is line {first:,}"
 
+    def fill(self) -> float | None:
+        """Return None: a file does not fill."""
+        return None
+
     def losses(self) -> LossReport:
         """Return the losses that the file reports, and the operations that were not followed."""
         return LossReport(ring_events=self._parser.lost, task_map_full=self._not_followed)
