@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.child import in_child
 from umtrace.model.events import EVENT_DTYPE
-from umtrace.pipeline.run import READER_NICE
+from umtrace.pipeline.pace import READER_NICE
 from umtrace.sources.bpf.text import headers_directory
 
 _PROGRAM = """
@@ -81,7 +81,7 @@ def _measure(way: str, seconds: float, rate: int, answer: Any) -> None:
     sender = subprocess.Popen(command, stdin=subprocess.PIPE)
     text = _PERF if way == "bcc perf buffer" else _RING
     program = bcc.BPF(text=text, cflags=[f"-DSENDER={sender.pid}", "-w"])
-    os.setpriority(os.PRIO_PROCESS, 0, READER_NICE)  # as the recorder has it; for all readers
+    os.setpriority(os.PRIO_PROCESS, 0, READER_NICE)  # the recorder's while its ring fills; for all
     handled = 0
 
     def callback(_cpu: int, data: int, _size: int) -> None:

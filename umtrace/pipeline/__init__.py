@@ -7,8 +7,9 @@ process of its own is another (`consumer`). `offline` works on a recording.
 from __future__ import annotations
 
 from umtrace.pipeline.consumer import ConsumerProcess
+from umtrace.pipeline.pace import READER_NICE
 from umtrace.pipeline.recorder import WITHIN, RecordingSink, record
-from umtrace.pipeline.run import READER_NICE, Run, Sink, Until, run, steps
+from umtrace.pipeline.run import Run, Sink, Until, run, steps
 from umtrace.pipeline.ticks import Missed, Tick, Totals, stream
 from umtrace.pipeline.updates import Update
 

@@ -1,14 +1,13 @@
 """Run a live source into sinks: one stream, any number of consumers.
 
-The reader's priority, containers, the search for holders and the end of a run are only here.
+The reader's pace, containers, the search for holders and the end of a run are only here.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,13 +17,12 @@ from umtrace.kernel.cgroups import Containers
 from umtrace.model.clock import ClockPair, monotonic_ns
 from umtrace.model.stopping import StopSignals
 from umtrace.pipeline.ebusy import EbusyStage
+from umtrace.pipeline.pace import LivePace, Pace, ReaderPriority
 from umtrace.pipeline.ticks import Tick, Totals, stream
 from umtrace.sources.base import Source
 from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.unseen import check_seen
-
-READER_NICE = -15  # the reader sleeps nearly always, but must run at once when events come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +102,11 @@ class Until:
         """End the run, whether it has begun or not."""
         self._ended = True
 
+    @property
+    def left_s(self) -> float:
+        """How many seconds the run lasts from now on, if nothing ends it earlier."""
+        return max(self._end - time.monotonic(), 0.0)
+
     def __call__(self) -> bool:
         """Whether the run is over, which it cannot be before it has begun."""
         if self._ended or not self._begun:
@@ -123,10 +126,10 @@ def run(
 ) -> Totals:
     """Give the ticks of an attached source to every sink, until the run ends; return the totals.
 
-    Parameters and errors are those of `steps`. From the first tick on, this process has a higher
-    priority; what ``on_ready`` starts has not.
+    Parameters and errors are those of `steps`. This process has a higher priority while the source
+    fills, and sleeps longer while no event comes (`umtrace.pipeline.pace`).
     """
-    totals = Totals()
+    totals, priority = Totals(), ReaderPriority()
     ticks = steps(
         source,
         sinks,
@@ -135,12 +138,11 @@ def run(
         on_ready=on_ready,
         spurious_within_ns=spurious_within_ns,
         totals=totals,
+        pace=LivePace(priority, left_s=lambda: until.left_s),
     )
-    with closing(ticks):
-        if next(ticks, None) is not None:
-            with _ahead_of_the_load():
-                for _ in ticks:
-                    pass
+    with closing(priority), closing(ticks):
+        for _ in ticks:
+            pass
     return totals
 
 
@@ -153,11 +155,13 @@ def steps(
     on_ready: Callable[[], None] = lambda: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
     totals: Totals | None = None,
+    pace: Pace | None = None,
 ) -> Generator[Tick, None, None]:
     """Yield each tick of an attached source after the sinks took it; sources can take turns.
 
     The source is detached before the sinks finish, also after an error. ``on_ready`` is called
-    after the first tick, when every stage and sink has run once, which takes longer.
+    after the first tick, when every stage and sink has run once, which takes longer. Without
+    ``pace`` each read waits the same time, and the priority stays as it is.
 
     Raises
     ------
@@ -184,7 +188,7 @@ def steps(
         for sink in sinks:
             stack.enter_context(sink.opened(about))
         ebusy = stack.enter_context(_finding_holders(source.clock, spurious_within_ns))
-        for number, tick in enumerate(_counted(about, ebusy, until)):
+        for number, tick in enumerate(_counted(about, ebusy, until, pace or Pace())):
             for sink in sinks:
                 sink.take(tick)
             if number == 0:
@@ -196,7 +200,7 @@ def steps(
             sink.finish()
 
 
-def _counted(run: Run, ebusy: EbusyStage, until: Until) -> Iterator[Tick]:
+def _counted(run: Run, ebusy: EbusyStage, until: Until, pace: Pace) -> Iterator[Tick]:
     """Yield the ticks of all stages, after they were added to the run's totals."""
     began, questions = time.monotonic(), Questions()
     ticks = stream(
@@ -204,6 +208,7 @@ def _counted(run: Run, ebusy: EbusyStage, until: Until) -> Iterator[Tick]:
         row_filter=run.row_filter,
         container_of=run.containers,
         stop=until,
+        pace=pace,
         ebusy=ebusy,
         questions=questions,
     )
@@ -225,16 +230,3 @@ def _finding_holders(clock: ClockPair, spurious_within_ns: int) -> Iterator[Ebus
         yield EbusyStage(
             offset_ns=clock.offset_ns, scanner=worker, spurious_within_ns=spurious_within_ns
         )
-
-
-@contextmanager
-def _ahead_of_the_load() -> Iterator[None]:
-    """Let the reader run when it must, since with 64 busy tasks a fair share loses events."""
-    before = os.getpriority(os.PRIO_PROCESS, 0)  # on Linux, that of this thread
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, min(before, READER_NICE))
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, before)

@@ -11,13 +11,12 @@ from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.model.events import EventBatch
 from umtrace.model.losses import LossReport
 from umtrace.pipeline.ebusy import EbusyStage, EbusyUpdate
+from umtrace.pipeline.pace import Pace
 from umtrace.sources.base import Source
 from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.matching import without_internal
 from umtrace.stats.unseen import Undecided
-
-TICK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def stream(
     row_filter: RowFilter | None = None,
     container_of: Callable[[int], str | None] = lambda _id: None,
     stop: Callable[[], bool] = lambda: False,
-    tick_s: float = TICK_S,
+    pace: Pace | None = None,
     ebusy: EbusyStage | None = None,
     questions: Questions | None = None,
 ) -> Iterator[Tick]:
@@ -90,8 +89,9 @@ def stream(
 
     ``stop`` is called before each read, so that what happened before it became true is read, too.
     ``questions`` leaves out the calls by which `umtrace why` asks the kernel. Without ``ebusy``
-    there are no EBUSY windows.
+    there are no EBUSY windows. ``pace`` says how long a read waits.
     """
+    pace = pace or Pace()
     correlator = UmountCorrelator(
         clock_offset_ns=source.clock.offset_ns, tier=source.tier, container_of=container_of
     )
@@ -99,9 +99,10 @@ def stream(
     undecided, stopping = Undecided(row_filter), False
     while not stopping:
         stopping = stop()
-        batch = source.read(0 if stopping else tick_s)
+        batch = source.read(0 if stopping else pace.wait_s)
         if batch is None:
             break
+        pace.note(source.fill(), len(batch.events))
         if questions is not None:
             batch = questions.leave_out(batch)
         found = correlator.feed(batch)

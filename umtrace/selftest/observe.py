@@ -122,7 +122,7 @@ class _Exercises:
         if self._process is None:
             return self._started
         try:
-            text = self._process.communicate(timeout=pipeline.ticks.TICK_S)[0]
+            text = self._process.communicate(timeout=pipeline.pace.TICK_S)[0]
         except subprocess.TimeoutExpired:
             return False
         if self._process.returncode:
