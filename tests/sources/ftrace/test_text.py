@@ -85,6 +85,25 @@ def test_a_report_of_function_graph(tmp_path):
     assert busy["complete"]
 
 
+def test_no_function_returns_after_its_caller(tmp_path):
+    """The end of the RCU wait, as time and duration give it, is after those of its two callers."""
+    late = REPORT.replace("+ 50.0 us ", "+ 58.5 us ").replace("1.000 us", "3.000 us")
+    lazy, busy = rows(tmp_path, late)
+    assert (lazy["complete"], busy["complete"]) == (True, True)
+    assert (lazy["rcu_ns"], lazy["latency_ns"], busy["errno"]) == (56_000, 100_000, 16)
+
+
+def test_the_last_line_of_a_task_shows_a_return(tmp_path):
+    (row,) = rows(tmp_path, "".join(REPORT.splitlines(True)[:9]))
+    assert (row["complete"], row["shutdown_ns"]) == (True, 28_000)
+
+
+def test_a_line_out_of_its_order_moves_no_return(tmp_path):
+    lines = REPORT.splitlines(True)
+    lines.insert(5, lines.pop(0))
+    assert rows(tmp_path, "".join(lines)) == rows(tmp_path, REPORT)
+
+
 def test_text_of_tracefs_without_the_system_call(tmp_path):
     (row,) = rows(tmp_path, GRAPH)
     assert (row["rcu_ns"], row["latency_ns"], row["complete"]) == (50_000, 62_000, True)

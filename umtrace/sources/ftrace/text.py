@@ -104,9 +104,8 @@ class TextSource:
         """Read and parse the file, once; the records for rows go to a temporary file."""
         with open_trace(self._path) as file:
             for line in lines_of(file):
-                records = list(self._parser.of_line(line))
-                self._names.update(record.name for record in records)
-                self._sorted.add(records)
+                self._take(list(self._parser.of_line(line)))
+        self._take(self._parser.rest())
         if not self._names & _TELLING:
             raise DamagedInputError(
                 f"{self._path}: no umount in it: record function_graph of path_umount, "
@@ -118,6 +117,10 @@ class TextSource:
     def read(self, timeout_s: float) -> EventBatch | None:  # noqa: ARG002 - protocol
         """Return the next events; None at the end."""
         return next(self._batches, None)
+
+    def _take(self, records: list[Record]) -> None:
+        self._names.update(record.name for record in records)
+        self._sorted.add(records)
 
     def _translated(self) -> Iterator[EventBatch]:
         tasks = [Task(tid, tgid, 0, b"") for tid, tgid in self._parser.leaders.items()]
@@ -173,6 +176,8 @@ class _Parser:
 
     def __init__(self) -> None:
         self._open: dict[int, list[str]] = {}
+        #: by task, the return that its last line shows beside the entry, and when that line was
+        self._returns: dict[int, tuple[Record, int]] = {}
         self.leaders: dict[int, int] = {}  #: by task, where the trace has a column for it
         self.lost = 0
         self.strange = 0  #: lines that are not part of a trace, or that no kernel prints
@@ -191,9 +196,26 @@ class _Parser:
         if found and int(found["tid"]) <= _LAST_TID:
             self._last = int(found["s"]) * 10**9 + int(found["frac"].ljust(9, "0"))
             self._belongs(int(found["tid"]), found.groupdict().get("tgid"))
+            yield from self._return_before(int(found["tid"]), self._last)
             yield from self._of_line(found, self._last)
         elif not missed and not _HARMLESS.match(line):
             self._wonder()
+
+    def rest(self) -> list[Record]:
+        """Return the records that wait for a further line of their task; no line follows."""
+        waiting = [record for record, _entry in self._returns.values()]
+        self._returns.clear()
+        return waiting
+
+    def _return_before(self, tid: int, ts: int) -> Iterator[Record]:
+        """Yield the return in the last line of a task, which was before this line.
+
+        The clock of the durations is not that of the times: the sum may be too late, and a
+        function would return after its caller.
+        """
+        if waiting := self._returns.pop(tid, None):
+            record, entry = waiting
+            yield record._replace(ts_ns=ts) if entry <= ts < record.ts_ns else record
 
     def _wonder(self) -> None:
         self.strange += 1
@@ -223,14 +245,21 @@ class _Parser:
         elif gone := _GONE.search(what):
             yield record("sched_process_exit", pid=int(gone["pid"] or tid))
         elif call := _CALL.search(what):
-            entry, back = FUNCTIONS.get(call["name"], ("", ""))
-            until = ts + round(float(call["us"]) * 1000)
-            yield from (record(n, at) for n, at in ((entry, ts), (back, until)) if n)
+            yield from self._called(call, record(""))
         elif begin := _OPEN.search(what):
             self._open.setdefault(tid, []).append(begin["name"])
             yield from (record(n) for n in FUNCTIONS.get(begin["name"], ("",))[:1] if n)
         elif name := self._passed(tid, what):
             yield record(name)
+
+    def _called(self, call: re.Match[str], at: Record) -> Iterator[Record]:
+        """Yield the entry of a function that one line shows; its return waits for the next line."""
+        entry, back = FUNCTIONS.get(call["name"], ("", ""))
+        if entry:
+            yield at._replace(name=entry)
+        if back:
+            until = at.ts_ns + round(float(call["us"]) * 1000)
+            self._returns[at.tid] = at._replace(ts_ns=until, name=back), at.ts_ns
 
     def _passed(self, tid: int, what: str) -> str:
         """Return the record of the function that ends in this line, or of which it is the entry."""
