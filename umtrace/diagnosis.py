@@ -108,7 +108,7 @@ class Diagnosis:
 def diagnose() -> Diagnosis:
     """Try everything; attaches each tier for a moment and detaches it."""
     offer = this_kernel(Symbols.load(wanted=WANTED))
-    tiers = tuple(_try(tier) for tier in LIVE_TIERS)
+    tiers = tuple(tried(tier) for tier in LIVE_TIERS)
     return Diagnosis((*features(), _kept_programs()), tiers, inlined(offer))
 
 
@@ -131,7 +131,8 @@ def _unseen(result: TierResult) -> list[str]:
     return [*tier_named(result.tier).lacks, *dict.fromkeys(here)]
 
 
-def _try(tier: str) -> TierResult:
+def tried(tier: str) -> TierResult:
+    """Return what became of a tier: attaches it, reads once and detaches it; never raises."""
     try:
         with closing(open_source(tier)) as source:
             source.read(0)
@@ -142,8 +143,10 @@ def _try(tier: str) -> TierResult:
             reason = f"attaches as {source.tier}: {why}"
             found = TierResult(tier, True, reason, plan, attached=source.tier, unusable=why)
     except UmtraceError as error:
-        why = str(error)
-        found = TierResult(tier, False, why, exit_code=error.exit_code, unusable=why)
+        why, lacking = str(error), missing_privilege()
+        # What was tried first differs by tier; the privilege is one reason for all of them.
+        unusable = lacking if lacking and lacking in why else why
+        found = TierResult(tier, False, why, exit_code=error.exit_code, unusable=unusable)
     except Exception as error:
         why = f"fails: {type(error).__name__}: {error}"
         return TierResult(tier, False, why, unusable=why)

@@ -52,5 +52,8 @@ def test_confidentiality_is_the_reason_for_a_refusal(tmp_path, monkeypatch):
     (tmp_path / "lockdown").write_text("none integrity [confidentiality]\n")
     monkeypatch.setattr(refusals, "LOCKDOWN", tmp_path / "lockdown")
     monkeypatch.setattr(refusals, "missing_capability", lambda: "")
-    assert "locked down (confidentiality)" in str(refused(errno.EPERM))
+    for number in (errno.EPERM, errno.EINVAL):
+        assert "locked down (confidentiality)" in str(refused(number))
+        assert isinstance(refused(number), NotPermittedError)
+    assert str(refused(errno.ENOENT, absent="no such thing")) == "no such thing"
     assert refusals.hidden_addresses()[0] == "lockdown=confidentiality"

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from umtrace import diagnosis
 from umtrace.diagnosis import Diagnosis, TierResult
+from umtrace.model.errors import NotPermittedError
 from umtrace.model.plan_line import PlanLine, without_reason
 from umtrace.model.tiers import names
 from umtrace.present.doctor import doctor_text
@@ -81,7 +83,7 @@ def test_the_best_tier_without_a_gap_has_a_verdict_of_two_lines():
     head = text_of(*tiers, features=FEATURES[:2]).partition("\n\n")[0]
     assert head == (
         "`umtrace record` works here, in tier fentry (1st of 5, best first).\n"
-        "Not seen in tier fentry: nothing is missing."
+        "Nothing is missing in tier fentry."
     )
 
 
@@ -113,7 +115,7 @@ def test_each_state_has_a_word_and_nothing_has_no_probe():
     assert (
         "  in part    operation            e (tracepoint)\n             lost: path (old)\n" in text
     )
-    assert "  lost       walker               f is not probed\n" in text
+    assert "  lost       walker               f is not probed\n             walks (no" in text
     assert "  lost       other ends           ends by setns (unseen)\n" in text
     for word in ("ok: ", "substitute: ", "in part: ", "lost: ", "not used: "):
         assert word in " ".join(text.split())
@@ -141,3 +143,15 @@ def test_a_stand_in_has_its_plan_once():
 )
 def test_a_loss_without_its_reason(text, left):
     assert without_reason(text) == left
+
+
+def test_a_missing_privilege_is_one_reason_for_all_tiers(monkeypatch):
+    """Each tier fails at another step; the verdict has one line for all of them, and one fix."""
+
+    def fails(tier):
+        raise NotPermittedError(f"what {tier} tries: {_NO_ROOT}")
+
+    monkeypatch.setattr(diagnosis, "open_source", fails)
+    monkeypatch.setattr(diagnosis, "missing_privilege", lambda: _NO_ROOT)
+    head = text_of(*(diagnosis.tried(tier) for tier in names())).partition("\n\n")[0]
+    assert f"  {', '.join(names())}: tracing needs root\nfix: run it with sudo" in head

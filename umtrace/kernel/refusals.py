@@ -50,6 +50,8 @@ def refusal(what: str, error: OSError, *, absent: str = "") -> UmtraceError:
         return NotPermittedError(f"{what}: {missing_privilege() or error.strerror}")
     if absent and error.errno in _ABSENT:
         return NoTierError(absent)
+    if locked := locked_down():  # tracefs and the verifier then fail with EINVAL
+        return NotPermittedError(f"{what}: {locked}")
     return NoTierError(f"{what}: {error.strerror}")
 
 
@@ -61,9 +63,14 @@ def require_root() -> None:
 
 def missing_privilege() -> str:
     """Return what keeps this process from tracing, and the remedy; empty if nothing is found."""
-    if not (missing := missing_capability()) and lockdown() == "confidentiality":
+    return missing_capability() or locked_down()
+
+
+def locked_down() -> str:
+    """Return that the lockdown refuses tracing to root, and the remedy; empty if it does not."""
+    if lockdown() == "confidentiality":
         return "the kernel is locked down (confidentiality): boot with lockdown=integrity or none"
-    return missing
+    return ""
 
 
 def missing_capability() -> str:

@@ -46,8 +46,9 @@ def _verdict(verdict: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"`umtrace record` works here, in tier {tier} ({place})."
     yield from _unusable(verdict["unusable"], better=tier is not None)
     if tier is not None:
-        unseen = verdict["unseen"] or ["nothing is missing"]
-        yield from _wrapped(f"Not seen in tier {tier}: {'; '.join(unseen)}.", 0, 2)
+        unseen = "; ".join(verdict["unseen"])
+        all_of_it = f"Nothing is missing in tier {tier}."
+        yield from _wrapped(f"Not seen in tier {tier}: {unseen}." if unseen else all_of_it, 0, 2)
     for each in verdict["remedies"]:
         which = ", ".join(each["for"]) if len(each["for"]) <= _MOST_NAMES else ""
         yield from _wrapped(f"fix{which and f' for {which}'}: {each['remedy']}", 0, 2)
@@ -96,13 +97,15 @@ def _tier(tier: _Tier, tiers: Sequence[_Tier]) -> Iterator[str]:
 
 
 def _plan(plan: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    width = max([_NAME, *(len(probe["meaning"]) for probe in plan)])
     for probe in plan:
         what, probed = _probed(probe)
         state = _word(probe["state"], probed=probed)
-        head = f"  {state:<{_STATE}} {probe['meaning']:<{_NAME}} "
+        head = f"  {state:<{_STATE}} {probe['meaning']:<{width}} "
         said = probe.get("why", "") if probe["state"] == "ok" else probe["reason"]
+        said = said.removeprefix(f"{state}: ")
         if not what:  # the reason is all that there is to say
-            what, said = said.removeprefix(f"{state}: "), ""
+            what, said = said, ""
         yield from _beside(head, what)
         yield from _wrapped(said, _STATE + 3)
 

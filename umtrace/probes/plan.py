@@ -103,7 +103,7 @@ class Plan:
         """Why a tier with these probes cannot work on this kernel; empty if it can."""
         for choice in self.choices:
             if choice.probe is None and choice.meaning.required:
-                return f"lost: {choice.reason}"
+                return f"it would not see {choice.reason}"
         return ""
 
     def lines(self) -> list[PlanLine]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
-from umtrace.kernel.refusals import perf_refused, refusal
+from umtrace.kernel.refusals import locked_down, perf_refused, refusal
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.probes.constants import possible_cpus
 from umtrace.sources.bpf.bpf_syscall import (
@@ -187,6 +187,8 @@ def refused(what: str, error: OSError) -> UmtraceError:
     log = error.log if isinstance(error, RefusedError) else ""
     if os.environ.get(SHOW):
         sys.stderr.write(log)
+    if locked := locked_down():  # the verifier then knows no helper that reads the kernel
+        return NotPermittedError(f"the kernel refuses {what}: {locked}")
     if reason := last_line(log).strip():  # from the verifier, whatever the errno is
         return NoTierError(f"the kernel refuses {what}: {reason} ({SHOW}=1 shows all)")
     if error.errno in {errno.EPERM, errno.EACCES} and (why := perf_refused()):

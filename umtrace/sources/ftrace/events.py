@@ -137,7 +137,7 @@ def _grace_period() -> list[Event]:
     found = [
         Event("um_rcu", rcu, "RCU wait", required=True),
         Event("um_rcu_exit", rcu, "RCU wait", on_return=True, required=True),
-        Event("um_joined", "exp_funnel_lock", "grace period shared", ("ret=$retval:u8",),
+        Event("um_joined", "exp_funnel_lock", "shared grace period", ("ret=$retval:u8",),
               on_return=True, lost="rcu_kind piggybacked"),
     ]  # fmt: skip
     # Until 6.11 this is __wait_rcu_gp() alone. Since then it is a function of its own, of which the
