@@ -39,6 +39,12 @@ static __always_inline u64 um_in(u64 ip, u64 start, u64 length)
 }
 #define UM_IN(ip, function) um_in(ip, function)
 
+static __always_inline int um_is_known(u64 start, u64 length)
+{
+	return start && length;
+}
+#define UM_IS_KNOWN(function) um_is_known(function)
+
 #define UM_SCANNED 40 /* frames; the waits of an umount itself are no deeper than 25 */
 
 static __always_inline u64 um_on_stack(struct um_frames *f, int n)

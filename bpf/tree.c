@@ -5,7 +5,7 @@
 #include "placement.h"
 
 #define UM_IN_CLEANUP 0x100 /* beside the origin: cleanup_mnt is on the stack, too */
-#define UM_NO_CALLER 0x200  /* instead of an origin: the stack could not be read */
+#define UM_NO_CALLER 0x200  /* instead of an origin: the stack could not be read, or compared */
 #define UM_ORIGIN 0xff
 
 /* The first of these that is on the stack decides, since others may be its callers. */
@@ -60,9 +60,13 @@ static __always_inline u32 um_origin(void *ctx)
 {
 	/* A fentry program can be preempted, and sched_switch must not overwrite its frames. */
 	u32 slot = UM_FRAMES_CALL;
-	struct um_frames *f = frames.lookup(&slot);
-	int n = f ? um_stack(ctx, f) : -1;
+	struct um_frames *f;
+	int n;
 
+	if (!UM_IS_KNOWN(UM_FN_PATH_UMOUNT)) /* kernel addresses are hidden */
+		return UM_NO_CALLER;
+	f = frames.lookup(&slot);
+	n = f ? um_stack(ctx, f) : -1;
 	if (n >= 0)
 		return um_caller(f, n);
 	um_lost(UM_LOSS_STACK);

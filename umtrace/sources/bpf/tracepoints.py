@@ -63,7 +63,8 @@ class Tracepoints:
             The kernel refuses one of them.
         """
         functions = bool(self.plan.placement)
-        hidden = "" if self.offer.symbols_known else f"waits, ns-exit ({addresses_hidden()})"
+        lacking = "origin, n_mounts" if functions else "waits, ns-exit"
+        hidden = "" if self.offer.symbols_known else f"{lacking} ({addresses_hidden()})"
         why = needs_switches(self.offer, self.plan)
         if not functions:
             self._attach_switches(lost=hidden)
