@@ -1,6 +1,6 @@
 """What `make bench-lab` runs inside a guest; one line of JSON for every sample.
 
-python -m bench.guest counts|grace|starts|calls [WORD...]
+python -m bench.guest counts|tree|grace|starts|calls [WORD...]
 
 Words choose the tools whose names hold one of them; all without any.
 """
@@ -16,12 +16,21 @@ from bench import calls, slowdown, startup
 from bench.tools import ALONE, FUNCTIONS, MOUNTSNOOP, ONE_FUNCTION, STARTS, Tool, umtrace
 
 TASKS, UMOUNTS = 64, 10
+_NO_TREES = ("record, ftrace", "trace-cmd")  # they store every function of every mount
 
 
 def counts(words: Sequence[str]) -> None:
     """One CPU whose clock counts instructions: all loops."""
     loops = {"stat": 2100, "open": 2100, "switch": 1050, "umount": 100}
     _say("counts", slowdown.samples(_chosen(FUNCTIONS, words), loops, 1))
+
+
+def tree(words: Sequence[str]) -> None:
+    """One such CPU: the end of a mount namespace, as the task that leaves it waits for it."""
+    sizes = (0, 1, 100, 1500)
+    loops = {f"{kind}-{size}": 9 for kind in ("copy", "own") for size in sizes}
+    tools = [tool for tool in FUNCTIONS if not any(word in tool.name for word in _NO_TREES)]
+    _say("tree", slowdown.samples(_chosen((ALONE, *tools), words), loops, 1))
 
 
 def grace(words: Sequence[str]) -> None:
@@ -55,7 +64,7 @@ def _say(part: str, rows: Iterable[dict[str, Any]]) -> None:
         print(json.dumps({"part": part, **row}), flush=True)
 
 
-PARTS = {"counts": counts, "grace": grace, "starts": starts, "calls": calls_seen}
+PARTS = {"counts": counts, "tree": tree, "grace": grace, "starts": starts, "calls": calls_seen}
 
 if __name__ == "__main__":
     PARTS[sys.argv[1]](sys.argv[2:])

@@ -34,6 +34,7 @@ _ENVIRONMENT = "UMTRACE_BENCH_LOOPS=/lab/in/loops UMTRACE_BENCH_READY_S=240"
 #: what a guest runs, and its machine
 _PARTS: dict[str, dict[str, Any]] = {
     "counts": {"icount": True, "cpus": 1},
+    "tree": {"icount": True, "cpus": 1},
     "grace": {"icount": True, "cpus": 2},
     "starts": {"icount": True, "cpus": 1},
     "calls": {"cpus": 2},

@@ -6,8 +6,11 @@
  *   loops switch N DIR         two tasks on one CPU pass a byte to and fro
  *   loops umount N DIR         mount and unmount a tmpfs, in a mount namespace of its own
  *   loops churn TASKS N DIR    the same by many tasks at once in one namespace
+ *   loops copy-M N DIR         leave a mount namespace, a copy of a living one with M mounts more
+ *   loops own-M N DIR          the same of one that has mounted these M mounts itself
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -161,9 +164,52 @@ static void churn(int tasks, long n, const char *dir)
 	       now() - began);
 }
 
+static void bind_many(long mounts, const char *dir)
+{
+	char below[256];
+
+	for (long i = 0; i < mounts; i++) {
+		snprintf(below, sizeof(below), "%s/%ld", dir, i);
+		must(mkdir(below, 0700) && errno != EEXIST, "mkdir");
+		must(mount(dir, below, NULL, MS_BIND, NULL), "mount --bind");
+	}
+}
+
+/* The last reference to the namespace is put by setns, and its mounts go before that returns. */
+static void leaving(int copied, long mounts, long n, const char *dir)
+{
+	long *took = calloc(n, sizeof(long)), sum = 0;
+	int living;
+
+	own_namespace();
+	must(mount("bench", dir, "tmpfs", 0, NULL), "mount");
+	if (copied)
+		bind_many(mounts, dir);
+	living = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	must(living < 0, "/proc/self/ns/mnt");
+	for (long i = 0; i < n; i++) {
+		must(unshare(CLONE_NEWNS), "unshare");
+		if (!copied)
+			bind_many(mounts, dir);
+		long began = now();
+		must(setns(living, CLONE_NEWNS), "setns");
+		took[i] = now() - began;
+		sum += took[i];
+	}
+	qsort(took, n, sizeof(long), by_size);
+	printf("{\"n\": %ld, \"mounts\": %ld, \"median_ns\": %ld, \"least_ns\": %ld, "
+	       "\"mean_ns\": %.1f}\n", n, mounts, took[n / 2], took[0], (double)sum / n);
+}
+
 int main(int argc, char **argv)
 {
-	if (argc == 4 && !strcmp(argv[1], "umount"))
+	long mounts = argc > 1 && strchr(argv[1], '-') ? atol(strchr(argv[1], '-') + 1) : 0;
+
+	if (argc == 4 && !strncmp(argv[1], "copy-", 5))
+		leaving(1, mounts, atol(argv[2]), argv[3]);
+	else if (argc == 4 && !strncmp(argv[1], "own-", 4))
+		leaving(0, mounts, atol(argv[2]), argv[3]);
+	else if (argc == 4 && !strcmp(argv[1], "umount"))
 		unmounting(atol(argv[2]), argv[3]);
 	else if (argc == 4 && !strcmp(argv[1], "switch"))
 		switching(atol(argv[2]));
