@@ -174,7 +174,7 @@ def _function_event(
         row["called"] = ts
     elif kind == Kind.CLEANUP:
         row["own"] = True
-    elif kind == Kind.CLEANUP_EXIT:
+    elif kind in (Kind.CLEANUP_EXIT, Kind.CLEANUPS):
         row["cleaned"] = ts
 
 

@@ -3,6 +3,7 @@
 #include "leaving.h"
 #include "mount.h"
 #include "placement.h"
+#include "superblock.h"
 
 static __always_inline int um_is_its_own(struct um_task *task, u16 kind)
 {
@@ -12,14 +13,15 @@ static __always_inline int um_is_its_own(struct um_task *task, u16 kind)
 	return kind == UM_CLEANUP || task->cleaning || !task->met_cleaning;
 }
 
-static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, u64 mnt)
+static __always_inline void um_send_cleanup(u32 tid, struct um_task *task, u16 kind, u64 mnt, u32 active,
+					    int own)
 {
-	u64 id = bpf_get_current_pid_tgid();
+	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	/* The mount of the task's own operation, or of one that it leaves. Any other has no sequence. */
-	int own = um_is_its_own(task, kind);
-	struct um_event *e =
-		um_reserve(bpf_ktime_get_ns(), tid, id >> 32, kind, own ? task->seq++ : 0);
+	struct um_event *e = um_reserve(ts, tid, id >> 32, kind, own ? task->seq++ : 0);
 
+	if (own)
+		task->cleaned_ns = ts;
 	if (!e)
 		return;
 	e->mnt = mnt;
@@ -27,14 +29,12 @@ static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, 
 #ifdef UM_OFF_MOUNT_MNT
 	if (kind == UM_CLEANUP) {
 		struct um_view view;
-		int active = 0;
 
 		um_read_mount(&view, mnt);
 		e->ret = view.flags;
 		if (own && mnt == task->mnt)
 			e->ret |= UM_IS_TARGET;
-		UM_READ(active, view.sb + UM_OFF_SB_ACTIVE);
-		e->a = (u32)active;
+		e->a = active;
 		UM_READ(e->b, view.sb + UM_OFF_SB_DEV);
 	}
 #endif
@@ -43,16 +43,37 @@ static __always_inline void um_cleanup(u32 tid, struct um_task *task, u16 kind, 
 	um_submit(e);
 }
 
+/* The tree of a container has thousands of mounts, of which one at a time has nothing to show. */
+static __always_inline int um_is_silent(struct um_task *task, u64 mnt, u32 active, int own)
+{
+	return own && active > 1 && !task->cleaning && mnt != task->mnt;
+}
+
 UM_ENTRY(cleanup_mnt)
 {
-	u32 tid;
+	u32 tid, active = 0;
 	u64 mnt = UM_ARG(0); /* read once: the verifier refuses an address in ctx that stays in a register */
 	struct um_task *task = um_current(&tid);
+	int own = um_is_its_own(task, UM_CLEANUP);
+#ifdef UM_OFF_MOUNT_MNT
+	u64 sb;
 
-	um_cleanup(tid, task, UM_CLEANUP, mnt);
+	active = um_sb_of(mnt, &sb);
+	if (active > 1)
+		um_lives_on(own ? task : 0, sb, active);
+#endif
+	if (um_is_silent(task, mnt, active, own)) {
+		task->silent++;
+		task->silently = 1;
+	} else {
+		um_send_cleanup(tid, task, UM_CLEANUP, mnt, active, own);
+	}
+	if (task && !task->cleaning)
+		task->cleaned = mnt;
+	else
+		um_stash(UM_SLOT_CLEANUP, mnt);
 	if (task)
 		um_cleaning(task, mnt);
-	um_stash(UM_SLOT_CLEANUP, mnt);
 	return 0;
 }
 
@@ -60,9 +81,18 @@ UM_RETURN(cleanup_mnt)
 {
 	u32 tid;
 	struct um_task *task = um_current(&tid);
+	int own = um_is_its_own(task, UM_CLEANUP_EXIT), outermost = task && task->cleaning == 1;
 
-	um_cleanup(tid, task, UM_CLEANUP_EXIT, UM_RETURN_ARG(0, um_stashed(UM_SLOT_CLEANUP)));
-	if (um_is_its_own(task, UM_CLEANUP_EXIT))
+	if (own && outermost && task->silently) {
+		task->silently = 0;
+		task->silent_ended++;
+		task->cleaned_ns = bpf_ktime_get_ns();
+	} else {
+		u64 mnt = UM_RETURN_ARG(0, outermost ? task->cleaned : um_stashed(UM_SLOT_CLEANUP));
+
+		um_send_cleanup(tid, task, UM_CLEANUP_EXIT, mnt, 0, own);
+	}
+	if (own)
 		um_cleaned(tid, task);
 	else if (task)
 		task->met_cleaning = 0;

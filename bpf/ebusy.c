@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * Evidence that separates a busy mount from one that was busy for a moment only: the path walkers
- * that take and put references, superblocks that live on, and block devices that another user
- * keeps from being claimed.
+ * that take and put references, and block devices that another user keeps from being claimed.
  */
 #include "armed.h"
 #include "caller.h"
 #include "frames.h"
 #include "placement.h"
-
-/* An event of a task that is in no operation. It has no sequence number. */
-static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt)
-{
-	u64 id = bpf_get_current_pid_tgid();
-	struct um_event *e = um_reserve(bpf_ktime_get_ns(), id, id >> 32, kind, 0);
-
-	if (!e)
-		return 0;
-	e->mnt = mnt;
-	e->cpu |= UM_FOREIGN;
-	bpf_get_current_comm(e->comm, sizeof(e->comm));
-	return e;
-}
 
 /*
  * ---- path walkers ----
@@ -34,7 +19,7 @@ static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt)
 
 static __always_inline void um_walker(u16 kind, u64 mnt, u64 flags, int ret, u32 left)
 {
-	struct um_event *e = um_foreign(kind, mnt);
+	struct um_event *e = um_foreign(kind, mnt, bpf_ktime_get_ns());
 
 	if (!e)
 		return;
@@ -168,104 +153,6 @@ UM_ENTRY(mntput_no_expire)
 #endif
 #endif
 
-/* ---- superblocks that live on, and the mount namespaces that still have them ---- */
-
-#if defined(UM_OFF_SB_MOUNTS) && defined(UM_OFF_MOUNT_MNT)
-#define UM_MOST_MOUNTS 32
-#define UM_MOST_NAMESPACES 4
-
-static __always_inline u64 um_next_of_sb(u64 at)
-{
-	u64 next = 0;
-
-	UM_READ(next, at);
-	return next;
-}
-
-/*
- * Whether the operation has not reported this superblock yet: the end of a container's namespace
- * drops a thousand references to one. UM_CLEANUP has the references left at each of them.
- */
-static __always_inline int um_is_first_of_sb(u64 sb)
-{
-	u32 tid, word, *reported;
-	struct um_task *task = um_current(&tid);
-
-	if (!task)
-		return 1;
-	/*
-	 * An argument of an fentry program is a typed pointer, and the verifier refuses to shift one.
-	 * What is read from a map is a number.
-	 */
-	*(volatile u64 *)&task->word = sb;
-	word = *(volatile u64 *)&task->word >> 6;
-	reported = &task->reported[(word ^ word >> 5) & (UM_REPORTED_SBS - 1)];
-	if (*reported == word)
-		return 0;
-	*reported = word;
-	return 1;
-}
-
-UM_ENTRY(deactivate_super)
-{
-	u64 sb = UM_ARG(0), at, head;
-	struct um_event *e;
-	u32 *inums;
-	int active = 0, i, n = 0;
-
-	UM_READ(active, sb + UM_OFF_SB_ACTIVE);
-	if (active <= 1 || !um_is_first_of_sb(sb))
-		return 0;
-	e = um_foreign(UM_SHARED, 0);
-	if (!e)
-		return 0;
-	e->a = (u32)active;
-	UM_READ(e->b, sb + UM_OFF_SB_DEV);
-	__builtin_memset(e->comm, 0, sizeof(e->comm));
-	inums = (u32 *)e->comm;
-	head = sb + UM_OFF_SB_MOUNTS;
-	at = um_next_of_sb(head);
-	for (i = 0; i < UM_MOST_MOUNTS; i++) {
-		u64 mnt;
-		u32 inum;
-
-		asm volatile("" : "+r"(i));
-#ifdef UM_OFF_MOUNT_INSTANCE /* a list_head in each */
-		if (!at || at == head)
-			break;
-		mnt = at - UM_OFF_MOUNT_INSTANCE;
-		at = um_next_of_sb(at);
-#else /* a pointer to the next one */
-		if (!at)
-			break;
-		mnt = at;
-		at = um_next_of_sb(mnt + UM_OFF_MOUNT_NEXT_FOR_SB);
-#endif
-		n++;
-		inum = um_ns_of(mnt);
-		if (!inum || inum == inums[0] || inum == inums[1] || inum == inums[2] ||
-		    inum == inums[3])
-			continue;
-		if (!inums[0])
-			inums[0] = inum;
-		else if (!inums[1])
-			inums[1] = inum;
-		else if (!inums[2])
-			inums[2] = inum;
-		else if (!inums[3])
-			inums[3] = inum;
-	}
-	e->ret = n;
-	um_submit(e);
-	return 0;
-}
-#else
-UM_ENTRY(deactivate_super)
-{
-	return 0;
-}
-#endif
-
 /* ---- block devices that are in use: a claim by O_EXCL, mkfs or mount fails ---- */
 
 #ifndef UM_CLAIM_ARGS
@@ -274,7 +161,7 @@ UM_ENTRY(deactivate_super)
 
 static __always_inline void um_failed(u64 call, u32 dev)
 {
-	struct um_event *e = um_foreign(UM_FAILED, 0);
+	struct um_event *e = um_foreign(UM_FAILED, 0, bpf_ktime_get_ns());
 
 	if (!e)
 		return;

@@ -76,6 +76,9 @@ enum um_kind {
 	UM_SKIPPED = 25,
 	/* in an operation, by a source that does not see all of it: a = bits of enum um_unseen */
 	UM_UNSEEN = 26,
+	/* a = mounts that the task cleaned up without a UM_CLEANUP and UM_CLEANUP_EXIT for each, as their
+	 * superblocks live on and none is the mount that the operation is about; at the end of the last */
+	UM_CLEANUPS = 27,
 };
 
 /* How much of umount(2) was seen. */

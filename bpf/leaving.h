@@ -13,7 +13,7 @@
 
 static __always_inline void um_finish(u32 tid, struct um_task *task, u64 how)
 {
-	um_emit_simple(tid, task, UM_RETURNED, how);
+	um_returned(tid, task, how);
 	um_forget(tid, task);
 }
 
@@ -110,7 +110,7 @@ static __always_inline void um_done_of_two(u32 tid, struct um_task *task)
 	if (left)
 		return;
 	if (task->lane) {
-		um_emit_simple(tid, task, UM_RETURNED, UM_RETURNED_NO_WORK);
+		um_returned(tid, task, UM_RETURNED_NO_WORK);
 		um_end_parked(tid, task, UM_RETURNED_OUTER);
 		um_forget(tid, task);
 	} else {
@@ -161,7 +161,7 @@ static __always_inline void um_inner_ends(u32 tid, struct um_task *task)
 	u32 left = um_left(task);
 
 	if (!left)
-		um_emit_simple(tid, task, UM_RETURNED, UM_RETURNED_NO_WORK);
+		um_returned(tid, task, UM_RETURNED_NO_WORK);
 	task->phase = UM_LEAVING;
 	if (!outer)
 		return;

@@ -24,7 +24,7 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 	/* um_next_syscall does the same: the order in which the kernel calls the two programs is open. */
 	if (old) {
 		if (um_is_on_its_way_out(old))
-			um_emit_simple(tid, old, UM_RETURNED, UM_RETURNED_SYSCALL);
+			um_returned(tid, old, UM_RETURNED_SYSCALL);
 		um_forget(tid, old);
 	}
 	fresh.seq++; /* the first number is the ENTER event's own */

@@ -20,6 +20,14 @@ enum um_phase {
 
 #define UM_REPORTED_SBS 8 /* a power of two; two superblocks with one place are reported again */
 
+/* A superblock that the operation leaves alive. */
+struct um_reported {
+	u32 sb; /* its address, shifted; 0 none */
+	u32 dev;
+	u32 active; /* references, before one is dropped; with UM_COUNTED_AGAIN if the report had more */
+};
+#define UM_COUNTED_AGAIN 0x80000000
+
 struct um_task {
 	u32 tid; /* the task of this entry; 0 if it is free */
 	u32 tgid;
@@ -51,8 +59,13 @@ struct um_task {
 	u8 uncounted;	 /* there are more mounts to clean up than were counted */
 	u32 cleanups;	 /* LEAVING: mounts that are still to be cleaned up */
 	u64 switches;	 /* context switches before an RCU wait */
-	u64 word;	 /* makes a number of a typed pointer, see um_is_first_of_sb */
-	u32 reported[UM_REPORTED_SBS]; /* superblocks that live on, by address; see deactivate_super */
+	u64 word;	 /* makes a number of a typed pointer, see um_lives_on */
+	u64 cleaned;	 /* the mount of the outermost cleanup_mnt that the task is in */
+	u64 cleaned_ns;	 /* the end of the last one */
+	u32 silent;	 /* mounts that were cleaned up without events of their own */
+	u32 silent_ended;
+	u8 silently;	 /* this mount is one of them */
+	struct um_reported reported[UM_REPORTED_SBS];
 };
 
 /* How many tasks are followed, and how many of them are LEAVING: tested before any look-up. */
@@ -179,6 +192,70 @@ static __always_inline int um_is_on_its_way_out(struct um_task *task)
 	return task->phase == UM_LEAVING || task->phase == UM_NS_PUT;
 }
 
+/* An event of a task that is in no operation, or of none of its operations: it has no sequence number. */
+static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt, u64 ts)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct um_event *e = um_reserve(ts, id, id >> 32, kind, 0);
+
+	if (!e)
+		return 0;
+	e->mnt = mnt;
+	e->cpu |= UM_FOREIGN;
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	return e;
+}
+
+/* How many references a superblock has left that was reported with more. */
+static __always_inline void um_report_left(struct um_reported *known, u64 ts)
+{
+	struct um_event *e = um_foreign(UM_SHARED, 0, ts);
+
+	if (!e)
+		return;
+	e->a = known->active & ~UM_COUNTED_AGAIN;
+	e->b = known->dev;
+	__builtin_memset(e->comm, 0, sizeof(e->comm));
+	um_submit(e);
+}
+
+/* The mounts that had no events of their own, and what they left alive. */
+static __always_inline void um_report_silent(u32 tid, struct um_task *task)
+{
+	struct um_event *e;
+	u32 i;
+
+	for (i = 0; i < UM_REPORTED_SBS; i++) {
+		struct um_reported *known;
+
+		asm volatile("" : "+r"(i));
+		if (i >= UM_REPORTED_SBS)
+			break;
+		known = &task->reported[i];
+		if (known->active & UM_COUNTED_AGAIN)
+			um_report_left(known, task->cleaned_ns);
+	}
+	if (!task->silent)
+		return;
+	if (task->silent != task->silent_ended) /* a return was not seen: a missing number marks the row */
+		task->seq++;
+	e = um_reserve_of(task, tid, UM_CLEANUPS, task->cleaned_ns);
+	if (!e)
+		return;
+	e->a = task->silent;
+	um_submit(e);
+}
+
+/* The task is done with an operation. */
+static __always_inline void um_returned(u32 tid, struct um_task *task, u64 how)
+{
+#ifdef UM_FUNCTIONS
+	if (task->cleaned_ns)
+		um_report_silent(tid, task);
+#endif
+	um_emit_simple(tid, task, UM_RETURNED, how);
+}
+
 /* Of a task that is in two operations, ends the one that waits. */
 static __always_inline void um_end_parked(u32 tid, struct um_task *task, u64 how)
 {
@@ -188,7 +265,7 @@ static __always_inline void um_end_parked(u32 tid, struct um_task *task, u64 how
 	task->other = 0;
 	if (!waiting || !n)
 		return;
-	um_emit_simple(tid, waiting, UM_RETURNED, how);
+	um_returned(tid, waiting, how);
 	um_not_leaving(n, waiting->leaves, waiting->unended);
 	parked.delete(&tid);
 }

@@ -182,15 +182,15 @@ REDUCED: dict[FieldName, Reduced] = {
     "t_unlock": _last(Kind.UNLOCK),
     "t_unlock_exit": _last(Kind.UNLOCK_EXIT),
     "t_rcu_exit": _last(Kind.RCU_EXIT),
-    "t_cleanup_exit": _last(Kind.CLEANUP_EXIT),
+    "t_cleanup_exit": _last(Kind.CLEANUP_EXIT, Kind.CLEANUPS),
     "n_unlock": _number(Kind.UNLOCK),
     "n_unlock_exit": _number(Kind.UNLOCK_EXIT),
     "n_rcu": _number(Kind.RCU),
     "n_rcu_exit": _number(Kind.RCU_EXIT),
     "n_check": _number(Kind.CHECK),
     "n_checked": _number(Kind.CHECKED),
-    "n_cleanup": _number(Kind.CLEANUP),
-    "n_cleanup_exit": _number(Kind.CLEANUP_EXIT),
+    "n_cleanup": _number(Kind.CLEANUP, Kind.CLEANUPS),
+    "n_cleanup_exit": _number(Kind.CLEANUP_EXIT, Kind.CLEANUPS),
 }
 
 

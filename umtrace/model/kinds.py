@@ -34,6 +34,7 @@ class Kind(IntEnum):
     FAILED = 24
     SKIPPED = 25
     UNSEEN = 26
+    CLEANUPS = 27
 
 
 #: what opens an operation

@@ -153,13 +153,6 @@ PURPOSES: tuple[Purpose, ...] = (
     ),
     FINAL_PUT,
     Purpose(
-        name="living superblock",
-        candidates=(Candidate(function="deactivate_super", on_return=False),),
-        why="shows the mount namespaces that keep a superblock in use after an umount",
-        lost="namespaces of shared-sb",
-        needs_layout=True,
-    ),
-    Purpose(
         name="device claim",
         candidates=(Candidate(function="bd_prepare_to_claim", entry=False, kprobe_entry=True),),
         why="O_EXCL, mkfs and mount claim a block device here; only EBUSY is emitted",

@@ -10,6 +10,7 @@ from umtrace.model.events import Kind, Unseen
 #: the functions says so, or if nothing is lost
 NOT_SENT: dict[Kind, str] = {
     Kind.SHARED: "",
+    Kind.CLEANUPS: "",  # each mount has its events
     Kind.SKIPPED: "",  # made by the reader of the rings of BPF
 }
 #: what is unseen unless all of these records are traced
