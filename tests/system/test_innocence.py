@@ -7,6 +7,7 @@ that the processes of umtrace keep is sampled.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -223,3 +224,23 @@ def test_why_disturbs_nobody(tmp_path, alone, ask):
     price = {loop.node, loop.kept} if ask else {loop.node}
     found = {pin for pin in kept(sampler, loop) if pin.kind != "fd" or pin.text not in price}
     assert found == set()
+
+
+EXPIRE_TWICE = """
+import os, subprocess, sys
+from umtrace.exercise import syscalls
+syscalls.unshare_mounts(); syscalls.make_private()
+syscalls.mount("none", sys.argv[1], "tmpfs")
+expire = lambda: syscalls.timed_umount(os.fsencode(sys.argv[1]), 4)[2]
+first, done = expire(), subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL)
+print(first, done.returncode, expire())
+"""
+
+
+def test_why_clears_no_expiry_mark(tmp_path):
+    command = [*COMMAND, "why", str(tmp_path)]
+    code = [sys.executable, "-c", EXPIRE_TWICE, str(tmp_path), *command]
+    first, answer, second = map(int, subprocess.check_output(code, text=True).split())
+    assert first == errno.EAGAIN
+    assert answer in ANSWERS
+    assert second == 0

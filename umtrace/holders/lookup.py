@@ -107,7 +107,8 @@ def _absolute(path: str) -> str:
 
 def _device(path: str, table: MountTable) -> Found:
     mount = table.at(path)
-    if mount is not None and mount.fstype not in _WITH_NODES:
+    # The root of a file system is a directory. A stat of it would clear the mark of MNT_EXPIRE.
+    if mount is not None and (mount.root == "/" or mount.fstype not in _WITH_NODES):
         return Found(path)
     try:
         mode, number = asker().ask("kind", os.fsencode(path), patience_s=_PATIENCE_S)
