@@ -77,7 +77,8 @@ def main() -> None:
 def _keep(out: Path, part: str, taken: list[Row], release: str, *, whole: bool) -> None:
     """Put the results of a part in place of its last ones; another part may run meanwhile."""
     results: Row = json.loads(out.read_text()) if out.exists() else {}
-    results["lab"] = {"kernel": release, "day": time.strftime("%Y-%m-%d")}
+    days = {**results.get("lab", {}).get("days", {}), part: time.strftime("%Y-%m-%d")}
+    results["lab"] = {"kernel": release, "days": days}
     again = {_tool(row) for row in taken}
     others = [] if whole else [row for row in results.get(part, []) if _tool(row) not in again]
     results[part] = [*others, *taken]

@@ -152,8 +152,12 @@ def test_the_page_has_a_table_for_every_result(tmp_path):
         {"what": tools.MOUNTSNOOP.name, "first_s": 9.0, "median_s": 6.0, "rss_mib": 150.0},
         {"what": f"ours{tools.KEPT}", "first_s": 8.0, "median_s": 2.0, "rss_mib": 100.0},
     ]
-    lab = {"lab": {"kernel": "6.12", "day": "d"}, "counts": [pair], "grace": [pair, refused]}
-    lab["starts"] = starts
+    lab = {"counts": [pair], "grace": [pair, refused], "starts": starts}
+    lab["lab"] = {"kernel": "6.12", "days": {"counts": "d"}}
+    ends = {"copy-0": 10, "copy-1500": 3010, "own-0": 10, "own-1500": 3010}
+    untraced = {loop: {"least_ns": ns, "mean_ns": ns} for loop, ns in ends.items()}
+    traced = {loop: {"least_ns": 2 * ns, "mean_ns": 3 * ns} for loop, ns in ends.items()}
+    lab["tree"] = [{"tool": "a tool", "untraced": untraced, "traced": traced}, refused]
     (tmp_path / "lab-6.12.json").write_text(json.dumps(lab))
     page.write(tmp_path, tmp_path / "overhead.md")
     text = (tmp_path / "overhead.md").read_text()
@@ -164,6 +168,7 @@ def test_the_page_has_a_table_for_every_result(tmp_path):
     assert "umtrace --help" in text
     assert "Instructions that a tracer adds" in text
     assert "| a tool | +10 (10), 2.00 x |" in text
+    assert "| a tool | +10 (10) | +2 (2) | 3.0 x | +10 (10) | +2 (2) | 3.0 x |" in text
     assert "| ours | 8.00 | 0.8 x | - |" in text
     assert "| ours, programs kept | 2.00 | 3.0 x | 100 MiB |" in text
     assert (tmp_path / "overhead.svg").read_text().startswith("<?xml")
