@@ -55,7 +55,7 @@ def test_evidence_that_no_umount_asked_for(monkeypatch):
 
 def test_failures_and_tails(monkeypatch):
     monkeypatch.setattr(downstream, "_MOST", 2)
-    monkeypatch.setattr(latetails, "_MOST", 2)
+    monkeypatch.setattr(latetails, "_MOST_PUTS", 2)
     joins, tails = Downstream(0), LateTails(0)
     failures = tuple(
         Failure(ts_ns=ts, tid=1, comm="mkfs", syscall="open", dev="8:1") for ts in range(5)
@@ -64,6 +64,9 @@ def test_failures_and_tails(monkeypatch):
     assert joins.dropped == 3
     for ts in range(4):
         tails.put(walk(ts, mnt=ts))
+    assert tails.forgotten == 2
+    for s in range(6, 100, 6):  # no row that is still to come needs one this old
+        tails.put(walk(s * 10**9, mnt=s))
     assert tails.forgotten == 2
 
 

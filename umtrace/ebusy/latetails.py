@@ -11,6 +11,9 @@ from umtrace.model.evidence import Walk
 from umtrace.model.windows import EbusyWindow
 
 _MOST = 4096
+_MOST_PUTS = 16384
+#: ns of event time after which no row comes that needs a put: a row is held back no longer
+_NEEDED_NS = 5_000_000_000
 
 
 class LateTails:
@@ -28,14 +31,15 @@ class LateTails:
     def __init__(self, offset_ns: int) -> None:
         self._offset = offset_ns
         self._waiting: dict[int, Attempt] = {}  # by mount
-        self._puts: deque[Walk] = deque(maxlen=_MOST)
+        self._puts: deque[Walk] = deque(maxlen=_MOST_PUTS)
         self.forgotten = 0
 
     def put(self, put: Walk) -> list[EbusyWindow]:
         """Return the window that this put ends."""
         attempt = self._waiting.pop(put.mnt, None)
         if attempt is None:
-            self.forgotten += len(self._puts) == _MOST
+            full = len(self._puts) == _MOST_PUTS
+            self.forgotten += full and put.ts_ns - self._puts[0].ts_ns < _NEEDED_NS
             self._puts.append(put)
             return []
         return [self._window(attempt, put)]
