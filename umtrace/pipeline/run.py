@@ -159,17 +159,15 @@ def steps(
 ) -> Generator[Tick, None, None]:
     """Yield each tick of an attached source after the sinks took it; sources can take turns.
 
-    The source is detached before the sinks finish, also after an error. ``on_ready`` is called
-    after the first tick, when every stage and sink has run once, which takes longer. Without
-    ``pace`` each read waits the same time, and the priority stays as it is.
+    The source is detached before the sinks finish, also after an error. ``on_ready`` is called when
+    every stage and sink has run once. Without ``pace`` each read waits the same time.
 
     Raises
     ------
     UsageError
         The filter needs what the source's tier cannot see.
     UmtraceError, OSError
-        From sources and sinks. The error of a sink ends the run, so a consumer that may fail needs
-        a process of its own.
+        From sources and sinks: what may fail by itself needs a process of its own.
     """
     row_filter, totals = row_filter or RowFilter(), totals or Totals()
     with ExitStack() as stack:
