@@ -141,7 +141,7 @@ out.append(alive(answer.dev))
         assert holders[0]["pid"] == keeper
         assert "a mount table" in holders[0]["keeper"]
     else:  # before Linux 6.12 nothing leads into it
-        assert any(f"pid {keeper} keeps" in what for what in blind)
+        assert any(f"pid {keeper} pins" in what for what in blind)
 
 
 def test_namespaces_that_are_not_listed_are_said(tmp_path):

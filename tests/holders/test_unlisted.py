@@ -17,12 +17,14 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 WAYS = "file or descriptor or thread or table or chroot"
 
 
-def test_every_way_into_a_namespace_without_a_list():
+@pytest.mark.usefixtures("alone")
+def test_every_way_into_a_namespace_without_a_list(tmp_path):
     alone = ["unshare", "-m", "--pid", "--fork", "--mount-proc"]
     tests = Path(__file__).with_name("test_keepers.py")
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", WAYS]
+    # A folder of its own for the lock, too: these tests run alone, as this one does.
+    options = [f"--basetemp={tmp_path / 'inner'}", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
-        [*alone, sys.executable, "-m", "pytest", *options, tests],
+        [*alone, sys.executable, "-m", "pytest", *options, "-k", WAYS, tests],
         check=False,
         capture_output=True,
         text=True,
