@@ -133,31 +133,6 @@ static __always_inline struct um_task *um_task_of(u32 tid)
 	return n && n->displaced ? displaced.lookup(&tid) : 0;
 }
 
-/* Returns the entry of the task, a copy of ``fresh``; 0 if there is no room, which is counted. */
-static __always_inline struct um_task *um_follow(u32 tid, struct um_task *fresh)
-{
-	struct um_active *n = um_active();
-	struct um_task *task = um_task_slot(tid);
-
-	if (!n || !task)
-		return 0;
-	if (!task->tid) {
-		*task = *fresh;
-		asm volatile("" ::: "memory"); /* a context switch here finds no entry yet */
-		task->tid = tid;
-	} else {
-		fresh->tid = tid;
-		task = displaced.update(&tid, fresh) ? 0 : displaced.lookup(&tid);
-		if (!task) {
-			um_lost(UM_LOSS_TASK_MAP);
-			return 0;
-		}
-		__sync_fetch_and_add(&n->displaced, 1);
-	}
-	__sync_fetch_and_add(&n->followed, 1);
-	return task;
-}
-
 /* An event of an operation, with its next number. */
 static __always_inline struct um_event *um_reserve_of(struct um_task *task, u32 tid, u16 kind, u64 ts)
 {
@@ -280,7 +255,9 @@ static __always_inline void um_forget(u32 tid, struct um_task *task)
 		um_end_parked(tid, task, UM_RETURNED_SYSCALL);
 	if (!n || !mine)
 		return;
-	if (mine->tid == tid)
+	/* A switch may preempt this on 7.x, and must not end the operation a second time. */
+	*(volatile u16 *)&task->phase = UM_OPENING;
+	if (*(volatile u32 *)&mine->tid == tid)
 		mine->tid = 0;
 	else if (displaced.delete(&tid))
 		return;
@@ -288,6 +265,33 @@ static __always_inline void um_forget(u32 tid, struct um_task *task)
 		__sync_fetch_and_add(&n->displaced, -1);
 	__sync_fetch_and_add(&n->followed, -1);
 	um_not_leaving(n, leaves, unended);
+}
+
+/* Returns the entry of the task, a copy of ``fresh``; 0 if there is no room, which is counted. */
+static __always_inline struct um_task *um_follow(u32 tid, struct um_task *fresh)
+{
+	struct um_active *n = um_active();
+	struct um_task *task = um_task_slot(tid);
+
+	if (!n || !task)
+		return 0;
+	if (task->tid == tid) /* an operation whose end was not seen: its place is taken over */
+		um_forget(tid, task);
+	if (!task->tid) {
+		*task = *fresh;
+		asm volatile("" ::: "memory"); /* a context switch here finds no entry yet */
+		task->tid = tid;
+	} else {
+		fresh->tid = tid;
+		task = displaced.update(&tid, fresh) ? 0 : displaced.lookup(&tid);
+		if (!task) {
+			um_lost(UM_LOSS_TASK_MAP);
+			return 0;
+		}
+		__sync_fetch_and_add(&n->displaced, 1);
+	}
+	__sync_fetch_and_add(&n->followed, 1);
+	return task;
 }
 
 #define UM_PF_KTHREAD 0x00200000
