@@ -84,6 +84,7 @@ BPF_ARRAY(active, struct um_active, 1);
  */
 #define UM_TASK_SLOTS 16384
 BPF_ARRAY(tasks, struct um_task, UM_TASK_SLOTS);
+BPF_ARRAY(slot_users, u32, UM_TASK_SLOTS); /* a task has the place if it was counted as the first */
 BPF_HASH(displaced, u32, struct um_task, UM_MAX_TASKS);
 
 /*
@@ -249,20 +250,23 @@ static __always_inline void um_forget(u32 tid, struct um_task *task)
 {
 	struct um_active *n = um_active();
 	struct um_task *mine = um_task_slot(tid);
+	u32 slot = tid & (UM_TASK_SLOTS - 1), *users = slot_users.lookup(&slot);
 	u8 leaves = task->leaves, unended = task->unended;
 
 	if (task->other)
 		um_end_parked(tid, task, UM_RETURNED_SYSCALL);
-	if (!n || !mine)
+	if (!n || !mine || !users)
 		return;
 	/* A switch may preempt this on 7.x, and must not end the operation a second time. */
 	*(volatile u16 *)&task->phase = UM_OPENING;
-	if (*(volatile u32 *)&mine->tid == tid)
+	if (*(volatile u32 *)&mine->tid == tid) {
 		mine->tid = 0;
-	else if (displaced.delete(&tid))
+		__sync_fetch_and_add(users, -1);
+	} else if (displaced.delete(&tid)) {
 		return;
-	else
+	} else {
 		__sync_fetch_and_add(&n->displaced, -1);
+	}
 	__sync_fetch_and_add(&n->followed, -1);
 	um_not_leaving(n, leaves, unended);
 }
@@ -272,16 +276,20 @@ static __always_inline struct um_task *um_follow(u32 tid, struct um_task *fresh)
 {
 	struct um_active *n = um_active();
 	struct um_task *task = um_task_slot(tid);
+	u32 slot = tid & (UM_TASK_SLOTS - 1), *users = slot_users.lookup(&slot);
 
-	if (!n || !task)
+	if (!n || !task || !users)
 		return 0;
 	if (task->tid == tid) /* an operation whose end was not seen: its place is taken over */
 		um_forget(tid, task);
-	if (!task->tid) {
+	/* Of two that come at once, none or one reads 1: an addition that returns the sum is not in 5.10. */
+	__sync_fetch_and_add(users, 1);
+	if (*(volatile u32 *)users == 1) {
 		*task = *fresh;
 		asm volatile("" ::: "memory"); /* a context switch here finds no entry yet */
 		task->tid = tid;
 	} else {
+		__sync_fetch_and_add(users, -1);
 		fresh->tid = tid;
 		task = displaced.update(&tid, fresh) ? 0 : displaced.lookup(&tid);
 		if (!task) {
