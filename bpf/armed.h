@@ -72,15 +72,6 @@ BPF_TABLE("lru_hash", u64, u8, walked, 8192); /* processes with a path walk sinc
 BPF_ARRAY(armed_until, u64, 1); /* the latest of all slots, 0: nothing is armed */
 BPF_ARRAY(armed, struct um_armed, UM_ARMED_SLOTS);
 
-/* An argument of an fentry program is a typed pointer, and the verifier refuses to shift one. */
-static __always_inline u64 um_to_scalar(u64 pointer)
-{
-	u64 word = 0;
-
-	bpf_probe_read_kernel(&word, sizeof(word), &pointer);
-	return word;
-}
-
 /* Of two mounts with the same slot, the later one takes it; the earlier one is no longer watched. */
 static __always_inline struct um_armed *um_slot_of(u64 mnt)
 {

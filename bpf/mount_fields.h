@@ -7,6 +7,15 @@
 
 #define UM_READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)(from))
 
+/* An argument of an fentry program is a typed pointer, and the verifier refuses to shift one. */
+static __always_inline u64 um_to_scalar(u64 pointer)
+{
+	u64 word = 0;
+
+	bpf_probe_read_kernel(&word, sizeof(word), &pointer);
+	return word;
+}
+
 /* Identities need BTF; without it only times are sent. */
 #ifdef UM_OFF_MOUNT_MNT
 /* The fields of a mount that are read together. */

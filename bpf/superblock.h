@@ -107,10 +107,7 @@ static __always_inline void um_lives_on(struct um_task *task, u64 sb, u32 active
 	u32 word;
 
 	if (!task) {
-		u64 number = 0;
-
-		bpf_probe_read_kernel(&number, sizeof(number), &sb);
-		um_report_sb(number, active);
+		um_report_sb(um_to_scalar(sb), active);
 		return;
 	}
 	/*
