@@ -1,8 +1,9 @@
 """A raw FUSE server of one file, which leaves some questions without an answer.
 
-``fuse_server.py POINT OPERATION...``: those named (LOOKUP, READ, FLUSH) are never answered. The
-first open of the file is cached, every other is FOPEN_DIRECT_IO. Prints a line once it
-serves, and one for each question that it will not answer.
+``fuse_server.py POINT OPERATION...``: those named (LOOKUP, READ, FLUSH, DESTROY) are never
+answered. The first open of the file is cached, every other is FOPEN_DIRECT_IO. Prints a line once
+it serves, and one for each question that it will not answer. With ``POINT=DEVICE`` it is a fuseblk
+on a block device, which asks its server at the end (DESTROY).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from umtrace.exercise import syscalls
 
 LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE = 1, 2, 3, 14, 15, 17, 18
-FLUSH, INIT, OPENDIR, INTERRUPT, BATCH_FORGET = 25, 26, 27, 36, 42
+FLUSH, INIT, OPENDIR, INTERRUPT, DESTROY, BATCH_FORGET = 25, 26, 27, 36, 38, 42
 ENOSYS = -38
 SIZE = 1 << 20
 HEADER = struct.Struct("=IIQQ")
@@ -62,6 +63,10 @@ if __name__ == "__main__":
     point, *names = sys.argv[1:]
     channel = os.open("/dev/fuse", os.O_RDWR)
     options = f"fd={channel},rootmode=40000,user_id=0,group_id=0,allow_other"
-    syscalls.mount("server", point, "fuse", data=options)
+    point, _, device = point.partition("=")
+    if device:
+        syscalls.mount(device, point, "fuseblk", data=f"{options},blksize=512")
+    else:
+        syscalls.mount("server", point, "fuse", data=options)
     print("serves", flush=True)  # noqa: T201
     Server().serve(channel, {globals()[name] for name in names})

@@ -17,6 +17,7 @@ COMMANDS = {
     "hist": "Print a histogram of one phase.",
     "ebusy": "List EBUSY windows: real or spurious, the holder, the duration.",
     "why": "List what holds a mount or block device now.",
+    "stuck": "List which umounts hang now, and what they wait for.",
     "export": "Export the umounts as CSV, JSON lines or a Perfetto trace.",
     "plot": "Draw a recording as PNG, SVG or PDF.",
     "html": "Write a recording as one self-contained HTML page.",

@@ -22,6 +22,15 @@ _MOST_TEXT = 1 << 20
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # one number on every architecture
 _SO_PEEK_OFF, _SCM_PIDFD, _EBUSY = 42, 4, 16
 _MOST_PEEKED = 1 << 18  # bytes before the first message with descriptors
+#: where threads sleep that have nothing to do
+_IDLE = frozenset(
+    b"futex_wait_queue futex_wait_queue_me futex_do_wait ep_poll do_epoll_wait do_poll do_sys_poll"
+    b" do_select poll_schedule_timeout hrtimer_nanosleep do_nanosleep pipe_read pipe_wait_readable"
+    b" anon_pipe_read do_wait wait_woken unix_stream_read_generic unix_stream_data_wait"
+    b" sigsuspend do_sigtimedwait inet_csk_accept __skb_wait_for_more_packets sk_wait_data"
+    b" worker_thread rescuer_thread smpboot_thread_fn kthreadd kthread_worker_fn kauditd_thread"
+    b" n_tty_read io_cqring_wait io_wq_worker io_sq_thread kjournald2 kswapd".split()
+)
 
 
 def mapped(
@@ -86,6 +95,25 @@ def calls(pid: int) -> list[tuple[int, bytes, bytes]]:
             stack = _beginning(task + b"stack") if state == b"D" else b""
             found.append((int(name), _beginning(task + b"syscall"), stack))
     return found
+
+
+def asleep(pid: int) -> list[tuple[int, bytes, bytes, bytes, bytes]]:
+    """Return the threads of a process that may hang: id, stat, schedstat, system call, stack.
+
+    Left out are those that sleep where idle threads do, and those that have ended.
+    """
+    found = []
+    for name in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+        task = b"/proc/%d/task/%s/" % (pid, name.encode())
+        stat = _beginning(task + b"stat")
+        state = stat.rpartition(b")")[2][1:2]
+        if not state or state in b"ZXI":
+            continue
+        if state == b"S" and _beginning(task + b"wchan").partition(b".")[0] in _IDLE:
+            continue
+        texts = (_beginning(task + each) for each in (b"schedstat", b"syscall", b"stack"))
+        found.append((int(name), stat, *texts))
+    return found  # type: ignore[return-value] # of three texts each
 
 
 def memory(pid: int, address: int, size: int) -> bytes:
@@ -214,6 +242,11 @@ def _opened(number: int) -> tuple[int, bytes]:
     raise OSError(_EBUSY, "no mount id")
 
 
+def beginning(path: bytes) -> bytes:
+    """Return the beginning of a file; empty if it cannot be read."""
+    return _beginning(path)
+
+
 def _beginning(path: bytes) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
@@ -227,6 +260,8 @@ _QUESTIONS: dict[str, Callable[..., object]] = {
     "kind": kind,
     "link": link,
     "calls": calls,
+    "asleep": asleep,
+    "beginning": beginning,
     "memory": memory,
     "texts": texts,
     "fsid": fsid,

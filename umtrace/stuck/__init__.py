@@ -1,0 +1,1 @@
+"""Which umounts hang right now, from /proc alone: `umtrace stuck`."""
