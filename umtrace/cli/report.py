@@ -55,7 +55,7 @@ def command(
     """Print a summary of the recording DIR: outcomes, latency and phases, RCU wait, EBUSY windows.
 
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
-    rcu_kind, mntns.
+    rcu_kind, mntns, latency_bound.
     """
     from umtrace.present.heading import heading_of
     from umtrace.present.terminal import complain, write

@@ -18,7 +18,10 @@ from __future__ import annotations
 from signal import Signals
 
 #: what extras bring: the library, and the extra that has it
-_EXTRAS = {"pandas": "report", "matplotlib": "report", "jinja2": "report", "markupsafe": "report"}
+_EXTRAS = {
+    **dict.fromkeys(("pandas", "matplotlib", "jinja2", "markupsafe"), "report"),
+    **dict.fromkeys(("dask", "distributed", "fsspec"), "fleet"),
+}
 
 
 class UmtraceError(Exception):

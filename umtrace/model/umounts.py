@@ -70,7 +70,7 @@ COLUMNS: tuple[Column, ...] = (
         "latency_bound",
         _STR,
         "how latency_ns is known: exact, upper, approx",
-        _CATEGORY | _SHOWN,
+        _CATEGORY | _KEY | _SHOWN,
     ),
     Column("syscall_ns", _NS, "entry to syscall exit", _NOTHING, "syscall"),
     Column(
