@@ -14,6 +14,7 @@ import sys
 
 import pytest
 
+from tests.lab.loads import not_loaded
 from tests.oracle import ledger
 from tests.oracle.run import wrong
 from tests.scripts import load_script
@@ -47,10 +48,11 @@ def results(tmp_path_factory):
     command = ["run-all", "--kernels", ",".join(KERNELS), "--jobs", "2", "--timeout", "2000"]
     command += ["--in", carried, "--out", out]
     inside = f"scripts/kernel-check {' '.join(PARTS)}"
+    first = f"{inside} loads"
     if shutil.which("cc"):
         ledger.build(carried / "workload")
-        oracle = f"ORACLE_TIERS='{' '.join(ORACLE_TIERS)}' {inside} oracle"
-        inside = f"if [ $LAB_KERNEL = {KERNELS[0]} ]; then {oracle}; else {inside}; fi"
+        first = f"ORACLE_TIERS='{' '.join(ORACLE_TIERS)}' {first} oracle"
+    inside = f"if [ $LAB_KERNEL = {KERNELS[0]} ]; then {first}; else {inside}; fi"
     done = subprocess.run(
         [sys.executable, "-m", "lab", *command, "--", inside],
         check=False,
@@ -137,6 +139,13 @@ def test_no_function_probe_is_refused(results, kernel, tier):
     (plan,) = [each["plan"] for each in doctor["tiers"] if each["tier"] == tier]
     lost = {line["meaning"] for line in plan if line["state"] != "ok"}
     assert lost <= ({"shared grace period"} if INLINED_FUNNEL.match(kernel) else set())
+
+
+def test_every_program_loads_with_a_thousand_cpus_on_the_oldest_kernel(results):
+    """Other numbers of CPUs and other kernels: test_loads."""
+    found = [json.loads(line) for line in left(results, KERNELS[0], "loads.jsonl").splitlines()]
+    assert [line["asked"] for line in found] == ["fentry", "kprobe"]
+    assert not [line for line in map(not_loaded, found) if line]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -23,6 +23,7 @@ from umtrace.model.plan_line import PROGRAMS, PlanLine
 from umtrace.model.tiers import tier_named
 from umtrace.probes.capabilities import Capabilities
 from umtrace.probes.constants import TASK_DEAD, host_mntns, possible_cpus, switch_constants
+from umtrace.probes.counting import counting_constants, counting_lines
 from umtrace.probes.plan import (
     PROBE_SETS,
     Plan,
@@ -43,7 +44,6 @@ from umtrace.sources.kprobe_events import KprobeEvents
 EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
-MAX_COUNTED_CPUS = 256  # a put adds up all CPUs; with more CPUs, references are not counted
 _PUTS = ("um_entry_mntput_no_expire", "um_entry_mntput", "um_entry_path_umount")
 _OPENERS = (SYSTEM_CALL, SYSTEM_CALL_32)
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
@@ -69,6 +69,8 @@ class BpfSource:
         Lines of the plan for the tiers that were tried before this one.
     event_ring_bytes, name_ring_bytes : int
         Sizes of the two rings, powers of two and multiples of the page size.
+    cpus : int, optional
+        How many CPUs the programs add up; by default the possible ones of this host.
     meanwhile : callable
         Called before anything is attached, and while the compiler works, if it runs. What reads
         the events may be imported there, since this module needs no numpy until then.
@@ -82,12 +84,14 @@ class BpfSource:
         declined: Sequence[PlanLine] = (),
         event_ring_bytes: int = EVENT_RING_BYTES,
         name_ring_bytes: int = NAME_RING_BYTES,
+        cpus: int | None = None,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
         self.tier = tier
         self._placement = tier_named(tier).placement
         self.clock = ClockPair.now()
         self._ring_bytes = (event_ring_bytes, name_ring_bytes)
+        self._cpus = possible_cpus() if cpus is None else cpus
         if probes not in PROBE_SETS:
             raise UsageError(f"no probe set '{probes}'; there is {', '.join(PROBE_SETS)}")
         # Kprobe events cannot come and go, since the watcher knows each by its name.
@@ -202,10 +206,8 @@ class BpfSource:
         unmounted = self._symbols.data_address("unmounted")
         if unmounted:
             constants["UM_ADDR_UNMOUNTED"] = f"{unmounted:#x}ULL"
-        per_cpu, cpus = self._symbols.data_address("__per_cpu_offset"), possible_cpus()
-        if per_cpu and 0 < cpus <= MAX_COUNTED_CPUS:
-            constants |= {"UM_ADDR_PER_CPU_OFFSET": f"{per_cpu:#x}ULL", "UM_CPUS": cpus}
-        return constants
+        offsets_at = self._symbols.data_address("__per_cpu_offset")
+        return constants | counting_constants(offsets_at, self._cpus)
 
     def _attach_tracepoints(self, loaded: BpfObject, tracefs: Tracefs) -> None:
         self._tracepoints = Tracepoints(
@@ -347,7 +349,8 @@ class BpfSource:
             watched = f"{self._walkers.times} times, {self._walkers.watched_s:.1f} s in all"
             reason = f"--probes adaptive: attached {watched}"
             lines = [replace(one, reason=reason) if one.meaning in hot else one for one in lines]
-        return [*self._plan, *lines]
+        uncounted = counting_lines(self._cpus) if self._placement else []
+        return [*self._plan, *lines, *uncounted]
 
     def close(self) -> None:
         """Detach and free everything; may be called twice."""
