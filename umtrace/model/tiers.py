@@ -147,7 +147,8 @@ TIERS = (
         needs=("root", "BPF"),
         sees=(
             "latency, flags, errno, path, container; RCU wait, lock wait and shutdown by the "
-            "kernel stack; mount namespaces that end; not 32-bit (compat) calls"
+            "kernel stack; mount namespaces that end, if a task sleeps in that; not 32-bit "
+            "(compat) calls"
         ),
         lacks=_LACKS,
         options=("CONFIG_BPF_SYSCALL", "CONFIG_FTRACE_SYSCALLS"),

@@ -27,6 +27,12 @@ UNSEEN_OTHERS = PlanLine(
     state="lost",
     reason=f"{_OTHERS} (only function probes see them)",
 )
+#: line of the plan where only a sleep shows the end of a mount namespace
+UNSEEN_SLEEPLESS = PlanLine(
+    meaning="namespace ends without a sleep",
+    state="lost",
+    reason="ends of mount namespaces in which no task sleeps",
+)
 UNSEEN_NAMESPACES = PlanLine(
     meaning="other namespace ends",
     state="lost",

@@ -16,7 +16,7 @@ from umtrace.model.plan_line import PlanLine
 from umtrace.probes.capabilities import Capabilities
 from umtrace.probes.plan import Plan, needs_switches, not_ended_by_work
 from umtrace.probes.purposes import SYSTEM_CALL
-from umtrace.sources.base import UNSEEN_32, UNSEEN_OTHERS
+from umtrace.sources.base import UNSEEN_32, UNSEEN_OTHERS, UNSEEN_SLEEPLESS
 from umtrace.sources.bpf.bpf_object import BpfObject
 from umtrace.sources.bpf.bpf_syscall import ProgramType
 from umtrace.sources.bpf.syscall_fallback import SyscallFallback
@@ -117,7 +117,7 @@ class Tracepoints:
         self._attach("syscalls:sys_enter_umount", "um_enter")
         self._note("operation", "syscalls:sys_enter_umount, sys_exit_umount", "tracepoint")
         if not self.plan.placement:  # where functions are probed, path_umount sees them
-            self.lines += [UNSEEN_32, UNSEEN_OTHERS]
+            self.lines += [UNSEEN_32, UNSEEN_SLEEPLESS, UNSEEN_OTHERS]
 
     def _attach(self, event: str, function: str) -> None:
         self.loaded.attach_event(self.tracefs.event_id(event), function, ProgramType.TRACEPOINT)

@@ -16,7 +16,7 @@ from umtrace.model.events import EventBatch
 from umtrace.model.plan_line import PlanLine
 from umtrace.probes.capabilities import WANTED
 from umtrace.probes.frames import FrameTable
-from umtrace.sources.base import UNSEEN_32, UNSEEN_NAMESPACES, UNSEEN_OTHERS
+from umtrace.sources.base import UNSEEN_32, UNSEEN_NAMESPACES, UNSEEN_OTHERS, UNSEEN_SLEEPLESS
 from umtrace.sources.ftrace.base import FtraceBase, page_bytes
 from umtrace.sources.ftrace.drain import Drain
 from umtrace.sources.ftrace.event_gate import ENTER, EXIT, NEXT, SWITCH, Gate
@@ -88,7 +88,7 @@ class StaticSource(FtraceBase):
         has_text = any("__name_val" in (form.dtype.names or ()) for form in formats)
         lost = "" if has_text else "path (the event has a pointer only; the text since 7.0)"
         self._note("operation", f"{ENTER}, sys_exit_umount", "tracepoint", lost=lost)
-        self._plan += [UNSEEN_32, UNSEEN_NAMESPACES, UNSEEN_OTHERS]
+        self._plan += [UNSEEN_32, UNSEEN_SLEEPLESS, UNSEEN_NAMESPACES, UNSEEN_OTHERS]
         return formats
 
     def _sleeps(self, first: Instance, frames: FrameTable) -> list[Format]:
