@@ -212,6 +212,7 @@ def main() -> None:
                 loop.tmpfs()
             loop.ext4()
             rounds += 1
+            (Path(sys.argv[1]) / "rounds").write_text(str(rounds))
             if rounds % HELD_LONG_EVERY == 0:
                 loop.held_long()
         loop.last()

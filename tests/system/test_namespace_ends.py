@@ -71,6 +71,9 @@ def test_a_namespace_that_ends_without_an_exit(tmp_path, tier, how):
     lost = losses(recording)
     assert (lost["ring_events"], lost["task_map_full"]) == (0, 0)
     assert all(row["complete"] and row["latency_bound"] == "approx" for row in rows)
-    assert all(0 < row["rcu_ns"] <= row["latency_ns"] for row in rows)
+    # On a busy host a row can begin with a wait for the lock, and not wait for the grace period.
+    waits = [row for row in rows if row["rcu_ns"] is not None]
+    assert all(0 < row["rcu_ns"] <= row["latency_ns"] for row in waits)
+    assert len(waits) > len(rows) // 2
     # What waits for nothing is not seen, here as at an exit.
     assert ROUNDS // 2 < len(rows) <= int(ended.stdout)
