@@ -131,7 +131,9 @@ def _text_of(names: tuple[str | None, ...]) -> pa.Array:
 
 def integers(column: pa.Array, null: int = 0) -> npt.NDArray[np.int64]:
     """Return a column of integers or times, shape (n,), with ``null`` for null."""
-    column = column.cast(pa.int64(), safe=False).fill_null(number(null, pa.int64()))
+    column = column.cast(pa.int64(), safe=False)
+    if column.null_count:
+        column = column.fill_null(number(null, pa.int64()))
     if not len(column):
         return np.empty(0, np.int64)
     return np.frombuffer(column.buffers()[1], np.int64, len(column), column.offset * 8)
@@ -141,7 +143,8 @@ def mask(column: pa.Array) -> Bools:
     """Return a column of booleans, shape (n,); null is false."""
     if not len(column):
         return np.empty(0, np.bool_)
-    column = column.fill_null(_FALSE)
+    if column.null_count:
+        column = column.fill_null(_FALSE)
     bits, at = np.frombuffer(column.buffers()[1], np.uint8), column.offset
     return np.unpackbits(bits, count=at + len(column), bitorder="little")[at:].view(np.bool_)
 

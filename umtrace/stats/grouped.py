@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from umtrace.stats import sparse
-from umtrace.stats.buckets import BUCKETS, Int64, bucket_of
+from umtrace.stats.buckets import BUCKETS, Int64, bucket_of, lower_bounds, upper_bounds
 from umtrace.stats.histogram import Histogram
-from umtrace.stats.totals import GroupSums, Totals, grown
+from umtrace.stats.totals import GroupSums, Halves, Totals, grown, halves
 
 _NO_MIN = np.iinfo(np.int64).max
 # Runs are merged when they outgrow what is merged already, so that each count is
@@ -32,16 +32,20 @@ class GroupedHistogram:
         self._min = np.empty(0, np.int64)
         self._max = np.empty(0, np.int64)
 
-    def add(self, groups: Int64, values: Int64, n_groups: int) -> None:
-        """Count each value in the histogram of its group; parameters as `GroupSums.add`."""
+    def add(self, groups: Int64, values: Int64, n_groups: int, sums: Halves | None = None) -> None:
+        """Count each value in the histogram of its group; parameters as `GroupSums.add`.
+
+        ``sums`` are those of the values by group, where the caller has them.
+        """
         self._min = grown(self._min, n_groups, _NO_MIN)
         self._max = grown(self._max, n_groups, -1)
         if not values.size:
             return
-        np.minimum.at(self._min, groups, values)
-        np.maximum.at(self._max, groups, values)
-        self._sums.add(groups, values, n_groups)
-        run = sparse.count(groups * BUCKETS + bucket_of(values), n_groups * BUCKETS)
+        self._sums.add_halves(halves(groups, values, n_groups) if sums is None else sums)
+        keys = bucket_of(values)
+        keys += groups * BUCKETS
+        run = sparse.count(keys, n_groups * BUCKETS)
+        self._widen(run, groups, values)
         self._pending.append(run)
         self._pending_size += run.keys.size
         if self._pending_size > max(_MERGE_FROM, self._merged.keys.size):
@@ -64,6 +68,19 @@ class GroupedHistogram:
             max=int(self._max[group]),
         )
         return Histogram(sparse.Counts(keys, counts), totals)
+
+    def _widen(self, run: sparse.Counts, groups: Int64, values: Int64) -> None:
+        """Note the least and the greatest value of each group.
+
+        The buckets of a batch say where it can have either; after the first batches, hardly ever.
+        """
+        edges = np.searchsorted(run.keys, np.arange(self._min.size + 1) * BUCKETS)
+        has = np.flatnonzero(edges[:-1] < edges[1:])
+        low, high = run.keys[edges[has]], run.keys[edges[has + 1] - 1]
+        if (lower_bounds(low - has * BUCKETS) < self._min[has]).any():
+            np.minimum.at(self._min, groups, values)
+        if (upper_bounds(high - has * BUCKETS) > self._max[has]).any():
+            np.maximum.at(self._max, groups, values)
 
     def _merge(self) -> None:
         if self._pending:

@@ -16,7 +16,7 @@ from umtrace.stats.buckets import Int64
 from umtrace.stats.grouped import GroupedHistogram
 from umtrace.stats.groups import GroupNumbers, Key, check_keys, encode
 from umtrace.stats.summary import GroupSummary, MetricSummary, Summary, most_frequent_first
-from umtrace.stats.totals import GroupSums, grown
+from umtrace.stats.totals import GroupSums, Halves, grown, halves
 
 LATENCY = "latency_ns"
 RCU = "rcu_ns"
@@ -79,23 +79,23 @@ class SummaryBuilder:
         if not batch.num_rows:
             return
         groups = self._groups.of(batch)
-        n_groups = len(self._groups)
-        self._count.add(groups, n_groups)
-        self._incomplete.add(groups[~_equal(batch.column("complete"), wanted=True)], n_groups)
-        upper = _equal(batch.column("latency_bound"), wanted="upper")
-        self._upper.add(groups[upper], n_groups)
-        self._add_errnos(groups, batch.column("errno"), n_groups)
+        rows = _Rows(groups, len(self._groups))
+        self._count.add(rows.counts())
+        self._incomplete.add(rows.counts(~mask(batch.column("complete"))))
+        self._upper.add(rows.counts(_is(batch.column("latency_bound"), "upper")))
+        self._add_errnos(rows, batch.column("errno"))
         latency = _duration(batch.column(LATENCY))
+        latencies = rows.sums(latency.values) if latency.usable is None else None
         for name, state in self._metrics.items():
             column = latency if name == LATENCY else _duration(batch.column(name))
-            state.add(groups, column, latency, n_groups)
+            state.add(rows, column, latency, latencies)
 
-    def _add_errnos(self, groups: Int64, column: pa.Array, n_groups: int) -> None:
-        codes, values = encode(column)
-        for code, number in enumerate(values):
-            if number != 0:
-                tally = self._errnos.setdefault(number, _Tally())
-                tally.add(groups[codes == code], n_groups)
+    def _add_errnos(self, rows: _Rows, column: pa.Array) -> None:
+        if column.null_count:
+            self._errnos.setdefault(None, _Tally()).add(rows.counts(mask(column.is_null())))
+        numbers = integers(column)
+        for number in np.unique(numbers[numbers != 0]).tolist():
+            self._errnos.setdefault(number, _Tally()).add(rows.counts(numbers == number))
 
     def result(self) -> Summary:
         """Return the summary of all batches so far."""
@@ -132,20 +132,51 @@ class _Tally:
     def __init__(self) -> None:
         self._counts = np.zeros(0, np.int64)
 
-    def add(self, groups: Int64, n_groups: int) -> None:
-        self._counts = grown(self._counts, n_groups, 0)
-        self._counts += np.bincount(groups, minlength=n_groups)
+    def add(self, counts: Int64) -> None:
+        self._counts = grown(self._counts, counts.size, 0)
+        self._counts += counts
 
     def __getitem__(self, group: int) -> int:
         return int(self._counts[group]) if group < self._counts.size else 0
 
 
+class _Rows:
+    """The groups of some rows of a batch, and what is counted by them; counted once."""
+
+    def __init__(self, groups: Int64, n_groups: int) -> None:
+        self.groups, self.n_groups = groups, n_groups
+        self._counts: Int64 | None = None
+
+    def where(self, chosen: Mask | None) -> _Rows:
+        """Return the chosen rows; None is all."""
+        return self if chosen is None else _Rows(self.groups[chosen], self.n_groups)
+
+    def counts(self, chosen: Mask | None = None) -> Int64:
+        """Return how many of the chosen rows each group has, shape (n_groups,)."""
+        if chosen is not None:
+            return np.bincount(self.groups[chosen], minlength=self.n_groups)
+        if self._counts is None:
+            self._counts = np.bincount(self.groups, minlength=self.n_groups)
+        return self._counts
+
+    def sums(self, values: Int64) -> Halves:
+        """Return the sums by group of a value for each row."""
+        return halves(self.groups, values, self.n_groups)
+
+
 class _Duration(NamedTuple):
-    """A duration column: values (0 where not usable), usable, null. Shape (n,) each."""
+    """A duration column: values (0 where null), usable, null. Shape (n,) each.
+
+    ``usable`` is None where all are, ``null`` where none is.
+    """
 
     values: Int64
-    usable: Mask
-    null: Mask
+    usable: Mask | None
+    null: Mask | None
+
+    @property
+    def is_unknown(self) -> bool:
+        return self.usable is not None and not self.usable.any()
 
 
 class _MetricState:
@@ -156,18 +187,28 @@ class _MetricState:
         self._null, self._negative, self._shared = _Tally(), _Tally(), _Tally()
         self._own_sum, self._latency_sum = GroupSums(), GroupSums()
 
-    def add(self, groups: Int64, own: _Duration, latency: _Duration, n_groups: int) -> None:
-        self._null.add(groups[own.null], n_groups)
-        self._negative.add(groups[~own.usable & ~own.null], n_groups)
-        if not own.usable.any():
+    def add(
+        self, rows: _Rows, own: _Duration, latency: _Duration, latencies: Halves | None
+    ) -> None:
+        """Take a batch into account; ``latencies`` are the sums of all its latencies, if known."""
+        if own.null is not None:
+            self._null.add(rows.counts(own.null))
+        if own.usable is not None:
+            self._negative.add(rows.counts(own.values < 0))
+        if own.is_unknown:
             return
-        known, values = _picked(own.usable, groups, own.values)
-        self._histogram.add(known, values, n_groups)
-        both = own.usable & latency.usable
-        shared, values, latencies = _picked(both, groups, own.values, latency.values)
-        self._shared.add(shared, n_groups)
-        self._own_sum.add(shared, values, n_groups)
-        self._latency_sum.add(shared, latencies, n_groups)
+        known, values = rows.where(own.usable), _picked(own.values, own.usable)
+        sums = known.sums(values) if own is not latency or latencies is None else latencies
+        self._histogram.add(known.groups, values, rows.n_groups, sums)
+        both = _and(own.usable, latency.usable)
+        if both is not own.usable:
+            known = rows.where(both)
+            sums = known.sums(_picked(own.values, both))
+        if both is not None or latencies is None:
+            latencies = known.sums(_picked(latency.values, both))
+        self._shared.add(known.counts())
+        self._own_sum.add_halves(sums)
+        self._latency_sum.add_halves(latencies)
 
     def group(self, number: int) -> MetricSummary:
         return MetricSummary(
@@ -181,16 +222,25 @@ class _MetricState:
 
 
 def _duration(column: pa.Array) -> _Duration:
-    null, values = mask(column.is_null()), integers(column)
-    return _Duration(values, ~null & (values >= 0), null)
+    null, values = mask(column.is_null()) if column.null_count else None, integers(column)
+    if null is None and int(values.min(initial=0)) >= 0:
+        return _Duration(values, None, None)
+    usable: Mask = values >= 0
+    return _Duration(values, usable if null is None else usable & ~null, null)
 
 
-def _picked(mask: Mask, *arrays: Int64) -> tuple[Int64, ...]:
-    """Return the chosen places of each array; the arrays themselves where all are chosen."""
-    return arrays if mask.all() else tuple(array[mask] for array in arrays)
+def _picked(values: Int64, chosen: Mask | None) -> Int64:
+    return values if chosen is None else values[chosen]
 
 
-def _equal(column: pa.Array, *, wanted: object) -> Mask:
+def _and(left: Mask | None, right: Mask | None) -> Mask | None:
+    """Return where both are true; None is everywhere."""
+    if left is None or right is None or left is right:
+        return right if left is None else left
+    return left & right
+
+
+def _is(column: pa.Array, wanted: str) -> Mask:
     codes, values = encode(column)
     return np.array([value == wanted for value in values], np.bool_)[codes]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,6 +50,26 @@ def exact_sum(values: Int64) -> int:
     return (int((values >> _HALF).sum()) << _HALF) + int((values & _LOW).sum())
 
 
+class Halves(NamedTuple):
+    """Sums by group, int64 of shape (n_groups,): ``high * 2**32 + low``; None is no high part."""
+
+    low: Int64
+    high: Int64 | None = None
+
+
+def halves(groups: Int64, values: Int64, n_groups: int) -> Halves:
+    """Return the exact sums of non-negative values by group; parameters as `GroupSums.add`."""
+    if not values.size or int(values.max()) < _EXACT_FLOAT // values.size:
+        return Halves(_by_group(groups, values, n_groups))
+    low, high = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
+    # bincount adds in float64: exact for 2**20 half words, whose sum is below 2**52.
+    for start in range(0, values.size, 1 << 20):
+        group, value = groups[start : start + (1 << 20)], values[start : start + (1 << 20)]
+        low += _by_group(group, value & _LOW, n_groups)
+        high += _by_group(group, value >> _HALF, n_groups)
+    return Halves(low, high)
+
+
 class GroupSums:
     """Exact sums of non-negative int64 values, one for each group."""
 
@@ -68,20 +89,15 @@ class GroupSums:
         n_groups : int
             Never less than in an earlier call.
         """
-        self._high = grown(self._high, n_groups, 0)
-        self._low = grown(self._low, n_groups, 0)
-        if not values.size:
-            return
-        if int(values.max()) < _EXACT_FLOAT // values.size:
-            self._low += _by_group(groups, values, n_groups)
-            return
-        # bincount adds in float64: exact for 2**20 half words, whose sum is below 2**52.
-        for start in range(0, values.size, 1 << 20):
-            group, value = groups[start : start + (1 << 20)], values[start : start + (1 << 20)]
-            high = value >> _HALF
-            self._low += _by_group(group, value & _LOW, n_groups)
-            if high.any():
-                self._high += _by_group(group, high, n_groups)
+        self.add_halves(halves(groups, values, n_groups))
+
+    def add_halves(self, more: Halves) -> None:
+        """Add sums that were made once for several of these."""
+        self._low = grown(self._low, more.low.size, 0)
+        self._high = grown(self._high, more.low.size, 0)
+        self._low += more.low
+        if more.high is not None:
+            self._high += more.high
 
     def __getitem__(self, group: int) -> int:
         """Return one group's sum; 0 for a group without values."""
