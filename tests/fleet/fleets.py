@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
+from contextlib import redirect_stdout
+
 from tests.stats.rows import T0_NS, batch_of, container_host
+from umtrace.cli.main import run as main
 from umtrace.fleet.file import encode
 from umtrace.fleet.storage import storage_of
 from umtrace.fleet.summarize import summaries_of
@@ -24,12 +29,13 @@ def meta(host="web1", *, boot="a" * 32, start_ns=T0_NS, **given):
 def record(path, rows=None, *, close=True, **given):
     """Write a recording of these rows; returns its path."""
     rows = container_host() if rows is None else rows
-    writer = RecordingWriter(path, meta(**given))
-    with writer:
+    path.parent.mkdir(exist_ok=True)
+    with RecordingWriter(path, meta(**given)) as writer:
         if rows:
             writer.append("umounts", batch_of(rows))
-        if close:
-            writer.close()
+    if not close:
+        words = json.loads((path / "meta.json").read_text())
+        (path / "meta.json").write_text(json.dumps(words | {"state": "open", "end_ns": None}))
     return path
 
 
@@ -40,3 +46,10 @@ def summarize(recording, folder):
         storage.put(about.place, encode(about, table))
         places.append(about.place)
     return places
+
+
+def cli_of(name, *words):
+    """Return exit status and output of a command of `umtrace fleet`."""
+    with redirect_stdout(io.StringIO()) as out:
+        status = main(["fleet", name, *map(str, words)])
+    return status, out.getvalue()

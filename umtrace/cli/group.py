@@ -23,6 +23,7 @@ COMMANDS = {
     "html": "Write a recording as one self-contained HTML page.",
     "diff": "Compare two recordings: which phases became slower or faster.",
     "summarize": "Write the counts of recordings as small files, for a fleet.",
+    "fleet": "Add up the summaries or recordings of many hosts.",
     "import": "Convert a trace-cmd file or ftrace text to a recording.",
     "repair": "Finish a recording after its writer was killed.",
     "exercise": "Run known umounts in a private mount namespace and list them.",

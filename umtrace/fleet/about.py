@@ -18,6 +18,8 @@ from umtrace.version import __version__
 #: version of the summary format. Major: older readers must refuse. Minor: they may read on.
 FORMAT = (1, 0)
 
+STATES = ("closed", "open", "cut-short")
+
 _LAST_NS = 2**63 - 1
 _MOST_TEXT = 512
 _MOST_PROBLEMS = 20
@@ -41,6 +43,8 @@ class About:
         Version of the format of the recording.
     losses : LossReport
         Of the whole recording, in one of its hours; of the hour, from a running recorder.
+    state : str
+        Of the recording: ``closed``, ``open`` (still written) or ``cut-short``.
     filtered : tuple of str
         Fields of the filter that the recorder was given; their values may be names.
     folded_owners : int
@@ -58,6 +62,7 @@ class About:
     tier: str = ""
     umtrace: str = __version__
     format: str = ""
+    state: str = "closed"
     rows: int = 0
     filtered: tuple[str, ...] = ()
     losses: LossReport = field(default_factory=LossReport)
@@ -139,6 +144,7 @@ def _about(raw: Mapping[str, Any]) -> About:
         tier=_text(raw, "tier"),
         umtrace=_text(raw, "umtrace"),
         format=_text(raw, "format"),
+        state=_state(raw),
         rows=_time(raw, "rows"),
         filtered=_texts(raw, "filtered"),
         losses=LossReport.from_dict(_of(raw, "losses", dict, {})),
@@ -164,6 +170,13 @@ def _text(raw: Mapping[str, Any], key: str) -> str:
     if len(text) > _MOST_TEXT:
         raise ValueError(f"{key} has {len(text)} characters")
     return text
+
+
+def _state(raw: Mapping[str, Any]) -> str:
+    state = _text(raw, "state") or "closed"
+    if state not in STATES:
+        raise ValueError("state is out of range")
+    return state
 
 
 def _time(raw: Mapping[str, Any], key: str) -> int:

@@ -65,12 +65,16 @@ def _summaries(recording: Recording, counts: HourlyCounts) -> Iterator[Hourly]:
     meta, losses = recording.meta, recording.losses
     place = f"{recording.path}: "  # a name of the user's
     problems = tuple(text.replace(place, "") for text in recording.problems)
+    state = "closed"
+    if recording.is_open:
+        state = "open" if recording.is_live else "cut-short"
     if not counts.hours:
         counts.begin(meta.start_ns)
     for hour in counts.hours:
         table, folded = counts.cells(hour)
         about = replace(
             about_recording(meta, hour),
+            state=state,
             rows=counts.rows(hour),
             losses=losses,
             problems=problems,
