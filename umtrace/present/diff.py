@@ -27,12 +27,21 @@ _LEAST, _MOST = 0.01, 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffPage:
-    """A comparison and what must be read with it."""
+    """A comparison and what must be read with it.
+
+    Attributes
+    ----------
+    a, b : Heading or sequence of str
+        What each side is; of several lines the first names it.
+    legend : str
+        How the intervals were made, if not from umounts that are independent.
+    """
 
     comparison: Comparison
-    a: Heading
-    b: Heading
+    a: Heading | Sequence[str]
+    b: Heading | Sequence[str]
     warnings: Sequence[str] = ()
+    legend: str = ""
 
 
 def diff_text(page: DiffPage, width: int = WIDTH) -> str:
@@ -49,8 +58,8 @@ def diff_dict(page: DiffPage) -> dict[str, Any]:
     comparison = page.comparison
     by = comparison.by
     return {
-        "a": page.a.source,
-        "b": page.b.source,
+        "a": page.a.source if isinstance(page.a, Heading) else page.a[0],
+        "b": page.b.source if isinstance(page.b, Heading) else page.b[0],
         "alpha": comparison.alpha,
         "warnings": list(page.warnings),
         "groups": [
@@ -69,6 +78,10 @@ def diff_dict(page: DiffPage) -> dict[str, Any]:
     }
 
 
+_LEGEND = (
+    "They take the umounts of a recording as independent: a burst of load in one of them is not "
+    "noise to them."
+)
 _FIELDS = ("n_a", "n_b", "a_ns", "b_ns", "ratio", "low", "high", "verdict", "needs")
 
 
@@ -124,11 +137,11 @@ def _parts(page: DiffPage) -> Iterator[RenderableType]:
         yield Text(f"and {plural(rest, 'group')} more; --json lists all")
     if comparison.changes:
         yield ""
-        yield Text(_legend(comparison))
+        yield Text(_legend(comparison, page.legend or _LEGEND))
 
 
-def _about(name: str, heading: Heading) -> Iterator[Text]:
-    first, *rest = heading_lines(heading, 0, 0)
+def _about(name: str, side: Heading | Sequence[str]) -> Iterator[Text]:
+    first, *rest = heading_lines(side, 0, 0) if isinstance(side, Heading) else map(clean, side)
     yield Text(f"{name}  {first}")
     yield from (Text(f"   {line}") for line in rest)
 
@@ -138,7 +151,7 @@ def _group(comparison: Comparison, key: Key) -> Iterator[RenderableType]:
     label = key_label(comparison.by, key)
     yield Text(f"{label}: {plural(n_a, 'umount')} in A, {count(n_b)} in B")
     changes = [change for change in comparison.changes if change.key == key]
-    if changes and all(change.too_few for change in changes):
+    if changes and all(_lacks_values(change) for change in changes):
         least = min(change.needs for change in changes)
         yield Text(f"  too few to compare: {count(least)} on both sides are needed for a median")
     elif changes:
@@ -185,7 +198,12 @@ def interval_text(change: Change) -> str:
 
 def verdict_text(change: Change) -> str:
     """Return `slower`, `faster`, how many values are missing, or nothing."""
-    return f"needs {change.needs:,}" if change.too_few else change.verdict or ""
+    return f"needs {change.needs:,}" if _lacks_values(change) else change.verdict or ""
+
+
+def _lacks_values(change: Change) -> bool:
+    """Whether the values are too few; an interval may be missing for another reason."""
+    return change.too_few and min(change.n_a, change.n_b) < change.needs
 
 
 def _times(ratio: float) -> str:
@@ -198,12 +216,11 @@ def _name(q: float) -> str:
     return f"p{100 * q:g}"
 
 
-def _legend(comparison: Comparison) -> str:
-    few = any(change.too_few for change in comparison.changes)
+def _legend(comparison: Comparison, how: str) -> str:
+    few = any(_lacks_values(change) for change in comparison.changes)
     text = (
         f"Intervals: bootstrap; all of them together hold with {1 - comparison.alpha:.0%}, and "
-        "slower and faster stand only where 1 is outside. They take the umounts of a recording "
-        "as independent: a burst of load in one of them is not noise to them. Quantiles are of "
+        f"slower and faster stand only where 1 is outside. {how} Quantiles are of "
         "umounts in which the phase took any time."
     )
     return text + (" needs N: either side has fewer than N values." if few else "")
