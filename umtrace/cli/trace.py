@@ -52,8 +52,9 @@ def command(
 ) -> int:
     """Print one line per umount as it happens, until Ctrl-C or --duration.
 
-    An EBUSY prints two more lines: one when its holder is found, one when its window ends.
-    With --json these lines have a key "event", "ebusy-open" or "ebusy".
+    An EBUSY prints two more lines: one when its holder is found, one when its window ends. An
+    umount that has not ended prints a line after 1 s, 10 s and 60 s: its phase, and since when.
+    With --json these lines have a key "event": "ebusy-open", "ebusy" or "hang".
     """
     if recording is not None:
         _refuse(ctx, ("tier", "probes", "duration"))
@@ -130,14 +131,15 @@ class _Lines:
     def take(self, tick: Tick) -> None:
         """Print what one tick brought, without what nobody unmounted unless that is asked for."""
         from umtrace.present import lines
-        from umtrace.present.rows import write_jsonl
+        from umtrace.present.rows import hang_json, write_jsonl
         from umtrace.present.terminal import write
         from umtrace.stats.matching import without_internal
 
         self._losses, self._undecided = tick.losses, tick.undecided
         rows = tick.rows if self._whole else without_internal(tick.rows)
         found = [(w, True) for w in tick.ebusy.windows] + [(w, False) for w in tick.ebusy.news]
-        if not rows.num_rows and not found:
+        hangs = [h for h in tick.hangs if self._whole or h.row["origin"] != "mount-internal"]
+        if not rows.num_rows and not found and not hangs:
             return
         if self._as_json:
             write_jsonl(sys.stdout.buffer, rows.schema, [rows])
@@ -146,6 +148,9 @@ class _Lines:
                 write(lines.line(row, self._width) + "\n", sys.stdout)
         for window, over in found:
             _print_window(window, over=over, as_json=self._as_json)
+        for hang in hangs:
+            text = hang_json(hang) if self._as_json else lines.hang_line(hang, self._width)
+            write(text + "\n", sys.stdout)
         sys.stdout.flush()
 
     def finish(self) -> None:

@@ -79,6 +79,11 @@ class NameStore:
         index[kept] = len(tids) + np.arange(kept.size)
         return select_texts([fresh, of_list(older)], index)
 
+    def peek(self, kind: NameKind, tids: _U4, times: _U8) -> Texts:
+        """Return the texts of these events, as `take` does, after `forget`; they stay here."""
+        keys = zip(tids.tolist(), times.tolist(), strict=True)
+        return of_list([self._whole.get((tid, int(kind), ts)) for tid, ts in keys])
+
     def forget(self) -> None:
         """Drop the oldest if there are too many: the beginning of their operations was not seen."""
         self._keep_fresh()

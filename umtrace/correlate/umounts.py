@@ -16,8 +16,11 @@ from umtrace.correlate.rows import build_rows
 from umtrace.correlate.table import Ops
 from umtrace.correlate.tails import TailKeeper
 from umtrace.correlate.texts import Texts
+from umtrace.correlate.unfinished import PHASES, standing
 from umtrace.model.events import FOREIGN, Array, EventBatch, Kind, NameKind, Origin
+from umtrace.model.hangs import Standing
 from umtrace.model.losses import LossReport
+from umtrace.model.tiers import tier_named
 from umtrace.model.umounts import empty_rows
 
 MAX_OPEN = 65536
@@ -86,6 +89,46 @@ class UmountCorrelator:
         """Return held and open operations, the latter as incomplete rows; the oldest come first."""
         rest, self._open = self._open, Ops()
         return self._rows(Ops.joined([self._tails.rest(), rest.ordered("t_first")]))
+
+    def unfinished(self, before_ns: int) -> tuple[pa.RecordBatch, list[Standing]]:
+        """Return the open operations that began before a time, as rows, and where each is.
+
+        Parameters
+        ----------
+        before_ns : int
+            CLOCK_MONOTONIC.
+
+        Returns
+        -------
+        rows : pyarrow.RecordBatch
+            ``model.umounts.SCHEMA``; ``id`` is the position in both.
+        where : list of Standing
+        """
+        ops = self._open.take(self._open["t_first"] <= before_ns)
+        if not len(ops):
+            return empty_rows(), []
+        rows = build_rows(
+            ops,
+            first_id=0,
+            clock_offset_ns=self._clock_offset_ns,
+            tier=self._tier,
+            paths=self._peeked(ops, NameKind.PATH, "t_first"),
+            sources=self._peeked(ops, NameKind.SOURCE, "t_mount"),
+            mountpoints=reverse_components(
+                self._peeked(ops, NameKind.MOUNTPOINT, "t_mount"), np.zeros(len(ops), np.bool_)
+            ),
+            container_of=self._container_of,
+        )
+        by_function = bool(tier_named(self._tier).probes_every_function)
+        phases, since = standing(ops, by_function=by_function)
+        columns = (ops["task"], ops["t_first"], phases, since)
+        return rows, [
+            Standing(task=task, begun_ns=begun, phase=PHASES[phase], since_ns=ns)
+            for task, begun, phase, ns in zip(*(c.tolist() for c in columns), strict=True)
+        ]
+
+    def _peeked(self, ops: Ops, kind: NameKind, time: FieldName) -> Texts:
+        return self._names.peek(kind, ops["tid"], ops[time].view(np.uint64))
 
     def losses(self) -> LossReport:
         """Return the losses that this stage counts."""

@@ -17,6 +17,7 @@ from umtrace.kernel.cgroups import Containers
 from umtrace.model.clock import ClockPair, monotonic_ns
 from umtrace.model.stopping import StopSignals
 from umtrace.pipeline.ebusy import EbusyStage
+from umtrace.pipeline.hangs import HangWatch
 from umtrace.pipeline.pace import LivePace, Pace, ReaderPriority
 from umtrace.pipeline.ticks import Tick, Totals, stream
 from umtrace.sources.base import Source
@@ -209,6 +210,7 @@ def _counted(run: Run, ebusy: EbusyStage, until: Until, pace: Pace) -> Iterator[
         pace=pace,
         ebusy=ebusy,
         questions=questions,
+        watch=HangWatch(),
     )
     for tick in ticks:
         run.totals.add(tick)

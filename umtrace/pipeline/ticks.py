@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.model.events import EventBatch
+from umtrace.model.hangs import Hang
 from umtrace.model.losses import LossReport
 from umtrace.pipeline.ebusy import EbusyStage, EbusyUpdate
+from umtrace.pipeline.hangs import HangWatch
 from umtrace.pipeline.pace import Pace
 from umtrace.sources.base import Source
 from umtrace.sources.questions import Questions
@@ -29,6 +31,8 @@ class Tick:
     ebusy: EbusyUpdate = field(default_factory=EbusyUpdate)
     #: so far, by column of the filter: the rows left out because it is unknown, and all rows
     undecided: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    #: operations that have not ended 1 s, 10 s or 60 s after they began, once for each of these
+    hangs: Sequence[Hang] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,14 @@ def stream(
     pace: Pace | None = None,
     ebusy: EbusyStage | None = None,
     questions: Questions | None = None,
+    watch: HangWatch | None = None,
 ) -> Iterator[Tick]:
     """Read an open source until it ends or ``stop()``; the last tick has what was still open.
 
     ``stop`` is called before each read, so that what happened before it became true is read, too.
     ``questions`` leaves out the calls by which `umtrace why` asks the kernel. Without ``ebusy``
-    there are no EBUSY windows. ``pace`` says how long a read waits.
+    there are no EBUSY windows. ``pace`` says how long a read waits. ``watch`` finds the operations
+    that hang.
     """
     pace = pace or Pace()
     correlator = UmountCorrelator(
@@ -110,7 +116,8 @@ def stream(
         rows = row_filter.apply(found)
         update = ebusy.feed(rows, batch.events) if ebusy else EbusyUpdate()
         losses = _lost(source, correlator, ebusy)
-        yield Tick(batch, rows, losses, update, undecided.counts)
+        hangs = watch.look(correlator, row_filter) if watch else ()
+        yield Tick(batch, rows, losses, update, undecided.counts, hangs)
     found = correlator.finish()
     undecided.feed(found)
     rest = row_filter.apply(found)

@@ -8,17 +8,27 @@ from typing import Any
 
 import pyarrow as pa
 
+from umtrace.model.hangs import Hang
 from umtrace.present.terminal import clean
-from umtrace.present.units import NULL, clock, padded
+from umtrace.present.units import NULL, clock, duration, padded
 
 HEADER = (
     f"{'TIME (UTC)':<12} {'PID':>7} {'COMM':<12} {'MODE':<5} {'RESULT':<7} "
     f"{'LATENCY':>8} {'RCU WAIT':>8} PATH"
 )
 _PATH_AT = HEADER.index("PATH")
+_PHASES = {
+    "other": "in another phase",
+    "lookup": "in the path lookup",
+    "lock": "waiting for the namespace lock",
+    "tree": "in the umount tree",
+    "rcu": "in the RCU wait",
+    "put": "in the mntput loop",
+    "shutdown": "in the fs shutdown",
+}
 
 
-def line(row: Mapping[str, Any], width: int | None = None) -> str:
+def line(row: Mapping[str, Any], width: int | None = None, result: str = "") -> str:
     """Return the line of one row.
 
     Parameters
@@ -27,14 +37,24 @@ def line(row: Mapping[str, Any], width: int | None = None) -> str:
         A row of ``model.umounts.SCHEMA`` as Python values, ``t_start`` in ns.
     width : int, optional
         Columns of the terminal; a longer path loses its beginning. None: all of it.
+    result : str
+        What is shown instead of the result of the call.
     """
     text = (
         f"{clock(row['t_start']):<12} {row['pid'] or NULL:>7} "
         f"{clean(row['comm'] or NULL)[:12]:<12} "
-        f"{row['mode'] or _origin(row):<5} {_result(row):<7} "
+        f"{row['mode'] or _origin(row):<5} {result or _result(row):<7} "
         f"{padded(row['latency_ns'])} {padded(row['rcu_ns'])} "
     )
     return clean(text) + _fit(_where(row), None if width is None else width - _PATH_AT)
+
+
+def hang_line(hang: Hang, width: int | None = None) -> str:
+    """Return the line of an umount that has not ended; its latency is the time so far."""
+    row = {**hang.row, "latency_ns": hang.so_far_ns, "rcu_ns": None, "complete": True}
+    phase = f" ({_PHASES[hang.phase]} for {duration(hang.phase_ns)})"
+    room = None if width is None else width - len(phase)
+    return line(row, room, result="hangs") + phase
 
 
 def line_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:

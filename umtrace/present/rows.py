@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from umtrace.model.hangs import Hang
+from umtrace.model.umounts import SCHEMA as ROWS
 from umtrace.present.escaped import dumps
 from umtrace.present.terminal import clean
 
@@ -44,6 +46,14 @@ def write_jsonl(out: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBat
         out.write("".join(line + "\n" for line in encoded).encode())
         rows += batch.num_rows
     return rows
+
+
+def hang_json(hang: Hang) -> str:
+    """Return an umount that has not ended as a JSON line: its row so far, and where it is."""
+    batch = pa.RecordBatch.from_pylist([dict(hang.row)], schema=ROWS)
+    (row,) = _objects(batch)
+    head = {"event": "hang", "phase": hang.phase, "phase_ns": hang.phase_ns}
+    return dumps({**head, "so_far_ns": hang.so_far_ns, **row}, ascii_only=False)
 
 
 def _shown(batch: pa.RecordBatch) -> pa.RecordBatch:

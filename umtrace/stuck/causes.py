@@ -79,8 +79,11 @@ class Surroundings:
     def _fuse(self, sample: Sample, path: str | None) -> Cause:
         numbers = self._connections(sample, path)
         if len(numbers) != 1:
-            which = f": one of connections {', '.join(map(str, numbers[:_MOST]))}" * bool(numbers)
-            return Cause(text=f"a FUSE server{which}")
+            if not numbers:  # without fusectl nothing lists them
+                show = f"mount -t fusectl none {_CONNECTIONS}"
+                return Cause(text=f"a FUSE server; after {show}, run this again")
+            some = ", ".join(map(str, numbers[:_MOST]))
+            return Cause(text=f"a FUSE server: one of connections {some} in {_CONNECTIONS}")
         number = numbers[0]
         waiting = text_of(f"{_CONNECTIONS}/{number}/waiting").strip()
         servers = self._serving(number)

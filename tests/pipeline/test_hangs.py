@@ -1,0 +1,148 @@
+"""Umounts that hang, as a run reports them while they do."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+
+import pytest
+
+from tests.builders import Stream
+from umtrace.correlate.umounts import UmountCorrelator
+from umtrace.correlate.waits import Wait
+from umtrace.model.events import Kind
+from umtrace.pipeline import Until, run
+from umtrace.pipeline.hangs import MOST, HangWatch
+from umtrace.present.lines import hang_line
+from umtrace.present.rows import hang_json
+from umtrace.sources.fake import FakeSource
+from umtrace.stats.filters import RowFilter
+
+S = 1_000_000_000
+
+
+def fed(stream, tier="tracepoint"):
+    correlator = UmountCorrelator(clock_offset_ns=0, tier=tier)
+    correlator.feed(stream.batch())
+    return correlator
+
+
+def began(stream, tid=7, t0=S):
+    stream.path(t0, tid, b"/mnt/dead")
+    return stream.event(t0, tid, Kind.ENTER, ret=0, a=1, b=77, seq=t0, comm=b"umount")
+
+
+@pytest.mark.parametrize(
+    ("wait", "phase"),
+    [
+        (Wait.LOOKUP, "lookup"),
+        (Wait.NAMESPACE_LOCK, "lock"),
+        (Wait.RCU_EXPEDITED, "rcu"),
+        (Wait.RCU_QUEUE, "rcu"),
+        (Wait.SHUTDOWN, "shutdown"),
+        (Wait.OTHER, "other"),
+    ],
+)
+def test_a_sleeping_task_is_in_the_phase_of_its_stack(wait, phase):
+    stream = began(Stream()).off_cpu(S + 5, 7, wait, S + 1)
+    rows, (where,) = fed(stream).unfinished(2 * S)
+    assert (where.phase, where.begun_ns, where.since_ns) == (phase, S, S + 5)
+    assert rows.column("path").to_pylist() == ["/mnt/dead"]
+
+
+#: events of an umount in a function tier, and where it is after each
+_FUNCTIONS = [
+    ((), "lookup", 0),
+    ((Kind.PATH_UMOUNT,), "lock", 1),
+    ((Kind.PATH_UMOUNT, Kind.CHECK), "tree", 2),
+    ((Kind.PATH_UMOUNT, Kind.TREE, Kind.UNLOCK, Kind.RCU), "rcu", 3),
+    ((Kind.PATH_UMOUNT, Kind.TREE, Kind.UNLOCK, Kind.RCU, Kind.RCU_EXIT), "put", 5),
+    (
+        (
+            Kind.PATH_UMOUNT,
+            Kind.TREE,
+            Kind.UNLOCK,
+            Kind.RCU,
+            Kind.RCU_EXIT,
+            Kind.UNLOCK_EXIT,
+            Kind.PATH_UMOUNT_EXIT,
+            Kind.EXIT,
+            Kind.CLEANUP,
+        ),
+        "shutdown",
+        8,
+    ),
+]
+
+
+@pytest.mark.parametrize(("kinds", "phase", "since"), _FUNCTIONS)
+def test_a_task_is_in_the_phase_of_its_last_function(kinds, phase, since):
+    stream = began(Stream())
+    for number, kind in enumerate(kinds, 1):
+        stream.event(S + number, 7, kind, seq=S + number)
+    _, (where,) = fed(stream, "fentry").unfinished(2 * S)
+    assert (where.phase, where.since_ns - S) == (phase, since)
+
+
+def test_the_row_that_comes_later_is_whole():
+    stream = began(Stream()).off_cpu(S + 5, 7, Wait.LOOKUP, S + 1)
+    correlator = fed(stream)
+    correlator.unfinished(2 * S)
+    more = Stream().event(3 * S, 7, Kind.ON_CPU, seq=S + 2)
+    more.event(3 * S + 1, 7, Kind.EXIT, ret=-2, seq=S + 3)
+    (row,) = correlator.feed(more.batch()).to_pylist()
+    assert (row["path"], row["complete"], row["id"]) == ("/mnt/dead", True, 0)
+
+
+def test_each_umount_is_reported_after_1_10_and_60_seconds():
+    now = [S]
+    watch, correlator = HangWatch(clock=lambda: now[0]), fed(began(Stream()))
+    seen = []
+    for tenths in range(1200):
+        now[0] = S + tenths * S // 10
+        seen += [round(hang.so_far_ns / S, 1) for hang in watch.look(correlator, RowFilter())]
+    assert [int(s) for s in seen] == [1, 10, 60]
+
+
+def test_a_filter_holds_for_hangs_too():
+    stream = began(began(Stream()), tid=8)
+    for filters, number in (({"pid": (8,)}, 1), ({"min_latency_ns": 90 * S}, 0), ({}, 2)):
+        watch = HangWatch(clock=lambda: 12 * S)
+        assert len(watch.look(fed(stream), RowFilter(**filters))) == number
+
+
+def test_thousands_that_hang_are_not_all_reported():
+    stream = Stream()
+    for tid in range(1000):
+        began(stream, tid=tid + 2, t0=S + tid)
+    watch = HangWatch(clock=lambda: 30 * S)
+    assert len(watch.look(fed(stream), RowFilter())) == MOST
+
+
+class _Keep:
+    def __init__(self):
+        self.hangs = []
+
+    def opened(self, _run):
+        return nullcontext()
+
+    def take(self, tick):
+        self.hangs += tick.hangs
+
+    def finish(self):
+        pass
+
+
+def test_a_run_gives_them_to_its_sinks_and_they_have_a_line_each():
+    batch = began(Stream(), t0=1).off_cpu(5, 7, Wait.SHUTDOWN, 2).batch()
+    keep = _Keep()
+    run(FakeSource([batch], tier="tracepoint"), [keep], until=Until())
+    (hang,) = keep.hangs
+    text = hang_line(hang)
+    assert "hangs" in text
+    assert "/mnt/dead (in the fs shutdown for " in text
+    assert len(hang_line(hang, 100)) <= 100
+    data = json.loads(hang_json(hang))
+    assert (data["event"], data["phase"], data["path"]) == ("hang", "shutdown", "/mnt/dead")
+    assert data["latency_ns"] is None
+    assert data["so_far_ns"] > S
