@@ -89,6 +89,8 @@ def _prepare(folder: Path, ready: Ready, job: Job) -> Machine:
         Disk(serial="lab-modules", path=ready.kernel.modules),
         Disk(serial="lab-out", path=folder / "out.raw", writable=True),
     ]
+    if job.disk is not None:
+        disks.append(Disk(serial="lab-own", path=job.disk, writable=True))
     if ready.venv is not None:
         disks.append(Disk(serial="lab-venv", path=ready.venv))
     return Machine(

@@ -32,6 +32,11 @@ def _machine_options(command: Command) -> Command:
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             help="Folder that the guest gets as $LAB_IN.",
         ),
+        click.option(
+            "--disk",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Raw image that the guest writes to as the disk $LAB_DISK; a crash leaves it.",
+        ),
         click.option("--no-tracefs", is_flag=True, help="Leave tracefs and debugfs unmounted."),
         click.option(
             "--out", type=click.Path(path_type=Path), help="Folder for what is left in $LAB_OUT."

@@ -34,6 +34,7 @@ class Job:
     cpus: int = 2
     icount: bool = False
     carried: Path | None = None
+    disk: Path | None = None
 
 
 def shell_line(command: tuple[str, ...]) -> str:
@@ -51,6 +52,7 @@ def settings(job: Job, name: str, terminal: tuple[int, int] = (80, 24)) -> str:
         "LAB_KERNEL": name,
         "LAB_MODE": "shell" if job.interactive else "command",
         "LAB_PROJECT": str(project.ROOT),
+        "LAB_HAS_DISK": "yes" if job.disk else "no",
         "LAB_TRACEFS": "yes" if job.tracefs else "no",
         "LAB_COLUMNS": str(columns),
         "LAB_ROWS": str(rows),

@@ -9,11 +9,11 @@ import sys
 import pytest
 
 
-def in_guest(kernel, command, *, timeout_s=900, out=None):
+def in_guest(kernel, command, *, timeout_s=900, out=None, options=()):
     """Run a shell command on a kernel; return how it ended, with what it printed."""
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("QEMU is not installed: make lab-deps, as root")
-    options = ["--timeout", str(timeout_s), *(["--out", out] if out else [])]
+    options = ["--timeout", str(timeout_s), *(["--out", out] if out else []), *options]
     return subprocess.run(
         [sys.executable, "-m", "lab", "run", kernel, *options, "--", command],
         check=False,
