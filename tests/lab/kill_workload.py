@@ -1,0 +1,117 @@
+"""Kills while umounts are in each phase; run in a guest of the lab.
+
+``kill_workload OUT TIER umounters|recorder [PHASE...]``: kill -9 of those that unmount, or of the
+recorder. ``kill_workload DISK TIER crash``: crash the guest while a recorder writes to the file
+system DISK. What was done is in TIER-KILLED.json, with the recording beside it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.lab.held_umounts import PHASES, Held, until
+
+READY_S, GONE_S = 120, 30
+#: flushes come four times a second; a guest and its host may be slow
+FLUSHED_S = 1.5
+TRACEFS = Path("/sys/kernel/tracing")
+VM = Path("/proc/sys/vm")
+
+
+def recorder(path, tier):
+    """Start a recorder; return it once its probes are attached."""
+    ready, write = os.pipe()
+    command = [sys.executable, "-m", "umtrace", "record", "-q", "--tier", tier, "-o", str(path)]
+    process = subprocess.Popen([*command, "--ready-fd", str(write)], pass_fds=[write])
+    os.close(write)
+    assert os.read(ready, 1), "nothing is recorded"
+    os.close(ready)
+    return process
+
+
+def bpf_programs():
+    """Return the ids of all BPF programs in the kernel."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    ids, attr = set(), (ctypes.c_uint32 * 4)(0)
+    while libc.syscall(321, 11, ctypes.byref(attr), 16) == 0:  # BPF_PROG_GET_NEXT_ID
+        ids.add(attr[1])
+        attr[0] = attr[1]
+    return ids
+
+
+def of_a_tracer():
+    """Return what a tracer has in the kernel: programs, dynamic events, trace instances."""
+    listed = TRACEFS / "kprobe_events"
+    events = set(listed.read_text().splitlines()) if listed.exists() else set()
+    return bpf_programs() | events | {path.name for path in TRACEFS.glob("instances/*")}
+
+
+def kill_umounters(room, path, tier, phases):
+    """All umounters are killed while each is in its phase; the recorder goes on to its end."""
+    with recorder(path, tier) as process:
+        with Held(room, phases) as held:
+            began, there = held.begin_all(), held.still()
+            for pid in held.pids.values():
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(FLUSHED_S)
+        process.send_signal(signal.SIGINT)
+    return {
+        "began": began, "there": there, "ended": held.ended, "pids": held.pids,
+        "status": process.returncode,
+    }  # fmt: skip
+
+
+def kill_recorder(room, path, tier, phases):
+    """The recorder is killed while an umount is in each phase."""
+    before = of_a_tracer()
+    with recorder(path, tier) as process:
+        made = of_a_tracer() - before
+        with Held(room, phases) as held:
+            began = held.begin_all()
+            time.sleep(FLUSHED_S)
+            there = held.still()
+            process.kill()
+            process.wait()
+    until(lambda: not of_a_tracer() & made, GONE_S)
+    left = sorted(map(str, of_a_tracer() & made))
+    return {"began": began, "there": there, "pids": held.pids, "made": len(made), "left": left}
+
+
+def crash(room, path, tier, phases):
+    """The guest crashes while an umount is in each phase; does not return."""
+    # The file system writes soon what the recorder has passed to it; the default is 30 s.
+    (VM / "dirty_expire_centisecs").write_text("20")
+    (VM / "dirty_writeback_centisecs").write_text("20")
+    recorder(path, tier)
+    with Held(room, phases) as held:
+        began = held.begin_all()
+        time.sleep(2 * FLUSHED_S)
+        did = {"began": began, "there": held.still(), "pids": held.pids}
+        with path.with_suffix(".json").open("w") as file:
+            json.dump(did, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path("/proc/sysrq-trigger").write_text("c")
+
+
+KILLS = {"umounters": kill_umounters, "recorder": kill_recorder, "crash": crash}
+
+
+def main():
+    out, tier, killed, *phases = sys.argv[1:]
+    path = Path(out) / f"{tier}-{killed}"
+    with TemporaryDirectory(prefix="umtrace-kills-", ignore_cleanup_errors=True) as room:
+        did = KILLS[killed](Path(room), path, tier, phases or PHASES)
+    path.with_suffix(".json").write_text(json.dumps(did))
+
+
+if __name__ == "__main__":
+    main()

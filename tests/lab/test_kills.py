@@ -1,0 +1,77 @@
+"""Kills while umounts are in each phase: what was begun is in the recording, and nothing stays.
+
+kill -9 of those that unmount, kill -9 of the recorder, and a crash of the guest. At that moment an
+umount is in its path lookup, one waits for the lock, one has it, one is in its RCU wait and one in
+the shutdown of its file system.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.lab.guest import end_of, in_guest
+from tests.lab.held_umounts import PHASES
+from tests.lab.kill_checks import (
+    crash_left_what_was_begun,
+    recorder_left_nothing,
+    umounters_have_rows,
+)
+
+pytestmark = [pytest.mark.lab, pytest.mark.long]
+
+KERNEL = "6.12"
+TIERS = ("fentry", "kprobe", "ftrace", "tracepoint")
+CRASHES = (("5.10", "kprobe"), ("6.12", "fentry"), ("6.12", "ftrace"), ("7", "fentry"))
+CRASHED = 200  # the status of a guest that gave none
+DISK_BYTES = 64 << 20
+INSIDE = f"""
+modprobe -a fuse loop
+for tier in {" ".join(TIERS)}; do
+	for killed in umounters recorder; do
+		python -m tests.lab.kill_workload $LAB_OUT $tier $killed || exit
+	done
+done
+"""
+CRASH = """
+modprobe -a fuse loop && mkdir /tmp/disk && mount $LAB_DISK /tmp/disk &&
+	python -m tests.lab.kill_workload /tmp/disk {tier} crash
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    out = tmp_path_factory.mktemp("kills")
+    done = in_guest(KERNEL, INSIDE, out=out, timeout_s=1500)
+    assert done.returncode == 0, end_of(done)
+    return out
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_umounters_that_are_killed_have_rows(results, tier):
+    umounters_have_rows(results / f"{tier}-umounters", PHASES)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_recorder_that_is_killed_leaves_a_recording_and_nothing_else(results, tier):
+    recorder_left_nothing(results / f"{tier}-recorder", PHASES)
+
+
+@pytest.mark.parametrize(("kernel", "tier"), CRASHES)
+def test_a_crash_leaves_what_was_begun(tmp_path, kernel, tier):
+    for program in ("mke2fs", "e2fsck", "debugfs"):
+        if not shutil.which(program):
+            pytest.skip("e2fsprogs is needed: apt-get install e2fsprogs")
+    disk, found = tmp_path / "disk", tmp_path / "found"
+    with disk.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", disk], check=True)
+    done = in_guest(kernel, CRASH.format(tier=tier), options=("--disk", disk))
+    assert done.returncode == CRASHED, end_of(done)
+    assert "sysrq" in done.stderr.lower(), end_of(done)
+    subprocess.run(["e2fsck", "-fy", disk], check=False, stdout=subprocess.DEVNULL)
+    found.mkdir()
+    subprocess.run(["debugfs", "-R", f"rdump / {found}", disk], check=True)
+    crash_left_what_was_begun(found / f"{tier}-crash", PHASES)
