@@ -53,7 +53,7 @@ test-lab: setup ## Every tier on the oldest, an RT and the newest kernel, under 
 	$(PYTEST) -q -m "lab and not long"
 
 .PHONY: test-lab-long
-test-lab-long: lab-deps ## What takes a guest longer: holders of every kind, operations inside others
+test-lab-long: lab-deps ## What takes a guest longer: holders, nested operations, kills, innocence, large hosts
 	$(PYTEST) -q -m "lab and long"
 
 KERNEL ?= 6.12-rt

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from umtrace.model.errors import UmtraceError
 from umtrace.sources.select import LIVE_TIERS, open_source
+
+
+@lru_cache
+def works(tier: str) -> bool:
+    """Return whether one tier attaches here."""
+    try:
+        source = open_source(tier)
+    except UmtraceError:
+        return False
+    source.close()
+    return source.tier == tier
 
 
 def working_tiers() -> list[str]:

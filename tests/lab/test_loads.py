@@ -14,6 +14,7 @@ import sys
 
 import pytest
 
+from tests.lab.guest import end_of, in_guest
 from tests.lab.loads import not_loaded
 from umtrace.probes.counting import MOST_CPUS, REFERENCES, counting_constants, counting_lines
 
@@ -93,6 +94,17 @@ def test_the_verifier_has_room_left(results, kernel):
         if line["most"]
     ]
     assert not [each for each in most if each[2]["verified"] > MOST_INSTRUCTIONS]
+
+
+@pytest.mark.lab
+@pytest.mark.long
+def test_a_host_with_that_many_cpus_counts_references():
+    """Kernels before 6.9 have as many possible CPUs as they are asked to have."""
+    options = ("--append", f"possible_cpus={CPUS[-1]}", "--mem", "4G")
+    inside = "cat /sys/devices/system/cpu/possible && umtrace selftest --tier fentry"
+    done = in_guest("5.10", inside, options=options)
+    assert done.returncode == 0, end_of(done)
+    assert done.stdout.startswith(f"0-{CPUS[-1] - 1}\n")
 
 
 def test_the_largest_number_that_is_counted_is_loaded():

@@ -48,11 +48,13 @@ def results(tmp_path_factory):
     command = ["run-all", "--kernels", ",".join(KERNELS), "--jobs", "2", "--timeout", "2000"]
     command += ["--in", carried, "--out", out]
     inside = f"scripts/kernel-check {' '.join(PARTS)}"
-    first = f"{inside} loads"
+    first, last = f"{inside} loads", f"{inside} innocence"
     if shutil.which("cc"):
         ledger.build(carried / "workload")
         first = f"ORACLE_TIERS='{' '.join(ORACLE_TIERS)}' {first} oracle"
-    inside = f"if [ $LAB_KERNEL = {KERNELS[0]} ]; then {first}; else {inside}; fi"
+    inside = (
+        f"case $LAB_KERNEL in {KERNELS[0]}) {first} ;; {KERNELS[-1]}) {last} ;; *) {inside} ;; esac"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "lab", *command, "--", inside],
         check=False,
@@ -146,6 +148,12 @@ def test_every_program_loads_with_a_thousand_cpus_on_the_oldest_kernel(results):
     found = [json.loads(line) for line in left(results, KERNELS[0], "loads.jsonl").splitlines()]
     assert [line["asked"] for line in found] == ["fentry", "kprobe"]
     assert not [line for line in map(not_loaded, found) if line]
+
+
+def test_the_best_tier_disturbs_nobody_on_the_newest_kernel(results):
+    """Other tiers, surfaces and kernels: test_innocence."""
+    text = left(results, KERNELS[-1], "innocence.txt")
+    assert re.search(r"^1 passed, \d+ deselected", text, re.MULTILINE), text[-6000:]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
