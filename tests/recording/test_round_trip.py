@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recording import samples
+from umtrace.model.arrow import fixed
 from umtrace.model.clock import ClockPair
 from umtrace.model.errors import UsageError
 from umtrace.model.events import EVENT_DTYPE, EventBatch
@@ -292,3 +293,24 @@ def test_rows_leave_memory_by_age(tmp_path):
         writer.write(EventBatch())
     assert len(list((tmp_path / "r").glob("events-*.parquet"))) == 3
     writer.close()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TABLES if kind.delta], ids=lambda k: k.name)
+def test_what_is_stored_as_differences_reads_back_exactly(tmp_path, kind):
+    rng = np.random.default_rng(14)
+    columns = []
+    for field in kind.schema:
+        if field.name in kind.delta:
+            integers = rng.integers(0, 2**63 - 1, 500, np.int64)
+            integers[::7] = np.arange(integers[::7].size)
+            null = rng.random(500) < 0.3 if field.nullable else np.zeros(500, np.bool_)
+            dtype = np.uint64 if pa.types.is_uint64(field.type) else np.int64
+            columns.append(fixed(integers.astype(dtype), field.type, null))
+    schema = pa.schema([field for field in kind.schema if field.name in kind.delta])
+    batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+    path = tmp_path / "chunk.parquet"
+    parquet.write_parquet(path, kind, schema, [batch])
+    assert pq.read_table(path).to_batches() == [batch]
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    for number in range(group.num_columns):
+        assert "DELTA_BINARY_PACKED" in group.column(number).encodings

@@ -102,7 +102,7 @@ UMOUNTS = TableKind(
     schema=SCHEMA,
     time="t_start",
     required=("id", "t_start"),
-    delta=("id", "t_start", "latency_ns", "syscall_ns", *PHASES, "tail_ns"),
+    delta=("id", "t_start", "latency_ns", "syscall_ns", *PHASES, "tail_ns", "mount_id"),
 )
 
 #: Who was found holding a mount after an EBUSY: with the umount rows, these give the windows.
