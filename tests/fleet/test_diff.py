@@ -10,7 +10,7 @@ import pytest
 
 from tests.fleet.fleets import cli_of
 from tests.stats.rows import T0_NS
-from umtrace.fleet import cells
+from umtrace.fleet import cells, resampled
 from umtrace.fleet.about import About
 from umtrace.fleet.compare import Side, compare
 from umtrace.fleet.counting import HourlyCounts
@@ -19,6 +19,7 @@ from umtrace.fleet.hosts import host_row
 from umtrace.fleet.mapping import Part, Query, add_up
 from umtrace.fleet.resampled import RESAMPLES, Resampled, student
 from umtrace.fleet.storage import LocalFolder
+from umtrace.stats.buckets import bucket_of
 
 _QUERY = Query(by=("kernel",), resample=("latency_ns",))
 
@@ -113,17 +114,32 @@ def test_weights_are_those_of_the_name():
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.0, 0.5])
 def test_equal_sides_seldom_differ(spread):
-    rng = np.random.default_rng(4)
-    tables = 200
-    wrong = sum(
-        bool(compare(
-            side("A", rng, 16, prefix=f"a{n}-", spread=spread),
-            side("B", rng, 16, prefix=f"b{n}-", spread=spread),
-            metrics=("latency_ns",),
-        ).different)
-        for n in range(tables)
-    )  # fmt: skip
-    assert wrong / tables <= 0.09
+    rng, tables, quantiles = np.random.default_rng(4), 100, (0.5, 0.9, 0.99)
+    wrong = 0
+    for table in range(tables):
+        a, b = (_drawn(rng, f"{table}{side}", spread) for side in "ab")
+        wrong += any(_differs(a, b, q, 0.05 / len(quantiles)) for q in quantiles)
+    assert wrong / tables <= 0.1
+
+
+def _drawn(rng, name, spread, hosts=16, n=60):
+    """Values of hosts that differ by a factor of exp(spread), and their weighted counts."""
+    values = [
+        rng.lognormal(13 + spread * rng.normal(), 0.6, n).astype(np.int64) for _ in range(hosts)
+    ]
+    made = []
+    for host, mine in enumerate(values):
+        buckets, counts = np.unique(bucket_of(mine), return_counts=True)
+        weights = resampled._weights(f"{name}{host}")
+        made.append(resampled.Weighted(1, buckets, counts[:, None] * weights))
+    return np.concatenate(values), sum(made[1:], made[0])
+
+
+def _differs(a, b, q, alpha):
+    ratio = np.quantile(b[0], q, method="inverted_cdf") / np.quantile(
+        a[0], q, method="inverted_cdf"
+    )
+    return abs(np.log(ratio)) > np.log(resampled.ratio_factor(a[1], b[1], q, 1 - alpha))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from umtrace.fleet.mapping import Part, Query, add_up, count, nothing
 from umtrace.model.errors import UmtraceError
 
 _EVERY = 16
-_TIMEOUT_S = 30
+_TIMEOUT_S = 10
 #: a task whose worker died is tried again so many times
 _TRIES = 10
 
