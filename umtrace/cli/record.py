@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
     from umtrace.pipeline import Until
+    from umtrace.pipeline.run import Sink
 
 
 def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -> int | None:
@@ -40,7 +41,8 @@ def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -
 class OutputOptions:
     """Where a recording goes, and what is said meanwhile."""
 
-    output: Path | None  #: None: a free name in the working directory
+    output: Path | None  #: None: a free name in the working directory, or no recording
+    summaries: str | None  #: folder or URL for hourly counts
     force: bool
     quiet: bool
     ready_fd: int | None
@@ -49,6 +51,27 @@ class OutputOptions:
         """Print a remark to stderr."""
         if not self.quiet:
             say(text)
+
+    def place(self) -> Path | None:
+        """Return the directory of the recording, checked; None for summaries alone."""
+        if self.output is None and self.summaries is not None:
+            return None
+        path = self.output or free_path(time.time_ns())
+        check_writable(path)
+        return path
+
+    def sinks(self, path: Path | None, command: Sequence[str]) -> list[Sink]:
+        """Return what takes the rows."""
+        from umtrace.pipeline import RecordingSink
+
+        sinks: list[Sink] = []
+        if path is not None:
+            sinks.append(RecordingSink(path, command=command, force=self.force))
+        if self.summaries is not None:
+            from umtrace.fleet.live import SummarySink
+
+            sinks.append(SummarySink(self.summaries, say=self.say))
+        return sinks
 
     def announce(self) -> None:
         """Write that the probes are attached, if somebody waits for it."""
@@ -67,6 +90,12 @@ _output_options = as_one(
         type=click.Path(path_type=Path),
         help="Write the recording to DIR, mode 0700.  [default: umtrace-DATE-TIMEZ.umt, of UTC]",
     ),
+    click.option(
+        "--summaries",
+        metavar="DIR|URL",
+        help="Write the counts of each hour below DIR, or to object storage such as "
+        "s3://bucket/summaries. Without -o, nothing else is kept.",
+    ),
     click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording."),
     click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
     click.option(
@@ -80,7 +109,10 @@ _output_options = as_one(
 )
 #: what follows COMMAND is its own
 _SETTINGS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
-_EPILOG = examples("umtrace record -o demo.umt -- umtrace exercise --sync 20 --lazy 10")
+_EPILOG = examples(
+    "umtrace record -o demo.umt -- umtrace exercise --sync 20 --lazy 10",
+    "umtrace record --summaries s3://bucket/summaries",
+)
 
 
 @click.command("record", context_settings=_SETTINGS, epilog=_EPILOG)
@@ -102,36 +134,33 @@ def command(
     stdin and stdout; its exit status is returned. With --duration too, recording stops at
     whichever comes first. COMMAND is not ended: umtrace waits for it.
     """
-    path = to.output or free_path(time.time_ns())
-    check_writable(path)
+    path = to.place()
     with (
         _said_when_cut_short(path),
         StopSignals() as signals,
         Child(command, signals) as child,
         attached(live, signals, to.say) as source,
     ):
-        from umtrace.pipeline import record
+        from umtrace.pipeline import run
         from umtrace.present.progress import Progress
 
         progress = Progress(quiet=to.quiet)
+        where = path or str(to.summaries)
 
         def start() -> None:
             to.announce()
-            progress.start(path, source.tier)
+            progress.start(where, source.tier)
             child.start()
 
-        totals = record(
-            path,
+        totals = run(
             source,
-            sinks=[progress],
+            [*to.sinks(path, command), progress],
             until=_until(child, signals, live.duration),
             row_filter=row_filter,
-            command=command,
-            force=to.force,
             on_ready=start,
             spurious_within_ns=live.spurious_within_ns,
         )
-        progress.summary(path, totals)
+        progress.summary(where, totals)
         ctx.exit(child.wait())
 
 
@@ -145,12 +174,12 @@ def _until(child: Child, signals: StopSignals, duration: float | None) -> Until:
 
 
 @contextmanager
-def _said_when_cut_short(path: Path) -> Iterator[None]:
+def _said_when_cut_short(path: Path | None) -> Iterator[None]:
     """Say what to do with a recording that a second signal left unfinished."""
     try:
         yield
     except KeyboardInterrupt:
-        if not path.exists():
+        if path is None or not path.exists():
             raise
         how = f"before the recording was finished: umtrace repair {path}"
         raise StoppedError(signal.SIGINT, how) from None

@@ -60,16 +60,20 @@ class HourlyCounts:
         self._kernel, self._otherwise_ns = kernel, otherwise_ns
         self._hours: dict[int, _Hour] = {}
 
-    def add(self, rows: pa.RecordBatch) -> set[int]:
-        """Count rows, without those of origin mount-internal; return the hours that changed."""
-        return self._each(rows, "t_start", lambda hour, part: hour.add(part))
+    def add(self, rows: pa.RecordBatch, first: int = 0) -> set[int]:
+        """Count rows, which have no mount-internal ones; return the hours that changed.
 
-    def add_windows(self, rows: pa.RecordBatch) -> set[int]:
-        """Count EBUSY windows; return the hours that changed."""
-        return self._each(rows, "begin", lambda hour, part: hour.add_windows(part))
+        What began before the hour ``first``, ns, counts in it.
+        """
+        return self._each(rows, "t_start", lambda hour, part: hour.add(part), first)
 
-    def _each(self, rows: pa.RecordBatch, column: str, add: Any) -> set[int]:
+    def add_windows(self, rows: pa.RecordBatch, first: int = 0) -> set[int]:
+        """Count EBUSY windows, as `add`."""
+        return self._each(rows, "begin", lambda hour, part: hour.add_windows(part), first)
+
+    def _each(self, rows: pa.RecordBatch, column: str, add: Any, first: int) -> set[int]:
         times = integers(rows.column(column), self._otherwise_ns) // HOUR_NS * HOUR_NS
+        times = np.maximum(times, first)
         found = set(np.unique(times).tolist())
         for start in found:
             hour = self._hours.setdefault(start, _Hour(self._kernel))

@@ -71,7 +71,7 @@ class Progress:
         if not self._quiet:
             sys.stderr.write(clean(f"umtrace: {text}") + "\n")
 
-    def start(self, path: Path, tier: str) -> None:
+    def start(self, path: Path | str, tier: str) -> None:
         """Say that the probes are attached."""
         self.say(f"recording into {path} (tier {tier}); Ctrl-C ends it")
         self._begun = True
@@ -93,7 +93,7 @@ class Progress:
     def finish(self) -> None:
         """Nothing is left to show until the recording is closed: see `summary`."""
 
-    def summary(self, path: Path, totals: RunTotals) -> None:
+    def summary(self, path: Path | str, totals: RunTotals) -> None:
         """Say what was recorded and what was lost."""
         if self._live:
             sys.stderr.write("\r\033[K")
