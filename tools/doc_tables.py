@@ -33,8 +33,8 @@ def costs() -> str:
     return table(("what", "umtrace", "other tools", "command"), readme.costs())
 
 
-def transcript(command: str, until: str) -> Callable[[], str]:
-    """Return what makes a fenced block of a command and its answer, up to some text of it."""
+def transcript(command: str, until: str = "") -> Callable[[], str]:
+    """Return what makes a fenced block of a command and its answer, up to some text if given."""
     return lambda: _run(command.split(), until)
 
 
@@ -47,7 +47,7 @@ def _run(arguments: list[str], until: str) -> str:
         encoding="utf-8",
         check=True,
     ).stdout
-    shown, found, _rest = answer.partition(until)
+    shown, found, _rest = answer.partition(until) if until else (answer, "all", "")
     if not found:
         raise ValueError(f"umtrace {' '.join(arguments)}: no {until!r} in its answer")
     return f"```\n$ umtrace {' '.join(arguments)}\n{shown.rstrip()}\n```\n"
@@ -82,14 +82,18 @@ _TRANSIENT = "ebusy recordings/lab-ebusy.umt --class transient-ref"
 _DIFF = "diff recordings/lab-6.12.umt recordings/lab-6.12-rt.umt"
 #: document, name of the part, what makes it
 TABLES: tuple[tuple[str, str, Callable[[], str]], ...] = (
-    ("README.md", "first run", transcript(_FIRST, "\nPhases of")),
+    ("README.md", "first run", transcript(_FIRST)),
     ("README.md", "tiers", tiers),
     ("README.md", "costs", costs),
     ("docs/events.md", "columns", columns),
     ("docs/probes.md", "purposes", purposes),
-    ("docs/use/slow-container.md", "report", transcript(_SLOW, "\nPhases of lazy")),
-    ("docs/use/slow-container.md", "origins", transcript(f"{_FIRST} --by origin", "\nPhases of")),
-    ("docs/use/busy.md", "transient", transcript(_TRANSIENT, "\n16:06:55.539")),
+    ("docs/use/slow-container.md", "report", transcript(f"{_SLOW} --full", "\nPhases of lazy")),
+    (
+        "docs/use/slow-container.md",
+        "origins",
+        transcript(f"{_FIRST} --full --by origin", "\nPhases of"),
+    ),
+    ("docs/use/busy.md", "transient", transcript(_TRANSIENT, "\n   3  16:06:55.539")),
     ("docs/use/compare.md", "diff", transcript(_DIFF, "\nlazy: 429 umounts")),
 )
 

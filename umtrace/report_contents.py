@@ -13,6 +13,7 @@ from umtrace.model.arrow import text
 from umtrace.model.windows import SCHEMA, windows_from_arrow, windows_to_arrow
 from umtrace.pipeline.offline import window_batches
 from umtrace.pipeline.recorder import WITHIN
+from umtrace.present.answer import answer
 from umtrace.present.heading import Heading
 from umtrace.present.names import mode_note
 from umtrace.present.report.section import Report, Section
@@ -20,7 +21,9 @@ from umtrace.present.sections import ebusy, groups, histograms, phases, walkers
 from umtrace.present.verdict import caveats, verdict
 from umtrace.query.selection import Selection
 from umtrace.query.window_filter import ROW_ID, WINDOW_ID, WindowFilter
+from umtrace.recording import Recording
 from umtrace.recording.tables import EBUSY
+from umtrace.stats.filters import RowFilter
 from umtrace.stats.groups import check_keys
 from umtrace.stats.summarize import columns_for, summarize
 from umtrace.stats.summary import Summary
@@ -80,7 +83,7 @@ class Windows:
 
 
 def windows_table(
-    selection: Selection, *, spurious_within_ns: int | None = None, classes: Sequence[str] = ()
+    selection: Selection, spurious_within_ns: int | None = None, classes: Sequence[str] = ()
 ) -> pa.Table:
     """Return the EBUSY windows in the order of their begin; ``classes`` keeps only those."""
     windows = Windows(selection, spurious_within_ns=spurious_within_ns)
@@ -151,14 +154,22 @@ def report_of(found: Gathered, heading: Heading) -> Report:
     """Return the report; ``heading`` was made after the rows were read."""
     total = found.summary.total
     keys = [group.key for group in found.summary.groups]
+    longest = windows_from_arrow(found.longest.slice(0, _LONGEST))
     return Report(
         heading=heading,
         n_rows=total.count,
         n_incomplete=total.n_incomplete,
+        answer=answer(total, found.windows, longest),
         verdict=verdict(total) if total.count else (),
         notes=[*caveats(total), *mode_note(found.summary.by, keys)],
         sections=sections_of(found),
     )
+
+
+def answer_of(recording: Recording) -> str:
+    """Return the first sentence of a report of all umounts; empty without one."""
+    found = gather(Selection(recording, RowFilter()), ())
+    return answer(found.summary.total, found.windows, windows_from_arrow(found.longest))
 
 
 def _totals_and_longest(

@@ -13,7 +13,7 @@ BUNDLED = sorted((Path(__file__).parents[2] / "recordings").glob("*.umt"))
 KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy")
 COMMANDS = [
     *("report", "report --json", "report --format csv", "report --format markdown"),
-    *("report --short", "report --section ebusy --section phases --format csv"),
+    *("report --full", "report --section ebusy --section phases --format csv"),
     *("report --by fstype,comm", "ebusy", "ebusy --json", "hist", "hist --phase rcu --json"),
     *("export", "export --to jsonl", "export --to perfetto -f -o OUT.pftrace"),
     "html -f -o OUT.html",

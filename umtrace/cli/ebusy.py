@@ -25,22 +25,28 @@ _class_option = click.option(
 )
 
 
-@click.command("ebusy", epilog=examples("umtrace ebusy rec.umt --class held"))
+@click.command(
+    "ebusy", epilog=examples("umtrace ebusy rec.umt --class held", "umtrace ebusy rec.umt 3")
+)
 @click.argument("recording", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("number", metavar="[N]", type=click.IntRange(min=1), required=False)
 @_class_option
-@click.option("--no-evidence", is_flag=True, help="Print the table without the evidence.")
+@click.option("--evidence", is_flag=True, help="Print the evidence of each window, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @judged_option
 @filter_options
 def command(
     recording: Path,
+    number: int | None,
     classes: tuple[str, ...],
-    no_evidence: bool,
+    evidence: bool,
     as_json: bool,
     spurious_within_ns: int | None,
     row_filter: RowFilter,
 ) -> int:
     """List the EBUSY windows of the recording DIR: real or spurious, the holder, the duration.
+
+    With N, print the window of that number with its evidence. The classes are:
 
     \b
     transient-ref    a path walk held the mount, for less than --spurious-within
@@ -54,24 +60,30 @@ def command(
     downstream       another call that failed within one of these windows
     unknown          no holder was seen and no retry succeeded in time
     """  # noqa: D301
-    from umtrace import report_contents
     from umtrace.present.terminal import complain, write
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
+    from umtrace.report_contents import walk_counters, windows_table
 
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter)
     complain(chosen.unknown())
-    table = report_contents.windows_table(
-        chosen, spurious_within_ns=spurious_within_ns, classes=classes
-    )
-    counters = report_contents.walk_counters(chosen)
+    table = _only(windows_table(chosen, spurious_within_ns, classes), number)
+    counters = walk_counters(chosen)
     complain(opened.problems)
-    damaged = bool(opened.problems)
-    parts = _json(table, counters) if as_json else _text(table, counters, not no_evidence, damaged)
-    for part in parts:
+    texts = _text(table, counters, number, evidence, damaged=bool(opened.problems))
+    for part in _json(table, counters) if as_json else texts:
         write(part, sys.stdout)
     return read_status(opened)
+
+
+def _only(table: pa.Table, number: int | None) -> pa.Table:
+    if number is None:
+        return table
+    if number > table.num_rows:
+        have = f"there are {table.num_rows:,}" if table.num_rows else "there is none"
+        raise click.UsageError(f"no window {number}: {have} with these options")
+    return table.slice(number - 1, 1)
 
 
 def _json(table: pa.Table, counters: WalkCounters) -> Iterator[str]:
@@ -83,12 +95,17 @@ def _json(table: pa.Table, counters: WalkCounters) -> Iterator[str]:
     yield from ebusy_json(windows, WindowTotals.of(table.to_batches()), counters)
 
 
-def _text(table: pa.Table, counters: WalkCounters, evidence: bool, damaged: bool) -> Iterator[str]:
+def _text(
+    table: pa.Table, counters: WalkCounters, number: int | None, evidence: bool, *, damaged: bool
+) -> Iterator[str]:
     from umtrace.model.windows import windows_from_arrow
-    from umtrace.present.ebusy import MOST, ebusy_text
+    from umtrace.present.ebusy import MOST, ebusy_text, window_text
     from umtrace.present.terminal import width_of
     from umtrace.stats.windows import WindowTotals
 
     first, totals = windows_from_arrow(table.slice(0, MOST)), WindowTotals.of(table.to_batches())
     width = width_of(sys.stdout)
+    if number is not None:
+        yield window_text(first[0], number, width)
+        return
     yield ebusy_text(first, totals, counters, width=width, evidence=evidence, damaged=damaged)

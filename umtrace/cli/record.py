@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -161,7 +162,21 @@ def command(
             spurious_within_ns=live.spurious_within_ns,
         )
         progress.summary(where, totals)
+        _answer(path, to)
         ctx.exit(child.wait())
+
+
+def _answer(path: Path | None, to: OutputOptions) -> None:
+    """Say what a report begins with, and how to read on; nothing without a recording."""
+    if path is None or to.quiet:
+        return
+    from umtrace.recording import Recording
+    from umtrace.report_contents import answer_of
+
+    answer = answer_of(Recording.open(path))
+    if answer:
+        to.say(answer)
+        to.say(f"next: umtrace report {shlex.quote(str(path))}")
 
 
 def _until(child: Child, signals: StopSignals, duration: float | None) -> Until:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FORMATS = ("table", "json", "csv", "markdown")
 _SECTIONS = sorted(module.name for module in iter_modules(sections.__path__))
 _EPILOG = examples(
-    "umtrace report rec.umt --by fstype,mode --min-latency 1ms", "umtrace report rec.umt --short"
+    "umtrace report rec.umt --by fstype,mode --min-latency 1ms", "umtrace report rec.umt --full"
 )
 
 
@@ -41,7 +41,7 @@ _EPILOG = examples(
     multiple=True,
     help="Write only this section. Give it twice for two sections.",
 )
-@click.option("--short", is_flag=True, help="Print one line per section, on a screen of 24 lines.")
+@click.option("--full", is_flag=True, help="Print all of it, not a screen of 24 lines.")
 @filter_options
 def command(
     recording: str,
@@ -49,10 +49,12 @@ def command(
     style: str | None,
     as_json: bool,
     names: tuple[str, ...],
-    short: bool,
+    full: bool,
     row_filter: RowFilter,
 ) -> int:
     """Print a summary of the recording DIR: outcomes, latency and phases, RCU wait, EBUSY windows.
+
+    It fits a screen of 24 lines; --full, --section and other formats print all.
 
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
     rcu_kind, mntns, latency_bound.
@@ -63,11 +65,10 @@ def command(
     from umtrace.recording import Recording
     from umtrace.report_contents import gather, report_of
 
-    style = _chosen_style(style, as_json=as_json, short=short)
+    style = _chosen_style(style, as_json=as_json, full=full or bool(names))
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter)
-    unknown = chosen.unknown()
-    found = gather(chosen, key_list(by))
+    found, unknown = gather(chosen, key_list(by)), chosen.unknown()
     report = report_of(found, heading_of(opened, row_filter.describe(), unknown)).only(names)
     if style == "csv":
         complain(report.heading.problems)
@@ -75,14 +76,13 @@ def command(
     return read_status(opened)
 
 
-def _chosen_style(style: str | None, *, as_json: bool, short: bool) -> str:
+def _chosen_style(style: str | None, *, as_json: bool, full: bool) -> str:
     """Return the one style that the options ask for; UsageError where they ask for two."""
     if as_json and style not in {None, "json"}:
         raise click.UsageError(f"--json and --format {style} contradict each other: give one")
-    style = "json" if as_json else style or "table"
-    if short and style != "table":
-        raise click.UsageError(f"--short and --format {style} contradict each other: give one")
-    return "short" if short else style
+    if as_json or style not in {None, "table"}:
+        return "json" if as_json else str(style)
+    return "table" if full else "short"
 
 
 def _written(report: Report, style: str) -> str:

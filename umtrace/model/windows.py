@@ -28,6 +28,10 @@ CLASSES = (
     "downstream",
     "unknown",
 )
+#: what is found after an umount that succeeded: nobody got EBUSY
+AFTERWARDS = frozenset({"stolen-put", "lazy-tail", "shared-sb"})
+#: classes of windows in which a call got EBUSY
+REFUSED = frozenset(CLASSES) - AFTERWARDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,7 @@ class EbusyWindow:
 
 
 #: windows that end with something else than an umount that succeeds
-_NO_RETRY = frozenset({"stolen-put", "lazy-tail", "shared-sb", "downstream"})
+_NO_RETRY = AFTERWARDS | {"downstream"}
 
 
 def lasted_ns(klass: str, first_success_ns: int | None, duration_ns: int | None) -> int | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from textwrap import wrap
 from typing import Any, Protocol
 
 from umtrace.model.holders import Holder
-from umtrace.model.windows import EbusyWindow, Walker, window_dict
+from umtrace.model.windows import AFTERWARDS, CLASSES, REFUSED, EbusyWindow, Walker, window_dict
 from umtrace.present.escaped import dumps
 from umtrace.present.names import VERDICTS
 from umtrace.present.terminal import WIDTH, clean
@@ -18,11 +18,13 @@ from umtrace.stats.windows import WindowTotals
 
 #: windows that are listed
 MOST = 40
-_HEADER = "time (UTC)    class            verdict   calls    lasted  path, by whom"
+_HEADER = "   #  time (UTC)    class            verdict   calls    lasted  path, by whom"
+_AFTER_HEADER = "   #  time (UTC)    class                               lasted  path, by whom"
+_AFTER = "In use after an umount that succeeded (nobody got EBUSY):"
 _RULE = "─"
 _SUMMED = {True: VERDICTS[True], False: VERDICTS[False]}
 UNSEEN_WALKS = "not seen in this tier (or with --probes light)"
-_BELOW = " " * 14
+_BELOW = " " * 20
 _wrapped = partial(wrap, break_on_hyphens=False, break_long_words=False)
 
 
@@ -46,10 +48,16 @@ def ebusy_text(
     counters: Counters,
     *,
     width: int = WIDTH,
-    evidence: bool = True,
+    evidence: bool = False,
     damaged: bool = False,
 ) -> str:
-    """Return the table of the first windows, each with its evidence, and the totals of all."""
+    """Return the table of the first windows, and the totals of all.
+
+    Parameters
+    ----------
+    evidence : bool
+        Whether each window has its evidence below the tables.
+    """
     none = "No EBUSY window in what could be read." if damaged else "No EBUSY window."
     lines = _lines(windows, totals, counters, width=width, evidence=evidence, none=none)
     return "".join(f"{line}\n" for line in lines)
@@ -129,18 +137,38 @@ def walks_unseen(counters: Counters) -> bool:
     return counters.discounted is None and counters.must_put is None
 
 
-def summed(totals: WindowTotals, *, classes: bool = True) -> str:
-    """Return how many windows had which verdict, and which class; one of no class is not named."""
+def summed(
+    totals: WindowTotals, *, classes: bool = True, of: Collection[str] = frozenset(CLASSES)
+) -> str:
+    """Return how many windows had which verdict, and which class; one of no class is not named.
+
+    Parameters
+    ----------
+    of : collection of str
+        The classes to count.
+    """
     verdicts: Counter[str] = Counter()
     found: Counter[str] = Counter()
     for row in totals.rows():
+        if row["class"] not in of:
+            continue
         verdicts[_SUMMED.get(row["spurious"], "of unknown cause")] += row["windows"]
         found[row["class"]] += row["windows"]
     parts = [", ".join(f"{count(n)} {name}" for name, n in verdicts.most_common())]
+    if set(of) <= AFTERWARDS:  # no verdict: nobody was refused
+        parts = []
     if classes and set(found) != {"unknown"}:
         named = ", ".join(f"{clean(name)} {count(n)}" for name, n in found.most_common())
         parts.append(f"({named})")
-    return f"{plural(len(totals), 'window')}: {' '.join(parts)}"
+    return f"{plural(found.total(), 'window')}: {' '.join(parts)}"
+
+
+def window_text(window: EbusyWindow, number: int, width: int = WIDTH) -> str:
+    """Return one window in full: its row, and each fact that its verdict rests on."""
+    after = window.klass in AFTERWARDS
+    lines = [_AFTER_HEADER if after else _HEADER, _RULE * width, *_row(window, number, width)]
+    lines += _facts(window, number, width)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _lines(
@@ -152,41 +180,66 @@ def _lines(
     evidence: bool,
     none: str,
 ) -> Iterator[str]:
-    if windows:
-        yield from _wrapped(summed(totals), width)
-        yield from ("", _HEADER, _RULE * width)
-        for window in windows:
-            yield from _row(window, width)
-        rest = len(totals) - len(windows)
-        if rest:
-            yield f"and {plural(rest, 'window')} more; --json lists all"
-    else:
-        yield none
-    if evidence:
-        for number, window in enumerate(windows, 1):
-            yield from ("", clean(f"{number}. {window.path or NULL}: {window.klass}"))
-            for fact in window.evidence:
-                yield from _wrapped(f"   - {clean(fact)}", width, subsequent_indent="     ")
+    numbered = list(enumerate(windows, 1))
+    refused = [(n, window) for n, window in numbered if window.klass not in AFTERWARDS]
+    after = [(n, window) for n, window in numbered if window.klass in AFTERWARDS]
+    total = _all(totals, of=REFUSED)
+    yield from _wrapped(f"EBUSY in {total}" if total else none, width)
+    yield from _table(_HEADER, refused, width)
+    if after or _all(totals, of=AFTERWARDS):
+        yield ""
+        yield from _wrapped(f"{_AFTER} {_all(totals, of=AFTERWARDS)}", width)
+        yield from _table(_AFTER_HEADER, after, width)
+    rest = len(totals) - len(windows)
+    if rest:
+        yield f"and {plural(rest, 'window')} more; --json lists all"
+    for number, window in numbered if evidence else ():
+        yield from _facts(window, number, width)
     yield ""
     for line in counter_lines(counters):
         yield from _wrapped(line, width, subsequent_indent="  ")
+    if windows and not evidence:
+        yield f"`umtrace ebusy DIR {windows_with_most(windows)}` shows the evidence of one window"
 
 
-def _row(window: EbusyWindow, width: int) -> Iterator[str]:
+def windows_with_most(windows: Sequence[EbusyWindow]) -> int:
+    """Return the number of the window with the most evidence, from 1."""
+    return max(range(len(windows)), key=lambda place: len(windows[place].evidence)) + 1
+
+
+def _all(totals: WindowTotals, *, of: Collection[str]) -> str:
+    return summed(totals, of=of) if any(row["class"] in of for row in totals.rows()) else ""
+
+
+def _table(header: str, numbered: Sequence[tuple[int, EbusyWindow]], width: int) -> Iterator[str]:
+    if numbered:
+        yield from ("", header, _RULE * width)
+    for number, window in numbered:
+        yield from _row(window, number, width)
+
+
+def _facts(window: EbusyWindow, number: int, width: int) -> Iterator[str]:
+    yield from ("", clean(f"{number}. {window.path or NULL}: {window.klass}"))
+    for fact in window.evidence:
+        yield from _wrapped(f"   - {clean(fact)}", width, subsequent_indent="     ")
+
+
+def _row(window: EbusyWindow, number: int, width: int) -> Iterator[str]:
     """Yield a line, and what does not fit into it on lines below its class."""
     who = holder_names(window) or walker_names(window)
     path = clean(window.path or window.dev or NULL)
+    calls = "" if window.klass in AFTERWARDS else count(window.attempts)
+    verdict = "" if window.klass in AFTERWARDS else VERDICTS[window.spurious]
     line = (
-        f"{clock(window.begin_ns)}  {clean(window.klass):<15}  {VERDICTS[window.spurious]:<8}"
-        f"  {count(window.attempts):>5}  {duration(window.lasted_ns):>8}  "
+        f"{number:>4}  {clock(window.begin_ns)}  {clean(window.klass):<15}  {verdict:<8}"
+        f"  {calls:>5}  {duration(window.lasted_ns):>8}  "
     )
     fits = len(line) + len(path) <= width
     yield line + path if fits else line.rstrip()
-    if not fits:
-        yield _BELOW + path
-    if who:
+    below = [*([] if fits else [path]), *([f"by {who}"] if who else [])]
+    if below:
         yield from _wrapped(
-            clean(f"by {who}"), width, initial_indent=_BELOW, subsequent_indent=_BELOW + "   "
+            clean(" ".join(below)), width, initial_indent=_BELOW, subsequent_indent=_BELOW + "   "
         )
 
 

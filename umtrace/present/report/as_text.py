@@ -24,7 +24,7 @@ from umtrace.present.report.section import (
     Table,
 )
 from umtrace.present.report.walk import walk
-from umtrace.present.terminal import WIDTH, bar, render
+from umtrace.present.terminal import WIDTH, bar, clean, render
 
 _BAR_WIDTH = 18
 _GAP = 2
@@ -41,7 +41,8 @@ def report_text(report: Report, width: int = WIDTH) -> str:
         Columns; 80 is what it is made for.
     """
     head = heading_lines(report.heading, report.n_incomplete, report.n_rows)
-    parts: _Parts = [Text(line) for line in [*head, "", *sentences(report)]]
+    answer = [report.answer, ""] if report.answer else []
+    parts: _Parts = [Text(clean(line)) for line in [*answer, *head, "", *sentences(report)]]
     for written in walk(report.sections, TextFormat(width)):
         parts += ["", *written] if written else []
     return render(parts, width)

@@ -151,6 +151,8 @@ class Report:
     ----------
     n_rows, n_incomplete : int
         Umounts that the report is about; those that lost an event.
+    answer : str
+        One sentence that answers; it stands above all else.
     verdict, notes : sequence of str
         What it all means, and what a reader must know before trusting it.
     """
@@ -158,6 +160,7 @@ class Report:
     heading: Heading
     n_rows: int
     n_incomplete: int
+    answer: str = ""
     verdict: Sequence[str] = ()
     notes: Sequence[str] = ()
     sections: Sequence[Section] = field(default_factory=tuple)

@@ -15,18 +15,19 @@ from umtrace.present.units import plural
 LINES = 23
 _HEAD = 9
 _SENTENCES = 8
-_REST = "and {} more (without --short)"
+_REST = "and {} more (--full)"
 
 
 def short_text(report: Report) -> str:
-    """Return the head, what it comes to, the lines of the heaviest sections, and what is left."""
+    """Return the answer, the head, the lines of the heaviest sections, and what is left."""
+    answer = [*_wrapped(report.answer), ""] if report.answer else []
     head = _cut(heading_lines(report.heading, report.n_incomplete, report.n_rows), _HEAD)
     said = _cut(sentences(report), _SENTENCES)
-    lines = [*head, "", *said]
+    lines = [*answer, *head, "", *said]
     if report.n_rows:
         lines += ["", *_sections(report, LINES - len(lines) - 2)]
         whole = report_text(report).count("\n")
-        lines.append(f"The whole report has {plural(whole, 'line')}: leave out --short")
+        lines.append(f"The whole report has {plural(whole, 'line')}: --full")
     return "".join(f"{line}\n" for line in lines)
 
 
