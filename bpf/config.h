@@ -135,6 +135,7 @@
  *
  * Which programs, and how they are attached:
  *   UM_FUNCTIONS             with the function probes
+ *   UM_LIGHT                 those of --probes light
  *   UM_FENTRY                they are fentry and fexit, else kprobe and kretprobe
  *   UM_FENTRY_WALKS          hot returns are fexit, the rest is kprobes
  *   UM_WITH_WALKERS          with the probes on path walks

@@ -191,6 +191,7 @@ UM_RETURN(bd_prepare_to_claim)
 	return 0;
 }
 
+#ifndef UM_LIGHT
 /*
  * ---- mounts that fail: the superblock of the device lives on, with other options ----
  *
@@ -226,3 +227,4 @@ UM_RETURN(vfs_get_tree)
 	dropped_sb.delete(&tid); /* after a success too: the next call must not find it */
 	return 0;
 }
+#endif

@@ -79,6 +79,13 @@ enum um_kind {
 	/* a = mounts that the task cleaned up without a UM_CLEANUP and UM_CLEANUP_EXIT for each, as their
 	 * superblocks live on and none is the mount that the operation is about; at the end of the last */
 	UM_CLEANUPS = 27,
+	/*
+	 * With --probes light, instead of all events of an umount(2) that succeeded, but for UM_ENTER and
+	 * UM_MOUNT: a as in UM_RETURNED, with bits of enum um_unseen, ret = mounts or -1,
+	 * b = enum um_grace_period, and from UM_WAITS_SHIFT on the number of RCU waits,
+	 * comm = two u64: when the call was over, and the ns of the RCU waits
+	 */
+	UM_ENDED = 28,
 };
 
 /* How much of umount(2) was seen. */
@@ -98,6 +105,7 @@ enum um_returned {
 	UM_RETURNED_NO_WORK = 5, /* no mount is left in its list of work */
 	UM_RETURNED_CLEANED = 6, /* it cleaned up as many mounts as it dropped last references */
 	UM_RETURNED_OUTER = 7,	 /* NO_WORK, and an operation inside this one (UM_NESTED) is over, too */
+	UM_RETURNED_WORKED = 8,	 /* the run of its task work is over */
 };
 
 /* What a source does not see: where its events are missing, that means nothing. */
@@ -109,6 +117,7 @@ enum um_unseen {
 	UM_UNSEEN_FLAGS = 0x1000,  /* the flags of the call: ret of UM_ENTER is not valid */
 	UM_UNSEEN_RESULT = 0x2000, /* what the call returned and when: ret of UM_EXIT is not valid */
 	UM_UNSEEN_CALLER = 0x4000, /* the caller of umount_tree: ret of UM_TEARDOWN is not valid */
+	UM_UNSEEN_PUTS = 0x8000,   /* who puts the last references */
 };
 
 /* The kind of grace period: from what exp_funnel_lock returned, and from the function that waited. */
@@ -146,6 +155,8 @@ enum um_failed {
 #define UM_ARMING_SHIFT 35
 #define UM_ARMING_NS_SHIFT 10
 #define UM_ARMING_MASK 0x1fffffff
+
+#define UM_WAITS_SHIFT 8
 
 /* In an event's cpu: sent by a task that is in no operation, without a sequence number. */
 #define UM_FOREIGN 0x8000

@@ -3,6 +3,7 @@
 #ifndef UMTRACE_OPERATION_H
 #define UMTRACE_OPERATION_H
 
+#ifndef UM_LIGHT /* which has its own: light.h */
 #include "leaving.h"
 
 /* Where context switches are probed, none may send an event before the opener. */
@@ -71,4 +72,5 @@ static __always_inline void um_umount_ends(s64 ret)
 	um_wake_reader(ret);
 }
 
+#endif
 #endif

@@ -28,6 +28,18 @@ struct um_reported {
 };
 #define UM_COUNTED_AGAIN 0x80000000
 
+/* With --probes light: what an umount(2) sends when it is over. */
+struct um_light {
+	u64 called_ns; /* the end of the call */
+	u64 rcu_began_ns;
+	u64 rcu_ns; /* all waits for a grace period */
+	u64 mount_id;
+	u32 waits;
+	u32 dev;
+	u32 flags; /* of the mount */
+	char fstype[16];
+};
+
 struct um_task {
 	u32 tid; /* the task of this entry; 0 if it is free */
 	u32 tgid;
@@ -65,7 +77,10 @@ struct um_task {
 	u32 silent;	 /* mounts that were cleaned up without events of their own */
 	u32 silent_ended;
 	u8 silently;	 /* this mount is one of them */
-	struct um_reported reported[UM_REPORTED_SBS];
+	union {
+		struct um_reported reported[UM_REPORTED_SBS];
+		struct um_light light;
+	};
 };
 
 /* How many tasks are followed, and how many of them are LEAVING: tested before any look-up. */

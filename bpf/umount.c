@@ -70,6 +70,7 @@ UM_RETURN(__ia32_sys_umount)
 #endif
 #endif
 
+#ifndef UM_LIGHT
 UM_ENTRY(path_umount)
 {
 	u32 tid;
@@ -188,3 +189,4 @@ UM_RETURN(mnt_get_count)
 		task->busy_ns = um_ns_of(mnt);
 	return 0;
 }
+#endif

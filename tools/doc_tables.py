@@ -58,9 +58,18 @@ def columns() -> str:
     lines = []
     for column, field in zip(COLUMNS, SCHEMA, strict=True):
         uses = column.use or Use.NOTHING
-        never = ", ".join(f"`{tier.name}`" for tier in TIERS if column.name in tier.never)
+        never = [f"`{tier.name}`" for tier in TIERS if column.name in tier.never]
+        if any(column.name in tier.never_light for tier in TIERS):
+            never.append("`--probes light`")
         key = "yes" if Use.KEY in uses else ""
-        cells = (f"`{column.name}`", str(field.type), unit_of(field), column.doc, key, never)
+        cells = (
+            f"`{column.name}`",
+            str(field.type),
+            unit_of(field),
+            column.doc,
+            key,
+            ", ".join(never),
+        )
         lines.append(cells)
     heads = ("column", "type", "unit", "meaning", "`--by`", "never known to")
     return table(heads, lines)
@@ -71,7 +80,7 @@ def purposes() -> str:
     lines = []
     for purpose in PURPOSES:
         functions = ", ".join(f"`{each.function}`" for each in purpose.candidates)
-        cost = "each path walk" if purpose.hot else ""
+        cost = "each path walk" if purpose.hot else purpose.paid_by
         lines.append((purpose.name, functions, purpose.why, purpose.lost, cost))
     return table(("purpose", "functions", "why there", "unknown without it", "paid by"), lines)
 

@@ -53,6 +53,7 @@ CONSTANTS = (
     "ARMING_SHIFT",
     "ARMING_NS_SHIFT",
     "ARMING_MASK",
+    "WAITS_SHIFT",
     "WALKERS_WATCHED",
     "IS_TARGET",
 )

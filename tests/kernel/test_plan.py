@@ -15,7 +15,14 @@ import pytest
 from lab.table import load as lab_table
 from umtrace.present.doctor import doctor_text
 from umtrace.probes.capabilities import Capabilities, known_symbols
-from umtrace.probes.plan import inlined, make_plan, not_ended_by_work, shows_grace_period
+from umtrace.probes.plan import (
+    NO_WALKS,
+    inlined,
+    make_plan,
+    needs_switches,
+    not_ended_by_work,
+    shows_grace_period,
+)
 
 HERE = Path(__file__).parent
 TABLES = {path.stem: path for path in sorted((HERE / "tables").glob("*.json"))}
@@ -159,10 +166,34 @@ def test_known_symbols_keep_suffixes_but_not_cold():
 @pytest.mark.parametrize("tier", ["fentry", "kprobe"])
 def test_no_lab_kernel_needs_a_probe_on_every_system_call(kernel, tier):
     offer = capabilities_of(kernel)
-    plan = make_plan(offer, tier, "light")
-    assert probe_of(plan, "__x64_sys_umount")
-    assert not_ended_by_work(offer, plan) == ""
-    assert shows_grace_period(offer, plan)
+    for probes in ("full", NO_WALKS, "light"):
+        plan = make_plan(offer, tier, probes)
+        assert probe_of(plan, "__x64_sys_umount")
+        assert not_ended_by_work(offer, plan) == ""
+        assert needs_switches(offer, plan) == ""
+        assert probes == "light" or shows_grace_period(offer, plan)
+
+
+@pytest.mark.parametrize("kernel", TABLES)
+@pytest.mark.parametrize("tier", ["fentry", "kprobe"])
+def test_light_probes_nothing_once_per_mount(kernel, tier):
+    plan = make_plan(capabilities_of(kernel), tier, "light")
+    assert plan.impossible == ""
+    assert {probe.function for probe in plan.probes} - {
+        "synchronize_rcu_normal",
+        "__wait_rcu_gp",
+    } == {
+        "__x64_sys_umount",
+        "__ia32_sys_umount",
+        "umount_tree",
+        "namespace_unlock",
+        "synchronize_rcu_expedited",
+        "task_work_run",
+        "bd_prepare_to_claim",
+    }
+    lost = {line.meaning: line.reason for line in plan.lines() if line.state == "lost"}
+    assert lost["final put"].endswith("(off with --probes light)")
+    assert probe_of(make_plan(capabilities_of(kernel), tier), "task_work_run") is None
 
 
 def test_arm64_has_a_system_call_of_its_own_name():

@@ -3,7 +3,8 @@
     python -m tests.oracle.run WORKLOAD FOLDER FILES [TIER...]
 
 Runs here and in the lab's guests; prints a line of JSON for each tier as it ends, and ends with 1
-if anything does not agree. FOLDER holds what is made.
+if anything does not agree. FOLDER holds what is made. fentry-light is the
+fentry tier with --probes light.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from tests.oracle import ledger
 from tests.oracle.compare import differences, seen_all_the_same
+from tests.oracle.tiers import LIGHT
 from umtrace.model.losses import LossReport
 from umtrace.model.tiers import names
 
@@ -62,7 +64,20 @@ def _observed(tier: str, workload: Path, folder: Path, files: int, clock: _Clock
     command = [str(workload), str(written), str(place), str(files)]
     if shutil.which("mkfs.ext4"):
         command.append(str(ledger.make_image(folder / "image")))
-    traced = ["record", "-q", "--tier", tier, "-o", str(recording), "--", *command]
+    probes = "light" if tier.endswith(LIGHT) else "full"
+    name = tier.removesuffix(LIGHT)
+    traced = [
+        "record",
+        "-q",
+        "--tier",
+        name,
+        "--probes",
+        probes,
+        "-o",
+        str(recording),
+        "--",
+        *command,
+    ]
     done = subprocess.run(
         [*UMTRACE, *traced], capture_output=True, text=True, timeout=_WAIT_S, check=False
     )

@@ -57,8 +57,18 @@ _BLIND = dict.fromkeys(("fstype", "n_mounts", "final_put"), _NO_MEMORY)
 
 _OLD = {"oldumount-32": (("path",), "no probe at oldumount(2): the row begins at path_umount")}
 
+_LEFT_OUT = "its probe is left out with --probes light (docs/probes.md)"
+_LIGHT = Tier(
+    {"ns-umount/ns-exit": "it ends inside the task work of an umount, which has the one row"},
+    unknown={"final_put": _LEFT_OUT},
+    partly={"oldumount-32": (("path", "flags", "mode"), "seen as a teardown by umount_tree alone")},
+)
+LIGHT = "-light"  #: after the name of a tier: with --probes light
+
 #: a tier that is not in it is excused from nothing
 TIERS = {
+    "fentry-light": _LIGHT,
+    "kprobe-light": _LIGHT,
     "fentry": Tier(partly=_OLD),
     "kprobe": Tier(partly=_OLD),
     # A path of about 4,095 bytes does not fit into a page of the trace buffer (docs/ftrace.md).

@@ -82,9 +82,10 @@ live_options = as_one(
         type=click.Choice(["full", "light", "adaptive"]),
         default="full",
         show_default=True,
-        help="Probe path walks always (full); never (light), so that they cost nothing and are "
-        "not in the report; or only while a mount is busy (adaptive: tier fentry; others do as "
-        "light). Tiers without function probes ignore this.",
+        help="All probes (full); a few, to leave on all the time (light: fentry and kprobe; "
+        "docs/probes.md says what rows then lack; ftrace only leaves path walks out); or path "
+        "walks only while a mount is busy (adaptive: fentry; others leave them out). Tiers "
+        "without function probes ignore this.",
     ),
     spurious_option,
 )

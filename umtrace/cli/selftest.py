@@ -26,10 +26,17 @@ if TYPE_CHECKING:
     metavar="TIER",
     help="Check one tier, or all that work.",
 )
+@click.option(
+    "--probes",
+    type=click.Choice(["full", "light"]),
+    default="full",
+    show_default=True,
+    help="Probe set of the function tiers, as of umtrace record.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @click.pass_context
 @unwinding()
-def command(ctx: click.Context, tier: str, as_json: bool) -> None:
+def command(ctx: click.Context, tier: str, probes: str, as_json: bool) -> None:
     """Check each tier: record known umounts and compare every count.
 
     A last run has all tiers at once; their rows for the same umounts must agree. The umounts
@@ -38,9 +45,9 @@ def command(ctx: click.Context, tier: str, as_json: bool) -> None:
     """
     from umtrace import selftest
 
-    results = _all_that_work() if tier == "all" else [selftest.run(tier)]
+    results = _all_that_work(probes) if tier == "all" else [selftest.run(tier, probes)]
     whole = [result.tier for result in results if result.columns]
-    together = selftest.run_together(whole)
+    together = selftest.run_together(whole, probes)
     if as_json:
         found = {
             "tiers": [_to_dict(result) for result in results],
@@ -53,7 +60,7 @@ def command(ctx: click.Context, tier: str, as_json: bool) -> None:
     ctx.exit(0 if agreed else 1)
 
 
-def _all_that_work() -> list[Result]:
+def _all_that_work(probes: str) -> list[Result]:
     from umtrace import selftest
     from umtrace.sources.select import LIVE_TIERS
 
@@ -63,7 +70,7 @@ def _all_that_work() -> list[Result]:
         if tier in results:  # as the stand-in for another
             continue
         try:
-            result = selftest.run(tier)
+            result = selftest.run(tier, probes)
         except (NoTierError, NotPermittedError) as error:
             failures.append(error)
         else:

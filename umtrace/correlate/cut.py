@@ -165,7 +165,7 @@ def _sorted(tids: Column) -> I8:
 
 
 def _terminal(events: Array, order: I8, kind: npt.NDArray[np.uint16]) -> Bools:
-    terminal = any_of(kind, (Kind.RETURNED, Kind.DEAD))
+    terminal = any_of(kind, (Kind.RETURNED, Kind.DEAD, Kind.ENDED))
     exits = np.flatnonzero(kind == Kind.EXIT)
     at = order[exits]
     terminal[exits] = (events["ret"][at] < 0) | (events["a"][at] == 1)

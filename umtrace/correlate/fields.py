@@ -38,6 +38,7 @@ FieldName = Literal[
     "end_a",
     "unseen",
     "superseded",
+    "ended_at_once",
     "done_at",
     "seq_first",
     "seq_min",
@@ -232,6 +233,7 @@ FIELDS: dict[FieldName, Field] = {
         ("end_a", "u8", later),  # field ``a`` of that event
         ("unseen", "u4", either),  # model.events.Unseen
         ("superseded", "?", later),  # a new operation of the task began before this one ended
+        ("ended_at_once", "?", either),  # its end is an ENDED: it has few other events
         ("done_at", "i8", later),  # position in the batch of the event that completed it
         ("seq_first", "u4", earlier),
         ("seq_min", "i8", later),  # relative to seq_first

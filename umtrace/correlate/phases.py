@@ -65,7 +65,7 @@ def timing(ops: Ops) -> Timing:
         [
             (ops["opener"] == Kind.NS_EXIT) | ops["from_path"] | _open_ended(ops) | no_result(ops),
             (by_function & ~unseen(ops, Unseen.CLEANUP)) | (ops["end"] == Kind.EXIT),
-            umount,
+            umount | unseen(ops, Unseen.PUTS),
         ],
         [2, 0, 1],
         2,
@@ -107,7 +107,7 @@ def _phases(ops: Ops, by_function: Bools) -> dict[str, Known]:
 def has_functions(ops: Ops) -> Bools:
     """Return where the function probes saw the operation."""
     seen: Bools = (ops["t_path"] > 0) | (ops["opener"] == Kind.TEARDOWN) | (ops["t_unlock"] > 0)
-    return seen
+    return seen | ops["ended_at_once"]
 
 
 def unseen(ops: Ops, what: Unseen) -> Bools:
@@ -177,11 +177,15 @@ def _from_functions(ops: Ops) -> dict[str, Known]:
     umount = ops["t_path"] > 0
     waited = ops["n_rcu_exit"] > 0
     called = np.where(umount, ops["t_path_exit"], ops["t_unlock_exit"])
+    at_once = ops["ended_at_once"]
+    called = np.where(at_once, ops["t_exit"], called)
     began = np.where(ops["opener"] == Kind.ENTER, ops["t_locked"], ops["t_first"])
     cleaned = ops["n_cleanup_exit"] > 0
-    rcu_seen = ~unseen(ops, Unseen.RCU)
+    unlock_hidden = at_once & ops["mounts_unknown"] & ~waited
+    rcu_seen = ~unseen(ops, Unseen.RCU) & ~unlock_hidden
     # What follows the call is measured from the return of path_umount(), which is its own.
-    call_seen = umount | (ops["opener"] != Kind.ENTER)
+    call_seen = umount | at_once | (ops["opener"] != Kind.ENTER)
+    put_seen = call_seen & ~at_once
     hidden, first_seen = _cleanup_hidden(ops), ~_first_hidden(ops)
     until_the_end = hidden | _outlasts(ops)
     ended = np.where(until_the_end, ops["t_end"], ops["t_cleanup_exit"])
@@ -196,7 +200,7 @@ def _from_functions(ops: Ops) -> dict[str, Known]:
         "lock_ns": _either(locked, (first - ops["t_path"], locked), slept),
         "tree_ns": (ops["t_unlock"] - began, (ops["t_unlock"] > 0) & (began > 0) & first_seen),
         "rcu_ns": (ops["rcu_balance_ns"], rcu_seen),
-        "put_ns": (np.where(waited, called - ops["t_rcu_exit"], 0), rcu_seen & call_seen),
+        "put_ns": (np.where(waited, called - ops["t_rcu_exit"], 0), rcu_seen & put_seen),
         "shutdown_ns": (np.where(cleaned, ended - called, 0), shut_seen),
     }
 
@@ -229,6 +233,8 @@ def missed_whole(ops: Ops) -> Bools:
     # Every teardown has an RCU wait, except for lazy umounts on a kernel with a patch to defer it.
     waits = _waited(ops, _RCU)[1] | (checked & done & (ops["n_mounts"] > 0))
     absent |= has_functions(ops) & waits & (ops["n_rcu"] == 0)
+    at_once = ops["ended_at_once"] & ((ops["flags"] & MNT_DETACH) == 0)
+    absent |= at_once & (ops["n_mounts"] > 0) & (ops["n_rcu"] == 0)
     absent &= ops["end"] != 0
     return absent
 

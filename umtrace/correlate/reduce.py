@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from umtrace.correlate.cut import I8, Cut, Some, any_of, task_of
+from umtrace.correlate.cut import I8, Cut, Some, any_of, task_of, times_of
 from umtrace.correlate.fields import ENDED, REDUCED, WAIT_NS, WAITS, Column, FieldName
 from umtrace.correlate.table import Ops
 from umtrace.correlate.waits import Wait, classify
-from umtrace.model.events import IS_TARGET, OPENERS, Exit, GracePeriod, Kind
+from umtrace.model.events import IS_TARGET, OPENERS, WAITS_SHIFT, Exit, GracePeriod, Kind
 
 _HOW = np.uint64(0xFF)  # of ``a`` of RETURNED; until 0.1.1 the other bits were Unseen
 _UNKNOWN = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -36,6 +36,7 @@ def reduced(cut: Cut) -> Ops:
         _add_functions(ops, cut)
         _add_counts(ops, cut)
         _add_grace_periods(ops, cut)
+        _add_ended(ops, cut.of(Kind.ENDED))
     return ops
 
 
@@ -54,7 +55,8 @@ def _add_end(ops: Ops, cut: Cut) -> None:
     at = np.flatnonzero(cut.ended)
     tail = cut.at(cut.last[at])
     ops.put("t_end", at, tail.times)
-    ops.put("end", at, tail["kind"])
+    kind = tail["kind"]
+    ops.put("end", at, np.where(kind == Kind.ENDED, Kind.RETURNED, kind))
     ops.put("end_a", at, tail["a"] & _HOW)
     ops["done_at"] = cut.done_at
     superseded = ~cut.ended[: cut.n_complete]
@@ -71,7 +73,7 @@ def _add_exit(ops: Ops, exits: Some) -> None:
 
 
 def _add_unseen(ops: Ops, cut: Cut) -> None:
-    for some in (cut.of(Kind.UNSEEN), cut.of(Kind.RETURNED)):
+    for some in (cut.of(Kind.UNSEEN), cut.of(Kind.RETURNED), cut.of(Kind.ENDED)):
         bits = some["a"] & ~_HOW
         if bits.any():
             found = np.zeros(len(ops), np.uint64)
@@ -154,6 +156,24 @@ def _add_grace_periods(ops: Ops, cut: Cut) -> None:
     kinds = done["ret"]
     for name, values in _GRACE_PERIODS.items():
         ops.put(name, done.op[any_of(kinds, values)], 1)
+
+
+def _add_ended(ops: Ops, ended: Some) -> None:
+    """Add what the programs of --probes light send at once of an umount(2) that succeeded."""
+    if not len(ended):
+        return
+    words = np.ascontiguousarray(ended["comm"]).view(np.uint64).reshape(-1, 2)
+    more, mounts = ended["b"], ended["ret"]
+    ops.put("ended_at_once", ended.op, 1)
+    ops.put("t_exit", ended.op, times_of(words[:, 0]))
+    ops.put("rcu_balance_ns", ended.op, words[:, 1].view(np.int64))
+    waits = more >> np.uint32(WAITS_SHIFT)
+    ops.put("n_rcu", ended.op, waits)
+    ops.put("n_rcu_exit", ended.op, waits)
+    normal = (more & np.uint32((1 << WAITS_SHIFT) - 1)) == GracePeriod.NORMAL
+    ops.put("normal_gp", ended.op[normal], 1)
+    ops.put("n_mounts", ended.op, np.maximum(mounts, 0))
+    ops.put("mounts_unknown", ended.op[mounts < 0], 1)
 
 
 def _summed(op: I8, values: I8, size: int) -> Column:

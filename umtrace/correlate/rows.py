@@ -182,7 +182,7 @@ def _rcu_kind(ops: Ops) -> npt.NDArray[np.int64]:
 
 def _final_put(ops: Ops, complete: Bools, ended: npt.NDArray[np.int64]) -> Columns:
     """Return who ran cleanup_mnt() for the mount, and how long after the end of the umount."""
-    by_function = complete & (ops["mnt"] != 0)
+    by_function = complete & (ops["mnt"] != 0) & ~unseen(ops, Unseen.PUTS)
     by_self = ops["own_put"] | (ops[WAITS[Wait.SHUTDOWN]] > 0)
     elsewhere = ops["put_ts"] > 0
     kworker = np.zeros(len(ops), np.bool_)
@@ -216,7 +216,7 @@ def _mount(ops: Ops, sources: Texts) -> Columns:
 
 
 def _n_mounts(ops: Ops) -> pa.Array:
-    counted = (ops["n_unlock"] > 0) & ~ops["mounts_unknown"]
+    counted = ((ops["n_unlock"] > 0) | ops["ended_at_once"]) & ~ops["mounts_unknown"]
     # Without function probes, the mounts of a namespace when its last task began to exit.
     of_namespace = (ops["opener"] == Kind.NS_EXIT) & (ops["flags"] >= 0)
     number = np.where(counted, ops["n_mounts"], ops["flags"])

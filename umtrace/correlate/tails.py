@@ -11,8 +11,9 @@ import numpy as np
 
 from umtrace.correlate.cut import I8, Bools, times_of
 from umtrace.correlate.operations import lost_events
+from umtrace.correlate.phases import unseen
 from umtrace.correlate.table import Ops
-from umtrace.model.events import Array, Kind
+from umtrace.model.events import Array, Kind, Unseen
 
 HOLD_NS = 5_000_000_000
 _LATEST = 2**63 - 1
@@ -174,5 +175,5 @@ def _needing(ops: Ops) -> Bools:
     if "mnt" not in ops:
         return np.zeros(len(ops), np.bool_)
     ended = (ops["end"] != 0) & (ops["ret"] >= 0) & ~ops["superseded"] & ~lost_events(ops)
-    needing: Bools = ended & (ops["mnt"] != 0) & ~ops["own_put"]
+    needing: Bools = ended & (ops["mnt"] != 0) & ~ops["own_put"] & ~unseen(ops, Unseen.PUTS)
     return needing

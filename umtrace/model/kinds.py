@@ -35,6 +35,7 @@ class Kind(IntEnum):
     SKIPPED = 25
     UNSEEN = 26
     CLEANUPS = 27
+    ENDED = 28
 
 
 #: what opens an operation
@@ -54,6 +55,8 @@ ARMING_NS_SHIFT = 10
 ARMING_MASK = 0x1FFFFFFF
 #: in the flags of a MOUNT event: walkers are probed
 WALKERS_WATCHED = 0x40000000
+#: in ``b`` of ENDED, from this bit on: the number of RCU waits
+WAITS_SHIFT = 8
 #: in the flags of a CLEANUP event: the mount that the operation unmounts
 IS_TARGET = 0x40000000
 
@@ -105,6 +108,7 @@ class Returned(IntEnum):
     NO_WORK = 5
     CLEANED = 6
     OUTER = 7
+    WORKED = 8
 
 
 class Failed(IntEnum):
@@ -124,6 +128,7 @@ class Unseen(IntFlag):
     FLAGS = 0x1000
     RESULT = 0x2000
     CALLER = 0x4000
+    PUTS = 0x8000
 
 
 class GracePeriod(IntEnum):

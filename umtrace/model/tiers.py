@@ -7,7 +7,7 @@ version does not have. docs/architecture.md says how to add one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,13 @@ class Tier:
     reads_dentries: bool | None = None
     names_mounts: bool | None = None
     stand_in: str = field(default="", repr=False)
+    never_light: frozenset[str] = frozenset()  #: the same with ``--probes light``, beyond ``never``
+
+    def with_probes(self, probes: str) -> Tier:
+        """Return what it is with a set of probes, as in ``--probes``."""
+        if probes != "light" or not self.never_light:
+            return self
+        return replace(self, never=self.never | self.never_light, reads_dentries=False)
 
 
 #: what only ``struct mount`` or a probe at a function says
@@ -73,6 +80,22 @@ _OF_FUNCTIONS = frozenset(
         "mount_id",
         "tree_ns",
         "put_ns",
+        "final_put_comm",
+        "tail_ns",
+        "n_legitimized",
+        "n_discounted",
+        "refcount",
+    }
+)
+
+#: what the programs of ``--probes light`` leave out
+_NOT_LIGHT = frozenset(
+    {
+        "mountpoint",
+        "source",
+        "lookup_ns",
+        "lock_ns",
+        "final_put",
         "final_put_comm",
         "tail_ns",
         "n_legitimized",
@@ -99,6 +122,7 @@ TIERS = (
         ),
         options=("CONFIG_BPF_SYSCALL", "CONFIG_DEBUG_INFO_BTF", "CONFIG_FUNCTION_TRACER"),
         placement="fentry",
+        never_light=_NOT_LIGHT,
         probes_functions=True,
         probes_every_function=True,
         counts_references=True,
@@ -115,6 +139,7 @@ TIERS = (
         ),
         options=("CONFIG_BPF_SYSCALL", *_KPROBE_OPTIONS),
         placement="kprobe",
+        never_light=_NOT_LIGHT,
         probes_functions=True,
         probes_every_function=True,
         counts_references=True,

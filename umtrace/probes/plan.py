@@ -24,11 +24,15 @@ from umtrace.probes.purposes import (
     PURPOSES,
     SHARED_GP,
     SUBSTITUTES,
+    TASK_WORK,
     Candidate,
     Purpose,
 )
 
+#: those of ``--probes``
 PROBE_SETS = ("full", "light", "adaptive")
+NO_WALKS = "no-walks"  #: full, without the functions that path walks call
+_PLANNED = ("full", "light", NO_WALKS)
 PLACEMENTS = ("fentry", "kprobe", "")  #: the last: no function probes
 _WHY_KPROBE = (
     "a kprobe: the kernel can preempt a fentry program here, and then skips it in other tasks"
@@ -88,6 +92,7 @@ class Plan:
 
     placement: str  #: one of PLACEMENTS
     choices: tuple[Choice, ...]
+    light: bool = False  #: the programs of ``--probes light``
 
     @property
     def probes(self) -> tuple[PlannedProbe, ...]:
@@ -99,10 +104,16 @@ class Plan:
         return next((probe for probe in self.probes if probe.meaning is meaning), None)
 
     @property
+    def last_function(self) -> str:
+        """The function with whose return an operation ends."""
+        return (TASK_WORK if self.light else FINAL_PUT).function
+
+    @property
     def impossible(self) -> str:
         """Why a tier with these probes cannot work on this kernel; empty if it can."""
         for choice in self.choices:
-            if choice.probe is None and choice.meaning.required:
+            left_out = self.light and choice.meaning.not_light
+            if choice.probe is None and choice.meaning.required and not left_out:
                 return f"it would not see {choice.reason}"
         return ""
 
@@ -130,6 +141,8 @@ def not_ended_by_work(offer: Capabilities, plan: Plan) -> str:
 
     If it cannot, the next system call shows the end, and every system call of the host is probed.
     """
+    if plan.light:  # the end of the task work does
+        return ""
     if plan.probe_for(FINAL_PUT) is None:
         return "cleanup_mnt is not probed"
     for member in ("task_struct.task_works", "mount.mnt_rcu"):
@@ -155,6 +168,8 @@ def needs_switches(offer: Capabilities, plan: Plan) -> str:
 
     A context switch shows what a task waits for, by its stack, and when an exiting task is dead.
     """
+    if plan.light:
+        return ""
     if not shows_grace_period(offer, plan):
         return "no function shows which grace period the task waits for"
     return not_ended_by_work(offer, plan)
@@ -170,20 +185,27 @@ def make_plan(offer: Capabilities, placement: str, probes: str = "full") -> Plan
     placement : str
         One of PLACEMENTS: ``placement`` of a tier (`model.tiers`).
     probes : str
-        One of PROBE_SETS; ``light`` does not probe the hot functions.
+        ``full``, ``light``, or NO_WALKS. ``adaptive`` is one of these, and what its source
+        attaches later.
     """
     if placement not in PLACEMENTS:
         raise ValueError(f"no placement {placement!r}")
-    meanings = PURPOSES if placement else ()
+    if probes not in _PLANNED:
+        raise ValueError(f"no set of probes {probes!r}")
+    light = bool(placement) and probes == "light"
+    meanings = [one for one in PURPOSES if light or not one.only_light] if placement else []
     return Plan(
         placement=placement,
         choices=tuple(_choose(offer, placement, probes, meaning) for meaning in meanings),
+        light=light,
     )
 
 
 def _choose(offer: Capabilities, placement: str, probes: str, meaning: Purpose) -> Choice:
-    if meaning.hot and probes == "light":
-        return _lost(meaning, "off with --probes light")
+    if meaning.not_light and probes == "light":
+        return Choice(meaning, None, f"{meaning.not_light} (off with --probes light)", "lost")
+    if meaning.hot and probes == NO_WALKS:
+        return _lost(meaning, "path walks are not probed")
     if meaning.needs_layout and "mount.mnt" not in offer.members:
         return _lost(meaning, "no BTF")
     refusals: list[str] = []

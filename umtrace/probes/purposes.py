@@ -45,7 +45,10 @@ class Purpose:
     why: str
     lost: str = ""
     required: bool = False
-    hot: bool = False  #: path walks call it, so it is off with ``--probes light``
+    hot: bool = False  #: path walks call it
+    not_light: str = ""  #: ``--probes light`` leaves it out: what rows then lack
+    only_light: bool = False  #: only ``--probes light`` has it
+    paid_by: str = ""  #: who else calls it often
     skippable: bool = False  #: may lose hits, so it is fentry even where that can be preempted
     needs_layout: bool = False  #: cannot be used without struct offsets from BTF
 
@@ -60,6 +63,7 @@ SHARED_GP = Purpose(
     candidates=(Candidate(function="exp_funnel_lock", entry=False, needs_arguments=False),),
     why="returns whether the task joined the grace period of another task (piggybacked)",
     lost="rcu_kind piggybacked, which is then reported as expedited",
+    not_light="rcu_kind, unless it is normal",
 )
 
 NORMAL_GP = Purpose(
@@ -104,6 +108,17 @@ FINAL_PUT = Purpose(
         "(6.19 and later)"
     ),
     lost="final_put, tail_ns, the end of the shutdown",
+    not_light="final_put, final_put_comm, tail_ns",
+)
+
+TASK_WORK = Purpose(
+    name="end of task work",
+    candidates=(Candidate(function="task_work_run", entry=False, needs_arguments=False),),
+    why="cleans up the mounts, so its return is an upper bound of the shutdown's end",
+    lost="the end of the shutdown",
+    required=True,
+    only_light=True,
+    paid_by="each close of a file until 6.1",
 )
 
 PURPOSES: tuple[Purpose, ...] = (
@@ -115,6 +130,10 @@ PURPOSES: tuple[Purpose, ...] = (
         why="every umount system call calls it; do_umount is inlined into it on all kernels",
         lost="the start and the end of an umount",
         required=True,
+        not_light=(
+            "mountpoint, source, lookup_ns, lock_ns, tree_ns, put_ns, and the calls of "
+            "oldumount(2) that fail"
+        ),
     ),
     Purpose(
         name="tree",
@@ -144,14 +163,17 @@ PURPOSES: tuple[Purpose, ...] = (
         candidates=(Candidate(function="propagate_mount_busy"),),
         why="decides on EBUSY",
         lost="lock_ns of an EBUSY, and the copy that was busy",
+        not_light="the copy that was busy",
     ),
     Purpose(
         name="reference count",
         candidates=(Candidate(function="mnt_get_count", entry=False, kprobe_entry=True),),
         why="its return value is the exact count; only slow paths call it",
         lost="refcount",
+        not_light="refcount",
     ),
     FINAL_PUT,
+    TASK_WORK,
     Purpose(
         name="device claim",
         candidates=(Candidate(function="bd_prepare_to_claim", entry=False, kprobe_entry=True),),
@@ -164,6 +186,7 @@ PURPOSES: tuple[Purpose, ...] = (
         candidates=(Candidate(function="vfs_get_tree", entry=False, needs_arguments=False),),
         why="mount(2) and fsconfig(2) call it; only EBUSY of a superblock in use is emitted",
         lost="downstream windows of mounts",
+        not_light="downstream windows of mounts",
         needs_layout=True,
     ),
     Purpose(
@@ -171,6 +194,7 @@ PURPOSES: tuple[Purpose, ...] = (
         candidates=(Candidate(function="deactivate_locked_super", on_return=False),),
         why="a refused mount drops its superblock here, which shows the device",
         lost="downstream windows of mounts",
+        not_light="downstream windows of mounts",
         needs_layout=True,
     ),
     Purpose(
@@ -178,6 +202,7 @@ PURPOSES: tuple[Purpose, ...] = (
         candidates=(Candidate(function="__legitimize_mnt", entry=False, kprobe_entry=True),),
         why="legitimize_mnt calls it, and is inlined since 6.1",
         lost="n_legitimized, n_discounted",
+        not_light="n_legitimized, n_discounted",
         hot=True,
         skippable=True,
         needs_layout=True,
@@ -191,6 +216,7 @@ PURPOSES: tuple[Purpose, ...] = (
         ),
         why="path walks and holders drop references here; those of the umount are excluded",
         lost="the puts of path walks",
+        not_light="the puts of path walks",
         hot=True,
         needs_layout=True,
     ),

@@ -21,7 +21,7 @@ _KEY = ("path", "mode", "errno", "tid")
 _SAME = columns_with(Use.SAME)
 
 
-def run_together(tiers: Sequence[str]) -> list[Agreement]:
+def run_together(tiers: Sequence[str], probes: str = "full") -> list[Agreement]:
     """Trace one run of the exercise under all tiers at once; compare each with the one before.
 
     Those that do not know paths are left out; nothing is done for less than two. One that
@@ -31,7 +31,7 @@ def run_together(tiers: Sequence[str]) -> list[Agreement]:
     if len(tiers) < _TWO:
         return []
     try:
-        (ledger,), seen = observe(tiers, WORKLOAD)
+        (ledger,), seen = observe(tiers, WORKLOAD, probes=probes)
     except Exception as error:
         return [_failed((tiers[0], tiers[-1]), error)]
     named = list(zip(tiers, seen, strict=True))

@@ -33,7 +33,7 @@ class Seen:
 
 
 def observe(
-    tiers: Sequence[str], *workloads: Sequence[str]
+    tiers: Sequence[str], *workloads: Sequence[str], probes: str = "full"
 ) -> tuple[list[dict[str, Any]], list[Seen]]:
     """Trace a run of the exercise per workload, one after the other, attached once.
 
@@ -46,7 +46,7 @@ def observe(
         What the first tier failed with, if all did; UmtraceError if the exercise failed.
     """
     with _Exercises(workloads) as exercises, ExitStack() as stack:
-        running = [_Running(tier, exercises.finished, stack) for tier in tiers]
+        running = [_Running(tier, probes, exercises.finished, stack) for tier in tiers]
         if any(one.going for one in running):
             exercises.start()
         going = True
@@ -61,11 +61,11 @@ def observe(
 class _Running:
     """One tier that is attached, until it ends or fails."""
 
-    def __init__(self, tier: str, stop: Callable[[], bool], stack: ExitStack) -> None:
+    def __init__(self, tier: str, probes: str, stop: Callable[[], bool], stack: ExitStack) -> None:
         self.seen = Seen()
         self._ticks: Iterator[pipeline.Tick] = iter(())
         try:
-            source = stack.enter_context(closing(open_source(tier)))
+            source = stack.enter_context(closing(open_source(tier, probes)))
             self._ticks = stack.enter_context(
                 closing(pipeline.steps(source, until=pipeline.Until(also=stop)))
             )

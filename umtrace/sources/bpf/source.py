@@ -25,6 +25,7 @@ from umtrace.probes.capabilities import Capabilities
 from umtrace.probes.constants import TASK_DEAD, host_mntns, possible_cpus, switch_constants
 from umtrace.probes.counting import counting_constants, counting_lines
 from umtrace.probes.plan import (
+    NO_WALKS,
     PROBE_SETS,
     Plan,
     PlannedProbe,
@@ -63,8 +64,8 @@ class BpfSource:
     tier : str
         tracepoint, kprobe or fentry.
     probes : str
-        ``full``; ``light`` has no probes on path walks; ``adaptive`` is light until there is an
-        EBUSY or a slow umount (fentry only; light elsewhere).
+        ``full``; ``light`` has a lean set of programs; ``adaptive`` is full without the probes on
+        path walks until there is an EBUSY or a slow umount (fentry only; elsewhere it stays so).
     declined : sequence of PlanLine
         Lines of the plan for the tiers that were tried before this one.
     event_ring_bytes, name_ring_bytes : int
@@ -96,8 +97,7 @@ class BpfSource:
             raise UsageError(f"no probe set '{probes}'; there is {', '.join(PROBE_SETS)}")
         # Kprobe events cannot come and go, since the watcher knows each by its name.
         self._adaptive = probes == "adaptive" and self._placement == "fentry"
-        light = probes == "light" or (probes == "adaptive" and not self._adaptive)
-        self._probe_set = "light" if light else "full"
+        self._probe_set = "full" if self._adaptive else NO_WALKS if probes == "adaptive" else probes
         self._offer = Capabilities()
         self._chosen = Plan(self._placement, ())
         self._walkers: AdaptiveProbes | None = None
@@ -191,6 +191,8 @@ class BpfSource:
 
     def _function_tier_constants(self) -> dict[str, int | str]:
         constants: dict[str, int | str] = {"UM_FUNCTIONS": 1}
+        if self._chosen.light:
+            constants["UM_LIGHT"] = 1
         if self._chosen.probe_for(SYSTEM_CALL):
             constants["UM_SYSCALL_FUNCTION"] = 1
         if not not_ended_by_work(self._offer, self._chosen):
@@ -216,7 +218,7 @@ class BpfSource:
             offer=self._offer,
             plan=self._chosen,
             raw_switches=self._raw_switches,
-            ends_missed=lambda: _named(self._missed, "cleanup_mnt"),
+            ends_missed=lambda: _named(self._missed, self._chosen.last_function),
         )
         self._tracepoints.attach()
         self._plan += self._tracepoints.lines

@@ -37,7 +37,7 @@ class Tracepoints:
     raw_switches : bool
         Whether struct offsets allow the cheaper of two probes on context switches.
     ends_missed : callable
-        Returns how many hits of ``cleanup_mnt`` the kernel has skipped.
+        Returns how many hits of the function that ends operations the kernel has skipped.
     lines : list of PlanLine
         What was attached, for the plan.
     stragglers : SyscallFallback or None
@@ -101,7 +101,8 @@ class Tracepoints:
             attach=lambda: self.loaded.attach_raw("sys_enter", NEXT_SYSCALL),
             detach=lambda: self.loaded.detach(NEXT_SYSCALL),
         )
-        self._note(_END, "task_struct.task_works", "read as umount and cleanup_mnt end")
+        where = "umount ends" if self.plan.light else "umount and cleanup_mnt end"
+        self._note(_END, "task_struct.task_works", f"read as {where}")
 
     def _unended(self) -> int:
         """Return how many umounts wait for the next system call of their task."""

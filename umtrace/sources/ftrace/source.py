@@ -19,7 +19,7 @@ from umtrace.model.plan_line import PlanLine
 from umtrace.model.tiers import tier_named
 from umtrace.probes.capabilities import Capabilities, capabilities_of
 from umtrace.probes.constants import layout_constants
-from umtrace.probes.plan import Plan, make_plan
+from umtrace.probes.plan import NO_WALKS, Plan, make_plan
 from umtrace.probes.purposes import SYSTEM_CALL
 from umtrace.probes.stacks import FUNCTIONS
 from umtrace.sources.ftrace.base import FtraceBase, page_bytes
@@ -84,7 +84,7 @@ class FtraceSource(FtraceBase):
         layout, offer = _kernel(symbols)
         # A kprobe event can probe what a kprobe can, so the plan of that tier is used.
         placement = tier_named(self.tier).placement
-        plan = make_plan(offer, placement, "full" if self._walkers else "light")
+        plan = make_plan(offer, placement, "full" if self._walkers else NO_WALKS)
         if plan.impossible:
             raise NoTierError(plan.impossible)
         instance = self._instance(tracefs, self._buffer_kb)

@@ -11,6 +11,7 @@ from umtrace.model.events import Kind, Unseen
 NOT_SENT: dict[Kind, str] = {
     Kind.SHARED: "",
     Kind.CLEANUPS: "",  # each mount has its events
+    Kind.ENDED: "",  # each of its parts has an event
     Kind.SKIPPED: "",  # made by the reader of the rings of BPF
 }
 #: what is unseen unless all of these records are traced
