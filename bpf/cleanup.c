@@ -86,6 +86,8 @@ UM_RETURN(cleanup_mnt)
 	if (own && outermost && task->silently) {
 		task->silently = 0;
 		task->silent_ended++;
+		if (um_more_follow(task)) /* the last one has the time */
+			return 0;
 		task->cleaned_ns = bpf_ktime_get_ns();
 	} else {
 		u64 mnt = UM_RETURN_ARG(0, outermost ? task->cleaned : um_stashed(UM_SLOT_CLEANUP));

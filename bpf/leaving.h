@@ -119,6 +119,16 @@ static __always_inline void um_done_of_two(u32 tid, struct um_task *task)
 	}
 }
 
+/* After a cleanup_mnt: whether more mounts of this run of the task's work are due, and nothing else. */
+static __always_inline int um_more_follow(struct um_task *task)
+{
+	if (task->phase != UM_LEAVING || task->cleanups <= 1)
+		return 0;
+	task->cleaning = 0;
+	task->cleanups--;
+	return 1;
+}
+
 /* Called after a cleanup_mnt, which may have added work for mounts that were attached below. */
 static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 {
@@ -146,6 +156,7 @@ static __always_inline u32 um_left(struct um_task *task)
 #else
 #define um_cleaning(task, mnt) ((task)->cleaning++)
 #define um_left(task) 1
+#define um_more_follow(task) 0
 
 static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 {

@@ -241,6 +241,10 @@ static __always_inline void um_report_silent(u32 tid, struct um_task *task)
 static __always_inline void um_returned(u32 tid, struct um_task *task, u64 how)
 {
 #ifdef UM_FUNCTIONS
+	if (task->silent && !task->cleaned_ns) { /* the last one was not seen: a missing number marks the row */
+		task->seq++;
+		task->cleaned_ns = bpf_ktime_get_ns();
+	}
 	if (task->cleaned_ns)
 		um_report_silent(tid, task);
 #endif
