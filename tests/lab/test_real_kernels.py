@@ -24,7 +24,7 @@ pytestmark = pytest.mark.lab
 
 KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "5.10,6.1-rt,7").split(",")
 #: of scripts/kernel-check; a trace that is imported takes a guest minutes: make lab-check
-PARTS = ("selftest", "share", "ebusy", "ftrace", "nobtf", "witness")
+PARTS = ("selftest", "share", "ebusy", "ftrace", "nobtf", "witness", "light")
 #: those that are compared with each other: they know the path of every umount
 NAMING = {tier.name for tier in TIERS if tier.names_mounts}
 #: beside the oracle's ledger, on the first kernel alone: the selftest has compiled their programs.
@@ -106,6 +106,17 @@ def test_every_count_is_exact_in_every_tier(results, kernel):
     if skips_hits(kernel):
         wrong = {name: found for name, found in wrong.items() if not counted_losses(name, found)}
     assert not wrong
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("tier", ["fentry", "kprobe"])
+def test_every_count_is_exact_with_light_probes(results, kernel, tier):
+    (found,) = json.loads(left(results, kernel, f"light-{tier}.json"))["tiers"]
+    wrong = failed(found)
+    if not (skips_hits(kernel) and counted_losses(tier, wrong)):
+        assert wrong == []
+    unseen = {"final_put", "refcount", "mountpoint", "source", "lookup_ns"}
+    assert not unseen & set(found["columns"])
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
