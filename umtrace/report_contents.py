@@ -10,11 +10,14 @@ import pyarrow.compute as pc
 
 from umtrace.ebusy.counters import COUNTED, WalkCounters
 from umtrace.model.arrow import text
+from umtrace.model.hangs import Hang
 from umtrace.model.windows import SCHEMA, windows_from_arrow, windows_to_arrow
 from umtrace.pipeline.offline import window_batches
 from umtrace.pipeline.recorder import WITHIN
+from umtrace.pipeline.running import NEEDED, hangs_at_the_end, running_rows
 from umtrace.present.answer import answer
 from umtrace.present.heading import Heading
+from umtrace.present.lines import still_running
 from umtrace.present.names import mode_note
 from umtrace.present.report.section import Report, Section
 from umtrace.present.sections import ebusy, groups, histograms, phases, walkers
@@ -110,6 +113,7 @@ class Gathered:
     counters: WalkCounters
     windows: WindowTotals
     longest: pa.RecordBatch
+    hangs: Sequence[Hang] = ()  #: umounts that had not ended when the recording did
 
 
 def gather(
@@ -135,7 +139,13 @@ def gather(
     summary = summarize(counted(), by=by)
     selection.keep(summary)
     totals, worst = _totals_and_longest(windows, n_longest, columns)
-    return Gathered(summary=summary, counters=counters, windows=totals, longest=worst)
+    hangs = _hangs(selection) if summary.total.n_incomplete else []
+    return Gathered(summary=summary, hangs=hangs, counters=counters, windows=totals, longest=worst)
+
+
+def _hangs(selection: Selection) -> list[Hang]:
+    rows = [running_rows(batch) for batch in selection.batches(NEEDED)]
+    return hangs_at_the_end(selection.recording, rows)
 
 
 def sections_of(found: Gathered) -> list[Section]:
@@ -161,7 +171,7 @@ def report_of(found: Gathered, heading: Heading) -> Report:
         n_incomplete=total.n_incomplete,
         answer=answer(total, found.windows, longest),
         verdict=verdict(total) if total.count else (),
-        notes=[*caveats(total), *mode_note(found.summary.by, keys)],
+        notes=[*still_running(found.hangs), *caveats(total), *mode_note(found.summary.by, keys)],
         sections=sections_of(found),
     )
 

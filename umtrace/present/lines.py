@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ HEADER = (
     f"{'LATENCY':>8} {'RCU WAIT':>8} PATH"
 )
 _PATH_AT = HEADER.index("PATH")
+_MOST_RUNNING = 3
 _PHASES = {
     "other": "in another phase",
     "lookup": "in the path lookup",
@@ -55,6 +56,20 @@ def hang_line(hang: Hang, width: int | None = None) -> str:
     phase = f" ({_PHASES[hang.phase]} for {duration(hang.phase_ns)})"
     room = None if width is None else width - len(phase)
     return line(row, room, result="hangs") + phase
+
+
+def still_running(hangs: Sequence[Hang]) -> Iterator[str]:
+    """Yield a sentence for each umount that had not ended, at most `_MOST_RUNNING`."""
+    for hang in hangs[:_MOST_RUNNING]:
+        row = hang.row
+        what = clean(row["path"] or "an unknown path")
+        yield (
+            f"{clean(row['comm'] or NULL)} (pid {row['pid'] or NULL}) still unmounts {what}: "
+            f"{duration(hang.so_far_ns)} so far, {_PHASES[hang.phase]} "
+            f"for {duration(hang.phase_ns)}"
+        )
+    if len(hangs) > _MOST_RUNNING:
+        yield f"{len(hangs) - _MOST_RUNNING} more umounts had not ended"
 
 
 def line_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
