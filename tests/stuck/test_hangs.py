@@ -115,6 +115,42 @@ class TestFuse:
         assert task["cause"]["pids"] == [seen["server"]]
 
 
+#: the last reference is dropped by a kernel thread: of a file that is only in flight in a socket
+WORKER = (
+    FUSEBLK
+    + """
+import array, socket
+one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+held = os.open(point / "x", os.O_RDONLY)
+with os.scandir(point): pass
+fds = array.array("i", [held, one.fileno(), two.fileno()])
+for end in (one, two):
+    end.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())])
+assert syscalls.timed_umount(os.fsencode(point), 2)[2] == 0
+os.close(held); one.close(); two.close()
+def workers():
+    for path in Path("/proc").glob("[0-9]*/stack"):
+        try:
+            if "delayed_mntput" in path.read_text(): yield int(path.parent.name)
+        except OSError: pass
+def found():
+    socket.socketpair()[0].close()  # starts the collection of sockets in flight
+    return list(workers())
+wait_for(found)
+processes, mine, server_pid = [], found(), server.pid
+"""
+)
+
+
+@pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="no /dev/fuse: modprobe fuse")
+@needs_loop
+def test_a_lazy_umount_that_ends_in_the_worker(tmp_path):
+    (task,), seen = hang(tmp_path, WORKER)
+    assert task["comm"].startswith("kworker")
+    assert (task["phase"], task["wait"], task["worker"]) == ("shutdown", "fuse", True)
+    assert task["cause"]["pids"] == [seen["server"]]
+
+
 FROZEN = """
 outer, inner = mnt.parent / "outer", mnt.parent / "inner"
 def ext4(image, point):
