@@ -132,7 +132,7 @@ static __always_inline void um_teardown_ends(u32 tid, struct um_task *task)
 	int more = task->origin == UM_BY_FD_CLOSE || task->origin == UM_BY_OTHER;
 
 	if (um_is_kthread())
-		um_finish(tid, task, UM_RETURNED_KTHREAD);
+		um_over(tid, task, ts, UM_RETURNED_KTHREAD); /* it has no task work */
 	else if (um_has_works())
 		um_leave(task, 0);
 	else if (more && um_references(task->mnt) <= 1)

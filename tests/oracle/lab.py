@@ -26,6 +26,7 @@ from typing import Any
 from lab import cache, project
 from tests.oracle import ledger
 from tests.oracle.run import wrong
+from tests.oracle.tiers import TIERS
 from umtrace.model.tiers import names
 
 #: what a result depends on, beside the kernel
@@ -114,8 +115,9 @@ def main() -> int:
     parser.add_argument("kernels", nargs="+", metavar="KERNEL")
     given = parser.parse_args()
     tiers = given.tiers.split() or list(names())
-    if unknown := set(tiers) - set(names()):
-        parser.error(f"no tier {', '.join(sorted(unknown))}; there are: {', '.join(names())}")
+    known = {*names(), *TIERS}
+    if unknown := set(tiers) - known:
+        parser.error(f"no tier {', '.join(sorted(unknown))}; there are: {', '.join(sorted(known))}")
     kept = {name: Results(given.keep / f"{name}.jsonl", tree()) for name in given.kernels}
     with tempfile.TemporaryDirectory() as folder:
         workload = ledger.build(Path(folder) / "workload")
