@@ -5,6 +5,7 @@ the shutdown of the file system. For tests of kills, in a guest of the lab.
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ ON_STACK = {"lookup": "fuse_lookup", "shutdown": "fuse_", "rcu": _RCU}
 DOUBLINGS = 17
 RCU_NORMAL = Path("/sys/kernel/rcu_normal")
 FIRST_LOOK = Path("/sys/module/rcutree/parameters/jiffies_till_first_fqs")
+BEGINS_S = 60
 MOST_JIFFIES = "250"  # a second: a grace period notices an idle CPU no earlier
 FUSE_DESTROY = 38
 
@@ -45,7 +47,7 @@ def alive(pid):
     return False
 
 
-def until(what, seconds=60):
+def until(what, seconds=BEGINS_S):
     """Wait; return whether it came."""
     end = time.monotonic() + seconds
     while not what():
@@ -122,9 +124,8 @@ class Held:
 
     def __enter__(self):
         self._servers = {}
-        if "rcu" in self.phases:
-            self._stack.enter_context(long_grace_periods())
-        for phase in self.phases:
+        # First the one with a mount namespace of its own: a copy of a mount keeps its file system.
+        for phase in sorted(self.phases, key=lambda phase: phase != "locked"):
             self._prepare(phase, self.room / phase)
         return self
 
@@ -157,6 +158,8 @@ class Held:
 
     def begin_all(self):
         """Let each umount begin; return which came into their phases."""
+        if "rcu" in self.phases:  # not before, since mounts and loop devices wait for them, too
+            self._stack.enter_context(long_grace_periods())
         return {phase: self._begin(phase) for phase in self.phases}
 
     def still(self):
@@ -166,7 +169,9 @@ class Held:
     def _begin(self, phase):
         os.write(self._go[phase], b".")
         if phase in self._servers:
-            return self._servers[phase].stdout.readline() == "silent\n"
+            said = self._servers[phase].stdout
+            came, _, _ = select.select([said], [], [], BEGINS_S)
+            return bool(came) and said.readline() == "silent\n"
         return until(lambda: in_phase(self.pids[phase], phase))
 
     def __exit__(self, *_error):
