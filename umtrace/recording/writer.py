@@ -27,6 +27,7 @@ from umtrace.recording.tables import EVENTS, NAMES, TABLES, UMOUNTS, TableKind
 
 _SLICE_ROWS = 16384  # converted at once: fits a CPU cache
 _META_S = 1.0  # meta.json is rewritten at most this often while open
+_META_ROOM = 16384  # bytes kept free for a last meta.json, that says that the disk was full
 
 
 class RecordingWriter:
@@ -159,6 +160,7 @@ class RecordingWriter:
         if self.failed:
             with contextlib.suppress(OSError):
                 self._save_meta(durable=False)  # the losses at least, and that it stopped
+        self._free_room()
         os.close(self._lock)
         self._place.close()
 
@@ -193,9 +195,14 @@ class RecordingWriter:
             self._fail(error)
             raise
 
+    def _free_room(self) -> None:
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._lock, 0)
+
     def _fail(self, error: OSError) -> None:
         """Note what happened; raises what is behind it where the directory was removed or moved."""
         self.failed = True
+        self._free_room()
         lost = error if isinstance(error, PlaceLostError) else self._place.lost()
         why = (lost or error).strerror
         note = f"writing stopped at {date_time(time.time_ns())} ({why}); nothing later is in it"
@@ -250,6 +257,8 @@ def _locked(place: Place) -> int:
         raise UsageError(f"{place.path}: another umtrace is writing this recording")
     try:
         _remove_old(place.inside)
+        with contextlib.suppress(OSError):
+            os.posix_fallocate(lock, 0, _META_ROOM)
     except BaseException:
         os.close(lock)
         raise
