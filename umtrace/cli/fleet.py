@@ -11,6 +11,8 @@ from umtrace.cli.options import examples
 _COMMANDS = {
     "report": "Print what hosts come to: latency, coverage, owners, outliers.",
     "diff": "Compare two kernels, weeks or sets of hosts.",
+    "plot": "Draw the hosts as PNG, SVG or PDF.",
+    "html": "Write the hosts as one self-contained HTML page.",
 }
 _EPILOG = examples(
     "umtrace summarize rec.umt -o summaries && umtrace fleet report summaries",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ _FIELDS = {
 }  # fmt: skip
 SCHEMA: pa.Schema = pa.schema(list(_FIELDS.items()))
 
-#: an outlier's p99 is so many times that of the median host, and this far out in their spread
+#: an outlier has so many times the value of the median host, and is this far out in their spread
 _LEAST_TIMES = 2.0
 _LEAST_SPREADS = 5.0
 _NORMAL = 1.4826  # of a median absolute deviation to a standard deviation
@@ -89,25 +90,32 @@ def kernels_of(hosts: pa.Table) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def outliers(hosts: pa.Table) -> list[dict[str, object]]:
-    """Return the hosts with a p99 far above that of the others of their bound, the worst first.
+def outliers(hosts: pa.Table) -> list[dict[str, Any]]:
+    """Return the hosts with a median or p99 far above that of others, the worst first.
 
-    Each is a row of `SCHEMA`, with ``times``: its p99 over that of the median host.
+    The others are those of the same kernel and latency bound. Each is a row of `SCHEMA`, with
+    ``times``, how many times the value of the median host it has, and ``what``, p50 or p99.
     """
     rows = [row for row in hosts.to_pylist() if row["p99_ns"] and row["n"] >= _LEAST_UMOUNTS]
-    found = []
-    for bound in {row["bound"] for row in rows}:
-        mine = [row for row in rows if row["bound"] == bound]
-        if len(mine) < _LEAST_HOSTS:
-            continue
-        logs = np.log([row["p99_ns"] for row in mine])
-        middle = float(np.median(logs))
-        spread = max(_NORMAL * float(np.median(np.abs(logs - middle))), _LEAST_SPREAD)
-        for row, log in zip(mine, logs.tolist(), strict=True):
-            times = float(np.exp(log - middle))
-            if times >= _LEAST_TIMES and log - middle >= _LEAST_SPREADS * spread:
-                found.append({**row, "times": times})
-    return sorted(found, key=lambda row: (-float(row["times"]), str(row["host"])))
+    found: dict[str, dict[str, Any]] = {}
+    for like in {(row["bound"], row["kernels"]) for row in rows}:
+        mine = [row for row in rows if (row["bound"], row["kernels"]) == like]
+        for what in ("p99", "p50") if len(mine) >= _LEAST_HOSTS else ():
+            for row, times in _far(mine, f"{what}_ns"):
+                if times > found.get(row["host"], {"times": 0.0})["times"]:
+                    found[row["host"]] = {**row, "times": times, "what": what}
+    return sorted(found.values(), key=lambda row: (-row["times"], row["host"]))
+
+
+def _far(rows: Sequence[dict[str, Any]], name: str) -> Iterator[tuple[dict[str, Any], float]]:
+    """Yield the hosts far above the median host, and how many times its value they have."""
+    logs = np.log([row[name] for row in rows])
+    middle = float(np.median(logs))
+    spread = max(_NORMAL * float(np.median(np.abs(logs - middle))), _LEAST_SPREAD)
+    for row, log in zip(rows, logs.tolist(), strict=True):
+        times = float(np.exp(log - middle))
+        if times >= _LEAST_TIMES and log - middle >= _LEAST_SPREADS * spread:
+            yield row, times
 
 
 def _usual_bound(whole: pa.Table) -> tuple[str | None, int]:

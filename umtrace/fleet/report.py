@@ -200,13 +200,13 @@ class FleetReport:
         columns = (
             Column("host"), Column("kernels", title="kernel"), Column("n", Kind.COUNT, "umounts"),
             Column("p50_ns", Kind.DURATION_NS, "p50"), Column("p99_ns", Kind.DURATION_NS, "p99"),
-            Column("times", Kind.WORD, "of the median host's p99", right=True),
+            Column("times", Kind.WORD, "of the usual", right=True),
         )  # fmt: skip
         rows = [
-            [*(row[c.name] for c in columns[:-1]), f"{row['times']:.1f} times"]
+            [*(row[c.name] for c in columns[:-1]), f"{row['what']} {row['times']:.1f} times"]
             for row in found[:_MOST]
         ]
-        lines = [] if found else ["no host's p99 is far from that of the others"]
+        lines = [] if found else ["no host is far from the others of its kernel"]
         table = Table(columns, rows, "Hosts far from the others" if rows else "")
         return _section(
             "outliers", "Outliers", [Lines(lines, ("text", "markdown", "html")), table], found

@@ -115,7 +115,7 @@ def of_fleet(
     if expected is not None:
         wanted = dict.fromkeys(expected)
         yield from (
-            Verdict("missing", h, "", "expected, and nothing is there")
+            Verdict("missing", h, "", "expected, and nothing of it is counted")
             for h in wanted
             if h not in seen
         )

@@ -21,6 +21,7 @@ from umtrace.present.terminal import clean, visible
 from umtrace.present.units import NULL, clock, count, duration, percent, plural
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
 from umtrace.stats.summary import GroupSummary
+from umtrace.version import __version__
 
 Row = Mapping[str, Any]
 #: templates of what only this page has, by the section that they follow
@@ -66,6 +67,37 @@ class Page:
 
 def page_html(page: Page) -> str:
     """Return the page as HTML text."""
+    return _rendered("page.html", _view(page))
+
+
+def fleet_html(
+    head: Sequence[str], sections: Sequence[dict[str, Any]], pictures: Sequence[Picture]
+) -> str:
+    """Return the page about a fleet: lines of its head, sections of `HtmlFormat`, drawings."""
+    first, *facts = map(clean, head)
+    return _rendered(
+        "fleet.html",
+        {
+            "title": first,
+            "recording": first,
+            "facts": facts,
+            "lossy": False,
+            "verdict": [],
+            "notes": [],
+            "tiles": [],
+            "pictures": _figures(pictures),
+            "sections": sections,
+            "more": {},
+            "version": __version__,
+        },
+    )
+
+
+def _figures(pictures: Sequence[Picture]) -> list[tuple[str, str, Markup]]:
+    return [(p.title, p.caption, Markup(p.svg)) for p in pictures]  # noqa: S704
+
+
+def _rendered(template: str, view: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("umtrace.page", "templates"),
         autoescape=True,
@@ -74,7 +106,7 @@ def page_html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(**_view(page)) + "\n"
+    return environment.get_template(template).render(**view) + "\n"
 
 
 def _finalized(value: object) -> object:
@@ -93,7 +125,7 @@ def _view(page: Page) -> dict[str, Any]:
         "verdict": report.verdict if report.n_rows else [nothing(heading)],
         "notes": report.notes,
         "tiles": list(_tiles(page.total)),
-        "pictures": [(p.title, p.caption, Markup(p.svg)) for p in page.pictures],  # noqa: S704
+        "pictures": _figures(page.pictures),
         "sections": report_views(report),
         "more": _MORE,
         "worst": [_worst(row) for row in page.worst],
