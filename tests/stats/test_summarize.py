@@ -139,3 +139,24 @@ def test_no_rows_make_no_groups():
     assert summary.groups == ()
     assert summary.total.count == 0
     assert all(summary.total.metric(name).share is None for name in PHASES)
+
+
+def test_failed_umounts_have_times_of_their_own():
+    rows = [row(id=0, latency_ns=10), row(id=1, latency_ns=2, errno=16), row(id=2, errno=None)]
+    total = summarize([batch_of(rows)], by=()).total
+    assert (total.count, total.n_failed, total.n_timed) == (3, 1, 2)
+    assert total.population == " that did not fail"
+    latency = total.metric("latency_ns")
+    assert (latency.histogram.count, latency.histogram.max, latency.n_null) == (1, 10, 1)
+    assert total.failed_metrics["latency_ns"].histogram.max == 2
+
+
+def test_where_all_failed_the_times_are_theirs():
+    rows = [row(id=0, latency_ns=10), row(id=1, latency_ns=2, errno=16)]
+    groups = {g.key: g for g in summarize([batch_of(rows)], by=("errno",)).groups}
+    assert groups[(16,)].metric("latency_ns").histogram.max == 2
+    assert groups[(16,)].population == " that failed"
+    assert groups[(0,)].population == ""
+    total = summarize([batch_of(rows)], by=("errno",)).total
+    assert total.metric("latency_ns").histogram.max == 10
+    assert total == summarize([batch_of(rows)], by=()).total

@@ -189,8 +189,9 @@ def _told(axes: Axes, left_out: int) -> Axes:
 def _distributions(draw: Callable[..., Axes], selection: Selection, by: Sequence[str]) -> Axes:
     groups, left_out = _groups(selection, by, (LATENCY, RCU))
     upper, lower = new_column(2, height=6.5)
-    draw(_histograms(groups, LATENCY), what="latency", ax=upper)
-    draw(_histograms(groups, RCU), what="RCU wait", ax=lower)
+    population = sum(groups.values(), GroupSummary()).population
+    draw(_histograms(groups, LATENCY), what="latency", population=population, ax=upper)
+    draw(_histograms(groups, RCU), what="RCU wait", population=population, ax=lower)
     if lower.lines or lower.patches:
         upper.set_xlabel("")  # the lower one's says it for both
         _told(lower, left_out)

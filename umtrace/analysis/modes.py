@@ -14,6 +14,7 @@ from umtrace.analysis.style import (
     new_axes,
     say_empty,
     tidy,
+    timed,
     umounts,
 )
 from umtrace.model.umounts import PHASES, WORDS
@@ -43,7 +44,7 @@ def plot_modes(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) ->
     """
     axes = new_axes(height=5.0) if ax is None else ax
     n = sum(group.count for group in groups.values())
-    axes.set_title(f"{_versus(groups)} ({umounts(n)})", loc="left")
+    axes.set_title(f"{_versus(groups)} ({timed(groups.values())})", loc="left")
     rows = [m for m in _ROWS if any(g.metric(m).occurred.count for g in groups.values())]
     if not rows:
         say_empty(axes, "No umount with known phases." if n else "No umount was recorded.")
@@ -70,7 +71,7 @@ def _series(
     shift: float,
     label: str,
 ) -> None:
-    named = f"{label}: {umounts(group.count)}"
+    named = f"{label}: {umounts(group.n_timed)}"
     for row, name in enumerate(rows):
         histogram = group.metric(name).occurred
         if not histogram.count:

@@ -21,6 +21,7 @@ from umtrace.analysis.style import (
     say_empty,
     seconds,
     tidy,
+    timed,
     umounts,
 )
 from umtrace.model.umounts import WORDS
@@ -37,7 +38,9 @@ _LABELLED_WIDTH = 0.12  # of the longest bar: the text fits
 _QUANTILES = (0.5, 0.9, 0.99)
 
 
-def plot_hist(series: Mapping[str, Histogram], *, what: str, ax: Axes | None = None) -> Axes:
+def plot_hist(
+    series: Mapping[str, Histogram], *, what: str, population: str = "", ax: Axes | None = None
+) -> Axes:
     """Draw histograms over one another, counts on a logarithmic axis of time.
 
     Parameters
@@ -46,11 +49,13 @@ def plot_hist(series: Mapping[str, Histogram], *, what: str, ax: Axes | None = N
         By label; of ns. Zeros have no place on the axis: give histograms without.
     what : str
         What was measured, for the title.
+    population : str
+        Which of the umounts these are, to follow their number in the title.
     ax : Axes, optional
         Where to draw; a new figure's by default.
     """
     axes = new_axes() if ax is None else ax
-    n = _titled(axes, series, what)
+    n = _titled(axes, series, what, population)
     if not n:
         return axes
     span = _used(series)
@@ -65,10 +70,12 @@ def plot_hist(series: Mapping[str, Histogram], *, what: str, ax: Axes | None = N
     return axes
 
 
-def plot_cdf(series: Mapping[str, Histogram], *, what: str, ax: Axes | None = None) -> Axes:
+def plot_cdf(
+    series: Mapping[str, Histogram], *, what: str, population: str = "", ax: Axes | None = None
+) -> Axes:
     """Draw which part of the umounts took at most so long; parameters as `plot_hist`."""
     axes = new_axes() if ax is None else ax
-    n = _titled(axes, series, what)
+    n = _titled(axes, series, what, population)
     if not n:
         return axes
     for look, (label, histogram) in zip(_looks(len(series)), series.items(), strict=True):
@@ -101,7 +108,7 @@ def plot_phases(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) -
     """
     axes = new_axes(height=1.9 + 0.75 * max(len(groups), 1)) if ax is None else ax
     n = sum(group.count for group in groups.values())
-    axes.set_title(f"Mean time per umount, by phase ({umounts(n)})", loc="left")
+    axes.set_title(f"Mean time by phase ({timed(groups.values())})", loc="left")
     known = {name for name in PHASES for group in groups.values() if _is_drawn(group, name)}
     if not known:
         say_empty(axes, "No umount with known phases." if n else "No umount was recorded.")
@@ -109,7 +116,7 @@ def plot_phases(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) -
     longest = max(map(_mean_total, groups.values()))
     for row, group in enumerate(groups.values()):
         _stack(axes, row, group, longest)
-    labels = [f"{label}\n{umounts(group.count)}" for label, group in groups.items()]
+    labels = [f"{label}\n{umounts(group.n_timed)}" for label, group in groups.items()]
     axes.set_yticks(range(len(groups)), labels)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     duration_axis(axes.xaxis)
@@ -167,9 +174,9 @@ def _unseen(known: set[str]) -> str:
     return f"\n(not seen: {', '.join(unseen)})" if unseen else ""
 
 
-def _titled(axes: Axes, series: Mapping[str, Histogram], what: str) -> int:
+def _titled(axes: Axes, series: Mapping[str, Histogram], what: str, population: str) -> int:
     n = sum(histogram.count for histogram in series.values())
-    axes.set_title(f"{capitalized(what)} ({umounts(n)})", loc="left")
+    axes.set_title(f"{capitalized(what)} ({umounts(n)}{population})", loc="left")
     if not n:
         say_empty(axes, f"No umount with {what} above zero is known.")
     return n

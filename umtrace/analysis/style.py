@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from matplotlib.ticker import (
 
 from umtrace.model.clock import date_time
 from umtrace.stats.buckets import Int64
+from umtrace.stats.summary import GroupSummary
 
 NS_PER_S = 1e9
 
@@ -254,6 +255,12 @@ def capitalized(text: str) -> str:
 def umounts(n: int) -> str:
     """Return how many: `1 umount`, `12,345 umounts`."""
     return f"{n:,} umount{'' if n == 1 else 's'}"
+
+
+def timed(groups: Iterable[GroupSummary]) -> str:
+    """Return which umounts the durations of groups are of: `9 umounts that did not fail`."""
+    total = sum(groups, GroupSummary())
+    return umounts(total.n_timed) + total.population
 
 
 def say_empty(axes: Axes, text: str) -> None:

@@ -143,8 +143,10 @@ def _tiles(total: GroupSummary) -> Iterator[tuple[str, str, str]]:
     latency, rcu = total.metric(LATENCY).occurred, total.metric(RCU)
     failed = ", ".join(f"{name} {count(n)}" for name, n in total.errnos.items())
     yield "umounts", count(total.count), failed or "none failed"
-    yield "latency p50", duration(latency.quantile(0.5)), f"p90 {duration(latency.quantile(0.9))}"
-    yield "latency p99", duration(latency.quantile(0.99)), f"max {duration(latency.max)}"
+    of = f" of {count(total.n_timed)}{total.population}" if total.population else ""
+    p50, p90 = duration(latency.quantile(0.5)), duration(latency.quantile(0.9))
+    yield "latency p50", p50, f"p90 {p90}{of}"
+    yield "latency p99", duration(latency.quantile(0.99)), f"max {duration(latency.max)}{of}"
     yield "RCU wait", percent(rcu.share), f"of the time of {plural(rcu.n_shared, 'umount')}"
 
 

@@ -35,7 +35,9 @@ def _number(total: GroupSummary) -> str:
     if not known.histogram.count:
         return f"{text}, latency unknown"
     bound = "at most " if total.n_upper else ""
-    return f"{text}, median latency {bound}{duration(known.histogram.quantile(0.5))}"
+    some = total.n_failed and not total.all_failed
+    of = f" of the {count(total.n_timed)}{total.population}" if some else ""
+    return f"{text}, median latency{of} {bound}{duration(known.histogram.quantile(0.5))}"
 
 
 def _time(total: GroupSummary) -> Iterator[str]:

@@ -6,12 +6,19 @@ from collections.abc import Iterable, Sequence
 
 from umtrace.model.umounts import WORDS
 from umtrace.present.terminal import clean
+from umtrace.present.units import plural
 from umtrace.stats.groups import Key
 from umtrace.stats.summarize import errno_name
+from umtrace.stats.summary import GroupSummary
 
 _CONTAINER_CHARS = 12
 #: whether an EBUSY was spurious
 VERDICTS = {True: "spurious", False: "real", None: "unknown"}
+
+
+def timed_text(group: GroupSummary) -> str:
+    """Return which umounts the durations of a group are of: `9 umounts that did not fail`."""
+    return plural(group.n_timed, "umount") + group.population
 
 
 def phase_name(column: str) -> str:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from umtrace.model.umounts import PHASES
-from umtrace.present.names import phase_name
+from umtrace.present.names import phase_name, timed_text
 from umtrace.present.units import count, duration, percent, plural
 from umtrace.stats.summarize import LATENCY, RCU
 from umtrace.stats.summary import GroupSummary
-
-#: from this share on, failed calls change the quantiles of a table: they end early
-_MANY_FAILED = 0.05
 
 
 def verdict(total: GroupSummary) -> list[str]:
@@ -27,22 +24,32 @@ def caveats(total: GroupSummary) -> Iterator[str]:
     """Yield the limits of the numbers."""
     latency = total.metric(LATENCY)
     if total.n_upper:
-        some = _of(total.n_upper, total)
+        some = _of(total.n_upper, total.count)
         yield f"latency is an upper bound for {some} (to the next system call)"
     if latency.n_null:
-        yield f"latency is unknown for {_of(latency.n_null, total)}, which its quantiles exclude"
-    if _MANY_FAILED <= total.n_failed / max(total.count, 1) < 1:
-        calls = plural(total.n_failed, "failed call")
-        yield f"latency includes {calls} (exclude with --errno ok)"
-    negative = sum(metric.n_negative for metric in total.metrics.values())
+        some = _of(latency.n_null, total.n_timed)
+        yield f"latency is unknown for {some}, which its quantiles exclude"
+    if total.n_failed:
+        yield _failed(total)
+    every = (*total.metrics.values(), *total.failed_metrics.values())
+    negative = sum(metric.n_negative for metric in every)
     if negative:
         yield f"{plural(negative, 'negative duration')} excluded: please report a bug"
+
+
+def _failed(total: GroupSummary) -> str:
+    """Say which umounts the times are of, and how long the failed ones took."""
+    if total.all_failed:
+        return "all umounts failed: times are of failed calls"
+    median = duration(total.failed_metrics[LATENCY].histogram.quantile(0.5))
+    calls = plural(total.n_failed, "failed call")
+    return f"times are of {timed_text(total)}; {calls} took {median} (median)"
 
 
 def _rcu(total: GroupSummary) -> str:
     rcu = total.metric(RCU)
     if not rcu.histogram.count:
-        return f"RCU wait: not seen by this tier in {plural(total.count, 'umount')}"
+        return f"RCU wait: not seen by this tier in {timed_text(total)}"
     seen = rcu.occurred
     if not seen.count:
         return f"RCU wait: none in {plural(rcu.histogram.count, 'umount')}" + _unknown(total)
@@ -55,12 +62,12 @@ def _rcu(total: GroupSummary) -> str:
 
 def _unknown(total: GroupSummary) -> str:
     n_null = total.metric(RCU).n_null
-    return f"; unknown for {_of(n_null, total)}" if n_null else ""
+    return f"; unknown for {_of(n_null, total.n_timed)}" if n_null else ""
 
 
-def _of(some: int, total: GroupSummary) -> str:
-    whole = plural(total.count, "umount")
-    if some < total.count:
+def _of(some: int, of: int) -> str:
+    whole = plural(of, "umount")
+    if some < of:
         return f"{count(some)} of {whole}"
     return whole if some == 1 else f"all {whole}"
 

@@ -70,7 +70,7 @@ class SummaryBuilder:
     ) -> None:
         self._by = check_keys(by)
         self._groups = GroupNumbers(self._by)
-        self._metrics = {name: _MetricState() for name in metrics}
+        self._times, self._failed_times = _Times(metrics), _Times(metrics)
         self._count, self._incomplete, self._upper = _Tally(), _Tally(), _Tally()
         self._errnos: dict[int | None, _Tally] = {}
 
@@ -83,19 +83,22 @@ class SummaryBuilder:
         self._count.add(rows.counts())
         self._incomplete.add(rows.counts(~mask(batch.column("complete"))))
         self._upper.add(rows.counts(_is(batch.column("latency_bound"), "upper")))
-        self._add_errnos(rows, batch.column("errno"))
-        latency = _duration(batch.column(LATENCY))
-        latencies = rows.sums(latency.values) if latency.usable is None else None
-        for name, state in self._metrics.items():
-            column = latency if name == LATENCY else _duration(batch.column(name))
-            state.add(rows, column, latency, latencies)
+        failed = self._add_errnos(rows, batch.column("errno"))
+        if not failed.any():
+            self._times.add(rows, batch)
+            return
+        for times, chosen in ((self._times, ~failed), (self._failed_times, failed)):
+            times.add(rows.where(chosen), times.columns_of(batch).filter(pa.array(chosen)))
 
-    def _add_errnos(self, rows: _Rows, column: pa.Array) -> None:
+    def _add_errnos(self, rows: _Rows, column: pa.Array) -> Mask:
+        """Count the outcomes; return which rows failed. Null is not known to have failed."""
         if column.null_count:
             self._errnos.setdefault(None, _Tally()).add(rows.counts(mask(column.is_null())))
         numbers = integers(column)
-        for number in np.unique(numbers[numbers != 0]).tolist():
+        failed: Mask = numbers != 0
+        for number in np.unique(numbers[failed]).tolist():
             self._errnos.setdefault(number, _Tally()).add(rows.counts(numbers == number))
+        return failed
 
     def result(self) -> Summary:
         """Return the summary of all batches so far."""
@@ -117,7 +120,8 @@ class SummaryBuilder:
             n_upper=self._upper[number],
             n_outcome_unknown=unknown[number] if unknown else 0,
             errnos=most_frequent_first(failed),
-            metrics={name: state.group(number) for name, state in self._metrics.items()},
+            metrics=self._times.group(number),
+            failed_metrics=self._failed_times.group(number),
         )
 
 
@@ -177,6 +181,31 @@ class _Duration(NamedTuple):
     @property
     def is_unknown(self) -> bool:
         return self.usable is not None and not self.usable.any()
+
+
+class _Times:
+    """The durations of the umounts that failed, or of the others."""
+
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self._metrics = {name: _MetricState() for name in metrics}
+
+    def columns_of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the columns that are read."""
+        return batch.select(list(dict.fromkeys((LATENCY, *self._metrics))))
+
+    def add(self, rows: _Rows, batch: pa.RecordBatch) -> None:
+        """Take the durations of a batch into account."""
+        if not batch.num_rows:
+            return
+        latency = _duration(batch.column(LATENCY))
+        latencies = rows.sums(latency.values) if latency.usable is None else None
+        for name, state in self._metrics.items():
+            column = latency if name == LATENCY else _duration(batch.column(name))
+            state.add(rows, column, latency, latencies)
+
+    def group(self, number: int) -> dict[str, MetricSummary]:
+        """Return the summaries of one group."""
+        return {name: state.group(number) for name, state in self._metrics.items()}
 
 
 class _MetricState:

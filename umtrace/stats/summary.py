@@ -67,6 +67,9 @@ class GroupSummary:
     n_outcome_unknown : int
         Rows whose errno is null.
     metrics : dict of str to MetricSummary
+        Durations of the umounts that are not known to have failed.
+    failed_metrics : dict of str to MetricSummary
+        Durations of the failed ones. These end early, so they are kept apart.
     """
 
     key: Key = ()
@@ -76,15 +79,37 @@ class GroupSummary:
     n_outcome_unknown: int = 0
     errnos: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, MetricSummary] = field(default_factory=dict)
+    failed_metrics: Mapping[str, MetricSummary] = field(default_factory=dict)
 
     @property
     def n_failed(self) -> int:
         """How many of the umounts failed."""
         return sum(self.errnos.values())
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether no umount is left without the failed ones."""
+        return 0 < self.count == self.n_failed
+
+    @property
+    def n_timed(self) -> int:
+        """How many umounts the durations are of."""
+        return self.count if self.all_failed else self.count - self.n_failed
+
+    @property
+    def population(self) -> str:
+        """Which of the umounts the durations are of, to follow their number; empty: all."""
+        if self.all_failed:
+            return " that failed"
+        return " that did not fail" if self.n_failed else ""
+
     def metric(self, name: str) -> MetricSummary:
-        """Return one duration column; an empty summary if no row was seen."""
-        return self.metrics.get(name, MetricSummary())
+        """Return one duration column of the umounts that did not fail; of all if all failed.
+
+        It is empty if no such umount was seen.
+        """
+        metrics = self.failed_metrics if self.all_failed else self.metrics
+        return metrics.get(name, MetricSummary())
 
     def share(self, name: str) -> float | None:
         """Return the part of the group's latency that a phase is, 0 to 1.
@@ -102,7 +127,6 @@ class GroupSummary:
 
     def __add__(self, other: GroupSummary) -> GroupSummary:
         """Return both together, under the key of the first."""
-        names = dict.fromkeys((*self.metrics, *other.metrics))
         errnos = {
             name: self.errnos.get(name, 0) + other.errnos.get(name, 0)
             for name in (*self.errnos, *other.errnos)
@@ -114,8 +138,16 @@ class GroupSummary:
             n_upper=self.n_upper + other.n_upper,
             n_outcome_unknown=self.n_outcome_unknown + other.n_outcome_unknown,
             errnos=most_frequent_first(errnos),
-            metrics={name: self.metric(name) + other.metric(name) for name in names},
+            metrics=_together(self.metrics, other.metrics),
+            failed_metrics=_together(self.failed_metrics, other.failed_metrics),
         )
+
+
+def _together(
+    left: Mapping[str, MetricSummary], right: Mapping[str, MetricSummary]
+) -> dict[str, MetricSummary]:
+    names, none = dict.fromkeys((*left, *right)), MetricSummary()
+    return {name: left.get(name, none) + right.get(name, none) for name in names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

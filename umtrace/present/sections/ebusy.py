@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from umtrace.model.windows import EbusyWindow
+from umtrace.model.windows import REFUSED, EbusyWindow
 from umtrace.present.ebusy import longest_lines, summed
 from umtrace.present.report.section import Column, Kind, Lines, Section, Table
 from umtrace.present.terminal import clean
@@ -49,8 +49,9 @@ def _lines(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> list[str]:
 def _line(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> str:
     if not len(totals):
         return "EBUSY: no window"
-    parts = [summed(totals, classes=False)]
-    ended = [each for each in longest if each.lasted_ns is not None]
+    refused = summed(totals, classes=False, of=REFUSED)
+    parts = ["no window" if refused.startswith("0 ") else refused]
+    ended = [each for each in longest if each.lasted_ns is not None and each.klass in REFUSED]
     parts += [
         f"longest {duration(each.lasted_ns)}, {each.klass}, {each.path or each.dev or NULL}"
         for each in ended[:1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from umtrace.model.umounts import PHASES
-from umtrace.present.names import key_label, phase_name
+from umtrace.present.names import key_label, phase_name, timed_text
 from umtrace.present.report.section import Block, Column, Kind, Lines, Section, Table
 from umtrace.present.times import QUANTILES, quantiles, times
-from umtrace.present.units import NULL, count, percent, plural
+from umtrace.present.units import NULL, count, percent
 from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
 
 #: up to here each group gets its own phases and bars; beyond, all groups together
@@ -48,7 +48,7 @@ def _of_group(group: GroupSummary, label: str) -> list[Block]:
     ``seen in`` counts the umounts in which the phase took any time; where the phase is
     known for a part of the group only, it says of how many.
     """
-    title = f"Phases of {label}, {plural(group.count, 'umount')}"
+    title = f"Phases of {label}, {timed_text(group)}"
     seen = [name for name in PHASES if group.metric(name).histogram.count]
     if not seen:
         return [Table((), (), f"{title}: none seen by this tier", ("text",))]
@@ -66,14 +66,14 @@ def _of_group(group: GroupSummary, label: str) -> list[Block]:
 def _row(group: GroupSummary, name: str) -> list[Any]:
     metric, share = group.metric(name), group.share(name)
     p50, _, p99, most = quantiles(metric.occurred)
-    return [name, _seen(metric, group.count), p50, p99, most, share, share]
+    return [name, _seen(metric, group.n_timed), p50, p99, most, share, share]
 
 
 def _left_out(group: GroupSummary, seen: list[str]) -> list[str]:
     partly: dict[int, list[str]] = {}
     for name in filter(group.is_partly_known, seen):
         partly.setdefault(group.metric(name).n_null, []).append(phase_name(name))
-    whole = plural(group.count, "umount")
+    whole = timed_text(group)
     lines = [
         f"unknown for {count(n)} of {whole}, so without a share: {', '.join(names)}"
         for n, names in partly.items()
