@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import duckdb
@@ -47,12 +47,17 @@ def cells_of(path):
     return cells.add_up(table for _, table in summaries_of(Recording.open(path)))
 
 
-def of_rows(measure, table):
+#: the rows behind a measure, and behind the same one of the umounts that failed
+_POPULATIONS = {"": "coalesce(errno, 0) = 0", cells.FAILED: "errno <> 0"}
+
+
+def of_rows(measure, table, which):
     """What DuckDB counts in the rows: a set of (keys, bucket, count)."""
     bucket = _BUCKET.format(measure)
     query = f"""
         select {_KEYS}, {bucket} as bucket, count(*) from {table}
-        where {measure} is not null and origin is distinct from 'mount-internal' group by all
+        where {measure} is not null and origin is distinct from 'mount-internal'
+        and {which} group by all
     """
     return set(sql(query))
 
@@ -69,22 +74,23 @@ def of_cells(measure, found):
 def test_they_are_those_of_duckdb(path):
     found = cells.add_up(table for _, table in summaries_of(Recording.open(path)))
     rows = f"'{path}/umounts-*.parquet'"
-    for measure in METRICS:
-        assert of_cells(measure, found) == of_rows(measure, rows), measure
+    for measure, (suffix, which) in product(METRICS, _POPULATIONS.items()):
+        assert of_cells(measure + suffix, found) == of_rows(measure, rows, which), measure
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
 def test_sums_and_unknowns_are_those_of_duckdb(path):
     found = cells_of(path)
-    for measure in METRICS:
+    for measure, (suffix, which) in product(METRICS, _POPULATIONS.items()):
         query = f"""
             select count({measure}), count(*) - count({measure}), coalesce(sum({measure}), 0),
             min({measure}), max({measure}) from '{path}/umounts-*.parquet'
-            where origin is distinct from 'mount-internal'
+            where origin is distinct from 'mount-internal' and {which}
         """
         mine = f"""
-            select sum(count), sum(unknown), sum(sum_ns)::hugeint, min(min_ns), max(max_ns)
-            from found where measure = '{measure}' and bucket is null
+            select coalesce(sum(count), 0), coalesce(sum(unknown), 0),
+            coalesce(sum(sum_ns)::hugeint, 0), min(min_ns), max(max_ns)
+            from found where measure = '{measure}{suffix}' and bucket is null
         """
         assert sql(mine, found=found) == sql(query), measure
 

@@ -6,7 +6,8 @@ grouping, to the same table. In SQL this is ``sum(count) group by KEYS, measure,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,8 @@ from umtrace.stats.buckets import BUCKETS
 KEYS = ("kernel", "tier", "latency_bound", "mode", "origin", "owner")
 #: takes the place of a value that is one too many
 OTHER = "(other)"
+#: behind the measure of a duration: of the umounts that failed
+FAILED = ".failed"
 #: bucket of rows of which the value is unknown, in a measure that is no duration
 UNKNOWN = -1
 
@@ -97,6 +100,36 @@ def check(cells: pa.Table) -> None:
     _check_range(cells.filter(durations), "bucket", 0, BUCKETS - 1)
     _check_range(cells.filter(pc.invert(durations)), "bucket", UNKNOWN, _CODES)
     _check_totals(cells.filter(durations))
+
+
+def checksum(cells: pa.Table, names: Iterable[str]) -> str:
+    """Return a digest of the values of some columns, whatever their chunks and encoding.
+
+    The pages of a Parquet file have checksums, its footer has none: one changed bit there can
+    hide rows.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        none = pa.array([], cells.schema.field(name).type)
+        for data in _content(pa.concat_arrays([none, *cells[name].chunks])):
+            digest.update(f"{name} {len(data)} ".encode() + data)
+    return digest.hexdigest()
+
+
+def _content(column: pa.Array) -> Iterator[bytes]:
+    """Yield which values are null, and the values."""
+    yield _bytes(pc.is_null(column).cast(pa.int8()))
+    if pa.types.is_integer(column.type):
+        yield _bytes(pc.fill_null(column, 0))
+        return
+    texts = pc.fill_null(column.cast(pa.string()), "")
+    yield _bytes(pc.binary_length(texts))
+    yield "".join(texts.to_pylist()).encode()
+
+
+def _bytes(column: pa.Array) -> bytes:
+    data: bytes = column.to_numpy(zero_copy_only=False).tobytes()
+    return data
 
 
 def is_duration(measures: pa.ChunkedArray) -> pa.ChunkedArray:

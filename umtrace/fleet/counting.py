@@ -186,7 +186,9 @@ def _add_group(made: _Made, group: GroupSummary, held: Mapping[int, int]) -> Non
     made.codes(group.key, "complete", {0: group.n_incomplete, 1: complete})
     made.codes(group.key, HELD, held or {cells.UNKNOWN: group.count})
     for name in METRICS:
-        made.durations(group.key, name, group.metric(name))
+        made.durations(group.key, name, group.metrics[name])
+        if group.n_failed:
+            made.durations(group.key, f"{name}{cells.FAILED}", group.failed_metrics[name])
 
 
 def errno_number(name: str) -> int:

@@ -15,6 +15,8 @@ from umtrace.recording.stream import READ_ERRORS, one_line
 
 #: key of the file's metadata: an `About` as JSON
 ABOUT = b"umtrace.summary"
+#: key of the checksum of all cells
+CHECKSUM = b"umtrace.checksum"
 #: no summary that umtrace writes is larger
 MOST_BYTES = 64 << 20
 
@@ -27,12 +29,14 @@ def encode(about: About, table: pa.Table) -> bytes:
     import pyarrow.parquet as pq  # noqa: PLC0415 - a recorder writes one an hour
 
     plain = pa.schema([field.remove_metadata() for field in cells.SCHEMA])
-    schema = plain.with_metadata({ABOUT: about.to_json().encode()})
+    table = table.select(plain.names).cast(plain)
+    metadata = {ABOUT: about.to_json(), CHECKSUM: cells.checksum(table, plain.names)}
+    schema = plain.with_metadata({key: text.encode() for key, text in metadata.items()})
     file = io.BytesIO()
     with pq.ParquetWriter(
         file, schema, compression="zstd", write_page_checksum=True, write_statistics=False
     ) as writer:
-        writer.write_table(table.select(schema.names).cast(schema))
+        writer.write_table(table.cast(schema))
     return file.getvalue()
 
 
@@ -71,6 +75,9 @@ class SummaryFile:
                 raise DamagedInputError(problems[0])
             table = _completed(batches, found)
             cells.check(table)
+            there = [name for name in names if name in found.names]
+            if cells.checksum(table, there).encode() != (found.metadata or {}).get(CHECKSUM):
+                raise DamagedInputError("its checksum does not agree with its cells")
         except READ_ERRORS as error:
             raise DamagedInputError(one_line(error)) from None
         return table

@@ -60,6 +60,7 @@ def _group(key: Key, mine: pa.Table) -> GroupSummary:
         n_outcome_unknown=errnos.get(cells.UNKNOWN, 0),
         errnos=most_frequent_first(failed),
         metrics={name: metric_summary(mine, name) for name in METRICS},
+        failed_metrics={name: metric_summary(mine, f"{name}{cells.FAILED}") for name in METRICS},
     )
 
 
