@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 
+from tests.lab.held_umounts import PHASES
 from umtrace.recording import Recording
 
 
-def umounters_have_rows(path, phases):
+def umounters_have_rows(path):
     """Each umounter that was killed has one row; the recording is whole."""
     did = json.loads(path.with_suffix(".json").read_text())
-    was_in(phases, did)
+    was_in_all_phases(did)
     assert did["status"] == 0
     assert set(did["ended"].values()) == {signal.SIGKILL}
     assert not Recording.open(path).is_open
@@ -25,25 +26,25 @@ def umounters_have_rows(path, phases):
             assert (row["complete"], row["errno"]) == (True, 0), row
 
 
-def recorder_left_nothing(path, phases):
+def recorder_left_nothing(path):
     """Nothing stays in the kernel, and the recording has what was begun."""
     did = json.loads(path.with_suffix(".json").read_text())
-    was_in(phases, did)
+    was_in_all_phases(did)
     assert did["made"] > 0
     assert did["left"] == []
     says_what_was_begun(path, did)
 
 
-def crash_left_what_was_begun(path, phases):
+def crash_left_what_was_begun(path):
     """The recording on a disk that a crash left has what was begun."""
     did = json.loads(path.with_suffix(".json").read_text())
-    was_in(phases, did)
+    was_in_all_phases(did)
     says_what_was_begun(path, did)
 
 
-def was_in(phases, did):
+def was_in_all_phases(did):
     for state in ("began", "there"):
-        assert did[state] == dict.fromkeys(phases, True), state
+        assert did[state] == dict.fromkeys(PHASES, True), state
 
 
 def rows_by_phase(path, did):

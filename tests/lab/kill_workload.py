@@ -1,7 +1,7 @@
-"""Kills while umounts are in each phase; run in a guest of the lab.
+"""Kills while umounts hang; the caller has a mount namespace of its own.
 
-``kill_workload OUT TIER umounters|recorder [PHASE...]``: kill -9 of those that unmount, or of the
-recorder. ``kill_workload DISK TIER crash``: crash the guest while a recorder writes to the file
+``kill_workload OUT TIER umounters|recorder``: kill -9 of those that unmount, or of the recorder.
+``kill_workload DISK TIER crash``: crash the guest while a recorder writes to the file
 system DISK. What was done is in TIER-KILLED.json, with the recording beside it.
 """
 
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.lab.held_umounts import PHASES, Held, until
+from tests.lab.held_umounts import Held, until
 
 READY_S, GONE_S = 120, 30
 #: flushes come four times a second; a guest and its host may be slow
@@ -54,10 +54,10 @@ def of_a_tracer():
     return bpf_programs() | events | {path.name for path in TRACEFS.glob("instances/*")}
 
 
-def kill_umounters(room, path, tier, phases):
+def kill_umounters(room, path, tier):
     """All umounters are killed while each is in its phase; the recorder goes on to its end."""
     with recorder(path, tier) as process:
-        with Held(room, phases) as held:
+        with Held(room) as held:
             began, there = held.begin_all(), held.still()
             for pid in held.pids.values():
                 os.kill(pid, signal.SIGKILL)
@@ -69,12 +69,12 @@ def kill_umounters(room, path, tier, phases):
     }  # fmt: skip
 
 
-def kill_recorder(room, path, tier, phases):
+def kill_recorder(room, path, tier):
     """The recorder is killed while an umount is in each phase."""
     before = of_a_tracer()
     with recorder(path, tier) as process:
         made = of_a_tracer() - before
-        with Held(room, phases) as held:
+        with Held(room) as held:
             began = held.begin_all()
             time.sleep(FLUSHED_S)
             there = held.still()
@@ -85,13 +85,13 @@ def kill_recorder(room, path, tier, phases):
     return {"began": began, "there": there, "pids": held.pids, "made": len(made), "left": left}
 
 
-def crash(room, path, tier, phases):
+def crash(room, path, tier):
     """The guest crashes while an umount is in each phase; does not return."""
     # The file system writes soon what the recorder has passed to it; the default is 30 s.
     (VM / "dirty_expire_centisecs").write_text("20")
     (VM / "dirty_writeback_centisecs").write_text("20")
     recorder(path, tier)
-    with Held(room, phases) as held:
+    with Held(room) as held:
         began = held.begin_all()
         time.sleep(2 * FLUSHED_S)
         did = {"began": began, "there": held.still(), "pids": held.pids}
@@ -106,10 +106,10 @@ KILLS = {"umounters": kill_umounters, "recorder": kill_recorder, "crash": crash}
 
 
 def main():
-    out, tier, killed, *phases = sys.argv[1:]
+    out, tier, killed = sys.argv[1:]
     path = Path(out) / f"{tier}-{killed}"
     with TemporaryDirectory(prefix="umtrace-kills-", ignore_cleanup_errors=True) as room:
-        did = KILLS[killed](Path(room), path, tier, phases or PHASES)
+        did = KILLS[killed](Path(room), path, tier)
     path.with_suffix(".json").write_text(json.dumps(did))
 
 
