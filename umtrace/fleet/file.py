@@ -20,7 +20,7 @@ CHECKSUM = b"umtrace.checksum"
 #: no summary that umtrace writes is larger
 MOST_BYTES = 64 << 20
 
-_MOST_ROWS = 1 << 20
+_MOST_ROWS = 1 << 22
 _MOST_ABOUT = 1 << 20
 
 
