@@ -26,27 +26,36 @@ _BUCKET = (
 _DURATION = (
     "select mode, '{0}', {1} as bucket, count(*), sum({0}), min({0}), max({0}) "
     "from '{2}/umounts-*.parquet' "
-    "where origin is distinct from 'mount-internal' and {0} is not null group by all"
+    "where origin is distinct from 'mount-internal' and {0} is not null and {3} group by all"
 )
 _OUTCOMES = (
     "select mode, errno, complete, latency_bound, count(*), sum(n_discounted), sum(n_legitimized) "
     "from '{0}/umounts-*.parquet' where origin is distinct from 'mount-internal' group by all"
 )
 
+#: failed umounts are kept apart; null is not known to have failed
+_POPULATIONS = {False: "coalesce(errno, 0) = 0", True: "errno <> 0"}
+
 Key = tuple[str | None, str]
 
 
-def durations(path: Path) -> dict[Key, dict[str, Any]]:
-    """Return by (mode, duration) what a report has: buckets with counts, sum, min, max."""
+def durations(path: Path, *, failed: bool | None = None) -> dict[Key, dict[str, Any]]:
+    """Return by (mode, duration) what a report has: buckets with counts, sum, min, max.
+
+    Of the umounts that failed, or of the others; None asks for both, and returns the others.
+    """
     import duckdb
 
     connection = duckdb.connect(config={"threads": 2})
-    query = " union all ".join(
-        _DURATION.format(name, _BUCKET.format(name), path) for name in DEFAULT_METRICS
-    )
-    found: dict[Key, list[tuple[int, ...]]] = defaultdict(list)
-    for mode, name, *numbers in connection.execute(query).fetchall():
-        found[mode, name].append(tuple(map(int, numbers)))
+    found: dict[Key, list[tuple[int, ...]]] = {}
+    for which in (True, False) if failed is None else (failed,):
+        query = " union all ".join(
+            _DURATION.format(name, _BUCKET.format(name), path, _POPULATIONS[which])
+            for name in DEFAULT_METRICS
+        )
+        found = defaultdict(list)
+        for mode, name, *numbers in connection.execute(query).fetchall():
+            found[mode, name].append(tuple(map(int, numbers)))
     connection.execute(_OUTCOMES.format(path)).fetchall()
     return {key: _together(sorted(rows)) for key, rows in found.items()}
 

@@ -10,11 +10,19 @@ from umtrace.recording import Recording
 def test_duckdb_finds_the_same_buckets_counts_and_sums(tmp_path):
     path = tmp_path / "r.umt"
     scale.make(path, 3000)
-    summary = Selection(Recording.open(path)).summary(by=("mode",))
-    found = duckdb_report.durations(path)
-    assert len(found) == sum(len(group.metrics) for group in summary.groups)
-    for group in summary.groups:
-        for name, metric in group.metrics.items():
-            ours = metric.histogram.to_dict()
-            theirs = found[group.key[0], name]
-            assert {key: ours[key] for key in theirs} == theirs
+    groups = Selection(Recording.open(path)).summary(by=("mode",)).groups
+    same(duckdb_report.durations(path), {g.key[0]: g.metrics for g in groups})
+    failed = {g.key[0]: g.failed_metrics for g in groups}
+    same(duckdb_report.durations(path, failed=True), failed)
+
+
+def same(found, groups):
+    ours = {
+        (mode, name): metric.histogram.to_dict()
+        for mode, metrics in groups.items()
+        for name, metric in metrics.items()
+        if metric.histogram.count
+    }
+    assert len(found) == len(ours) > 0
+    for key, theirs in found.items():
+        assert {name: ours[key][name] for name in theirs} == theirs
