@@ -18,7 +18,7 @@ static __always_inline void um_send_cleanup(u32 tid, struct um_task *task, u16 k
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	/* The mount of the task's own operation, or of one that it leaves. Any other has no sequence. */
-	struct um_event *e = um_reserve(ts, tid, id >> 32, kind, own ? task->seq++ : 0);
+	struct um_event *e = um_reserve(ts, tid, id >> 32, kind, own ? um_next(task, kind, ts) : 0);
 
 	if (own)
 		task->cleaned_ns = ts;

@@ -59,6 +59,7 @@ static __always_inline void um_open_teardown(u32 tid, u64 mnt, u32 origin)
 
 	fresh.seq = (u32)ts + 1;
 	fresh.origin = origin;
+	um_begun(&fresh, UM_TEARDOWN, ts);
 	task = um_follow(tid, &fresh);
 	if (!task)
 		return;
@@ -168,10 +169,12 @@ UM_ENTRY(synchronize_rcu_expedited)
 		return 0;
 	task->grace_period = UM_GP_UNKNOWN;
 	task->in_rcu = 1;
-	if (task->by_function)
+	if (task->by_function) {
 		um_emit(tid, task, UM_RCU, task->mnt, 0, 0, 0);
-	else
-		task->light.rcu_began_ns = bpf_ktime_get_ns();
+		return 0;
+	}
+	task->light.rcu_began_ns = bpf_ktime_get_ns();
+	um_stands(task, UM_RCU, task->light.rcu_began_ns);
 	return 0;
 }
 
@@ -206,7 +209,10 @@ UM_RETURN(synchronize_rcu_expedited)
 	if (task->by_function) {
 		um_emit(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, 0, 0);
 	} else if (task->in_rcu) {
-		task->light.rcu_ns += bpf_ktime_get_ns() - task->light.rcu_began_ns;
+		u64 ts = bpf_ktime_get_ns();
+
+		task->light.rcu_ns += ts - task->light.rcu_began_ns;
+		um_stands(task, UM_RCU_EXIT, ts);
 		task->light.waits++;
 	} else { /* its entry was skipped */
 		task->seq++;

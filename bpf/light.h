@@ -88,6 +88,8 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 		else
 			um_forget(tid, task);
 	}
+	um_begun(&fresh, UM_ENTER, ts);
+	fresh.flags = flags;
 	task = um_follow(tid, &fresh);
 	if (!task)
 		return;
@@ -116,7 +118,7 @@ static __always_inline void um_leave(struct um_task *task, int unended)
 
 static __always_inline void um_send_exit(u64 id, u64 ts, struct um_task *task, int ret)
 {
-	struct um_event *e = um_reserve(ts, id, id >> 32, UM_EXIT, task ? task->seq++ : 0);
+	struct um_event *e = um_reserve(ts, id, id >> 32, UM_EXIT, task ? um_next(task, UM_EXIT, ts) : 0);
 
 	if (!e)
 		return;
@@ -146,6 +148,7 @@ static __always_inline void um_umount_ends(s64 ret)
 		return;
 	}
 	task->light.called_ns = ts;
+	um_stands(task, UM_EXIT, ts);
 	if (um_has_works())
 		um_leave(task, 0);
 	else

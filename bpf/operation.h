@@ -29,6 +29,8 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 		um_forget(tid, old);
 	}
 	fresh.seq++; /* the first number is the ENTER event's own */
+	um_begun(&fresh, UM_ENTER, ts);
+	fresh.flags = flags;
 	task = um_follow(tid, &fresh);
 	if (!task)
 		return;
@@ -50,7 +52,7 @@ static __always_inline void um_umount_ends(s64 ret)
 	if (!task && !um_all_there())
 		return;
 	/* Without a task the operation began before the probes: its exit is sent alone. */
-	e = um_reserve(ts, tid, id >> 32, UM_EXIT, task ? task->seq++ : 0);
+	e = um_reserve(ts, tid, id >> 32, UM_EXIT, task ? um_next(task, UM_EXIT, ts) : 0);
 	if (e) {
 		e->ret = ret;
 		if (task && task->by_function)

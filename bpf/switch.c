@@ -14,6 +14,7 @@ static __always_inline void um_send_off(u32 tid, struct um_task *task, int state
 {
 	struct um_event *e;
 
+	task->on_stack = on_stack;
 	e = um_reserve_of(task, tid, UM_OFF_CPU, bpf_ktime_get_ns());
 	if (!e)
 		return;
@@ -38,8 +39,11 @@ static __always_inline void um_leaving_off(struct um_frames *f, int n, u32 tid,
 
 static __always_inline void um_ns_goes_down(u32 tid, struct um_task *task)
 {
+	u64 ts = bpf_ktime_get_ns();
+
 	task->phase = UM_NS_DOWN;
-	um_send_opener(bpf_ktime_get_ns(), tid, task->tgid, UM_NS_EXIT, task->seq++, 0,
+	task->begun_ns = ts;
+	um_send_opener(ts, tid, task->tgid, UM_NS_EXIT, um_next(task, UM_NS_EXIT, ts), 0,
 		       task->n_mounts, task->mntns, 0);
 }
 
@@ -180,6 +184,7 @@ static __always_inline void um_found_on_stack(void *ctx, u32 tid, int state)
 	ts = bpf_ktime_get_ns();
 	fresh.tgid = bpf_get_current_pid_tgid() >> 32;
 	fresh.seq = (u32)ts + 1;
+	um_begun(&fresh, UM_NS_EXIT, ts);
 	task = um_follow(tid, &fresh);
 	if (!task)
 		return;

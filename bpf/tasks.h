@@ -49,8 +49,13 @@ struct um_task {
 	u8 shutdown;  /* the shutdown was sent, which happens once */
 	u32 mntns;    /* EXITING: the namespace, stored here since the task drops its nsproxy */
 	int n_mounts; /* EXITING: mounts in it, -1 unknown */
-	/* Function probes only. */
-	u64 mnt;	 /* the mount that is being unmounted */
+	/* For user space, which reads where an operation is while it runs (sources/bpf/open_tasks.py). */
+	u64 begun_ns;
+	u64 since_ns;  /* the last event */
+	u16 last_kind; /* its kind */
+	u16 on_stack;  /* of the last OFF_CPU: bits of enum um_on_stack */
+	u32 flags;     /* of umount(2) */
+	u64 mnt;       /* the mount that is being unmounted; function probes only, as all below */
 	u64 counted;	 /* the mount that mnt_get_count counts */
 	int count;	 /* references of mnt at the busy check, -1 unknown */
 	u32 busy_ns;	 /* namespace of a busy copy */
@@ -149,10 +154,30 @@ static __always_inline struct um_task *um_task_of(u32 tid)
 	return n && n->displaced ? displaced.lookup(&tid) : 0;
 }
 
+/* Where an operation is, for a reader of its entry; with or without an event. */
+static __always_inline void um_stands(struct um_task *task, u16 kind, u64 ts)
+{
+	task->last_kind = kind;
+	task->since_ns = ts;
+}
+
+static __always_inline void um_begun(struct um_task *fresh, u16 kind, u64 ts)
+{
+	fresh->begun_ns = ts;
+	um_stands(fresh, kind, ts);
+}
+
+/* Every event of an operation takes its number here, and is where the operation is from then on. */
+static __always_inline u32 um_next(struct um_task *task, u16 kind, u64 ts)
+{
+	um_stands(task, kind, ts);
+	return task->seq++;
+}
+
 /* An event of an operation, with its next number. */
 static __always_inline struct um_event *um_reserve_of(struct um_task *task, u32 tid, u16 kind, u64 ts)
 {
-	struct um_event *e = um_reserve(ts, tid, task->tgid, kind, task->seq++);
+	struct um_event *e = um_reserve(ts, tid, task->tgid, kind, um_next(task, kind, ts));
 
 	if (e)
 		e->cpu |= task->lane;

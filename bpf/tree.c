@@ -41,6 +41,7 @@ static __always_inline struct um_task *um_open_teardown(u32 tid, struct um_task 
 	struct um_task fresh = {.tid = tid, .tgid = id >> 32, .phase = UM_OPENING, .count = -1};
 
 	fresh.seq = (u32)ts + 1;
+	um_begun(&fresh, UM_TEARDOWN, ts);
 	fresh.mnt = mnt;
 	fresh.origin = origin;
 	if (task && task->phase == UM_EXITING) { /* already followed */

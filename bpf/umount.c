@@ -92,6 +92,8 @@ UM_ENTRY(path_umount)
 			return 0;
 		fresh.tgid = bpf_get_current_pid_tgid() >> 32;
 		fresh.seq = (u32)ts + 1;
+		um_begun(&fresh, UM_ENTER, ts);
+		fresh.flags = flags;
 		task = um_follow(tid, &fresh);
 		if (task)
 			um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns(), 0);

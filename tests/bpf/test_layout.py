@@ -25,6 +25,7 @@ from umtrace.model.events import (
     Returned,
     Unseen,
 )
+from umtrace.sources.bpf.open_tasks import EXITING, FIELDS, OPENING, task_dtype
 from umtrace.sources.bpf.text import bpf_directory, program_text
 
 HEADER = bpf_directory() / "event.h"
@@ -43,6 +44,7 @@ ENUMS = {
     "um_failed": Failed,
 }
 PREFIX = load_script("kinds.py").PREFIX
+_C_TYPES = {"u8": "char", "u16": "short", "u32": "int", "u64": "long long"}
 #: names of ``model.kinds``; in the header with UM_ before them
 CONSTANTS = (
     "FOREIGN",
@@ -89,6 +91,32 @@ def enumerators(enum):
     body = re.search(rf"enum {enum} {{(.*?)}};", HEADER.read_text(), re.DOTALL)[1]
     names = re.findall(r"^\s*(UM_\w+)\s*=", body, re.MULTILINE)
     return [name for name in names if not name.endswith("_MAX")]
+
+
+def test_the_entry_of_a_task_has_the_fields_that_are_read(tmp_path):
+    """Compiles struct um_task, which is between macros of bcc."""
+    text = (bpf_directory() / "tasks.h").read_text()
+    begin, end = text.index("enum um_phase"), text.index("/* How many tasks are followed")
+    lines = [
+        f'printf("{name} %zu %zu\\n", offsetof(struct um_task, {name}),'
+        f" sizeof(((struct um_task *)0)->{name}));"
+        for name in FIELDS
+    ]
+    lines += [f'printf("{name} %d\\n", UM_{name});' for name in ("OPENING", "EXITING")]
+    source = tmp_path / "task.c"
+    types = "".join(f"typedef unsigned {c} {u};\n" for u, c in _C_TYPES.items())
+    source.write_text(
+        f"#include <stddef.h>\n#include <stdio.h>\n{types}{text[begin:end]}"
+        f"int main(void) {{ {' '.join(lines)} return 0; }}\n"
+    )
+    subprocess.run(["cc", "-o", tmp_path / "task", source], check=True)
+    output = subprocess.run([tmp_path / "task"], check=True, capture_output=True, text=True).stdout
+    found = dict(line.split(" ", 1) for line in output.splitlines())
+    assert (int(found.pop("OPENING")), int(found.pop("EXITING"))) == (OPENING, EXITING)
+    dtype = task_dtype(4096)
+    assert found == {
+        name: f"{dtype.fields[name][1]} {dtype.fields[name][0].itemsize}" for name in FIELDS
+    }
 
 
 @pytest.mark.parametrize("struct", STRUCTS)

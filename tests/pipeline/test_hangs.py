@@ -10,7 +10,8 @@ import pytest
 from tests.builders import Stream
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.correlate.waits import Wait
-from umtrace.model.events import Kind
+from umtrace.model.events import Kind, OnStack
+from umtrace.model.open_tasks import OpenTask
 from umtrace.pipeline import Until, run
 from umtrace.pipeline.hangs import MOST, HangWatch
 from umtrace.present.lines import hang_line
@@ -100,7 +101,10 @@ def test_each_umount_is_reported_after_1_10_and_60_seconds():
     seen = []
     for tenths in range(1200):
         now[0] = S + tenths * S // 10
-        seen += [round(hang.so_far_ns / S, 1) for hang in watch.look(correlator, RowFilter())]
+        seen += [
+            round(hang.so_far_ns / S, 1)
+            for hang in watch.look(FakeSource(), correlator, RowFilter())
+        ]
     assert [int(s) for s in seen] == [1, 10, 60]
 
 
@@ -108,7 +112,7 @@ def test_a_filter_holds_for_hangs_too():
     stream = began(began(Stream()), tid=8)
     for filters, number in (({"pid": (8,)}, 1), ({"min_latency_ns": 90 * S}, 0), ({}, 2)):
         watch = HangWatch(clock=lambda: 12 * S)
-        assert len(watch.look(fed(stream), RowFilter(**filters))) == number
+        assert len(watch.look(FakeSource(), fed(stream), RowFilter(**filters))) == number
 
 
 def test_thousands_that_hang_are_not_all_reported():
@@ -116,7 +120,36 @@ def test_thousands_that_hang_are_not_all_reported():
     for tid in range(1000):
         began(stream, tid=tid + 2, t0=S + tid)
     watch = HangWatch(clock=lambda: 30 * S)
-    assert len(watch.look(fed(stream), RowFilter())) == MOST
+    assert len(watch.look(FakeSource(), fed(stream), RowFilter())) == MOST
+
+
+def test_the_entry_in_the_kernel_says_where_it_is():
+    source = FakeSource(open_tasks=[entry(OnStack.TASK_WORK)], tier="tracepoint")
+    watch = HangWatch(clock=lambda: 4 * S)
+    (hang,) = watch.look(source, fed(began(Stream())), RowFilter())
+    assert (hang.phase, hang.so_far_ns, hang.phase_ns) == ("shutdown", 3 * S, 2 * S)
+
+
+def entry(bits, tid=7, since_ns=2 * S):
+    return OpenTask(
+        tid=tid,
+        pid=tid,
+        begun_ns=S,
+        since_ns=since_ns,
+        kind=Kind.OFF_CPU,
+        on_stack=OnStack(bits),
+        mount=None,
+        flags=0,
+        by_function=False,
+    )
+
+
+def test_entries_and_rows_have_the_same_rules_for_stacks():
+    stream, every = Stream(), range(sum(OnStack) + 1)
+    for bits in every:
+        began(stream, tid=bits + 2).event(S + 5, bits + 2, Kind.OFF_CPU, a=bits, seq=S + 1)
+    _, where = fed(stream).unfinished(2 * S)
+    assert [entry(bits).phase for bits in every] == [w.phase for w in where]
 
 
 class _Keep:

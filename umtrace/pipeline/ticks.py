@@ -116,7 +116,7 @@ def stream(
         rows = row_filter.apply(found)
         update = ebusy.feed(rows, batch.events) if ebusy else EbusyUpdate()
         losses = _lost(source, correlator, ebusy)
-        hangs = watch.look(correlator, row_filter) if watch else ()
+        hangs = watch.look(source, correlator, row_filter) if watch else ()
         yield Tick(batch, rows, losses, update, undecided.counts, hangs)
     found = correlator.finish()
     undecided.feed(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from umtrace.model.clock import ClockPair
@@ -11,6 +12,7 @@ from umtrace.probes.purposes import SYSTEM_CALL_32
 
 if TYPE_CHECKING:
     from umtrace.model.events import EventBatch
+    from umtrace.model.open_tasks import OpenTask
 
 #: line of the plan wherever umount(2) is seen by its tracepoints alone
 UNSEEN_32 = PlanLine(
@@ -63,6 +65,13 @@ class Source(Protocol):
         """Return how full the last read found the fullest buffer, 0 to 1; None is unknown.
 
         A source that returns a number also ends a wait early when its buffer fills.
+        """
+
+    def open_tasks(self) -> Sequence[OpenTask] | None:
+        """Return the operations that run now; None if the source cannot say it.
+
+        The later stages know an operation by its events, too. This says where it is even if the
+        kernel side keeps events back, or if some were lost.
         """
 
     def losses(self) -> LossReport:

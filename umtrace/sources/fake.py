@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from umtrace.model.clock import ClockPair
 from umtrace.model.events import EventBatch
 from umtrace.model.losses import LossReport
+from umtrace.model.open_tasks import OpenTask
 from umtrace.model.plan_line import PlanLine
 
 
@@ -35,6 +36,8 @@ class FakeSource:
         The lines of its probe plan.
     fills : iterable of float
         What `fill` returns after each read; 0 after the last of them. Without it, None.
+    open_tasks : sequence of OpenTask, optional
+        What `open_tasks` returns. Without it, None.
     endless : bool
         Whether reads go on with empty batches after the last one, as those of an idle host.
     """
@@ -48,6 +51,7 @@ class FakeSource:
         losses: LossReport | None = None,
         plan: Sequence[PlanLine] = (),
         fills: Iterable[float] | None = None,
+        open_tasks: Sequence[OpenTask] | None = None,
         endless: bool = False,
     ) -> None:
         self.tier = tier
@@ -58,6 +62,7 @@ class FakeSource:
         self._plan = list(plan)
         self._fills = None if fills is None else iter(fills)
         self._fill: float | None = None if fills is None else 0.0
+        self._open_tasks = open_tasks
         self._endless = endless
 
     def open(self) -> None:
@@ -77,6 +82,10 @@ class FakeSource:
     def fill(self) -> float | None:
         """Return the fill of the last read, as it was made up."""
         return self._fill
+
+    def open_tasks(self) -> list[OpenTask] | None:
+        """Return the open operations it was made with."""
+        return None if self._open_tasks is None else list(self._open_tasks)
 
     def losses(self) -> LossReport:
         """Return the losses it was made with."""

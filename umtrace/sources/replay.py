@@ -36,6 +36,9 @@ class ReplaySource:
         """Return None: a file does not fill."""
         return None
 
+    def open_tasks(self) -> None:
+        """Return None: what is recorded has ended."""
+
     def losses(self) -> LossReport:
         """Return what was lost while recording, without what the later stages count again."""
         return replace(

@@ -19,6 +19,7 @@ from umtrace.kernel.refusals import locked_down, perf_refused, refusal
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.probes.constants import possible_cpus
 from umtrace.sources.bpf.bpf_syscall import (
+    MMAPABLE,
     AttachType,
     ProgramType,
     RefusedError,
@@ -33,6 +34,7 @@ from umtrace.sources.bpf.perf_event import attach_kprobe, attach_tracepoint
 
 _LOAD_WORD = 0x18  # BPF_LD | BPF_DW | BPF_IMM: two instructions wide
 _PSEUDO_MAP_FD = 1
+_MAPPED = {"tasks"}  #: arrays that this process maps
 
 
 class BpfObject:
@@ -58,7 +60,8 @@ class BpfObject:
         try:
             with memory_unlimited():
                 for name, (_fd, info) in compiled.maps.items():
-                    self._maps[name] = create_map(name, info)
+                    flags = info.flags | (MMAPABLE if name in _MAPPED else 0)
+                    self._maps[name] = create_map(name, info._replace(flags=flags))
         except OSError as error:
             self.close()
             raise refused("maps", error) from error

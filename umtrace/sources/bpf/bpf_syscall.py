@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from typing import NamedTuple
@@ -17,6 +17,10 @@ from typing import NamedTuple
 from umtrace.kernel.syscalls import BPF_SYSCALL, syscall
 
 _MAP_CREATE, _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _PROG_LOAD = 0, 1, 2, 5
+_MAP_GET_NEXT_KEY = 4
+_MOST_ENTRIES = 4096
+#: of a map whose memory can be mapped (Linux 5.5, fc9702273e2e)
+MMAPABLE = 1 << 10
 _OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 15, 17
 _ATTR_BYTES = 128
 _LOG_BYTES = 1 << 20
@@ -152,6 +156,22 @@ def lookup(map_fd: int, index: int, value_bytes: int) -> bytes:
     words = struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(key), ctypes.addressof(value), 0)
     bpf(_MAP_LOOKUP_ELEM, words)
     return value.raw
+
+
+def entries(map_fd: int, key_bytes: int, value_bytes: int) -> Iterator[bytes]:
+    """Yield the values of a hash map, at most 4,096; one that goes away meanwhile is left out."""
+    key, following = (ctypes.create_string_buffer(key_bytes) for _ in range(2))
+    value = ctypes.create_string_buffer(value_bytes)
+    begin = 0  # without a key the kernel returns the first one
+    with suppress(OSError):  # ENOENT after the last one
+        for _ in range(_MOST_ENTRIES):
+            where = (begin, ctypes.addressof(following), 0)
+            bpf(_MAP_GET_NEXT_KEY, struct.pack("=IIQQQ", map_fd, 0, *where))
+            key.raw, begin = following.raw, ctypes.addressof(key)
+            with suppress(OSError):
+                words = (begin, ctypes.addressof(value), 0)
+                bpf(_MAP_LOOKUP_ELEM, struct.pack("=IIQQQ", map_fd, 0, *words))
+                yield value.raw
 
 
 def update(map_fd: int, index: int, value: bytes) -> None:

@@ -51,8 +51,10 @@ _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
 
 if TYPE_CHECKING:
     from umtrace.model.events import Array, EventBatch
+    from umtrace.model.open_tasks import OpenTask
     from umtrace.sources.bpf.kernel_tables import Tables
     from umtrace.sources.bpf.missed_puts import MissedPuts
+    from umtrace.sources.bpf.open_tasks import OpenTasks
     from umtrace.sources.bpf.rings import Rings
 
 
@@ -106,6 +108,7 @@ class BpfSource:
         self._loaded: BpfObject | None = None
         self._cleanup = ExitStack()
         self._rings: Rings | None = None
+        self._open_tasks: OpenTasks | None = None
         self._meanwhile = meanwhile
         self._constants: dict[str, int | str] = {}
         self._kprobes: KprobeEvents | None = None
@@ -314,6 +317,17 @@ class BpfSource:
         """Return how full the last read found the fuller ring; None while not open."""
         return None if self._rings is None else self._rings.found
 
+    def open_tasks(self) -> list[OpenTask] | None:
+        """Return the operations that run now, out of the programs' maps; None while not open."""
+        if self._loaded is None or not self._loaded.words("active", 1)[0]:
+            return None if self._loaded is None else []
+        if self._open_tasks is None:
+            from umtrace.sources.bpf.open_tasks import OpenTasks  # noqa: PLC0415 - numpy
+
+            whole = bool(self._placement) and self._probe_set == "full"
+            self._open_tasks = OpenTasks(self._loaded.map_fd, by_function=whole)
+        return self._open_tasks.read()
+
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``."""
         if self._loaded is None:
@@ -359,6 +373,9 @@ class BpfSource:
         if self._rings is not None:
             self._rings.close()
             self._rings = None
+        if self._open_tasks is not None:
+            self._open_tasks.close()
+            self._open_tasks = None
         if self._loaded is not None:
             self._loaded.close()
             self._loaded = None

@@ -157,6 +157,9 @@ class FtraceBase:
         """Return None: the kernel counts the pages of a buffer in text, one file for each CPU."""
         return None
 
+    def open_tasks(self) -> None:
+        """Return None: the kernel keeps no entry for an operation, only the events say it."""
+
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``.
 
