@@ -103,7 +103,7 @@ class Btf:
 
     def _bits(self, path: str) -> int | None:
         struct, *members = path.split(".")
-        type_id = self._struct_id(struct)
+        type_id = self.struct_id(struct)
         total = 0
         for member in members:
             found = self._member(type_id, member) if type_id else None
@@ -121,6 +121,10 @@ class Btf:
         """Return the type id of a function (kind FUNC), 0 if BTF has none of that name."""
         return self._id(name, _FUNC)
 
+    def struct_id(self, name: str) -> int:
+        """Return the type id of a struct, 0 if BTF has none of that name."""
+        return self._id(name, _STRUCT)
+
     def function_exists(self, name: str) -> bool:
         """Whether BTF describes a function of that name."""
         return self.function_id(name) > 0
@@ -132,9 +136,6 @@ class Btf:
             return None
         prototype = self._type(int(self._type(found)[0].type))[0]
         return int(prototype.info) & 0xFFFF
-
-    def _struct_id(self, name: str) -> int:
-        return self._id(name, _STRUCT)
 
     def _id(self, name: str, kind: int) -> int:
         """Return a type's id, 0 if absent; libbpf compares all 150,000 types for it."""

@@ -35,6 +35,9 @@ from umtrace.sources.bpf.perf_event import attach_kprobe, attach_tracepoint
 _LOAD_WORD = 0x18  # BPF_LD | BPF_DW | BPF_IMM: two instructions wide
 _PSEUDO_MAP_FD = 1
 _MAPPED = {"tasks"}  #: arrays that this process maps
+_CALL = 0x85  # BPF_JMP | BPF_CALL
+_PSEUDO_KFUNC = 2
+_CAST_CALL = struct.pack("=i", 7777)  # bpf/words.h
 
 
 class BpfObject:
@@ -43,14 +46,21 @@ class BpfObject:
     A program is loaded when it is attached, since one that the kernel refuses may have a
     substitute.
 
+    Parameters
+    ----------
+    compiled : Compiled
+    cast_id : int
+        BTF id of ``bpf_rdonly_cast``, which bcc cannot call; 0 where no program does.
+
     Raises
     ------
     NoTierError, NotPermittedError
         The maps cannot be made.
     """
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, cast_id: int = 0) -> None:
         self._compiled = compiled
+        self._cast_id = cast_id
         self._maps: dict[str, int] = {}
         self._programs: dict[str, int] = {}
         self._links: dict[str, int] = {}
@@ -147,7 +157,7 @@ class BpfObject:
         btf_id: int = 0,
     ) -> int:
         if function not in self._programs:
-            code = self._with_own_maps(self._compiled.programs[function])
+            code = self._linked(self._compiled.programs[function])
             try:
                 with memory_unlimited():
                     self._programs[function] = load_program(
@@ -157,7 +167,7 @@ class BpfObject:
                 raise refused(function, error) from error
         return self._programs[function]
 
-    def _with_own_maps(self, code: bytes) -> bytes:
+    def _linked(self, code: bytes) -> bytes:
         """Return a program with this process's map descriptors in place of the compiler's."""
         own = {fd: self._maps[name] for name, (fd, _info) in self._compiled.maps.items()}
         patched = bytearray(code)
@@ -167,6 +177,9 @@ class BpfObject:
             if wide and code[at + 1] >> 4 == _PSEUDO_MAP_FD:
                 (fd,) = struct.unpack_from("=i", code, at + 4)
                 struct.pack_into("=i", patched, at + 4, own[fd])
+            elif code[at] == _CALL and code[at + 4 : at + 8] == _CAST_CALL:
+                patched[at + 1] |= _PSEUDO_KFUNC << 4
+                struct.pack_into("=i", patched, at + 4, self._cast_id)
             at += 16 if wide else 8
         return bytes(patched)
 

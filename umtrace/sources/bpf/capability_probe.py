@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from contextlib import closing
 
 from umtrace.kernel.tracefs import Tracefs
@@ -10,6 +11,7 @@ from umtrace.sources.bpf.bpf_object import memory_unlimited, refused
 from umtrace.sources.bpf.bpf_syscall import AttachType, ProgramType, load_program
 from umtrace.sources.kprobe_events import KprobeEvents
 
+_CALL, _TO_KFUNC = 0x85, 2  # BPF_JMP | BPF_CALL, BPF_PSEUDO_KFUNC_CALL
 _RETURN_0 = bytes.fromhex("b7000000000000009500000000000000")  # r0 = 0; exit
 
 
@@ -33,6 +35,33 @@ def try_fentry(function: str, btf_id: int) -> None:
     except OSError as error:
         raise refused(function, error) from error
     os.close(program)
+
+
+def plain_loads(cast_id: int, type_id: int) -> bool:
+    """Whether this kernel lets a program make a pointer of a number and load from it.
+
+    Parameters
+    ----------
+    cast_id, type_id : int
+        BTF ids of ``bpf_rdonly_cast`` and of a struct that begins with a 64-bit number, 0 unknown.
+    """
+    if not (cast_id and type_id):
+        return False
+    code = b"".join(
+        struct.pack("=BBhi", *words)
+        for words in (
+            (0xB7, 1, 0, 0),  # r1 = 0
+            (0xB7, 2, 0, type_id),  # r2 = type
+            (_CALL, _TO_KFUNC << 4, 0, cast_id),
+            (0x79, 1, 0, 0),  # r1 = *(u64 *)(r0 + 0)
+        )
+    )
+    try:
+        with memory_unlimited():
+            os.close(load_program("um_trial", code + _RETURN_0, ProgramType.RAW_TRACEPOINT))
+    except OSError:
+        return False
+    return True
 
 
 def try_kprobe(function: str) -> None:
