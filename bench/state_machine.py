@@ -20,6 +20,7 @@ from umtrace.model.events import (
     OnStack,
     Returned,
 )
+from umtrace.model.lockcalls import locker_does
 
 Row = dict[str, Any]
 _SHUTDOWN, _LOOKUP, _LOCK = int(OnStack.TASK_WORK), int(OnStack.LOOKUP), int(OnStack.LOCK_TAKER)
@@ -30,7 +31,7 @@ _PHASES = ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")
 _WORKING = ("begin", "seq", "ended", "sum_rcu", "functions", "off", "stack", "path_at", "exit",
             "locked", "unlock", "called", "cleaned", "rcu_exit", "slept", "normal", "shut", "mnt",
             "watched", "own", "entered", "returned", "returns", "called_back",
-            "torn", "outer")  # fmt: skip
+            "torn", "outer", "held", "unheld")  # fmt: skip
 
 
 def rows(batches: Iterable[EventBatch], offset_ns: int = 0, tier: str = "test") -> Iterator[Row]:
@@ -104,6 +105,8 @@ def _opened(names: dict[tuple[int, int, int], bytes], event: tuple[Any, ...], of
         "origin": "umount", "mode": "lazy" if ret & 2 else "sync", "errno": 0,
         "path": _text(names, tid, NameKind.PATH, ts), "mountpoint": None, "source": None,
         "fstype": None, "dev": None, "mount_id": None, "n_mounts": None, "refcount": None,
+        "n_held": None, "gp_seq": None,
+        "lock_holder_tid": None, "lock_holder_comm": None, "lock_holder_op": None,
         "rcu_ns": None, "lock_ns": None, "lookup_ns": None, "put_ns": 0, "shutdown_ns": 0,
         "rcu_kind": None, "final_put": None, "final_put_comm": None, "tail_ns": None,
         "n_legitimized": None, "n_discounted": None, "complete": True, "incomplete_why": None,
@@ -165,11 +168,19 @@ def _function_event(
         row["refcount"] = a
     elif kind == Kind.UNLOCK:
         row["unlock"], row["n_mounts"] = ts, (row["n_mounts"] or 0) + a
+        row["held"] = row.get("held", 0) + ret - 1 if ret > 0 and "unheld" not in row else None
+        if ret <= 0:
+            row["unheld"] = True
+        row["n_held"] = row["held"]
     elif kind == Kind.RCU:
         row["sum_rcu"] -= ts
     elif kind == Kind.RCU_EXIT:
         row["sum_rcu"] += ts
         row["rcu_exit"] = ts
+        row["gp_seq"] = a - (a >> 63 << 64) or row["gp_seq"]
+    elif kind == Kind.LOCKED:
+        row["lock_holder_tid"], row["lock_holder_comm"] = b, comm.decode() or None
+        row["lock_holder_op"] = locker_does(ret)
     elif kind == Kind.PATH_UMOUNT_EXIT:
         row["called"] = ts
     elif kind == Kind.CLEANUP:

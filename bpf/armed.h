@@ -15,7 +15,7 @@
  */
 static __always_inline int um_references(u64 mnt)
 {
-#if defined(UM_OFF_MOUNT_PCP) && defined(UM_ADDR_PER_CPU_OFFSET)
+#if defined(UM_OFF_MOUNT_PCP) && defined(UM_ADDR_PER_CPU_OFFSET) && defined(UM_CPUS)
 	u64 pcp = 0, base;
 	int sum = 0, i;
 

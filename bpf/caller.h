@@ -38,9 +38,10 @@ static __always_inline int um_syscall_of(u64 top)
 	return (int)in.orig_ax + 1;
 }
 
-static __always_inline int um_syscall(void)
+/* The same of a task, by the address of its task_struct. */
+static __always_inline int um_syscall_in(u64 task)
 {
-	u64 task = bpf_get_current_task(), stack = 0;
+	u64 stack = 0;
 	u32 status = UM_COMPAT;
 	int found;
 
@@ -53,6 +54,11 @@ static __always_inline int um_syscall(void)
 	found = um_syscall_of(stack + UM_STACK_BYTES);
 	/* Two words are left free since 6.9, with FRED: 65c9cc9e2c14 ("x86/fred: Reserve space for the FRED stack frame") */
 	return found ? found : um_syscall_of(stack + UM_STACK_BYTES - 16);
+}
+
+static __always_inline int um_syscall(void)
+{
+	return um_syscall_in(bpf_get_current_task());
 }
 
 #ifdef UM_PATH_CALLS
@@ -74,6 +80,7 @@ static __always_inline int um_is_path_syscall(int nr_plus_1)
 #endif
 #else
 #define um_syscall() 0
+#define um_syscall_in(task) 0
 #define um_is_path_syscall(nr_plus_1) 0
 #endif
 

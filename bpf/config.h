@@ -158,6 +158,18 @@
  *   UM_OFF_TASK_STACK        task_struct.stack
  *   UM_OFF_TASK_STATUS       task_struct.thread_info.status
  *
+ * How words are read:
+ *   UM_WORD_TYPE             BTF id of a struct that begins with a 64-bit number, for plain loads
+ *
+ * Grace periods, and namespace_sem:
+ *   UM_ADDR_RCU_STATE        address of rcu_state
+ *   UM_OFF_RCU_EXPEDITED     rcu_state.expedited_sequence
+ *   UM_OFF_RCU_NORMAL        rcu_state.gp_seq
+ *   UM_ADDR_NAMESPACE_SEM    address of fs/namespace.c: namespace_sem
+ *   UM_OFF_SEM_OWNER         rw_semaphore.owner, or that of its rtmutex
+ *   UM_SEM_IS_RT             it is that of its rtmutex
+ *   UM_OFF_TASK_COMM         task_struct.comm
+ *
  * struct mount and what hangs on it: all of the first group, or none:
  *   UM_OFF_MOUNT_MNT         mount.mnt
  *   UM_OFF_MOUNT_NS          mount.mnt_ns
@@ -183,6 +195,7 @@
  * More of a busy mount:
  *   UM_ADDR_PER_CPU_OFFSET   address of __per_cpu_offset
  *   UM_CPUS                  possible CPUs, up to which references are counted
+ *   UM_OFF_MOUNT_UMOUNT      mount.mnt_umount
  *   UM_OFF_MOUNT_PCP         mount.mnt_pcp
  *   UM_OFF_PCP_GETS          mnt_pcp.mnt_count, or mnt_gets
  *   UM_OFF_PCP_PUTS          mnt_pcp.mnt_puts

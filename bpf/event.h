@@ -46,12 +46,13 @@ enum um_kind {
 	UM_CHECKED = 13,
 	/* umount_tree entered: ret = enum umount_tree_flags */
 	UM_TREE = 14,
-	/* namespace_unlock entered: a = mounts to be put, ~0 unknown */
+	/* namespace_unlock entered: a = mounts to be put, ~0 unknown; ret = how many of them somebody
+	 * holds plus 1, 0 unknown, or enum um_not_held */
 	UM_UNLOCK = 15,
 	UM_UNLOCK_EXIT = 16,
 	/* synchronize_rcu_expedited entered, nested in namespace_unlock */
 	UM_RCU = 17,
-	/* and left: ret = enum um_grace_period */
+	/* and left: ret = enum um_grace_period, a = number of the grace period, 0 unknown */
 	UM_RCU_EXIT = 18,
 	/* cleanup_mnt entered: ret = mount flags with UM_IS_TARGET, a = active references of the superblock, b = s_dev;
 	 * when the task is in no operation seq = 0, comm = the task */
@@ -86,6 +87,10 @@ enum um_kind {
 	 * comm = two u64: when the call was over, and the ns of the RCU waits
 	 */
 	UM_ENDED = 28,
+	/* a task holds namespace_sem for writing as path_umount is entered: b = its id, comm = its name,
+	 * ret = UM_LOCKED_BY plus enum um_origin if it is in an operation, else the number plus 1 of its
+	 * system call, -1 in none, 0 unknown */
+	UM_LOCKED = 29,
 };
 
 /* How much of umount(2) was seen. */
@@ -94,6 +99,9 @@ enum um_exit {
 	UM_EXIT_ALONE = 1,     /* its entry was not seen: nothing follows */
 	UM_EXIT_FROM_PATH = 2, /* path_umount in it is the first thing that was seen */
 };
+
+/* In ret of UM_LOCKED, below: an origin; above is no number of a system call. */
+#define UM_LOCKED_BY 0x10000
 
 /* What shows that an operation is over. */
 enum um_returned {
@@ -118,6 +126,12 @@ enum um_unseen {
 	UM_UNSEEN_RESULT = 0x2000, /* what the call returned and when: ret of UM_EXIT is not valid */
 	UM_UNSEEN_CALLER = 0x4000, /* the caller of umount_tree: ret of UM_TEARDOWN is not valid */
 	UM_UNSEEN_PUTS = 0x8000,   /* who puts the last references */
+};
+
+/* Why it is not known how many mounts somebody holds. */
+enum um_not_held {
+	UM_HELD_MOVED = -1,    /* references moved while they were counted */
+	UM_HELD_TOO_MANY = -2, /* more mounts times CPUs than are read */
 };
 
 /* The kind of grace period: from what exp_funnel_lock returned, and from the function that waited. */

@@ -76,6 +76,8 @@ struct um_task {
 	u8 uncounted;	 /* there are more mounts to clean up than were counted */
 	u32 cleanups;	 /* LEAVING: mounts that are still to be cleaned up */
 	u64 switches;	 /* context switches before an RCU wait */
+	u64 gp;		 /* the grace period that is awaited, as grace_period.h numbers them */
+	u8 gp_exact;	 /* that is the kernel's number */
 	u64 word;	 /* makes a number of a typed pointer, see um_lives_on */
 	u64 cleaned;	 /* the mount of the outermost cleanup_mnt that the task is in */
 	u64 cleaned_ns;	 /* the end of the last one */

@@ -4,6 +4,7 @@
  * since mount(2), bind mounts and pivot_root call the same functions, too.
  */
 #include "armed.h"
+#include "locked.h"
 #include "operation.h"
 #include "placement.h"
 
@@ -106,6 +107,7 @@ UM_ENTRY(path_umount)
 	um_emit(tid, task, UM_PATH_UMOUNT, task->mnt, flags, 0, 0);
 	if (task->mnt)
 		um_describe(tid, task, task->mnt);
+	um_ask_who_locks(tid, task);
 	return 0;
 }
 

@@ -4,8 +4,10 @@
  * so only calls inside namespace_unlock count.
  */
 #include "armed.h"
+#include "grace_period.h"
 #include "leaving.h"
 #include "placement.h"
+#include "victims.h"
 
 static __always_inline struct um_task *um_unlocking(u32 *tid)
 {
@@ -32,11 +34,13 @@ UM_ENTRY(namespace_unlock)
 {
 	u32 tid;
 	struct um_task *task = um_current(&tid);
+	struct um_victims victims = {.mounts = ~0ULL};
 
 	if (!task || task->phase == UM_EXITING)
 		return 0;
 	task->in_unlock = 1;
-	um_emit(tid, task, UM_UNLOCK, task->mnt, 0, um_unmounted(), 0);
+	um_count_victims(task, &victims);
+	um_emit(tid, task, UM_UNLOCK, task->mnt, victims.held, victims.mounts, 0);
 	return 0;
 }
 
@@ -84,6 +88,7 @@ UM_ENTRY(synchronize_rcu_expedited)
 	task->grace_period = UM_GP_UNKNOWN;
 	task->in_rcu = 1;
 	task->switches = um_switches();
+	um_gp_begins(task, UM_GP_EXPEDITED_SEQ);
 	um_emit(tid, task, UM_RCU, task->mnt, 0, 0, 0);
 	return 0;
 }
@@ -93,8 +98,10 @@ static __always_inline void um_waits_normally(void)
 	u32 tid;
 	struct um_task *task = um_unlocking(&tid);
 
-	if (task && task->in_rcu)
-		task->grace_period = UM_GP_NORMAL;
+	if (!task || !task->in_rcu)
+		return;
+	task->grace_period = UM_GP_NORMAL;
+	um_gp_begins(task, UM_GP_NORMAL_SEQ);
 }
 
 UM_ENTRY(synchronize_rcu_normal)
@@ -115,8 +122,10 @@ UM_RETURN(exp_funnel_lock)
 	u32 tid;
 	struct um_task *task = um_unlocking(&tid);
 
-	if (task)
-		task->grace_period = (u8)UM_RETVAL(1) ? UM_GP_JOINED : UM_GP_OWN;
+	if (!task)
+		return 0;
+	task->grace_period = (u8)UM_RETVAL(1) ? UM_GP_JOINED : UM_GP_OWN;
+	um_gp_is(task, UM_RETURN_ARG(0, 0));
 	return 0;
 }
 
@@ -130,6 +139,6 @@ UM_RETURN(synchronize_rcu_expedited)
 	task->in_rcu = 0;
 	if (task->grace_period == UM_GP_UNKNOWN && um_switches() != task->switches)
 		task->grace_period = UM_GP_SLEPT;
-	um_emit(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, 0, 0);
+	um_emit(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, um_gp_waited_for(task), 0);
 	return 0;
 }

@@ -25,13 +25,14 @@ PREFIX = {
     "um_bell": "UM_BELL_",
     "um_unseen": "UM_UNSEEN_",
     "um_grace_period": "UM_GP_",
+    "um_not_held": "UM_HELD_",
     "um_exit": "UM_EXIT_",
     "um_returned": "UM_RETURNED_",
     "um_failed": "UM_FAILED_",
 }
 _CLASS = re.compile(
     r'(class \w+\(Int(?:Enum|Flag)\):\n    """[^"]*``enum (um_\w+)``[^"]*"""\n\n)'
-    r"((?:    [A-Z]\w* = \w+\n)*)"
+    r"((?:    [A-Z]\w* = -?\w+\n)*)"
 )
 
 
@@ -41,7 +42,7 @@ def members(enum: str, header: str) -> str:
     if body is None:
         raise ValueError(f"event.h has no enum {enum}")
     code = re.sub(r"/\*.*?\*/", "", body[1], flags=re.DOTALL)
-    found = re.findall(rf"\b{PREFIX[enum]}(\w+) = (\w+)", code)
+    found = re.findall(rf"\b{PREFIX[enum]}(\w+) = (-?\w+)", code)
     return "".join(f"    {name} = {number}\n" for name, number in found if name != "MAX")
 
 

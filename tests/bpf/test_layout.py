@@ -39,6 +39,7 @@ ENUMS = {
     "um_bell": kinds.Bell,
     "um_unseen": Unseen,
     "um_grace_period": GracePeriod,
+    "um_not_held": kinds.NotHeld,
     "um_exit": Exit,
     "um_returned": Returned,
     "um_failed": Failed,
@@ -58,6 +59,7 @@ CONSTANTS = (
     "WAITS_SHIFT",
     "WALKERS_WATCHED",
     "IS_TARGET",
+    "LOCKED_BY",
 )
 
 
@@ -145,7 +147,7 @@ def test_kinds_are_written_from_the_header():
     tool = load_script("kinds.py")
     assert tool.stale() == [], "python tools/kinds.py --write"
     mirror = tool.MIRROR.read_text()
-    other = re.sub(r"^    ([A-Z]\w*) = \w+$", r"    \1 = 99", mirror, flags=re.M)
+    other = re.sub(r"^    ([A-Z]\w*) = -?\w+$", r"    \1 = 99", mirror, flags=re.M)
     assert other != mirror
     assert tool.mirrored(other, tool.HEADER.read_text()) == mirror
 

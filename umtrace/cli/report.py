@@ -57,7 +57,7 @@ def command(
     It fits a screen of 24 lines; --full, --section and other formats print all.
 
     KEY is one or more of mode, fstype, container, comm, origin, errno, tier, final_put,
-    rcu_kind, mntns, latency_bound.
+    rcu_kind, mntns, latency_bound, lock_holder_comm, lock_holder_op.
     """
     from umtrace.present.heading import heading_of
     from umtrace.present.terminal import complain, write

@@ -81,10 +81,16 @@ FieldName = Literal[
     "mount_flags",
     "n_mounts",
     "mounts_unknown",
+    "held",
+    "held_unknown",
     "rcu_balance_ns",
     "own_gp",
     "joined_gp",
     "normal_gp",
+    "gp",
+    "locker",
+    "locker_comm",
+    "locker_does",
     "refcount",
     "own_put",
     "put_ts",
@@ -253,6 +259,8 @@ FIELDS: dict[FieldName, Field] = {
         ("mount_flags", "u4", first_known),
         ("n_mounts", "i8", total),
         ("mounts_unknown", "?", total),
+        ("held", "i8", total),
+        ("held_unknown", "?", total),
         (
             "rcu_balance_ns",
             "i8",
@@ -261,6 +269,10 @@ FIELDS: dict[FieldName, Field] = {
         ("own_gp", "?", total),  # its own expedited grace period
         ("joined_gp", "?", total),  # shared with another task
         ("normal_gp", "?", total),  # not expedited
+        ("gp", "i8", last_known),
+        ("locker", "u4", first_known),  # who held namespace_sem, and what it did
+        ("locker_comm", "S16", first_known),
+        ("locker_does", "i4", first_known),
         ("refcount", "i8", later),  # plus 1, 0 unknown; the later part's if it has a check
         ("own_put", "?", total),  # cleaned up the mount it unmounted itself
         # Filled by the tail keeper from the events of other tasks.

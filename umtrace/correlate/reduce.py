@@ -37,6 +37,7 @@ def reduced(cut: Cut) -> Ops:
         _add_counts(ops, cut)
         _add_grace_periods(ops, cut)
         _add_ended(ops, cut.of(Kind.ENDED))
+        _add_locker(ops, cut.of(Kind.LOCKED))
     return ops
 
 
@@ -141,6 +142,10 @@ def _add_counts(ops: Ops, cut: Cut) -> None:
     known = counts != _UNKNOWN
     ops["n_mounts"] = _summed(unlocks.op[known], counts[known].view(np.int64), len(ops))
     ops.put("mounts_unknown", unlocks.op[~known], 1)
+    held = unlocks["ret"].astype(np.int64) - 1  # 0 and below: unknown, see NotHeld
+    counted = held >= 0
+    ops["held"] = _summed(unlocks.op[counted], held[counted], len(ops))
+    ops.put("held_unknown", unlocks.op[~counted], 1)
     checked = cut.of(Kind.CHECKED)
     count = checked["a"]
     ops.put("refcount", checked.op, np.where(count == _UNKNOWN, 0, count + np.uint64(1)))
@@ -153,6 +158,8 @@ def _add_grace_periods(ops: Ops, cut: Cut) -> None:
     ops["rcu_balance_ns"] = _summed(done.op, done.times, len(ops)) - _summed(
         began.op, began.times, len(ops)
     )
+    numbered = done.which(done["a"] != 0)
+    ops.put("gp", numbered.op, numbered["a"].view(np.int64))
     kinds = done["ret"]
     for name, values in _GRACE_PERIODS.items():
         ops.put(name, done.op[any_of(kinds, values)], 1)
@@ -174,6 +181,13 @@ def _add_ended(ops: Ops, ended: Some) -> None:
     ops.put("normal_gp", ended.op[normal], 1)
     ops.put("n_mounts", ended.op, np.maximum(mounts, 0))
     ops.put("mounts_unknown", ended.op[mounts < 0], 1)
+
+
+def _add_locker(ops: Ops, locked: Some) -> None:
+    first = locked.backwards()  # so that the first one stays
+    ops.put("locker", first.op, first["b"])
+    ops.put("locker_comm", first.op, first["comm"])
+    ops.put("locker_does", first.op, first["ret"])
 
 
 def _summed(op: I8, values: I8, size: int) -> Column:

@@ -28,6 +28,7 @@ from umtrace.correlate.waits import Wait
 from umtrace.model.arrow import Bools, choice, distinct, fixed
 from umtrace.model.events import WALKERS_WATCHED, Kind, Origin, Unseen
 from umtrace.model.kinds import ORIGINS
+from umtrace.model.lockcalls import locker_does
 from umtrace.model.tiers import tier_named
 from umtrace.model.umounts import SCHEMA
 
@@ -84,6 +85,7 @@ def build_rows(
     columns |= _outcome(ops, complete)
     columns |= _mount(ops, sources)
     columns |= _times(times, ops, complete)
+    columns |= _locker(ops)
     columns |= _final_put(ops, complete, ops["t_first"] + times.latency)
     return pa.RecordBatch.from_arrays(_in_order(columns), schema=SCHEMA)
 
@@ -157,6 +159,7 @@ def _outcome(ops: Ops, complete: Bools) -> Columns:
         "flags": fixed(ops["flags"], pa.int32(), ~flags_seen),
         "errno": fixed(errno, pa.int32(), ~known),
         "rcu_kind": choice(np.where(complete, _rcu_kind(ops), -1), RCU_KINDS),
+        "gp_seq": fixed(ops["gp"], pa.int64(), ops["gp"] == 0),
         "refcount": fixed(ops["refcount"] - 1, pa.int32(), ops["refcount"] == 0),
     }
 
@@ -212,6 +215,7 @@ def _mount(ops: Ops, sources: Texts) -> Columns:
         "dev": _dev(ops, unknown),
         "mount_id": fixed(ops["mount_id"], pa.uint64(), unknown),
         "n_mounts": _n_mounts(ops),
+        "n_held": _n_held(ops),
     }
 
 
@@ -221,6 +225,23 @@ def _n_mounts(ops: Ops) -> pa.Array:
     of_namespace = (ops["opener"] == Kind.NS_EXIT) & (ops["flags"] >= 0)
     number = np.where(counted, ops["n_mounts"], ops["flags"])
     return fixed(number, pa.int32(), ~(counted | of_namespace))
+
+
+def _n_held(ops: Ops) -> pa.Array:
+    counted = (ops["n_unlock"] > 0) & ~ops["held_unknown"]
+    # A mount that the kernel made for its own use is held by the task that made it.
+    origin = _origin(ops)
+    counted &= (origin >= 0) & (origin != Origin.OTHER) & (origin != Origin.MOUNT_INTERNAL)
+    return fixed(ops["held"], pa.int32(), ~counted)
+
+
+def _locker(ops: Ops) -> Columns:
+    index, numbers = distinct(ops["locker_does"])
+    return {
+        "lock_holder_tid": fixed(ops["locker"], pa.int32(), ops["locker"] == 0),
+        "lock_holder_comm": _decoded(ops, "locker_comm"),
+        "lock_holder_op": choice(index, [locker_does(number) for number in numbers]),
+    }
 
 
 def _times(times: Timing, ops: Ops, complete: Bools) -> Columns:

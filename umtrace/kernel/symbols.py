@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 KALLSYMS = Path("/proc/kallsyms")
 
 _TEXT = (b"t", b"T")
-_DATA = frozenset({b"unmounted", b"__per_cpu_offset"})
+_DATA = frozenset({b"unmounted", b"__per_cpu_offset", b"rcu_state", b"namespace_sem"})
 _HIDDEN = b"0" * 16
 _BLOCK_BYTES = 1 << 18
 _BETWEEN = "?"
@@ -74,7 +74,7 @@ class Symbols:
         return self._names[index] if index >= 0 else "?"
 
     def data_address(self, name: str) -> int | None:
-        """Return the address of a variable of the mount code; None if absent or ambiguous."""
+        """Return the address of a variable that the probes read; None if absent or ambiguous."""
         return self._data.get(name)
 
     def span(self, name: str) -> tuple[int, int] | None:

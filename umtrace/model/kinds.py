@@ -36,6 +36,7 @@ class Kind(IntEnum):
     UNSEEN = 26
     CLEANUPS = 27
     ENDED = 28
+    LOCKED = 29
 
 
 #: what opens an operation
@@ -59,6 +60,9 @@ WALKERS_WATCHED = 0x40000000
 WAITS_SHIFT = 8
 #: in the flags of a CLEANUP event: the mount that the operation unmounts
 IS_TARGET = 0x40000000
+
+#: in ``ret`` of LOCKED, below an origin
+LOCKED_BY = 0x10000
 
 
 class Origin(IntEnum):
@@ -129,6 +133,13 @@ class Unseen(IntFlag):
     RESULT = 0x2000
     CALLER = 0x4000
     PUTS = 0x8000
+
+
+class NotHeld(IntEnum):
+    """``enum um_not_held``: why it is not known how many mounts somebody holds (ret of UNLOCK)."""
+
+    MOVED = -1
+    TOO_MANY = -2
 
 
 class GracePeriod(IntEnum):

@@ -88,6 +88,9 @@ _OF_FUNCTIONS = frozenset(
     }
 )
 
+#: what only a program that reads the kernel's variables says
+_READ = frozenset({"n_held", "gp_seq", "lock_holder_tid", "lock_holder_comm", "lock_holder_op"})
+
 #: what the programs of ``--probes light`` leave out
 _NOT_LIGHT = frozenset(
     {
@@ -101,6 +104,7 @@ _NOT_LIGHT = frozenset(
         "n_legitimized",
         "n_discounted",
         "refcount",
+        *_READ,
     }
 )
 
@@ -157,7 +161,7 @@ TIERS = (
         ),
         lacks=("where a mount was attached",),
         options=_KPROBE_OPTIONS,
-        never=frozenset({"mountpoint"}),
+        never=frozenset({"mountpoint"}) | _READ,
         placement="kprobe",
         probes_functions=True,
         probes_every_function=False,
@@ -177,7 +181,7 @@ TIERS = (
         ),
         lacks=_LACKS,
         options=("CONFIG_BPF_SYSCALL", "CONFIG_FTRACE_SYSCALLS"),
-        never=_OF_FUNCTIONS,
+        never=_OF_FUNCTIONS | _READ,
         probes_functions=False,
         probes_every_function=False,
         counts_references=False,
@@ -194,7 +198,7 @@ TIERS = (
         ),
         lacks=_LACKS,
         options=("CONFIG_FTRACE_SYSCALLS",),
-        never=_OF_FUNCTIONS | {"mntns", "n_mounts"},
+        never=_OF_FUNCTIONS | _READ | {"mntns", "n_mounts"},
         probes_functions=False,
         probes_every_function=False,
         counts_references=False,

@@ -100,6 +100,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("dev", _STR, "major:minor of the superblock", _SAME),
     Column("mount_id", pa.uint64(), "unique mount id where the kernel has one", _SAME),
     Column("n_mounts", pa.int32(), "mounts taken down, propagated copies included", _SAME | _SHOWN),
+    Column(
+        "n_held",
+        pa.int32(),
+        "of n_mounts, those to which somebody else had a reference before the grace period",
+        _SHOWN,
+    ),
     Column("lookup_ns", _NS, "path walk", _PHASE, "path lookup"),
     Column("lock_ns", _NS, "waiting for namespace_sem", _PHASE, "namespace lock"),
     Column("tree_ns", _NS, "umount_tree and propagation", _PHASE, "umount tree"),
@@ -124,6 +130,25 @@ COLUMNS: tuple[Column, ...] = (
         _STR,
         "expedited, normal, piggybacked, none",
         _CATEGORY | _KEY | _SAME | _SHOWN,
+    ),
+    Column(
+        "gp_seq",
+        pa.int64(),
+        "number of the grace period that was waited for; umounts with the same one shared it",
+        _NOTHING,
+    ),
+    Column(
+        "lock_holder_tid",
+        pa.int32(),
+        "thread that held namespace_sem for writing as the umount came to take it",
+        _SHOWN,
+    ),
+    Column("lock_holder_comm", _STR, "name of that thread", _CATEGORY | _KEY | _SHOWN),
+    Column(
+        "lock_holder_op",
+        _STR,
+        "what it did: the origin of its own operation, or its system call",
+        _CATEGORY | _KEY | _SHOWN,
     ),
     Column(
         "final_put",

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from umtrace.kernel.btf import Btf
 
+_RT_OWNER = "rw_semaphore.rwbase.rtmutex.owner"
+
 #: constant -> the members that can have it, newest first
 MEMBERS: Mapping[str, tuple[str, ...]] = {
     "UM_OFF_TASK_PID": ("task_struct.pid",),
@@ -22,6 +24,12 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "UM_OFF_TASK_SWITCHES": ("task_struct.nvcsw",),
     "UM_OFF_TASK_NSPROXY": ("task_struct.nsproxy",),
     "UM_OFF_NSPROXY_MNT_NS": ("nsproxy.mnt_ns",),
+    "UM_OFF_TASK_COMM": ("task_struct.comm",),
+    "UM_OFF_RCU_EXPEDITED": ("rcu_state.expedited_sequence",),
+    "UM_OFF_RCU_NORMAL": ("rcu_state.gp_seq",),
+    # On PREEMPT_RT a semaphore is made of an rtmutex since 5.15, 42254105dfe8
+    # ("locking/rwsem: Add rtmutex based R/W semaphore implementation")
+    "UM_OFF_SEM_OWNER": ("rw_semaphore.owner", _RT_OWNER),
     "UM_OFF_MNT_NS_INUM": ("mnt_namespace.ns.inum",),
     # Renamed when the mounts of a namespace went into a tree, in 6.8,
     # 2eea9ce4310d ("mounts: keep list of mounts in an rbtree")
@@ -84,6 +92,7 @@ EBUSY_GROUPS: tuple[Mapping[str, tuple[str, ...]], ...] = (
         "UM_OFF_MOUNT_NEXT_FOR_SB": ("mount.mnt_next_for_sb",),
     },
     {"UM_OFF_PCP_PUTS": ("mnt_pcp.mnt_puts",)},
+    {"UM_OFF_MOUNT_UMOUNT": ("mount.mnt_umount",)},
     # The registers of a system call, and whether it is a 32-bit one (x86)
     {
         "UM_OFF_TASK_STACK": ("task_struct.stack",),
@@ -102,6 +111,8 @@ def layout_constants(btf: Btf | None) -> dict[str, int]:
     found = {name: btf.first_offset(*paths) for name, paths in MEMBERS.items()}
     known = {name: offset for name, offset in found.items() if offset is not None}
     known.setdefault("UM_OFF_MNT_NS_INUM", 0)
+    if btf.offset(_RT_OWNER) is not None:
+        known["UM_SEM_IS_RT"] = 1
     waits_for_io = btf.bit_offset(_IN_IOWAIT)
     if waits_for_io is not None and sys.byteorder == "little":  # big-endian: counted from above
         known["UM_BIT_TASK_IN_IOWAIT"] = waits_for_io

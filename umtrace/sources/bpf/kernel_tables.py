@@ -23,6 +23,8 @@ from umtrace.probes.constants import KNOWN_MEMBERS, layout_constants
 from umtrace.sources.bpf.program_cache import ProgramCache, file_state
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+#: the kfunc with which a program loads from a number, and a struct that begins with 64 bits of data
+CAST, WORD_TYPE = "bpf_rdonly_cast", "timespec64"
 #: modules that make what is cached: another version of one of them makes it again
 _READERS = (
     "umtrace.kernel.btf",
@@ -48,7 +50,8 @@ def read() -> Tables:
     symbols = Symbols.load(wanted=WANTED)
     try:
         with Btf() as btf:
-            ids = {name: btf.function_id(name) for name in PROBED}
+            ids = {name: btf.function_id(name) for name in (*PROBED, CAST)}
+            ids[WORD_TYPE] = btf.struct_id(WORD_TYPE)
             return Tables(symbols, capabilities_of(symbols, btf), layout_constants(btf), ids)
     except BtfUnavailableError as error:
         offer = capabilities_of(symbols, None, btf_missing=str(error))
@@ -82,7 +85,8 @@ def _key(around: str) -> str:
         return ""
     # In another mount namespace, another file may be mounted at the path of BTF.
     which = _hash([around, boot, str(types.st_dev), str(types.st_size)])
-    return f"{which}-{_hash([*sorted(KNOWN_MEMBERS), *PROBED, *sorted(map(repr, WANTED))])}"
+    wanted = [*sorted(KNOWN_MEMBERS), *PROBED, *sorted(map(repr, WANTED)), CAST, WORD_TYPE]
+    return f"{which}-{_hash(wanted)}"
 
 
 def _hash(words: Iterable[str]) -> str:

@@ -39,6 +39,8 @@ from umtrace.sources.bpf.bpf_object import BpfObject
 from umtrace.sources.bpf.bpf_syscall import ProgramType, counters, recursion_misses
 from umtrace.sources.bpf.capability_probe import try_fentry, try_kprobe
 from umtrace.sources.bpf.compiler import Compiler
+from umtrace.sources.bpf.kernel_reads import reading_constants
+from umtrace.sources.bpf.kernel_tables import CAST
 from umtrace.sources.bpf.tracepoints import NEXT_SYSCALL, SWITCH, Tracepoints
 from umtrace.sources.kprobe_events import KprobeEvents
 
@@ -139,7 +141,7 @@ class BpfSource:
                 compiled = compiler.compile(self._constants, meanwhile=self._meanwhile)
                 self._note_programs(compiler)
             self._meanwhile()
-            self._loaded = BpfObject(compiled)
+            self._loaded = BpfObject(compiled, self._btf_ids.get(CAST, 0))
             tracefs = self._cleanup.enter_context(Tracefs())
             self._attach_functions(self._loaded, tracefs)
             self._attach_tracepoints(self._loaded, tracefs)
@@ -208,9 +210,7 @@ class BpfSource:
             constants["UM_PATH_CALLS"] = " ".join(
                 f"UM_WORD({n}, {word:#x}ULL)" for n, word in enumerate(path_call_words())
             )
-        unmounted = self._symbols.data_address("unmounted")
-        if unmounted:
-            constants["UM_ADDR_UNMOUNTED"] = f"{unmounted:#x}ULL"
+        constants |= reading_constants(self._symbols, self._btf_ids)
         offsets_at = self._symbols.data_address("__per_cpu_offset")
         return constants | counting_constants(offsets_at, self._cpus)
 
