@@ -138,7 +138,7 @@ def together(place):
 
 
 def behind_a_holder(place):
-    """Unmount while another task mounts and unmounts with many copies, so that it holds the lock."""
+    """Unmount while another task holds the lock, as it mounts and unmounts with many copies."""
     peers = place / "peers"
     peers.mkdir()
     syscalls.mount("none", str(peers), "tmpfs")

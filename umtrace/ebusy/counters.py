@@ -13,7 +13,7 @@ _ZERO = number(0, pa.int32())
 
 
 #: the row columns that are counted
-COUNTED = ("errno", "mode", "final_put", "n_discounted", "n_legitimized")
+COUNTED = ("errno", "mode", "final_put", "n_discounted", "n_legitimized", "n_held")
 
 
 @dataclass(slots=True)
@@ -33,6 +33,8 @@ class WalkCounters:
         Umounts in which a walker met the dying mount.
     puts_known, stolen : int or None
         Plain umounts whose final put was seen, and those in which another task did it.
+    held_known, held : int or None
+        Umounts of which the holders were counted, and those with a mount that somebody else held.
     """
 
     umounts: int = 0
@@ -41,6 +43,8 @@ class WalkCounters:
     met: int | None = None
     puts_known: int | None = None
     stolen: int | None = None
+    held_known: int | None = None
+    held: int | None = None
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Count a batch of umount rows."""
@@ -51,6 +55,10 @@ class WalkCounters:
         self.must_put = _plus(self.must_put, _sum(good, "n_legitimized"))
         self.met = _plus(self.met, _met(good))
         self._add_puts(good)
+        counted = good.column("n_held").drop_null()
+        if len(counted):
+            self.held_known = _plus(self.held_known, len(counted))
+            self.held = _plus(self.held, pc.greater(counted, _ZERO).true_count)
 
     def _add_puts(self, rows: pa.RecordBatch) -> None:
         plain = rows.filter(pc.equal(rows.column("mode"), text(["sync"])[0]))

@@ -37,6 +37,8 @@ class Counters(Protocol):
     met: int | None
     puts_known: int | None
     stolen: int | None
+    held_known: int | None
+    held: int | None
 
     def to_dict(self) -> dict[str, int | None]:
         """Return the numbers."""
@@ -129,6 +131,11 @@ def counter_lines(counters: Counters) -> Iterator[str]:
         yield (
             f"Last references of sync umounts dropped by others: {count(counters.stolen)} "
             f"of {count(counters.puts_known)} seen"
+        )
+    if counters.held_known:
+        yield (
+            f"Umounts with a mount that somebody else held: {count(counters.held)} "
+            f"of {count(counters.held_known)} counted"
         )
 
 

@@ -13,6 +13,8 @@ _WORDS = {
     "met": "umounts with a path walk at the dying mount",
     "puts_known": "sync umounts with a known last put",
     "stolen": "last references of sync umounts dropped by others",
+    "held_known": "umounts of which the holders were counted",
+    "held": "umounts with a mount that somebody else held",
 }
 
 
