@@ -20,7 +20,8 @@ from umtrace.exercise import syscalls
 MNT_DETACH = 2
 TREE = 1000
 TOGETHER, ROUNDS = 6, 8
-COPIES = 600
+COPIES = 250
+HOLD_S = 3
 MS_SHARED = 1 << 20
 
 
@@ -151,21 +152,18 @@ def behind_a_holder(place):
     child = os.fork()
     if not child:
         syscalls.set_comm("lock-holder")
-        end = time.monotonic() + 8
+        end = time.monotonic() + HOLD_S + 1
         while time.monotonic() < end:
             syscalls.mount("none", str(peers / "source"), "tmpfs")
             syscalls.timed_umount(os.fsencode(peers / "source"), MNT_DETACH)
         os._exit(0)
-    end = time.monotonic() + 6
+    end = time.monotonic() + HOLD_S
     number = 0
     while time.monotonic() < end:
         folder = mounted(place / f"behind{number % 50}")
         detach(folder, 0)
         number += 1
     os.waitpid(child, 0)
-    for each in range(COPIES):
-        syscalls.timed_umount(os.fsencode(place / f"copy{each}"), MNT_DETACH)
-    syscalls.timed_umount(os.fsencode(peers), MNT_DETACH)
     return {"folder": str(place / "behind"), "holder": child, "comm": "lock-holder"}
 
 
