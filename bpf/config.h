@@ -140,6 +140,7 @@
  *   UM_FENTRY_WALKS          hot returns are fexit, the rest is kprobes
  *   UM_WITH_WALKERS          with the probes on path walks
  *   UM_SYSCALL_FUNCTION      umount(2) is probed at its own function
+ *   UM_LOCK_WAITS            the wait for a semaphore is probed
  *   UM_ENDS_BY_WORK          a task's list of work says where an umount ends
  *
  * struct task_struct, or where sched_switch has the same:

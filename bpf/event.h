@@ -87,8 +87,9 @@ enum um_kind {
 	 * comm = two u64: when the call was over, and the ns of the RCU waits
 	 */
 	UM_ENDED = 28,
-	/* a task holds namespace_sem for writing as path_umount is entered: b = its id, comm = its name,
-	 * ret = UM_LOCKED_BY plus enum um_origin if it is in an operation, else the number plus 1 of its
+	/* a task holds namespace_sem for writing as the wait for it begins, or where that is not probed
+	 * as path_umount is entered: b = its id, comm = its name, ret = UM_LOCKED_BY plus enum um_origin
+	 * if it is in an operation, else the number plus 1 of its
 	 * system call, -1 in none, 0 unknown */
 	UM_LOCKED = 29,
 };

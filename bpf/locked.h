@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Who holds namespace_sem for writing as an umount is about to take it. */
+/* Who holds namespace_sem for writing as an umount begins to wait for it, or is about to take it. */
 #ifndef UMTRACE_LOCKED_H
 #define UMTRACE_LOCKED_H
 
@@ -26,6 +26,11 @@ static __always_inline u64 um_lock_owner(void)
 		return 0;
 #endif
 	return owner & ~(u64)UM_OWNER_BITS;
+}
+
+static __always_inline int um_is_namespace_sem(u64 semaphore)
+{
+	return semaphore == UM_ADDR_NAMESPACE_SEM;
 }
 
 static __always_inline void um_send_locked(u32 tid, struct um_task *task, u64 owner)
@@ -57,6 +62,7 @@ static __always_inline void um_ask_who_locks(u32 tid, struct um_task *task)
 }
 #else
 #define um_ask_who_locks(tid, task)
+#define um_is_namespace_sem(semaphore) 0
 #endif
 
 #endif

@@ -107,7 +107,20 @@ UM_ENTRY(path_umount)
 	um_emit(tid, task, UM_PATH_UMOUNT, task->mnt, flags, 0, 0);
 	if (task->mnt)
 		um_describe(tid, task, task->mnt);
+#ifndef UM_LOCK_WAITS
 	um_ask_who_locks(tid, task);
+#endif
+	return 0;
+}
+
+/* A task begins to wait for a semaphore, to write. */
+UM_ENTRY(rwsem_down_write_slowpath)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+
+	if (task && task->in_umount && um_is_namespace_sem(um_to_scalar(UM_ARG(0))))
+		um_ask_who_locks(tid, task);
 	return 0;
 }
 

@@ -87,5 +87,5 @@ def test_the_page_of_costs_is_written_from_the_results(tmp_path):
 
 def test_the_page_on_kernels_has_the_prose_of_its_generator():
     script, text = load_script("kernels_table.py"), (DOCS / "kernels.md").read_text()
-    parts = ("HEAD", "TOGETHER", "SHARE", "AFTER_SHARE", "PAIRS", "AFTER_PAIRS", "WITNESS")
+    parts = ("HEAD", "TOGETHER", "SHARE", "AFTER_SHARE", "PAIRS", "AFTER_PAIRS", "READS", "WITNESS")
     assert [part for part in parts if getattr(script, part).strip() not in text] == []

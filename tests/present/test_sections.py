@@ -232,6 +232,14 @@ def test_short_has_the_heaviest_sections(rich):
             ),
         ),
         (
+            WalkCounters(umounts=5, held_known=4, held=1),
+            "walkers: not seen in this tier",
+            (
+                f"{_WALKS}: {UNSEEN_WALKS}\n"
+                "Umounts with a mount that somebody else held: 1 of 4 counted (1 not counted)\n"
+            ),
+        ),
+        (
             WalkCounters(umounts=5, discounted=3, must_put=0, met=1),
             "walkers: 3 backed off",
             (

@@ -140,7 +140,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "lock_holder_tid",
         pa.int32(),
-        "thread that held namespace_sem for writing as the umount came to take it",
+        "thread that held namespace_sem for writing as the umount began to wait for it",
         _SHOWN,
     ),
     Column("lock_holder_comm", _STR, "name of that thread", _CATEGORY | _KEY | _SHOWN),

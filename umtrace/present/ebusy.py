@@ -133,9 +133,11 @@ def counter_lines(counters: Counters) -> Iterator[str]:
             f"of {count(counters.puts_known)} seen"
         )
     if counters.held_known:
+        missing = counters.umounts - counters.held_known
         yield (
             f"Umounts with a mount that somebody else held: {count(counters.held)} "
             f"of {count(counters.held_known)} counted"
+            + (f" ({count(missing)} not counted)" if missing else "")
         )
 
 

@@ -77,6 +77,14 @@ NORMAL_GP = Purpose(
     lost="nothing; the stack of every sleep in the RCU wait is walked instead",
 )
 
+LOCK_WAIT = Purpose(
+    name="lock wait",
+    candidates=(Candidate(function="rwsem_down_write_slowpath", on_return=False),),
+    why="who takes a lock that is taken comes here, and the owner of namespace_sem is its holder",
+    lost="nothing; lock_holder_* are read earlier, as path_umount is entered",
+    not_light="lock_holder_tid, lock_holder_comm, lock_holder_op",
+)
+
 #: if it is lost, the tracepoints syscalls:sys_enter_umount and sys_exit_umount replace it
 SYSTEM_CALL = Purpose(
     name="system call",
@@ -135,6 +143,7 @@ PURPOSES: tuple[Purpose, ...] = (
             "oldumount(2) that fail"
         ),
     ),
+    LOCK_WAIT,
     Purpose(
         name="tree",
         candidates=(Candidate(function="umount_tree", on_return=False),),

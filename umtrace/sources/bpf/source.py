@@ -32,7 +32,7 @@ from umtrace.probes.plan import (
     make_plan,
     not_ended_by_work,
 )
-from umtrace.probes.purposes import SYSTEM_CALL, SYSTEM_CALL_32
+from umtrace.probes.purposes import LOCK_WAIT, SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.probes.stacks import function_constants
 from umtrace.sources.bpf.adaptive import AdaptiveProbes
 from umtrace.sources.bpf.bpf_object import BpfObject
@@ -200,6 +200,8 @@ class BpfSource:
             constants["UM_LIGHT"] = 1
         if self._chosen.probe_for(SYSTEM_CALL):
             constants["UM_SYSCALL_FUNCTION"] = 1
+        if self._chosen.probe_for(LOCK_WAIT):
+            constants["UM_LOCK_WAITS"] = 1
         if not not_ended_by_work(self._offer, self._chosen):
             constants["UM_ENDS_BY_WORK"] = 1
         if self._placement == "fentry":
