@@ -55,6 +55,7 @@ test-lab: setup ## Every tier on the oldest, an RT and the newest kernel, under 
 .PHONY: test-lab-long
 test-lab-long: lab-deps ## What takes a guest longer: holders, nested operations, kills, innocence, large hosts
 	$(PYTEST) -q -m "lab and long"
+	UMTRACE_LAB_KERNELS=5.10,6.12,6.1-rt,7 $(PYTEST) -q tests/lab/test_facts.py
 
 KERNEL ?= 6.12-rt
 CMD ?= umtrace selftest
