@@ -26,7 +26,8 @@ from umtrace.stats.summary import GroupSummary, MetricSummary
 HOUR_NS = 3_600_000_000_000
 #: owners of an hour that are counted each; the rest is one
 MOST_OWNERS = 50
-HELD = "n_held"  #: column of rows: holders of the mount at the busy check
+#: column of rows: victims to which somebody else had a reference before the grace period
+HELD = "n_held"
 
 _BY = ("tier", "latency_bound", "mode", "origin", "container")
 _KNOWN = {
@@ -164,6 +165,8 @@ class _Held:
         at = rows.schema.get_field_index(HELD)
         if at < 0 or not rows.num_rows:
             return
+        # After a failure nothing is taken down, so nobody could have held it.
+        rows = rows.filter(pc.fill_null(pc.equal(rows.column("errno"), 0), fill_value=True))
         groups, column = self._groups.of(rows), rows.column(at)
         codes = np.where(mask(column.is_null()), cells.UNKNOWN, integers(column) > 0)
         pairs, counts = np.unique(np.stack([groups, codes]), axis=1, return_counts=True)
@@ -184,7 +187,7 @@ def _add_group(made: _Made, group: GroupSummary, held: Mapping[int, int]) -> Non
     made.codes(group.key, "errno", {0: known, cells.UNKNOWN: group.n_outcome_unknown, **failed})
     complete = group.count - group.n_incomplete
     made.codes(group.key, "complete", {0: group.n_incomplete, 1: complete})
-    made.codes(group.key, HELD, held or {cells.UNKNOWN: group.count})
+    made.codes(group.key, HELD, held or {cells.UNKNOWN: group.count - group.n_failed})
     for name in METRICS:
         made.durations(group.key, name, group.metrics[name])
         if group.n_failed:

@@ -28,7 +28,7 @@ RESAMPLED = ("latency_ns", "rcu_ns")
 _MOST = 10
 _MOST_LINES = 20
 _ALL = BLOCK_FORMATS
-_HELD = {0: "no holder", 1: "holders", -1: "unknown"}
+_HELD = {0: "nobody", 1: "somebody", -1: "unknown"}
 _JUDGED = {1: "spurious", 0: "real", -1: "unknown"}
 
 
@@ -147,7 +147,7 @@ class FleetReport:
         rows = [row for name in measures_of(cells, "ebusy.") for row in self._windows(name)]
         lines = [f"failed: {_listed(failed) or 'none'}"]
         if set(held) - {"unknown"}:
-            lines.append(f"n_held at the busy check: {_listed(held)}")
+            lines.append(f"who else held a mount before the grace period: {_listed(held)}")
         columns = (
             Column("class", Kind.WORD, "EBUSY class"), Column("verdict", Kind.WORD),
             Column("windows", Kind.COUNT), Column("p50_ns", Kind.DURATION_NS, "p50 of class"),
