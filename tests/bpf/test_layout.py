@@ -97,8 +97,8 @@ def enumerators(enum):
 
 def test_the_entry_of_a_task_has_the_fields_that_are_read(tmp_path):
     """Compiles struct um_task, which is between macros of bcc."""
-    text = (bpf_directory() / "tasks.h").read_text()
-    begin, end = text.index("enum um_phase"), text.index("/* How many tasks are followed")
+    text = (bpf_directory() / "task.h").read_text()
+    begin, end = text.index("enum um_phase"), text.index("#endif")
     lines = [
         f'printf("{name} %zu %zu\\n", offsetof(struct um_task, {name}),'
         f" sizeof(((struct um_task *)0)->{name}));"

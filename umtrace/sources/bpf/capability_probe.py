@@ -7,6 +7,7 @@ import struct
 from contextlib import closing
 
 from umtrace.kernel.tracefs import Tracefs
+from umtrace.model.errors import UmtraceError
 from umtrace.sources.bpf.bpf_object import memory_unlimited, refused
 from umtrace.sources.bpf.bpf_syscall import AttachType, ProgramType, load_program
 from umtrace.sources.kprobe_events import KprobeEvents
@@ -74,3 +75,12 @@ def try_kprobe(function: str) -> None:
     """
     with Tracefs() as tracefs, closing(KprobeEvents(tracefs)) as events:
         events.add(function, on_return=False)
+
+
+def kprobes_work() -> bool:
+    """Return whether a kprobe can be made on this kernel."""
+    try:
+        try_kprobe("path_umount")
+    except UmtraceError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Reads the operations that run out of the maps of the probe programs: bpf/tasks.h.
+"""Reads the operations that run out of the maps of the probe programs: bpf/task.h.
 
 The array is mapped (BPF_F_MMAPABLE, Linux 5.5), so that no probe runs and no lock is taken. An
 entry may change while it is read, so its task's id is read again after it.

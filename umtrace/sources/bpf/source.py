@@ -36,18 +36,18 @@ from umtrace.probes.purposes import LOCK_WAIT, SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.probes.stacks import function_constants
 from umtrace.sources.bpf.adaptive import AdaptiveProbes
 from umtrace.sources.bpf.bpf_object import BpfObject
-from umtrace.sources.bpf.bpf_syscall import ProgramType, counters, recursion_misses
-from umtrace.sources.bpf.capability_probe import try_fentry, try_kprobe
+from umtrace.sources.bpf.bpf_syscall import ProgramType, recursion_misses
+from umtrace.sources.bpf.capability_probe import kprobes_work, try_fentry, try_kprobe
 from umtrace.sources.bpf.compiler import Compiler
 from umtrace.sources.bpf.kernel_reads import reading_constants
 from umtrace.sources.bpf.kernel_tables import CAST
+from umtrace.sources.bpf.loss_counts import events_lost, puts_skipped
 from umtrace.sources.bpf.tracepoints import NEXT_SYSCALL, SWITCH, Tracepoints
 from umtrace.sources.kprobe_events import KprobeEvents
 
 EVENT_RING_BYTES = 16 << 20
 NAME_RING_BYTES = 8 << 20
 MAX_TASKS = 16384
-_PUTS = ("um_entry_mntput_no_expire", "um_entry_mntput", "um_entry_path_umount")
 _OPENERS = (SYSTEM_CALL, SYSTEM_CALL_32)
 _MISSES_EVERY_S = 1.0  # a system call for each of 30 programs
 
@@ -173,7 +173,7 @@ class BpfSource:
             if unusable := objection(SWITCH, offsets):
                 raise NoTierError(unusable)
             self._constants |= switch_constants(offsets)
-        if self._placement == "fentry" and self._offer.preemptible and not _kprobes_work():
+        if self._placement == "fentry" and self._offer.preemptible and not kprobes_work():
             self._offer = replace(self._offer, preemptible=False)  # skipped hits mark their rows
         self._chosen = make_plan(self._offer, self._placement, self._probe_set)
         if self._chosen.impossible:
@@ -250,9 +250,7 @@ class BpfSource:
             )
             from umtrace.sources.bpf.missed_puts import MissedPuts  # noqa: PLC0415 - numpy
 
-            self._skips = MissedPuts(
-                [partial(_puts_skipped, loaded), partial(_events_lost, loaded)]
-            )
+            self._skips = MissedPuts([partial(puts_skipped, loaded), partial(events_lost, loaded)])
 
     def _attach_probes(
         self, loaded: BpfObject, tracefs: Tracefs, probes: Sequence[PlannedProbe]
@@ -384,31 +382,12 @@ class BpfSource:
         self._cleanup.close()
 
 
-def _kprobes_work() -> bool:
-    try:
-        try_kprobe("path_umount")
-    except UmtraceError:
-        return False
-    return True
-
-
 def _program(probe: PlannedProbe, *, on_return: bool) -> str:
     return f"um_{'return' if on_return else 'entry'}_{probe.function}"
 
 
 def _named(missed: dict[str, int] | None, part: str) -> int:
     return sum(n for name, n in (missed or {}).items() if part in name)
-
-
-def _puts_skipped(loaded: BpfObject) -> int | None:
-    """Return how many puts of references were not seen, an umount's own included."""
-    found = [loaded.programs[name] for name in _PUTS if name in loaded.programs]
-    counts = [counters(program)[2] for program in found]
-    return None if any(count is None for count in counts) else sum(count or 0 for count in counts)
-
-
-def _events_lost(loaded: BpfObject) -> int:
-    return sum(loaded.per_cpu("losses", Loss.EVENT_RING))
 
 
 def _detach_probes(loaded: BpfObject, probes: Sequence[PlannedProbe]) -> None:
