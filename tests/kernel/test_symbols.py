@@ -119,3 +119,9 @@ def test_a_few_are_found_as_in_the_whole_table(tmp_path_factory, lines, block):
     assert [few.span(name) for name in mine] == [whole.span(name) for name in mine]
     if mine:  # else nothing is known to be hidden or not
         assert few.data_address("unmounted") == whole.data_address("unmounted")
+
+
+@pytest.mark.parametrize("wanted", [None, {b"namespace_unlock"}])
+def test_a_variable_may_be_in_a_section_of_text(tmp_path, wanted):
+    odd = KALLSYMS.replace("b unmounted", "t unmounted")
+    assert load(tmp_path, odd, wanted).data_address("unmounted") == 0xFFFFFFFF81000208

@@ -121,13 +121,13 @@ class _Collector:
                 self._bound(lines, end + 1)
 
     def _take(self, address: bytes, kind: bytes, name: bytes) -> None:
+        if name in _DATA:  # 7.3 has rcu_state in a section that kallsyms takes for text
+            self._variables.append((address, name))
         if kind in _TEXT:
             # Other names of the same function come before the symbol that ends both.
             if self._kept and self._kept[-1][1] is None and self._kept[-1][0] >= address:
                 self._kept.pop()
             self._kept.append((address, name))
-        elif name in _DATA:
-            self._variables.append((address, name))
 
     def _bound(self, lines: bytes, begin: int) -> None:
         """Keep the next function at a higher address, since the last kept one ends there."""
