@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster
 
 from tests.fleet.fleets import record, summarize
 from tests.stats.rows import T0_NS, container_host
+from umtrace.fleet.cluster import _client
 from umtrace.fleet.engine import run
 from umtrace.fleet.items import tasks_in
 from umtrace.fleet.mapping import Query
@@ -39,7 +40,7 @@ def fleet(tmp_path_factory):
 @pytest.fixture
 def cluster():
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
     ) as made:
         yield made
 
@@ -56,6 +57,16 @@ def same(a, b):
 def test_two_workers_of_its_own(fleet):
     tasks = tasks_in([fleet])
     same(run(tasks, _QUERY), run(tasks, _QUERY, "local"))
+
+
+def test_nobody_else_can_give_work_to_a_cluster_of_its_own():
+    with _client("local", 1) as client:
+        address = client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        with pytest.raises((OSError, TypeError)):
+            Client(address.replace("tls", "tcp"), timeout=2)
+        with pytest.raises((OSError, TypeError)):
+            Client(address, timeout=2)
 
 
 def test_a_cluster_that_runs_already_and_a_worker_that_is_killed(fleet, cluster):

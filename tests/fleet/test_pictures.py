@@ -16,13 +16,13 @@ pytestmark = pytest.mark.slow
 def fleet(tmp_path_factory):
     """Sixty hosts of three kernels; one is slow, one file is short, one double."""
     folder = tmp_path_factory.mktemp("made")
-    make(folder, 60, 200)
+    make(folder, 60, 400)
     spoil(folder, 60)
     return folder
 
 
 def test_the_same_seed_makes_the_same_fleet(fleet, tmp_path):
-    make(tmp_path, 2, 200)
+    make(tmp_path, 2, 400)
     for path in tmp_path.rglob("*.parquet"):
         assert (fleet / path.relative_to(tmp_path)).read_bytes() == path.read_bytes()
 
@@ -69,7 +69,7 @@ def test_names_are_escaped_in_the_page(tmp_path):
 
 def test_frames(fleet):
     found = umtrace.fleet.open(fleet, by=("kernel", "mode"), where={"host": "node00*"})
-    assert found.hosts.loc["node0005", "umounts"] == 200
+    assert found.hosts.loc["node0005", "umounts"] == 400
     assert found.groups["umounts"].sum() == found.hosts["umounts"].sum()
     assert "shop/web-1" in found.owners.index
     assert set(found.verdicts["kind"]) == {"damaged", "duplicate"}

@@ -7,14 +7,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from dask import bag
+from dask import bag, config
 from distributed import Client, LocalCluster
+from distributed.security import Security
 
 from umtrace.fleet.items import Task
 from umtrace.fleet.mapping import Part, Query, add_up, count, nothing
 from umtrace.model.errors import UmtraceError
 
 _EVERY = 16
+#: no pages about the cluster
+_CLOSED: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 _TIMEOUT_S = 10
 #: a task whose worker died is tried again so many times
 _TRIES = 10
@@ -55,10 +61,20 @@ def _client(scheduler: str, workers: int | None) -> Iterator[Client]:
         with client:
             yield client
         return
-    with (
-        LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with config.set(_CLOSED), _local(workers) as cluster, Client(cluster) as client:
         yield client
+
+
+def _local(workers: int | None) -> LocalCluster:
+    """Return a cluster of this host that no other user can give work to.
+
+    A scheduler runs what anybody sends who can connect, as the user that started it. Certificates
+    made for this run keep others out.
+    """
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1",
+        security=Security.temporary(),
+    )
