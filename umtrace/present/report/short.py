@@ -13,22 +13,33 @@ from umtrace.present.units import plural
 
 #: 24 with the prompt below it
 LINES = 23
-_HEAD = 9
+_ABOUT = 8
+_PROBLEMS = 10
 _SENTENCES = 8
+_SECTIONS = 3  # lines left for them, at least
 _REST = "and {} more (--full)"
 
 
 def short_text(report: Report) -> str:
     """Return the answer, the head, the lines of the heaviest sections, and what is left."""
     answer = [*_wrapped(report.answer), ""] if report.answer else []
-    head = _cut(heading_lines(report.heading, report.n_incomplete, report.n_rows), _HEAD)
-    said = _cut(sentences(report), _SENTENCES)
+    head = _head(report)
+    room = LINES - len(answer) - len(head) - _SECTIONS - 3
+    said = _cut(sentences(report), max(min(room, _SENTENCES), 1))
     lines = [*answer, *head, "", *said]
     if report.n_rows:
         lines += ["", *_sections(report, LINES - len(lines) - 2)]
         whole = report_text(report).count("\n")
         lines.append(f"The whole report has {plural(whole, 'line')}: --full")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _head(report: Report) -> list[str]:
+    """Return what the recording is; what was lost or damaged goes first where room is short."""
+    lines = heading_lines(report.heading, report.n_incomplete, report.n_rows)
+    at = next(n for n, line in enumerate(lines) if line.startswith("losses: "))
+    problems = _cut(lines[at:], _PROBLEMS)
+    return [*_cut(lines[:at], min(_ABOUT, LINES // 2 - len(problems) + 1)), *problems]
 
 
 def _sections(report: Report, room: int) -> list[str]:
