@@ -49,7 +49,7 @@ def run(script, folder):
 
 
 def test_a_busy_mount(tmp_path):
-    umount, why, ask, record, ebusy = commands("busy.md", "# ")
+    umount, why, ask, record, ebusy, window = commands("busy.md", "# ")
     assert record.startswith("umtrace record")
     # Others unmount on this host too.
     record += " --mntns $(stat -L -c %i /proc/self/ns/mnt)"
@@ -67,6 +67,7 @@ def test_a_busy_mount(tmp_path):
         sleep 0.5
         {record} -- bash -c "{_BUSY.format(holder="$holder")}"
         {ebusy}
+        {window}
         """,
         tmp_path,
     )
