@@ -36,8 +36,8 @@ def _number(total: GroupSummary) -> str:
         return f"{text}, latency unknown"
     bound = "at most " if total.n_upper else ""
     some = total.n_failed and not total.all_failed
-    of = f" of the {count(total.n_timed)}{total.population}" if some else ""
-    return f"{text}, median latency{of} {bound}{duration(known.histogram.quantile(0.5))}"
+    of = f" (of the {count(total.n_timed)}{total.population})" if some else ""
+    return f"{text}, median latency {bound}{duration(known.histogram.quantile(0.5))}{of}"
 
 
 def _time(total: GroupSummary) -> Iterator[str]:
