@@ -81,7 +81,7 @@ LOCK_WAIT = Purpose(
     name="lock wait",
     candidates=(Candidate(function="rwsem_down_write_slowpath", on_return=False),),
     why="who takes a lock that is taken comes here, and the owner of namespace_sem is its holder",
-    lost="nothing; lock_holder_* are read earlier, as path_umount is entered",
+    lost="lock_holder_* of the moment the wait begins (read as path_umount is entered)",
     not_light="lock_holder_tid, lock_holder_comm, lock_holder_op",
 )
 
