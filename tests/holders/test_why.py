@@ -201,7 +201,7 @@ def test_a_file_opened_and_closed_all_the_time_is_no_holder(tmp_path):
                  " loop = lambda: [os.close(os.open(f, os.O_RDONLY)) for _ in iter(int, 1)];"
                  " threading.Thread(target=loop, daemon=True).start()")
     """
-    for number in range(20):  # it may be out at the moment of every look
+    for number in range(60):  # it may be out at the moment of every look
         directory = tmp_path / str(number)
         directory.mkdir()
         answer = why(directory, script)
@@ -209,7 +209,7 @@ def test_a_file_opened_and_closed_all_the_time_is_no_holder(tmp_path):
         if answer["state"] == "transient":
             assert answer["retry_would_do"] is True
             return
-    pytest.fail("a file that is open half of the time was not seen in 20 tries")
+    pytest.fail("a file that is open half of the time was not seen in 60 tries")
 
 
 def test_a_stat_loop_leaves_no_trace(tmp_path):
