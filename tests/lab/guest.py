@@ -9,6 +9,19 @@ import sys
 import pytest
 
 
+def in_guests(kernels, command, out, *, timeout_s):
+    """Run a shell command on each kernel, two at a time; return how they ended, with the output."""
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("QEMU is not installed: make lab-deps, as root")
+    options = ["--kernels", ",".join(kernels), "--jobs", "2", "--timeout", str(timeout_s)]
+    return subprocess.run(
+        [sys.executable, "-m", "lab", "run-all", *options, "--out", out, "--", command],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
 def in_guest(kernel, command, *, timeout_s=900, out=None, options=()):
     """Run a shell command on a kernel; return how it ended, with what it printed."""
     if not shutil.which("qemu-system-x86_64"):

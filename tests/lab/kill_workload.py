@@ -7,7 +7,6 @@ system DISK. What was done is in TIER-KILLED.json, with the recording beside it.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.bpf_programs import bpf_program_ids
 from tests.lab.held_umounts import Held, until
 
 READY_S, GONE_S = 120, 30
@@ -37,21 +37,11 @@ def recorder(path, tier):
     return process
 
 
-def bpf_programs():
-    """Return the ids of all BPF programs in the kernel."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    ids, attr = set(), (ctypes.c_uint32 * 4)(0)
-    while libc.syscall(321, 11, ctypes.byref(attr), 16) == 0:  # BPF_PROG_GET_NEXT_ID
-        ids.add(attr[1])
-        attr[0] = attr[1]
-    return ids
-
-
 def of_a_tracer():
     """Return what a tracer has in the kernel: programs, dynamic events, trace instances."""
     listed = TRACEFS / "kprobe_events"
     events = set(listed.read_text().splitlines()) if listed.exists() else set()
-    return bpf_programs() | events | {path.name for path in TRACEFS.glob("instances/*")}
+    return bpf_program_ids() | events | {path.name for path in TRACEFS.glob("instances/*")}
 
 
 def kill_umounters(room, path, tier):

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
 
 from tests.lab.facts_workload import TOGETHER
+from tests.lab.guest import in_guests
 
 pytestmark = pytest.mark.lab
 
@@ -37,16 +35,8 @@ EACH = [(kernel, tier) for kernel in KERNELS for tier in TIERS]
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """What the guests left: one boot for each kernel, two at a time."""
-    if not shutil.which("qemu-system-x86_64"):
-        pytest.skip("QEMU is not installed: make lab-deps, as root")
     out = tmp_path_factory.mktemp("facts")
-    command = ["run-all", "--kernels", ",".join(KERNELS), "--jobs", "2", "--timeout", "900"]
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", *command, "--out", out, "--", INSIDE],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = in_guests(KERNELS, INSIDE, out, timeout_s=900)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
     return out
 

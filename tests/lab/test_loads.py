@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.lab.guest import end_of, in_guest
+from tests.lab.guest import end_of, in_guest, in_guests
 from tests.lab.loads import not_loaded
 from umtrace.probes.counting import MOST_CPUS, REFERENCES, counting_constants, counting_lines
 
@@ -40,16 +37,8 @@ def lab(*options):
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """What scripts/load-check printed on each kernel, two at a time."""
-    if not shutil.which("qemu-system-x86_64"):
-        pytest.skip("QEMU is not installed: make lab-deps, as root")
     out = tmp_path_factory.mktemp("loads")
-    command = ["run-all", "--kernels", ",".join(KERNELS), "--jobs", "2", "--timeout", "1800"]
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", *command, "--out", out, "--", INSIDE],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = in_guests(KERNELS, INSIDE, out, timeout_s=1800)
     print(done.stdout[-3000:], done.stderr[-3000:])  # noqa: T201 - shown when a test fails
     return out
 

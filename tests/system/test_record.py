@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import random
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bpf_programs import bpf_program_ids
 from tests.system.umtrace_command import (
     COMMAND,
     outcome,
@@ -130,16 +130,6 @@ def test_kill_9_at_a_random_moment_loses_less_than_a_second(tmp_path, run):
     assert meta.state == "closed"
     replayed = [r for tick in offline.replay(Recording.open(rec)) for r in tick.rows.to_pylist()]
     assert replayed == Recording.open(rec).umounts().to_pylist()
-
-
-def bpf_program_ids():
-    """Return the ids of all loaded BPF programs."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    ids, attr = set(), (ctypes.c_uint32 * 4)(0)
-    while libc.syscall(321, 11, ctypes.byref(attr), 16) == 0:  # BPF_PROG_GET_NEXT_ID
-        ids.add(attr[1])
-        attr[0] = attr[1]
-    return ids
 
 
 def test_the_compiler_does_not_stay_in_the_recorders_memory(tmp_path):
