@@ -19,7 +19,7 @@ from umtrace.cli.main import umtrace
 _TOP = Path(__file__).parents[2]
 _TRACES = _TOP / "tests" / "sources" / "ftrace" / "fixtures" / "trace-cmd-6.12.zip"
 #: what runs programs of the kernel, or unmounts: their examples are parsed here, not run
-_NEED_ROOT = {"doctor", "record", "trace", "why", "stuck", "exercise", "selftest"}
+_NEED_ROOT = {"doctor", "record", "trace", "why", "stuck", "survey", "exercise", "selftest"}
 _WORDS = re.compile(r"\b(told|tells?|in vain|lets? go|looks?|whose|so long)\b", re.IGNORECASE)
 
 

@@ -73,8 +73,17 @@ class Progress:
 
     def start(self, path: Path | str, tier: str) -> None:
         """Say that the probes are attached."""
-        self.say(f"recording into {path} (tier {tier}); Ctrl-C ends it")
+        self.begin(f"recording into {path} (tier {tier}); Ctrl-C ends it")
+
+    def begin(self, text: str) -> None:
+        """Say that the probes are attached, and show counts from now on."""
+        self.say(text)
         self._begun = True
+
+    def clear(self) -> None:
+        """Remove the status line."""
+        if self._live:
+            sys.stderr.write("\r\033[K")
 
     @contextmanager
     def opened(self, run: Run) -> Iterator[None]:
@@ -95,8 +104,7 @@ class Progress:
 
     def summary(self, path: Path | str, totals: RunTotals) -> None:
         """Say what was recorded and what was lost."""
-        if self._live:
-            sys.stderr.write("\r\033[K")
+        self.clear()
         self.say(f"{_counts(totals)}: {path}")
         self.say(f"losses: {loss_text(totals.losses)}")
         for sentence in sentences(totals.undecided):

@@ -1,0 +1,140 @@
+"""`umtrace survey`: what umounts cost on this host, in twenty lines for a mail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from umtrace.cli.live import LiveOptions, attached, live_options
+from umtrace.cli.options import examples
+from umtrace.cli.status import read_status
+from umtrace.model.errors import UsageError
+from umtrace.model.stopping import StopSignals
+from umtrace.present.terminal import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from umtrace.survey.host import Host
+    from umtrace.survey.live import SurveySink
+
+_SECONDS = 60.0
+_LARGEST = 64 << 20
+
+_EPILOG = examples(
+    "umtrace survey",
+    "umtrace survey --duration 10m > survey.txt",
+    "umtrace survey --merge *.txt",
+)
+
+
+@click.command("survey", epilog=_EPILOG)
+@click.option(
+    "--merge",
+    "to_merge",
+    is_flag=True,
+    help="Print one table of the surveys in FILE…, which may be mails that quote some; - is stdin.",
+)
+@click.option(
+    "--replay",
+    "recording",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Survey the recording DIR instead of this host.",
+)
+@live_options
+@click.argument("files", metavar="[FILE]…", nargs=-1, type=click.Path(path_type=Path))
+def command(
+    *, to_merge: bool, recording: Path | None, live: LiveOptions, files: tuple[Path, ...]
+) -> int:
+    """Print what umounts wait for on this host: 20 lines of ASCII to paste into a mail.
+
+    Trace for a minute, or for --duration. The lines have no path, no name and no exact large
+    number. One of them is in how many umounts nobody else held a mount that went: those for which
+    the wait for an RCU grace period is not needed. docs/survey.md explains each line.
+    """
+    if to_merge or files:
+        return _merge(files, to_merge=to_merge, recording=recording)
+    if recording is not None:
+        return _replay(recording)
+    return _live(live)
+
+
+def _live(live: LiveOptions) -> int:
+    seconds = _SECONDS if live.duration is None else live.duration
+    with StopSignals() as signals, attached(live, signals, say) as source:
+        from umtrace.pipeline import Until, run
+        from umtrace.present.progress import Progress
+        from umtrace.survey.host import this_host
+        from umtrace.survey.live import SurveySink
+
+        sink, progress = SurveySink(), Progress()
+
+        def start() -> None:
+            progress.begin(f"tracing for {seconds:g} s (tier {source.tier}); Ctrl-C ends it")
+
+        totals = run(
+            source,
+            [sink, progress],
+            until=Until(signals, seconds),
+            on_ready=start,
+            spurious_within_ns=live.spurious_within_ns,
+        )
+        progress.clear()
+        host = this_host(tier=source.tier, seconds=totals.seconds)
+    _print(host, sink, unseen="not seen in this tier")
+    return 0
+
+
+def _replay(path: Path) -> int:
+    from umtrace.pipeline import offline
+    from umtrace.present.terminal import complain
+    from umtrace.recording import Recording
+    from umtrace.survey.host import recorded_host
+    from umtrace.survey.live import SurveySink
+
+    opened, sink = Recording.open(path), SurveySink()
+    for tick in offline.replay(opened):
+        sink.take(tick)
+    meta = opened.meta
+    seconds = None if meta.end_ns is None else (meta.end_ns - meta.start_ns) / 1e9
+    host = recorded_host(
+        kernel=meta.kernel,
+        rcu=meta.extra.get("rcu"),
+        tier=meta.tier,
+        seconds=seconds,
+        version=meta.umtrace,
+    )
+    _print(host, sink, unseen="not in this recording")
+    complain(opened.problems)
+    return read_status(opened)
+
+
+def _print(host: Host, sink: SurveySink, *, unseen: str) -> None:
+    from umtrace.survey.text import lines
+
+    click.echo("\n".join(lines(host, sink.counts, sink.verdicts, sink.losses, unseen=unseen)))
+
+
+def _merge(files: Sequence[Path], *, to_merge: bool, recording: Path | None) -> int:
+    from umtrace.survey.merge import read_surveys, table
+
+    if not to_merge:
+        raise UsageError(f"FILE is for --merge: umtrace survey --merge {files[0]}")
+    if recording is not None:
+        raise UsageError("--merge reads surveys; --replay reads a recording: give one of them")
+    if not files:
+        raise UsageError("--merge needs the files of the surveys")
+    surveys = [each for path in files for each in read_surveys(_text_of(path), str(path))]
+    click.echo("\n".join(table(surveys)))
+    return 0
+
+
+def _text_of(path: Path) -> str:
+    with click.open_file(str(path), "rb") as file:  # - is stdin
+        data: bytes = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise UsageError(f"{path}: larger than 64 MiB; that is no survey")
+    return data.decode("utf-8", "replace")

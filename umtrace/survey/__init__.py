@@ -1,0 +1,1 @@
+"""`umtrace survey`: twenty lines about the umounts of a host, without a path or a name."""
