@@ -37,7 +37,11 @@ _LONGEST = 3
 #: the columns that a line about a window needs
 _IN_LINE = tuple(
     dict.fromkeys(
-        (*TOTALLED, "begin", "end", "first_success_ns", "path", "dev", "holders", "walkers")
+        (
+            *TOTALLED,
+            *("begin", "end", "first_success_ns", "held_min_ns", "held_max_ns"),
+            *("path", "dev", "tier", "evidence", "holders", "walkers"),
+        )
     )
 )
 

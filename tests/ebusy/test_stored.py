@@ -79,7 +79,7 @@ def test_a_line_about_a_window_has_all_that_it_needs(recording):
     whole = report_contents.gather(Selection(opened), ["mode"], columns=None).longest
     (line,) = map(window_line, windows_from_arrow(in_line))
     (expected,) = map(window_line, windows_from_arrow(whole))
-    assert line == expected == "  EBUSY expire (real), 9 calls, 5 ns: /a: cat 7 (fd)"
+    assert line == expected == "  EBUSY expire (real), 9 calls, held at most 5 ns: /a: cat 7 (fd)"
 
 
 def test_another_question_is_answered_from_the_rows(recording):

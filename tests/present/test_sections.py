@@ -184,7 +184,7 @@ def test_a_report_of_nothing_has_no_section_about_umounts_to_read(nothing):
 def test_the_windows_that_are_left_out_are_counted(rich):
     lines = report_text(rich.only(["ebusy"])).splitlines()
     assert "and 117 more: `umtrace ebusy DIR` lists them" in lines[-1]
-    assert "EBUSY held (real), 26 calls, 918 ms: /tmp/e/exe.0: sleep 223 (exe)" in lines[-6]
+    assert "  EBUSY held (real), 26 calls, held at most 912 ms: /tmp/e/exe.0" in lines
 
 
 def test_no_miss_of_a_probe_is_none_on_the_page(nothing):

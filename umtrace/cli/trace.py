@@ -165,11 +165,12 @@ class _Lines:
 
 
 def _print_window(window: EbusyWindow, *, over: bool, as_json: bool) -> None:
-    from umtrace.present.ebusy import jsonl, window_line
+    from umtrace.present.ebusy import jsonl, reason_lines, window_line
     from umtrace.present.terminal import write
 
     if as_json:
         event = {"event": "ebusy" if over else "ebusy-open"}
         sys.stdout.buffer.write(jsonl(window, event).encode())
     else:
-        write(window_line(window, over=over) + "\n", sys.stdout)
+        lines = [window_line(window, over=over), *(reason_lines(window) if over else ())]
+        write("".join(f"{line}\n" for line in lines), sys.stdout)

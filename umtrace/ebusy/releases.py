@@ -40,6 +40,7 @@ class Release:
     #: puts by processes that had no path walk into the mount since, and so opened no file there
     kept: tuple[Walk, ...] = ()
     skipped: bool = False  #: some hits of the probes were skipped
+    shown_ns: int = 0  #: time of what shows that they were gone, wall clock: not before `at_ns`
 
     @property
     def all_seen(self) -> bool:
@@ -129,6 +130,7 @@ def _departed(run: Run, seen: Sequence[Walk], offset_ns: int, *, free: bool) -> 
         unnumbered=_unnumbered(seen),
         kept=tuple(w for w in earlier if not w.walked and _watched(run, w, offset_ns)),
         skipped=run.skipped,
+        shown_ns=seen[-1].ts_ns + offset_ns,
     )
 
 
@@ -163,6 +165,11 @@ def freed_at(run: Run, offset_ns: int) -> int | None:
         return None
     last = after[end - 1] if after[end - 1].ts_ns > run.first.end_ns - offset_ns else None
     return (last or _last_put(after[:end])).ts_ns + offset_ns
+
+
+def freed_by(run: Run, offset_ns: int) -> Walk | None:
+    """Return what showed first that the mount was free; None if nothing did."""
+    return next((w for w in _walks_from_the_check(run, offset_ns) if w.left == 1), None)
 
 
 def _walks_from_the_check(run: Run, offset_ns: int) -> list[Walk]:

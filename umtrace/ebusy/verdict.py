@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from umtrace.ebusy import explain
+from umtrace.ebusy.hold import hold_of
 from umtrace.ebusy.releases import (
     RING,
     Release,
@@ -72,7 +73,7 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
     if not any(rule(run, verdict, spurious_within_ns) for rule in rules):
         verdict.evidence += explain.of_nothing_found(run)
     _walked(run, verdict, gone, free_ns, spurious_within_ns)
-    return _window(run, verdict)
+    return _window(run, verdict, hold_of(run, gone, offset_ns))
 
 
 def _expire(run: Run, verdict: Verdict, _within: int) -> bool:
@@ -233,7 +234,7 @@ def _staying(run: Run) -> tuple[Holder, ...]:
     return tuple(found.values())
 
 
-def _window(run: Run, verdict: Verdict) -> EbusyWindow:
+def _window(run: Run, verdict: Verdict, hold: tuple[int | None, int | None]) -> EbusyWindow:
     first = run.first
     seen_dev = next((s.dev for s in run.timely_scans() if s.dev), None)
     free = None if verdict.free_at_ns is None else max(verdict.free_at_ns - first.t_start, 0)
@@ -254,6 +255,8 @@ def _window(run: Run, verdict: Verdict) -> EbusyWindow:
         cost_ns=run.cost_ns,
         first_success_ns=free,
         first_success_bound=verdict.free_bound,
+        held_min_ns=hold[0],
+        held_max_ns=hold[1],
         pid=first.pid,
         comm=first.comm,
         container=first.container,

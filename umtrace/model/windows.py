@@ -73,6 +73,8 @@ class EbusyWindow:
     cost_ns: int | None = None
     first_success_ns: int | None = None
     first_success_bound: str | None = None
+    held_min_ns: int | None = None
+    held_max_ns: int | None = None
     pid: int | None = None
     comm: str | None = None
     container: str | None = None
@@ -85,22 +87,32 @@ class EbusyWindow:
         return None if self.end_ns is None else self.end_ns - self.begin_ns
 
     @property
-    def lasted_ns(self) -> int | None:
-        """How long the mount was busy; None where no later call showed that it was over."""
-        return lasted_ns(self.klass, self.first_success_ns, self.duration_ns)
+    def hold(self) -> tuple[int | None, int | None]:
+        """How long it was in use after its begin, at least and at most, ns; None is not known."""
+        return hold(
+            self.klass,
+            (self.held_min_ns, self.held_max_ns),
+            self.first_success_ns,
+            self.duration_ns,
+        )
 
 
-#: windows that end with something else than an umount that succeeds
-_NO_RETRY = AFTERWARDS | {"downstream"}
+def hold(
+    klass: str,
+    held_ns: tuple[int | None, int | None],
+    first_success_ns: int | None,
+    duration_ns: int | None,
+) -> tuple[int | None, int | None]:
+    """Return how long a mount was in use after the begin of a window, ns: at least, at most.
 
-
-def lasted_ns(klass: str, first_success_ns: int | None, duration_ns: int | None) -> int | None:
-    """Return how long a mount was busy, ns.
-
-    A window without a success ends with its last call, which shows that the mount was busy then,
-    and not for how long it stayed so.
+    The arguments are those of the columns. Recordings of umtrace before 0.3 do not have
+    ``held_ns``: there, a retry that succeeded says how long it was at most.
     """
-    return None if first_success_ns is None and klass not in _NO_RETRY else duration_ns
+    if klass == "downstream":
+        return None, None
+    if klass in AFTERWARDS:
+        return duration_ns, duration_ns
+    return held_ns if held_ns[1] is not None else (held_ns[0], first_success_ns)
 
 
 _STR, _INT, _TS = pa.string(), pa.int64(), pa.timestamp("ns", tz="UTC")
@@ -123,6 +135,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("cost_ns", _INT, "time spent in these calls"),
     Column("first_success_ns", _INT, "after begin: when a retry would have succeeded"),
     Column("first_success_bound", _STR, "exact, or upper: it was no later than that"),
+    Column("held_min_ns", _INT, "after begin: it was in use for at least so long"),
+    Column("held_max_ns", _INT, "after begin: the hold that began it lasted for at most so long"),
     Column("pid", pa.int32(), "thread group id of the umounter"),
     Column("comm", _STR, "task name of the umounter"),
     Column("container", _STR, "container id of the umounter"),

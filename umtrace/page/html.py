@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from umtrace.model.umounts import PHASES
-from umtrace.model.windows import lasted_ns
+from umtrace.model.windows import hold
 from umtrace.present.heading import heading_lines, loss_text
+from umtrace.present.held import held_words
 from umtrace.present.names import phase_name
 from umtrace.present.report.as_html import report_views
 from umtrace.present.report.as_text import nothing
@@ -190,7 +191,7 @@ def _window(row: Row) -> dict[str, Any]:
         "spurious": words.get(spurious, "not known") if spurious is not None else "not known",
         "path": clean(str(row.get("path") or NULL)),
         "when": clock(row.get("begin")),
-        "duration": _lasted(row),
+        "duration": _held(row),
         "attempts": row.get("attempts"),
         "who": clean(f"{row.get('comm') or ''} {row.get('pid') or ''}").strip(),
         "evidence": _sentences(row.get("evidence")),
@@ -199,9 +200,14 @@ def _window(row: Row) -> dict[str, Any]:
     }
 
 
-def _lasted(row: Row) -> str:
-    lasted = lasted_ns(row["class"], row.get("first_success_ns"), row.get("duration_ns"))
-    return "end not seen," if lasted is None else duration(lasted)
+def _held(row: Row) -> str:
+    held = hold(
+        row["class"],
+        (row.get("held_min_ns"), row.get("held_max_ns")),
+        row.get("first_success_ns"),
+        row.get("duration_ns"),
+    )
+    return held_words(held) + ("," if held == (None, None) else "")
 
 
 def _sentences(value: object, told: Callable[[Row], str] = str) -> list[str]:

@@ -11,15 +11,16 @@ from typing import Any, Protocol
 from umtrace.model.holders import Holder
 from umtrace.model.windows import AFTERWARDS, CLASSES, REFUSED, EbusyWindow, Walker, window_dict
 from umtrace.present.escaped import dumps
+from umtrace.present.held import held_short, held_words, hold_fact, next_steps, reason
 from umtrace.present.names import VERDICTS
 from umtrace.present.terminal import WIDTH, clean
-from umtrace.present.units import NULL, clock, count, duration, plural
+from umtrace.present.units import NULL, clock, count, plural
 from umtrace.stats.windows import WindowTotals
 
 #: windows that are listed
 MOST = 40
-_HEADER = "   #  time (UTC)    class            verdict   calls    lasted  path, by whom"
-_AFTER_HEADER = "   #  time (UTC)    class                               lasted  path, by whom"
+_HEADER = "   #  time (UTC)    class            verdict   calls      held  path, by whom"
+_AFTER_HEADER = "   #  time (UTC)    class                                 held  path, by whom"
 _AFTER = "In use after an umount that succeeded (nobody got EBUSY):"
 _RULE = "─"
 _SUMMED = {True: VERDICTS[True], False: VERDICTS[False]}
@@ -79,18 +80,24 @@ def ebusy_json(
 def window_line(window: EbusyWindow, *, over: bool = True) -> str:
     """Return one line about a window, for `umtrace trace`."""
     who = clean(holder_names(window) or walker_names(window))
-    lasted = _lasted(window) if over else "so far"
     attempts = plural(window.attempts, "call")
     what = f"{window.klass} ({VERDICTS[window.spurious]})"
     what = "of unknown cause" if window.klass == "unknown" else what
-    text = f"EBUSY {what}, {attempts}, {lasted}"
+    held = f", {_held(window)}" if over else ", so far"
+    text = f"EBUSY {what}, {attempts}{held if window.klass != 'downstream' else ''}"
     return clean(f"  {text}: {window.path or NULL}" + (f": {who}" if who else ""))
 
 
-def _lasted(window: EbusyWindow) -> str:
-    if window.lasted_ns is None and window.duration_ns is not None:
-        return "end not seen"
-    return duration(window.lasted_ns)
+def reason_lines(window: EbusyWindow, indent: str = "    ") -> Iterator[str]:
+    """Yield why the cause of a window is unknown, and what to run next; else nothing."""
+    why = reason(window)
+    for text in filter(None, (why, *(f"next: {step}" for step in next_steps([window])))):
+        yield from _wrapped(clean(text), WIDTH, initial_indent=indent, subsequent_indent=indent)
+
+
+def _held(window: EbusyWindow) -> str:
+    words = held_words(window.hold)
+    return words if window.hold == (None, None) else f"held {words}"
 
 
 def holder_names(window: EbusyWindow) -> str:
@@ -202,6 +209,8 @@ def _lines(
     rest = len(totals) - len(windows)
     if rest:
         yield f"and {plural(rest, 'window')} more; --json lists all"
+    for step in next_steps(windows):
+        yield from _wrapped(f"To find an unknown cause: {step}", width, subsequent_indent="  ")
     for number, window in numbered if evidence else ():
         yield from _facts(window, number, width)
     yield ""
@@ -229,7 +238,8 @@ def _table(header: str, numbered: Sequence[tuple[int, EbusyWindow]], width: int)
 
 def _facts(window: EbusyWindow, number: int, width: int) -> Iterator[str]:
     yield from ("", clean(f"{number}. {window.path or NULL}: {window.klass}"))
-    for fact in window.evidence:
+    steps = (f"next: {step}" for step in next_steps([window]))
+    for fact in filter(None, (*window.evidence, hold_fact(window), *steps)):
         yield from _wrapped(f"   - {clean(fact)}", width, subsequent_indent="     ")
 
 
@@ -241,11 +251,13 @@ def _row(window: EbusyWindow, number: int, width: int) -> Iterator[str]:
     verdict = "" if window.klass in AFTERWARDS else VERDICTS[window.spurious]
     line = (
         f"{number:>4}  {clock(window.begin_ns)}  {clean(window.klass):<15}  {verdict:<8}"
-        f"  {calls:>5}  {duration(window.lasted_ns):>8}  "
+        f"  {calls:>5}  {held_short(window.hold):>8}  "
     )
     fits = len(line) + len(path) <= width
     yield line + path if fits else line.rstrip()
+    why = reason(window)
     below = [*([] if fits else [path]), *([f"by {who}"] if who else [])]
+    below = [f"{' '.join(below)}{': ' if below else ''}{why}"] if why else below
     if below:
         yield from _wrapped(
             clean(" ".join(below)), width, initial_indent=_BELOW, subsequent_indent=_BELOW + "   "

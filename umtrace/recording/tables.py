@@ -119,7 +119,10 @@ EBUSY = TableKind(
     schema=windows.SCHEMA,
     time="begin",
     required=("class", "begin"),
-    delta=("begin", "end", "duration_ns", "umount_id", "cost_ns", "first_success_ns"),
+    delta=(
+        *("begin", "end", "duration_ns", "umount_id", "cost_ns"),
+        *("first_success_ns", "held_min_ns", "held_max_ns"),
+    ),
     known=("class", "begin", "attempts"),
     json=windows.JSON,
 )

@@ -7,9 +7,10 @@ from typing import Any
 
 from umtrace.model.windows import REFUSED, EbusyWindow
 from umtrace.present.ebusy import longest_lines, summed
+from umtrace.present.held import held_short
 from umtrace.present.report.section import Column, Kind, Lines, Section, Table
 from umtrace.present.terminal import clean
-from umtrace.present.units import NULL, count, duration
+from umtrace.present.units import NULL, count
 from umtrace.stats.windows import WindowTotals
 
 _COLUMNS = (
@@ -51,9 +52,9 @@ def _line(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> str:
         return "EBUSY: no window"
     refused = summed(totals, classes=False, of=REFUSED)
     parts = ["no window" if refused.startswith("0 ") else refused]
-    ended = [each for each in longest if each.lasted_ns is not None and each.klass in REFUSED]
+    ended = [each for each in longest if each.hold[1] is not None and each.klass in REFUSED]
     parts += [
-        f"longest {duration(each.lasted_ns)}, {each.klass}, {each.path or each.dev or NULL}"
+        f"longest {held_short(each.hold)}, {each.klass}, {each.path or each.dev or NULL}"
         for each in ended[:1]
     ]
     return clean(f"EBUSY: {'; '.join(parts)}")
