@@ -16,10 +16,11 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # bench is not installed
 
 from bench import readme  # noqa: E402
-from umtrace.analysis.column_docs import unit_of  # noqa: E402
+from umtrace.analysis.column_docs import description_of, unit_of  # noqa: E402
 from umtrace.model.tiers import TIERS  # noqa: E402
 from umtrace.model.umounts import COLUMNS, SCHEMA, Use  # noqa: E402
 from umtrace.probes.purposes import PURPOSES  # noqa: E402
+from umtrace.teardowns import SCHEMA as TEARDOWNS  # noqa: E402
 
 
 def tiers() -> str:
@@ -85,6 +86,12 @@ def purposes() -> str:
     return table(("purpose", "functions", "why there", "unknown without it", "paid by"), lines)
 
 
+def teardowns() -> str:
+    """Return the table of the numbers of a teardown."""
+    lines = [(f"`{f.name}`", str(f.type), unit_of(f), description_of(f)) for f in TEARDOWNS]
+    return table(("column", "type", "unit", "meaning"), lines)
+
+
 _FIRST = "report recordings/first-look.umt"
 _SLOW = "report recordings/lab-6.12-rt.umt"
 _TRANSIENT = "ebusy recordings/lab-ebusy.umt --class transient-ref"
@@ -96,6 +103,7 @@ TABLES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "costs", costs),
     ("docs/events.md", "columns", columns),
     ("docs/probes.md", "purposes", purposes),
+    ("docs/teardowns.md", "teardowns", teardowns),
     ("docs/use/slow-container.md", "report", transcript(f"{_SLOW} --full", "\nPhases of lazy")),
     (
         "docs/use/slow-container.md",

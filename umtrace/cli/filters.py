@@ -126,6 +126,16 @@ judged_option = click.option(
     callback=_parsed(parse_duration),
     help="Class an EBUSY as spurious if its cause is gone within TIME.  [default: as recorded]",
 )
+#: umounts of one owner belong together unless there is a longer pause between them
+gap_option = click.option(
+    "--gap",
+    "gap_ns",
+    metavar="TIME",
+    default="1s",
+    show_default=True,
+    callback=_parsed(parse_duration),
+    help="Take umounts of one owner for one teardown unless a pause of more than TIME is between.",
+)
 
 
 def by_option(what: str) -> Callable[[Command], Command]:

@@ -16,6 +16,7 @@ COMMANDS = {
     "report": "Print a summary: outcomes, latency, phases, RCU wait, EBUSY.",
     "hist": "Print a histogram of one phase.",
     "ebusy": "List EBUSY windows: real or spurious, the holder, the duration.",
+    "teardowns": "List what went down together, and what its end waited for.",
     "why": "List what holds a mount or block device now.",
     "stuck": "List which umounts hang now, and what they wait for.",
     "export": "Export the umounts as CSV, JSON lines or a Perfetto trace.",

@@ -1,0 +1,101 @@
+"""Who waited behind whom, on a real kernel: eight umounts behind one with 1,000 copies."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from tests.lab.guest import end_of, in_guest
+from tests.lab.lock_chain import COPIES, HOLDER
+from umtrace.present.waited import behind_text
+from umtrace.query.selection import Selection
+from umtrace.query.teardowns import each_teardown
+from umtrace.recording import Recording
+from umtrace.teardowns import behind
+
+pytestmark = pytest.mark.lab
+
+KERNEL = os.environ.get("UMTRACE_LAB_KERNELS", "6.12").split(",")[0]
+TIERS = ("fentry", "kprobe")
+INSIDE = f"""
+for tier in {" ".join(TIERS)}; do
+	umtrace record -q --tier $tier -o $LAB_OUT/$tier.umt -- \\
+		python tests/lab/lock_chain.py /tmp/$tier $LAB_OUT/$tier.json || exit
+	umtrace teardowns $LAB_OUT/$tier.umt 1 --all || exit
+done
+"""
+WAITED_NS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    out = tmp_path_factory.mktemp("chains")
+    done = in_guest(KERNEL, INSIDE, out=out)
+    assert done.returncode == 0, end_of(done)
+    return out, done.stdout
+
+
+@pytest.fixture(params=TIERS)
+def recorded(results, request):
+    """(waits, rows, truth): the waits of the waiters during a hold of the holder."""
+    out, _ = results
+    truth = json.loads((out / f"{request.param}.json").read_text())
+    teardowns = each_teardown(Selection(Recording.open(out / f"{request.param}.umt")))
+    teardown = max(teardowns, key=lambda each: len(each.rows))
+    rows = teardown.scene
+    waits = [
+        wait
+        for wait in behind(rows, teardown.mine, WAITED_NS)
+        if (rows.text("path", wait.row) or "").startswith(truth["own"])
+    ]
+    return waits, rows, truth
+
+
+def of_path(rows, path):
+    """Return the rows of the umounts of a path."""
+    return [n for n in range(len(rows)) if rows.text("path", n) == path]
+
+
+def held_meanwhile(rows, wait, truth):
+    """Return the rows of the holder that had the lock while a row waited."""
+    begin, end = (edge[wait.row] for edge in rows.waits)
+    low, high = rows.holds
+    return [n for n in of_path(rows, truth["source"]) if low[n] <= end and high[n] > begin]
+
+
+def test_each_waiter_names_the_holder(recorded):
+    waits, rows, truth = recorded
+    behind_it = [(wait, held_meanwhile(rows, wait, truth)) for wait in waits]
+    behind_it = [(wait, held) for wait, held in behind_it if held]
+    if len(behind_it) < 8:
+        pytest.skip(f"only {len(behind_it)} umounts came while the holder had the lock")
+    for wait, held in behind_it:
+        assert {wait.first, *wait.others} >= set(held)
+        if wait.tid in truth["holders"]:
+            assert wait.comm == HOLDER
+            assert wait.first in held
+            text = behind_text(wait, rows)
+            assert f"behind umount of {truth['source']} by {HOLDER} ({wait.tid}) (its tree " in text
+    assert sum(wait.tid in truth["holders"] for wait, _ in behind_it) >= len(behind_it) / 2
+
+
+def test_nobody_waits_behind_an_umount_that_did_not_have_the_lock(recorded):
+    waits, rows, _ = recorded
+    for wait in waits:
+        begin, end = (edge[wait.row] for edge in rows.waits)
+        for other in (wait.first, *wait.others):
+            if other is not None:
+                assert rows.holds[0][other] <= end
+                assert begin < rows.holds[1][other] <= end
+
+
+def test_the_holder_took_all_copies(recorded):
+    _, rows, truth = recorded
+    assert {rows.of("n_mounts")[n] for n in of_path(rows, truth["source"])} == {COPIES}
+
+
+def test_the_timeline_says_so(results):
+    _, said = results
+    assert f"by {HOLDER} (" in said

@@ -1,0 +1,29 @@
+"""Teardowns: the umounts of one owner that belong together, and what their end waited for.
+
+Arrays in, numbers out: no files, no clocks. docs/teardowns.md defines each term.
+"""
+
+from __future__ import annotations
+
+from umtrace.teardowns.behind import Behind, behind
+from umtrace.teardowns.bursts import GAP_NS
+from umtrace.teardowns.collect import Collector, Done
+from umtrace.teardowns.path import Step, critical_path
+from umtrace.teardowns.rows import COLUMNS, GROUPED, Rows
+from umtrace.teardowns.teardown import SCHEMA, Teardown, to_batch
+
+__all__ = [
+    "COLUMNS",
+    "GAP_NS",
+    "GROUPED",
+    "SCHEMA",
+    "Behind",
+    "Collector",
+    "Done",
+    "Rows",
+    "Step",
+    "Teardown",
+    "behind",
+    "critical_path",
+    "to_batch",
+]
