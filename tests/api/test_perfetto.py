@@ -1,51 +1,48 @@
-"""The trace as Perfetto's own classes read it."""
+"""The trace as Perfetto's own classes read it, and as classes made of the few fields in use do."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
+from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
 
+from tests.api.trace_reader import generic, read
 from tests.stats.rows import T0_NS, batch_of, container_host, row
 from umtrace.cli.main import run
 from umtrace.model.clock import ClockPair
+from umtrace.present import packets
 from umtrace.present.perfetto import write_perfetto
 from umtrace.present.protobuf import number, varint
 
 CLOCK = ClockPair(10_000, T0_NS)
+RECORDINGS = Path(__file__).parents[2] / "recordings"
+MOST_BYTES = 150  #: of an umount, without optional tracks
 
 
-def _trace(rows, windows=()):
+def _trace(rows, windows=(), *, rcu_track=True):
+    """Return a trace and the number of umounts; two readers find the same slices in it."""
     out = io.BytesIO()
-    written = write_perfetto(out, CLOCK, [batch_of(rows)], windows)
-    trace = Trace()
-    trace.ParseFromString(out.getvalue())
-    return trace, written
+    written = write_perfetto(out, CLOCK, [batch_of(rows)], windows, rcu_track=rcu_track)
+    return _parsed(out.getvalue()), written
+
+
+def _parsed(data):
+    trace, other = Trace(), generic()()
+    trace.ParseFromString(data)
+    other.ParseFromString(data)
+    assert _slices(trace) == _slices(other)
+    return trace
 
 
 def _slices(trace):
-    """Return (track, name, begin, end, args), and fail where begins and ends do not match."""
-    stacks, found = {}, []
-    packets = [p for p in trace.packet if p.HasField("track_event")]
-    for packet in sorted(packets, key=lambda p: p.timestamp):
-        event = packet.track_event
-        stack = stacks.setdefault(event.track_uuid, [])
-        if event.type == TrackEvent.TYPE_SLICE_BEGIN:
-            args = {a.name: getattr(a, a.WhichOneof("value")) for a in event.debug_annotations}
-            stack.append((event.name, packet.timestamp, args))
-        else:
-            name, begin, args = stack.pop()
-            found.append((event.track_uuid, name, begin, packet.timestamp, args))
-    assert not any(stacks.values())
-    return found
+    return read(trace)[0]
 
 
 def _tracks(trace):
-    return {
-        p.track_descriptor.uuid: p.track_descriptor for p in trace.packet if p.track_descriptor.uuid
-    }
+    return read(trace)[1]
 
 
 def test_an_umount_is_a_slice_with_its_phases_in_order():
@@ -56,8 +53,7 @@ def test_an_umount_is_a_slice_with_its_phases_in_order():
     assert slices["umount /mnt"] == (10_500, 10_600)
     assert slices["umount tree"] == (10_500, 10_510)
     assert slices["fs shutdown"] == (10_550, 10_600)
-    notes = [args for _, name, *_, args in _slices(trace) if name == "fs shutdown"]
-    assert notes == [{"duration_ns": 50, "position": "by order; durations are measured"}]
+    assert "other" not in slices, "what no phase covers is the umount's own time"
 
 
 def test_tasks_are_threads_of_their_processes():
@@ -71,9 +67,10 @@ def test_tasks_are_threads_of_their_processes():
 def test_times_are_on_the_monotonic_clock_and_tied_to_the_wall():
     trace, _ = _trace([row(t_start=T0_NS, rcu_ns=9)])
     first = trace.packet[0].clock_snapshot
-    assert {c.clock_id: c.timestamp for c in first.clocks} == {3: 10_000, 1: T0_NS}
+    assert {c.clock_id: c.timestamp for c in first.clocks} == {3: 10_000, 1: T0_NS, 64: 10_000}
+    assert [c.clock_id for c in first.clocks if c.is_incremental] == [64]
     assert first.primary_trace_clock == 3
-    assert {p.timestamp_clock_id for p in trace.packet if p.HasField("track_event")} == {3}
+    assert trace.packet[0].trace_packet_defaults.timestamp_clock_id == 64
     assert {p.trusted_packet_sequence_id for p in trace.packet} == {1}
 
 
@@ -85,6 +82,44 @@ def test_rcu_waits_at_the_same_time_have_tracks_of_their_own():
     assert len(waits) == 3
     assert len({track for track, *_ in waits}) == 2
     assert {tracks[tracks[track].parent_uuid].name for track, *_ in waits} == {"RCU waits"}
+
+
+def test_rcu_waits_have_a_track_only_if_asked_for():
+    trace, _ = _trace([row(t_start=T0_NS, rcu_ns=100)], rcu_track=False)
+    assert [name for _, name, *_ in _slices(trace)] == ["RCU wait", "umount"]
+
+
+def test_events_before_those_that_were_written_keep_their_time(monkeypatch):
+    monkeypatch.setattr(packets, "_MOST_SORTED", 4)
+    starts = (5_000, 900, 7_000, -9_000, 100)
+    rows = [row(t_start=T0_NS + at, tid=n + 1, rcu_ns=9) for n, at in enumerate(starts)]
+    trace, _ = _trace(rows, rcu_track=False)
+    begins = [begin for _, name, begin, *_ in _slices(trace) if name != "RCU wait"]
+    assert sorted(begins) == sorted(10_000 + at for at in starts)
+    clocks = {p.timestamp_clock_id for p in trace.packet if p.HasField("track_event")}
+    assert clocks == {0, 3}, "differences, and where they would be negative none"
+
+
+def test_the_tables_of_texts_begin_anew_when_they_are_full(monkeypatch):
+    monkeypatch.setattr(packets, "_MOST_SORTED", 8)
+    monkeypatch.setattr(packets, "_MOST_TEXTS", 16)
+    rows = [row(t_start=T0_NS + n * 500, rcu_ns=9, path=f"/m/{n}") for n in range(100)]
+    trace, _ = _trace(rows)
+    names = {name for _, name, *_ in _slices(trace) if name.startswith("umount ")}
+    assert names == {f"umount /m/{n}" for n in range(100)}
+    assert sum(p.sequence_flags == 1 for p in trace.packet) > 3
+
+
+@pytest.mark.parametrize("name", ["storm", "lab-ebusy", "first-look"])
+def test_recordings_are_read_by_both(tmp_path, name):
+    file = tmp_path / "trace"
+    source = RECORDINGS / f"{name}.umt"
+    assert run(["export", str(source), "--to", "perfetto", "-o", str(file)]) == 0
+    slices = _slices(_parsed(file.read_bytes()))
+    umounts = [s for s in slices if s[1].startswith("umount") and s[1] != "umount tree"]
+    if name == "storm":
+        assert len(file.read_bytes()) <= MOST_BYTES * len(umounts)
+    assert len(umounts) > 10
 
 
 def test_ebusy_windows_have_their_track():

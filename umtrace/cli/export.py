@@ -42,58 +42,71 @@ _EPILOG = examples(
     show_default=True,
     help="Write to FILE, mode 0600; - is standard output.",
 )
-@click.option(
-    "--columns", metavar="A,B,…", help="Write only these columns, in this order.  [default: all]"
-)
+@click.option("--columns", metavar="A,B,…", help="Columns, in this order.  [default: all]")
+@click.option("--rcu-track", is_flag=True, help="Add a track of all RCU waits to a trace.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists.")
 @filter_options
 def command(
-    recording: Path, form: str, output: str, columns: str | None, force: bool, row_filter: RowFilter
+    recording: Path,
+    form: str,
+    output: str,
+    columns: str | None,
+    rcu_track: bool,
+    force: bool,
+    row_filter: RowFilter,
 ) -> int:
     """Export the umounts of the recording DIR as CSV, JSON lines or a Perfetto trace.
 
     Times are UTC with nanoseconds. An unknown value is an empty cell or null. A Perfetto trace
-    has one track per task with the phases, the RCU waits and the EBUSY windows; open it in
-    ui.perfetto.dev.
+    has one track per task with the phases, and one of the EBUSY windows; ui.perfetto.dev opens it.
     """
-    from umtrace.present.terminal import say
+    from umtrace.present.terminal import complain
     from umtrace.query.selection import Selection
     from umtrace.recording.reader import Recording
 
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter, internal=True)
-    unknown = chosen.unknown()
-    names = [name.strip() for name in columns.split(",")] if columns else None
-    if form == "perfetto" and names:
-        raise click.UsageError("--columns is for csv and jsonl; a trace has all it can show")
+    _check(form, has_columns=bool(columns), rcu_track=rcu_track)
     with destination(output, force=force) as out:
-        if form == "perfetto" and out.isatty():
-            raise click.UsageError("a trace is no text for a terminal; give -o FILE")
-        _write_trace(out, chosen) if form == "perfetto" else _write_rows(out, chosen, form, names)
-    for problem in (*unknown, *opened.problems):
-        say(f"warning: {problem}")
+        if form == "perfetto":
+            _write_trace(out, chosen, rcu_track=rcu_track)
+        else:
+            _write_rows(out, chosen, form, columns)
+    complain(f"warning: {each}" for each in (*chosen.unknown(), *opened.problems))
     return read_status(opened)
 
 
-def _write_rows(out: BinaryIO, chosen: Selection, form: str, names: list[str] | None) -> None:
+def _check(form: str, *, has_columns: bool, rcu_track: bool) -> None:
+    if form == "perfetto" and has_columns:
+        raise click.UsageError("--columns is for csv and jsonl; a trace has all it can show")
+    if form != "perfetto" and rcu_track:
+        raise click.UsageError("--rcu-track is for --to perfetto")
+
+
+def _write_rows(out: BinaryIO, chosen: Selection, form: str, columns: str | None) -> None:
     from umtrace.present.rows import write_csv, write_jsonl
 
+    names = [name.strip() for name in columns.split(",")] if columns else None
     write = {"csv": write_csv, "jsonl": write_jsonl}[form]
     schema = chosen.recording.schema("umounts", names)
     rows = (batch.select(schema.names) for batch in chosen.batches(schema.names))
     write(out, schema, rows)
 
 
-def _write_trace(out: BinaryIO, chosen: Selection) -> None:
+def _write_trace(out: BinaryIO, chosen: Selection, *, rcu_track: bool) -> None:
     from umtrace.present.perfetto import COLUMNS, write_perfetto
     from umtrace.present.terminal import say
     from umtrace.report_contents import Windows
     from umtrace.stats.columns import plain_rows
 
+    if out.isatty():
+        raise click.UsageError("a trace is no text for a terminal; give -o FILE")
     windows = Windows(chosen)
     windows.see_all()
     clock = chosen.recording.meta.clock
-    written = write_perfetto(out, clock, chosen.batches(COLUMNS), plain_rows(windows.batches()))
+    rows = chosen.batches(COLUMNS)
+    busy = plain_rows(windows.batches())
+    written = write_perfetto(out, clock, rows, busy, rcu_track=rcu_track)
     left_out = sum(batch.num_rows for batch in chosen.batches(())) - written
     if left_out:
         what = "umount has" if left_out == 1 else "umounts have"

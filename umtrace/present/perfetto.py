@@ -2,15 +2,16 @@
 
 Protocol buffers rather than Chrome's JSON: times stay exact (JSON has floating-point µs),
 and tracks have names and parents. The field numbers are those of Perfetto's
-``protos/perfetto/trace``, and the tests read the result with Perfetto's own classes.
-Those classes could write it as well, but are one more package for users to install, for
-the sake of a dozen fields.
+``protos/perfetto/trace``. Perfetto's own classes could write it as well, but are one more
+package for users to install, for the sake of two dozen fields.
+
+A packet is small: names and values of arguments are numbers that a table of the trace
+explains, times are differences, and the clock is a default of the sequence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -18,25 +19,22 @@ import pyarrow as pa
 from umtrace.model.clock import ClockPair
 from umtrace.model.umounts import Use, columns_with
 from umtrace.present.names import phase_name
+from umtrace.present.packets import Packets
 from umtrace.present.protobuf import message, number, text
 from umtrace.present.terminal import clean
 from umtrace.stats.columns import START, plain_rows
 from umtrace.stats.placement import PLACED, place
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
 
+#: arguments of an umount; its path is in its name
+_ARGS = tuple(name for name in columns_with(Use.SHOWN) if name != "path")
 #: columns of the rows that are read
-_ARGS = columns_with(Use.SHOWN)
 COLUMNS = tuple(
     dict.fromkeys(
-        ("id", START, LATENCY, "errno", "pid", "tid", "comm", "rcu_kind", *_ARGS, *PLACED)
+        ("id", START, LATENCY, "errno", "pid", "tid", "comm", "path", "rcu_kind", *_ARGS, *PLACED)
     )
 )
-_PLACES = "by order; durations are measured"
-
-_REALTIME, _MONOTONIC = 1, 3
-_BEGIN, _END = 1, 2
-_SEQUENCE = 1
-_STATE_CLEARED = 1
+_OTHER = "other_ns"  #: the rest of an umount, which no slice below it covers
 
 
 def write_perfetto(
@@ -44,6 +42,8 @@ def write_perfetto(
     clock: ClockPair,
     rows: Iterable[pa.RecordBatch],
     windows: Iterable[Mapping[str, Any]] = (),
+    *,
+    rcu_track: bool = False,
 ) -> int:
     """Write a trace; return the number of umounts in it.
 
@@ -55,30 +55,32 @@ def write_perfetto(
         Umount rows with at least `COLUMNS`; one of unknown latency is left out.
     windows : iterable of mapping
         EBUSY windows as plain values, ``begin`` in ns.
+    rcu_track : bool
+        Whether the RCU waits of all tasks are on tracks of their own, too.
     """
-    trace = _Trace(out, clock)
+    trace = _Trace(out, clock, rcu_track=rcu_track)
     written = 0
     for batch in rows:
         written += trace.umounts(batch)
     for window in windows:
         trace.window(window)
+    trace.finish()
     return written
 
 
 class _Trace:
-    """Writes packets; a track is described when it is first used."""
+    """Makes slices of umounts and windows; a track is described when it is first used."""
 
-    def __init__(self, out: BinaryIO, clock: ClockPair) -> None:
-        self._out = out
+    def __init__(self, out: BinaryIO, clock: ClockPair, *, rcu_track: bool) -> None:
+        self._packets = Packets(out, clock)
         self._offset = clock.offset_ns
         self._tracks: dict[object, int] = {}
-        self._rcu = _Lanes()
+        self._rcu = _Lanes() if rcu_track else None
         self._ebusy = _Lanes()
-        clocks = (
-            message(1, number(1, _MONOTONIC), number(2, clock.monotonic_ns)),
-            message(1, number(1, _REALTIME), number(2, clock.realtime_ns)),
-        )
-        self._packet(message(6, *clocks, number(2, _MONOTONIC)), number(13, _STATE_CLEARED))
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._packets.flush()
 
     def umounts(self, batch: pa.RecordBatch) -> int:
         """Write the umounts of a batch."""
@@ -97,18 +99,19 @@ class _Trace:
         args = {name: row[name] for name in _ARGS if row[name] is not None}
         if row["errno"]:
             args["errno"] = errno_name(row["errno"])
-        self._begin(track, start, f"umount {clean(row['path'] or '')}".strip(), args)
+        self._packets.begin(track, start, f"umount {clean(row['path'] or '')}".strip(), args)
         for name, begin, end in spans:
-            note = {"duration_ns": end - begin, "position": _PLACES}
-            self._slice(track, start + begin, start + end, phase_name(name), note)
-            if name == RCU:
-                self._rcu_wait(row, start + begin, start + end)
-        self._end(track, start + row[LATENCY])
+            if name == _OTHER:
+                continue
+            self._slice(track, start + begin, start + end, phase_name(name))
+            if name == RCU and self._rcu is not None:
+                self._rcu_wait(self._rcu, row, start + begin, start + end)
+        self._packets.end(track, start + row[LATENCY])
 
-    def _rcu_wait(self, row: Mapping[str, Any], begin: int, end: int) -> None:
-        lane = self._rcu.take(begin, end)
+    def _rcu_wait(self, lanes: _Lanes, row: Mapping[str, Any], begin: int, end: int) -> None:
+        lane = lanes.take(begin, end)
         track = self._track(("rcu", lane), "RCU waits", parent=self._group("RCU waits"))
-        note = {"umount_id": row["id"], "kind": row["rcu_kind"], "position": _PLACES}
+        note = {"umount_id": row["id"], "kind": row["rcu_kind"] or "unknown"}
         self._slice(track, begin, end, clean(row["comm"] or "RCU wait"), note)
 
     def window(self, window: Mapping[str, Any]) -> None:
@@ -128,11 +131,11 @@ class _Trace:
         process = self._tracks.get(("process", pid))
         if process is None:
             process = self._new(("process", pid))
-            self._describe(process, message(3, number(1, pid), text(6, clean(comm))))
+            self._describe(process, message(3, number(1, pid), text(6, comm)))
         thread = self._tracks.get(("thread", pid, tid))
         if thread is None:
             thread = self._new(("thread", pid, tid))
-            described = message(4, number(1, pid), number(2, tid), text(5, clean(comm)))
+            described = message(4, number(1, pid), number(2, tid), text(5, comm))
             self._describe(thread, number(5, process), described)
         return thread
 
@@ -152,30 +155,18 @@ class _Trace:
         return self._tracks[key]
 
     def _describe(self, track: int, *fields: bytes) -> None:
-        self._packet(message(60, number(1, track), *fields))
+        self._packets.describe(message(60, number(1, track), *fields))
 
     def _slice(
-        self, track: int, begin: int, end: int, name: str, args: Mapping[str, object]
+        self,
+        track: int,
+        begin: int,
+        end: int,
+        name: str,
+        args: Mapping[str, object] | None = None,
     ) -> None:
-        self._begin(track, begin, name, args)
-        self._end(track, end)
-
-    def _begin(self, track: int, at: int, name: str, args: Mapping[str, object]) -> None:
-        notes = b"".join(_annotation(key, value) for key, value in args.items())
-        self._event(at, number(9, _BEGIN), number(11, track), text(23, clean(name)), notes)
-
-    def _end(self, track: int, at: int) -> None:
-        self._event(at, number(9, _END), number(11, track))
-
-    def _event(self, at: int, *fields: bytes) -> None:
-        self._packet(number(8, max(at, 0)), self._on_clock, message(11, *fields))
-
-    @cached_property
-    def _on_clock(self) -> bytes:
-        return number(58, _MONOTONIC)
-
-    def _packet(self, *fields: bytes) -> None:
-        self._out.write(message(1, *fields, number(10, _SEQUENCE)))
+        self._packets.begin(track, begin, name, args or {})
+        self._packets.end(track, end)
 
 
 class _Lanes:
@@ -191,13 +182,3 @@ class _Lanes:
                 return lane
         self._ends.append(end)
         return len(self._ends) - 1
-
-
-def _annotation(name: str, value: object) -> bytes:
-    if isinstance(value, bool):
-        held = number(2, int(value))
-    elif isinstance(value, int):
-        held = number(4, value)
-    else:
-        held = text(6, clean(str(value)))
-    return message(4, text(10, name), held)
