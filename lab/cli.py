@@ -18,6 +18,11 @@ from lab.job import Job
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
+_extra_option = click.option(
+    "--with", "extra", metavar="NAME", help="Take the userland with more in it: engines."
+)
+
+
 def _machine_options(command: Command) -> Command:
     for option in (
         click.option("--append", default="", metavar="PARAMS", help="More kernel parameters."),
@@ -37,6 +42,7 @@ def _machine_options(command: Command) -> Command:
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             help="Raw image that the guest writes to as the disk $LAB_DISK; a crash leaves it.",
         ),
+        _extra_option,
         click.option("--no-tracefs", is_flag=True, help="Leave tracefs and debugfs unmounted."),
         click.option(
             "--out", type=click.Path(path_type=Path), help="Folder for what is left in $LAB_OUT."
@@ -85,9 +91,11 @@ def list_() -> None:
 @main.command()
 @click.argument("kernels", nargs=-1)
 @click.option("--refresh", is_flag=True, help="Fetch the package index even when it is recent.")
-def setup(kernels: tuple[str, ...], refresh: bool) -> None:
+@_extra_option
+def setup(kernels: tuple[str, ...], refresh: bool, extra: str | None) -> None:
     """Fetch and prepare KERNELS (all of the table when none is named)."""
-    for item in ready.set_up(cache.folder(), table.load(), _rows(kernels), refresh=refresh):
+    rows, known = _rows(kernels), table.load()
+    for item in ready.set_up(cache.folder(), known, rows, refresh=refresh, extra=extra):
         host.say(f"{item.name}: {item.kernel.release} ({item.kernel.version}) is ready")
 
 
@@ -97,17 +105,16 @@ def setup(kernels: tuple[str, ...], refresh: bool) -> None:
 @timeout_option
 @_machine_options
 def run(
-    kernel_name: str, command: tuple[str, ...], timeout: float, out: Path | None, **machine: object
+    kernel_name: str, command: tuple[str, ...], timeout: float, out: Path | None, **machine: Any
 ) -> None:
     """Run COMMAND as root on KERNEL and end with its exit status.
 
     One word is a shell command line; several are a program and its arguments. The status is 200
     when the guest gave none: a crash, a hang, or the end of its time.
     """
+    prepared = _prepared(kernel_name, machine)
     job = _job(machine, command=command, timeout_seconds=timeout)
-    outcome = boot.run(
-        _prepared(kernel_name), job, out=out, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer
-    )
+    outcome = boot.run(prepared, job, out=out, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
     if outcome.trouble:
         host.say(f"{kernel_name}: {outcome.trouble}; the end of its console:")
         click.echo(outcome.console_tail, err=True)
@@ -117,12 +124,11 @@ def run(
 @main.command()
 @click.argument("kernel_name", metavar="KERNEL")
 @_machine_options
-def shell(kernel_name: str, out: Path | None, **machine: object) -> None:
+def shell(kernel_name: str, out: Path | None, **machine: Any) -> None:
     """Open a root shell on KERNEL; Ctrl-D powers it off, Ctrl-A X kills it."""
+    prepared = _prepared(kernel_name, machine)
     job = _job(machine, interactive=True)
-    outcome = boot.run(
-        _prepared(kernel_name), job, out=out, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer
-    )
+    outcome = boot.run(prepared, job, out=out, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
     sys.exit(outcome.status)
 
 
@@ -140,14 +146,15 @@ def run_all(
     verbose: bool,
     timeout: float,
     out: Path | None,
-    **machine: object,
+    **machine: Any,
 ) -> None:
     """Run COMMAND on many kernels; a line for each, status 1 when any failed.
 
     With --out every kernel's files, output.log and console.log go to a folder of its name.
     """
     rows = _rows(tuple(name for name in names.split(",") if name))
-    prepared = [ready.for_run(cache.folder(), table.load(), row) for row in rows]
+    extra = machine.pop("extra")
+    prepared = [ready.for_run(cache.folder(), table.load(), row, extra) for row in rows]
     job = _job(machine, command=command, timeout_seconds=timeout)
     failed = 0
     for result in batch.run(prepared, job, guests=jobs, out=out):
@@ -190,9 +197,9 @@ def _rows(names: tuple[str, ...]) -> list[table.Kernel]:
     return [known.kernel(name) for name in names or known.kernels]
 
 
-def _prepared(name: str) -> ready.Ready:
+def _prepared(name: str, machine: dict[str, Any]) -> ready.Ready:
     known = table.load()
-    return ready.for_run(cache.folder(), known, known.kernel(name))
+    return ready.for_run(cache.folder(), known, known.kernel(name), machine.pop("extra"))
 
 
 def _job(machine: dict[str, Any], **rest: Any) -> Job:

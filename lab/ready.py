@@ -28,31 +28,40 @@ class Ready:
     venv: Path | None
 
 
-def set_up(root: Path, table: Table, kernels: Iterable[Kernel], *, refresh: bool) -> list[Ready]:
+def set_up(
+    root: Path,
+    table: Table,
+    kernels: Iterable[Kernel],
+    *,
+    refresh: bool = False,
+    extra: str | None = None,
+) -> list[Ready]:
     """Bring `kernels` to the newest version the mirror serves."""
+    packages = table.userland(extra)
     archive = Archive(root, table)
     with cache.lock(root):
         archive.update(force=refresh)
-        image, tool = userland.set_up(root, table, archive), userland.busybox(root, archive)
+        image, tool = userland.set_up(root, packages, archive), userland.busybox(root, archive)
         machine = emulator.set_up(root, archive)
         booted = [(row, kernel.set_up(root, row, table, archive)) for row in kernels]
     venv = project.environment(root)
     return [_ready(row, machine, boot, image, tool, venv) for row, boot in booted]
 
 
-def for_run(root: Path, table: Table, row: Kernel) -> Ready:
+def for_run(root: Path, table: Table, row: Kernel, extra: str | None = None) -> Ready:
     """Return what was set up, asking the network only for what was not."""
-    boot, image = kernel.load(root, row, table), userland.find(root, table)
+    boot, image = kernel.load(root, row, table), userland.find(root, table.userland(extra))
     tool, machine = root / "busybox", emulator.find(root)
     if machine is None or boot is None or image is None or not tool.is_file():
-        return set_up(root, table, [row], refresh=False)[0]
+        return set_up(root, table, [row], extra=extra)[0]
     return _ready(row, machine, boot, image, tool, project.environment(root))
 
 
 def in_use(root: Path, table: Table) -> set[Path]:
     """Return the cache's kernels and images that a run would use now."""
     booted = [kernel.load(root, row, table) for row in table.kernels.values()]
-    images = (userland.find(root, table), project.environment_image(root))
+    userlands = [userland.find(root, table.userland(extra)) for extra in (None, *table.extras)]
+    images = (*userlands, project.environment_image(root))
     return {boot.folder for boot in booted if boot} | {image for image in images if image}
 
 

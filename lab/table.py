@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lab.errors import UnknownKernelError
+from lab.errors import LabError, UnknownKernelError
 
 # In the standard library since 3.11: the lab asks for more than umtrace itself, which runs on 3.10.
 tomllib = importlib.import_module("tomllib")
@@ -35,6 +35,7 @@ class Table:
     boot_modules: tuple[str, ...]
     module_folders: tuple[str, ...]
     packages: tuple[str, ...]
+    extras: dict[str, tuple[str, ...]]
 
     def kernel(self, name: str) -> Kernel:
         """Return the kernel a person named."""
@@ -42,6 +43,14 @@ class Table:
             known = ", ".join(self.kernels)
             raise UnknownKernelError(f"no kernel named {name!r}; there are: {known}")
         return self.kernels[name]
+
+    def userland(self, extra: str | None) -> tuple[str, ...]:
+        """Return the packages of the guest, with those of an extra that a person named."""
+        if extra is None:
+            return self.packages
+        if extra not in self.extras:
+            raise LabError(f"no extra named {extra!r}; there are: {', '.join(self.extras)}")
+        return (*self.packages, *self.extras[extra])
 
     @property
     def suites(self) -> tuple[str, ...]:
@@ -74,4 +83,5 @@ def load(path: Path = TABLE) -> Table:
         boot_modules=tuple(raw["modules"]["boot"]),
         module_folders=tuple(raw["modules"]["folders"]),
         packages=tuple(raw["userland"]["packages"]),
+        extras={name: tuple(packages) for name, packages in raw["extras"].items()},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab import table
-from lab.errors import UnknownKernelError
+from lab.errors import LabError, UnknownKernelError
 
 WANTED = {
     "5.10", "5.10-cloud", "5.10-security", "6.1", "6.1-cloud", "6.1-rt",
@@ -32,6 +32,17 @@ def test_no_version_and_no_address_is_written_down():
     text = table.TABLE.read_text(encoding="utf-8")
     assert "://" not in text
     assert "linux-image-" not in text
+
+
+def test_an_extra_adds_to_the_userland():
+    known = table.load()
+    assert known.userland(None) == known.packages
+    assert set(known.userland("engines")) > {*known.packages, "podman", "containerd"}
+
+
+def test_an_extra_that_is_not_there_is_refused():
+    with pytest.raises(LabError, match="no extra named 'engine'; there are: engines"):
+        table.load().userland("engine")
 
 
 def test_every_suite_has_a_keyring():
