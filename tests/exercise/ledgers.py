@@ -6,10 +6,10 @@ import json
 from dataclasses import fields
 
 from umtrace.exercise.calls import UmountCall
-from umtrace.exercise.ledger import Ledger, Teardown
+from umtrace.exercise.ledger import Hold, Ledger, Teardown
 from umtrace.model.clock import ClockPair
 
-_BUILT = {"umounts", "ns_exits", "others", "teardown", "clock"}
+_BUILT = {"umounts", "ns_exits", "others", "holds", "teardown", "clock"}
 _PLAIN = {field.name for field in fields(Ledger)} - _BUILT
 
 
@@ -22,6 +22,7 @@ def read_ledger(text):
         ledger.umounts.append(UmountCall(**row))
     ledger.ns_exits = [_teardown(row) for row in raw["ns_exits"]]
     ledger.others = [_teardown(row) for row in raw["others"]]
+    ledger.holds = [Hold(**row) for row in raw["holds"]]
     ledger.teardown = raw["teardown"] and _teardown(raw["teardown"])
     return ledger
 

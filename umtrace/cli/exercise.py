@@ -52,6 +52,47 @@ _HOW_MANY = several(
         "--fd-close", type=_COUNT, metavar="N", help="Close the descriptors of N detached mounts."
     ),
     click.option("--tasks", type=_COUNT, metavar="N", help="Mount and unmount in N tasks at once."),
+    click.option(
+        "--containers",
+        type=_COUNT,
+        metavar="N",
+        help="Mount the id-mapped layers of N containers for a moment, twice each.",
+    ),
+)
+_CONTAINERS = several(
+    click.option(
+        "--layers",
+        type=_COUNT,
+        default=50,
+        show_default=True,
+        metavar="N",
+        help="Give each of --containers N layers.",
+    ),
+    click.option(
+        "--makers",
+        type=_COUNT,
+        default=2,
+        show_default=True,
+        metavar="N",
+        help="Make --containers in N threads.",
+    ),
+    click.option(
+        "--neighbours",
+        type=_COUNT,
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Have N other mount namespaces that get a copy of each layer.",
+    ),
+    click.option(
+        "--holds",
+        type=_COUNT,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Keep N layers busy for --hold-ms: in turn by a child before its execve and by a file"
+        " open in a neighbour's copy.",
+    ),
 )
 _HOW = several(
     click.option(
@@ -96,7 +137,8 @@ _HOW = several(
         default=0.0,
         show_default=True,
         metavar="MS",
-        help="Close the open file MS milliseconds after each lazy umount and the last EBUSY.",
+        help="Close the open file MS milliseconds after each lazy umount and the last EBUSY; how"
+        " long each of --holds lasts.",
     ),
 )
 
@@ -104,6 +146,7 @@ _HOW = several(
 @click.command(epilog=_EPILOG)
 @_HOW_MANY
 @_HOW
+@_CONTAINERS
 @click.option("--json", "as_json", is_flag=True, help="Print the complete list as JSON.")
 def command(
     *,
@@ -113,6 +156,10 @@ def command(
     files: int,
     fstype: str,
     hold_ms: float,
+    layers: int,
+    makers: int,
+    neighbours: int,
+    holds: int,
     as_json: bool,
     **counts: int | None,
 ) -> int:
@@ -135,6 +182,10 @@ def command(
         files=files,
         fstype=fstype,
         hold_ms=hold_ms,
+        layers=layers,
+        makers=makers,
+        neighbours=neighbours,
+        holds=holds,
     )
     ledger = run(config)
     _print(ledger, as_json=as_json)

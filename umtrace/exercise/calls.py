@@ -81,13 +81,15 @@ class CallLog:
         self.rows = bytearray()  #: packed as ROW, for those who want them in bulk
         self.contexts: list[Context] = []
         self._ids: dict[Context, int] = {}
+        self._lock = threading.Lock()
 
     def context(self, path: str, scenario: str, actor: Actor) -> int:
         """Return the number of this context, adding it the first time."""
         context = Context(path=path, scenario=scenario, actor=actor)
-        number = self._ids.setdefault(context, len(self.contexts))
-        if number == len(self.contexts):
-            self.contexts.append(context)
+        with self._lock:
+            number = self._ids.setdefault(context, len(self.contexts))
+            if number == len(self.contexts):
+                self.contexts.append(context)
         return number
 
     def add(
@@ -104,7 +106,9 @@ class CallLog:
     ) -> None:
         """Log one call."""
         tail = -1 if tail_ns is None else tail_ns
-        self.rows += ROW.pack(t_start, latency_ns, tail, context, flags, errno, n_mounts, retry)
+        row = ROW.pack(t_start, latency_ns, tail, context, flags, errno, n_mounts, retry)
+        with self._lock:
+            self.rows += row
 
     def end_tail(self, t_ns: int) -> None:
         """Say of the last call that the file held in its mount was closed at `t_ns`."""

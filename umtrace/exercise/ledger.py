@@ -38,6 +38,24 @@ class Teardown:
 
 
 @dataclass(slots=True, kw_only=True)
+class Hold:
+    """Somebody who kept mounts busy; times in ns since the epoch.
+
+    ``inherited`` is a child that has not called execve yet, with its parent's descriptors;
+    ``copy`` a process that has a file open in a propagated copy, in another mount namespace.
+    """
+
+    kind: str
+    paths: list[str]  #: the mounts, as the one who unmounts sees them
+    pid: int
+    comm: str
+    mntns: int
+    begin: int
+    end: int  #: the last moment at which the hold is known to last
+    over: int  #: the first moment at which it is known to have ended
+
+
+@dataclass(slots=True, kw_only=True)
 class Ledger:
     """What one run did; filled in as it goes."""
 
@@ -50,6 +68,7 @@ class Ledger:
     umounts: CallLog = field(default_factory=CallLog)
     ns_exits: list[Teardown] = field(default_factory=list)
     others: list[Teardown] = field(default_factory=list)  #: umounts that are no umount(2)
+    holds: list[Hold] = field(default_factory=list)  #: who made umounts of layers fail
     teardown: Teardown | None = None
     walks: int = 0  #: rounds of stat and open that the walkers made
     interrupted_by: int | None = None  #: the signal that cut the run short
@@ -116,6 +135,7 @@ class Ledger:
         return {
             "ns_exits": [asdict(end) for end in self.ns_exits],
             "others": [asdict(end) for end in self.others],
+            "holds": [asdict(hold) for hold in self.holds],
             "teardown": None if self.teardown is None else asdict(self.teardown),
             "walks": self.walks,
             "interrupted_by": self.interrupted_by,

@@ -13,6 +13,7 @@ from umtrace.exercise import scenarios
 from umtrace.exercise.config import ORDER, ExerciseConfig
 from umtrace.exercise.detached import detach, fd_close
 from umtrace.exercise.interrupt import Stop, catch_signals
+from umtrace.exercise.layers import layers
 from umtrace.exercise.ledger import Ledger
 from umtrace.exercise.loopback import wait_cleared
 from umtrace.exercise.namespace import PrivateNamespace, private_namespace
@@ -30,6 +31,7 @@ _SCENARIOS: Final[Mapping[str, Callable[[Stage], None]]] = {
     "ns-exit": ns_exit,
     "detach": detach,
     "fd-close": fd_close,
+    "layers": layers,
     "propagate": scenarios.propagate,
     "busy": scenarios.busy,
 }

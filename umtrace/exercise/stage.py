@@ -51,10 +51,20 @@ class Stage:
         return str(target)
 
     def umount(
-        self, path: str, scenario: str, flags: int = 0, *, retry: int = 0, n_mounts: int = 1
+        self,
+        path: str,
+        scenario: str,
+        flags: int = 0,
+        *,
+        retry: int = 0,
+        n_mounts: int = 1,
+        actor: Actor | None = None,
     ) -> int:
-        """Unmount, log it, and return the errno; `n_mounts` is what goes if it succeeds."""
-        context = self.log.context(path, scenario, self.actor)
+        """Unmount, log it, and return the errno.
+
+        `n_mounts` is what goes if it succeeds; `actor` the calling task, else that of the stage.
+        """
+        context = self.log.context(path, scenario, actor or self.actor)
         begin, latency, failed = syscalls.timed_umount(os.fsencode(path), flags)
         self.log.add(
             context,

@@ -7,7 +7,9 @@ the two clock reads right around the call.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import struct
 import time
 from typing import Final
 
@@ -23,9 +25,19 @@ _PR_SET_NAME: Final = 15
 _PR_GET_NAME: Final = 16
 _COMM_BYTES: Final = 16  # TASK_COMM_LEN, terminating zero included
 
-_OPEN_TREE: Final = 428  # one number on every architecture
+CLONE_NEWUSER: Final = 0x10000000
+
+# One number each on every architecture.
+_OPEN_TREE: Final = 428
+_MOVE_MOUNT: Final = 429
+_MOUNT_SETATTR: Final = 442
 _OPEN_TREE_CLONE: Final = 1
+_MOVE_MOUNT_EMPTY_PATH: Final = 4
+_AT_EMPTY_PATH: Final = 0x1000
 _AT_FDCWD: Final = -100
+#: struct mount_attr: attr_set, attr_clr, propagation, userns_fd
+_MOUNT_ATTR: Final = struct.Struct("=4Q")
+_MOUNT_ATTR_IDMAP: Final = 0x00100000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _mount = _libc.mount
@@ -97,6 +109,28 @@ def open_tree_clone(path: str) -> int:
     fd = int(_libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags))
     _check(min(fd, 0), path)
     return fd
+
+
+def id_map(fd: int, user_namespace: int, path: str) -> None:
+    """Map the ids of a detached mount as the user namespace does (Linux 5.12).
+
+    The OSError of a failure names ``path``.
+    """
+    attr = _MOUNT_ATTR.pack(_MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    size = ctypes.c_size_t(len(attr))
+    _check(_libc.syscall(_MOUNT_SETATTR, fd, b"", _AT_EMPTY_PATH, attr, size), path)
+
+
+def knows_mount_setattr() -> bool:
+    """Whether the kernel has mount_setattr(2)."""
+    status = _libc.syscall(_MOUNT_SETATTR, -1, None, 0, None, ctypes.c_size_t(0))
+    return not (status and ctypes.get_errno() == errno.ENOSYS)
+
+
+def move_mount(fd: int, target: str) -> None:
+    """Attach a detached mount at ``target`` (Linux 5.2)."""
+    to = os.fsencode(target)
+    _check(_libc.syscall(_MOVE_MOUNT, fd, b"", _AT_FDCWD, to, _MOVE_MOUNT_EMPTY_PATH), target)
 
 
 def enter_mounts(fd: int) -> None:
