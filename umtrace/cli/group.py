@@ -26,6 +26,7 @@ COMMANDS = {
     "summarize": "Write the counts of recordings as small files, for a fleet.",
     "fleet": "Add up the summaries or recordings of many hosts.",
     "survey": "Print 20 lines on this host's umounts, to paste into a mail.",
+    "whatif": "Simulate a recorded load under other designs of the RCU wait.",
     "import": "Convert a trace-cmd file or ftrace text to a recording.",
     "repair": "Finish a recording after its writer was killed.",
     "exercise": "Run known umounts in a private mount namespace and list them.",

@@ -1,0 +1,53 @@
+"""The designs of the argument: who waits for a grace period, and what is put later.
+
+The sources are in docs/whatif.md. All functions here are about one umount that succeeded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """One way to put the mounts of an umount.
+
+    Attributes
+    ----------
+    name : str
+        A, B, B2, C or D.
+    title : str
+        A few words for a table.
+    defers_lazy, defers_all : bool
+        Which umounts return without a grace period and have their mounts put by a work item after
+        a normal one.
+    in_turn : bool
+        Deferred file systems are shut down one after the other: their puts come from a kernel
+        thread, and ``delayed_mntput_work`` is one work item.
+    on_demand : bool
+        Only umounts of which somebody else holds a victim wait.
+    """
+
+    name: str
+    title: str
+    defers_lazy: bool = False
+    defers_all: bool = False
+    in_turn: bool = False
+    on_demand: bool = False
+
+    @property
+    def defers(self) -> bool:
+        """Whether any umount is put later."""
+        return self.defers_lazy or self.defers_all
+
+
+DESIGNS = {
+    design.name: design
+    for design in (
+        Design(name="A", title="is today's kernel: each umount waits"),
+        Design(name="B", title="has a work item put lazy umounts", defers_lazy=True, in_turn=True),
+        Design(name="B2", title="is B, but work items shut down at once", defers_lazy=True),
+        Design(name="C", title="has one work item put all umounts", defers_all=True, in_turn=True),
+        Design(name="D", title="waits only if somebody else holds a victim", on_demand=True),
+    )
+}

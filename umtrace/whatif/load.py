@@ -1,0 +1,210 @@
+"""A recorded load as arrays: what each umount did, and when its task began the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from umtrace.model.arrow import Bools, integers
+from umtrace.stats.buckets import Int64
+from umtrace.stats.groups import encode
+
+#: the columns that are read
+COLUMNS = (
+    "t_start",
+    "latency_ns",
+    "tid",
+    "origin",
+    "mode",
+    "errno",
+    "n_mounts",
+    "n_held",
+    "lookup_ns",
+    "lock_ns",
+    "tree_ns",
+    "rcu_ns",
+    "put_ns",
+    "shutdown_ns",
+    "rcu_kind",
+    "gp_seq",
+    "n_legitimized",
+    "complete",
+)
+
+#: values of ``Load.kind``
+SYNC, LAZY, TEARDOWN = range(3)
+#: values of ``Load.held``
+UNKNOWN, FREE, HELD = -1, 0, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """n operations in the order of their begin; arrays of shape (n,), ns as int64.
+
+    Attributes
+    ----------
+    begin : ndarray
+        From the first begin of the load.
+    recorded : ndarray
+        The recorded latency.
+    before : ndarray
+        From the begin until the task asks for the namespace lock, with the part of the wait for the
+        lock that no recorded umount explains.
+    hold : ndarray
+        How long it has the lock; 0 if the tier does not see it.
+    rcu, put, rest, shutdown : ndarray
+        The wait for the grace period, the put loop, what else the call takes after it had the
+        lock, and the shutdown on the way back to user mode.
+    kind : ndarray of int8
+        `SYNC` and `LAZY` are calls of umount(2), `TEARDOWN` is anything else.
+    waited, normal : ndarray of bool
+        Whether it waited for a grace period, and whether that was a normal one.
+    held : ndarray of int8
+        Whether somebody else held a victim: `HELD`, `FREE`, `UNKNOWN`.
+    mounts : ndarray
+        Mounts taken down; 1 if unknown.
+    gp : ndarray
+        Number of the grace period; -1 unknown.
+    joined : ndarray of bool
+        It shared a grace period that another task had asked for.
+    walked : ndarray of bool
+        A path walker took a reference to a dying mount of it, or that is not known.
+    turn : ndarray
+        Its place in the order in which the lock was taken as recorded, which decides where two ask
+        at the same time.
+    after : ndarray
+        Place of the operation that the same task began next; -1 none.
+    left_out : int
+        Rows without a begin or an end, which are not in the load.
+    sees_lock, sees_held : bool
+        Whether any row knows how long the lock was held, and whether somebody held a victim.
+    """
+
+    begin: Int64
+    recorded: Int64
+    before: Int64
+    hold: Int64
+    rcu: Int64
+    put: Int64
+    rest: Int64
+    shutdown: Int64
+    kind: npt.NDArray[np.int8]
+    succeeded: Bools
+    waited: Bools
+    normal: Bools
+    held: npt.NDArray[np.int8]
+    mounts: Int64
+    gp: Int64
+    joined: Bools
+    walked: Bools
+    turn: Int64
+    after: Int64
+    left_out: int
+    sees_lock: bool
+    sees_held: bool
+
+    def __len__(self) -> int:
+        return int(self.begin.size)
+
+
+def load_of(batches: Iterable[pa.RecordBatch]) -> Load:
+    """Return the load of rows that have `COLUMNS`.
+
+    A row without its begin or latency is left out. A phase that is unknown counts as part of the
+    rest of the call.
+    """
+    table = pa.Table.from_batches(list(batches))
+    rows = table.combine_chunks().to_batches()
+    whole = rows[0] if rows else pa.RecordBatch.from_pylist([], schema=table.schema)
+    begins, latency = _ns(whole, "t_start"), _ns(whole, "latency_ns")
+    usable = (begins >= 0) & (latency >= 0)
+    order = np.flatnonzero(usable)[np.argsort(begins[usable], kind="stable")]
+    return _arrays(whole.take(pa.array(order)), int(usable.size - order.size))
+
+
+def _arrays(rows: pa.RecordBatch, left_out: int) -> Load:
+    begin, latency = _ns(rows, "t_start"), _ns(rows, "latency_ns")
+    begin = begin - (begin[0] if begin.size else 0)
+    lookup, lock, hold, rcu, put, shutdown = (
+        _phase(rows, name)
+        for name in ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")
+    )
+    before = lookup + lock - _explained(begin + lookup, lock, hold)
+    known = lookup + lock + hold + rcu + put + shutdown
+    held = _ns(rows, "n_held")
+    return Load(
+        begin=begin,
+        recorded=latency,
+        before=before,
+        hold=hold,
+        rcu=rcu,
+        put=put,
+        rest=np.maximum(latency - known, 0),
+        shutdown=shutdown,
+        kind=_kinds(rows),
+        succeeded=_ns(rows, "errno") == 0,
+        waited=rcu > 0,
+        normal=_is(rows, "rcu_kind", "normal"),
+        held=np.where(held < 0, UNKNOWN, np.where(held > 0, HELD, FREE)).astype(np.int8),
+        mounts=np.maximum(_ns(rows, "n_mounts"), 1),
+        gp=_ns(rows, "gp_seq"),
+        joined=_is(rows, "rcu_kind", "piggybacked"),
+        walked=_ns(rows, "n_legitimized") != 0,
+        turn=_turns(begin + lookup + lock, hold),
+        after=_next_of_task(_ns(rows, "tid"), begin, latency),
+        left_out=left_out,
+        sees_lock=bool((_ns(rows, "tree_ns") >= 0).any()),
+        sees_held=bool((held >= 0).any()),
+    )
+
+
+def _explained(asked: Int64, lock: Int64, hold: Int64) -> Int64:
+    """Return the part of each wait for the lock in which another recorded umount had it."""
+    if not asked.size:
+        return lock
+    got = asked + lock
+    order = np.lexsort((got + hold, got))
+    freed = np.maximum.accumulate((got + hold)[order])
+    before = np.concatenate(([np.int64(0)], freed[:-1]))
+    explained = np.empty_like(lock)
+    explained[order] = np.clip(before - asked[order], 0, lock[order])
+    return explained
+
+
+def _turns(got: Int64, hold: Int64) -> Int64:
+    turns = np.empty(got.size, np.int64)
+    turns[np.lexsort((got + hold, got))] = np.arange(got.size)
+    return turns
+
+
+def _next_of_task(tids: Int64, begin: Int64, latency: Int64) -> Int64:
+    """Return the place of each task's next operation, -1 for none, or if it overlaps this one."""
+    after = np.full(tids.size, -1, np.int64)
+    order = np.lexsort((begin, tids))
+    same = (tids[order][1:] == tids[order][:-1]) & (tids[order][1:] > 0)
+    first, second = order[:-1][same], order[1:][same]
+    in_turn = begin[second] >= begin[first] + latency[first]
+    after[first[in_turn]] = second[in_turn]
+    return after
+
+
+def _ns(rows: pa.RecordBatch, name: str) -> Int64:
+    return integers(rows.column(name), null=-1)
+
+
+def _phase(rows: pa.RecordBatch, name: str) -> Int64:
+    return np.maximum(_ns(rows, name), 0)
+
+
+def _kinds(rows: pa.RecordBatch) -> npt.NDArray[np.int8]:
+    umount, lazy = _is(rows, "origin", "umount"), _is(rows, "mode", "lazy")
+    return np.where(umount, np.where(lazy, LAZY, SYNC), TEARDOWN).astype(np.int8)
+
+
+def _is(rows: pa.RecordBatch, name: str, value: str) -> Bools:
+    codes, names = encode(rows.column(name))
+    return np.array([each == value for each in names], np.bool_)[codes]
