@@ -57,6 +57,16 @@ def as_path(text: bytes | None) -> bytes | None:
     return b"/" + b"/".join(reversed(text[:-1].split(b"\0")[:-1]))
 
 
+#: the streams have no facts
+_UNOWNED: Row = dict.fromkeys(
+    (
+        *("actor_unit", "actor_container", "actor_runtime", "owner", "owner_kind", "owner_by"),
+        *("owner_claimed", "container", "container_name", "pod", "pod_uid", "image", "unit"),
+        *("runtime", "by_command"),
+    )
+)
+
+
 def _text(names: dict[tuple[int, int, int], bytes], tid: int, kind: int, ts: int) -> str | None:
     return names.pop((tid, kind, ts), b"").decode("utf-8", "backslashreplace") or None
 
@@ -101,7 +111,7 @@ def _opened(names: dict[tuple[int, int, int], bytes], event: tuple[Any, ...], of
     ts, _mnt, tid, tgid, _kind, _cpu, ret, a, b, seq, comm = event
     return {
         "t_start": ts + offset, "pid": tgid, "tid": tid, "comm": comm.decode() or None,
-        "cgroup_id": a or None, "container": None, "mntns": b or None, "flags": ret,
+        "cgroup_id": a or None, "mntns": b or None, "flags": ret, **_UNOWNED,
         "origin": "umount", "mode": "lazy" if ret & 2 else "sync", "errno": 0,
         "path": _text(names, tid, NameKind.PATH, ts), "mountpoint": None, "source": None,
         "fstype": None, "dev": None, "mount_id": None, "n_mounts": None, "refcount": None,

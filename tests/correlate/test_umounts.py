@@ -10,6 +10,10 @@ from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.correlate.waits import Wait
 from umtrace.model.events import EventBatch, Kind, OnStack
 from umtrace.model.umounts import PHASES, SCHEMA
+from umtrace.owners import facts
+from umtrace.owners.facts import Fact
+from umtrace.owners.recorded import RecordedFacts
+from umtrace.owners.resolve import Owners
 
 OFFSET = 1_700_000_000_000_000_000
 
@@ -234,14 +238,14 @@ def test_nothing_gives_no_rows_with_the_right_schema():
     assert correlator.finish().schema == SCHEMA
 
 
-def test_containers_are_asked_once_per_cgroup():
-    asked = []
+def test_owners_are_told_by_the_facts():
     stream = Stream()
     for tid in range(1, 100):
         stream.umount(tid, 1000 * tid)
-    rows, _ = correlate(stream.batch(), container_of=lambda i: asked.append(i) or "abc")
-    assert asked == [1]
-    assert {r["container"] for r in rows} == {"abc"}
+    known = Fact(what=facts.CGROUP, cgroup_id=1, path="/lxc.payload.web", at_row=50)
+    rows, _ = correlate(stream.batch(), owners=Owners(RecordedFacts([known])))
+    assert [r["container"] for r in rows] == [None] * 50 + ["web"] * 49
+    assert {(r["owner"], r["owner_by"]) for r in rows[50:]} == {("web", "mntns")}
 
 
 # ---- properties

@@ -194,7 +194,7 @@ def test_meta_survives_with_unknown_keys(tmp_path):
     assert found == writer.meta
     assert (found.losses, found.extra, found.clock_end) == (losses, given.extra, ClockPair(5, 6))
     assert found.end_ns is not None
-    assert json.loads((tmp_path / "r/meta.json").read_text())["format"] == "1.1"
+    assert json.loads((tmp_path / "r/meta.json").read_text())["format"] == "1.2"
 
 
 @pytest.mark.parametrize("what", ["losses", "containers"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,8 @@ from umtrace.model.kinds import ORIGINS
 from umtrace.model.lockcalls import locker_does
 from umtrace.model.tiers import tier_named
 from umtrace.model.umounts import SCHEMA
+from umtrace.owners.columns import owner_columns
+from umtrace.owners.resolve import Owners
 
 RCU_KINDS = ("normal", "expedited", "piggybacked", "none")
 
@@ -48,7 +49,8 @@ def build_rows(
     paths: Texts,
     sources: Texts,
     mountpoints: Texts,
-    container_of: Callable[[int], str | None],
+    owners: Owners,
+    preview: bool = False,
     why_open: str = "running",
 ) -> pa.RecordBatch:
     """Return one row per completed operation, in their order.
@@ -63,8 +65,10 @@ def build_rows(
         Added to event times to give wall clock time.
     paths, sources, mountpoints : Texts
         n each.
-    container_of : callable
-        From cgroup id to container id; called once for each distinct id.
+    owners : Owners
+        Whose umounts they are.
+    preview : bool
+        Whether the operations become rows later.
     why_open : str
         ``incomplete_why`` of the operations that have not ended.
     """
@@ -81,7 +85,17 @@ def build_rows(
         "path": paths.to_arrow(),
         "mountpoint": mountpoints.to_arrow(),
     }
-    columns |= _identity(ops, clock_offset_ns, container_of)
+    columns |= _identity(ops, clock_offset_ns)
+    columns |= owner_columns(
+        owners,
+        cgroup=ops["cgroup"],
+        mntns=ops["mntns"],
+        pid=ops["tgid"],
+        ends=ops["opener"] == Kind.NS_EXIT,
+        mountpoint=columns["mountpoint"],
+        path=columns["path"],
+        rows=not preview,
+    )
     columns |= _outcome(ops, complete)
     columns |= _mount(ops, sources)
     columns |= _times(times, ops, complete)
@@ -122,17 +136,15 @@ def _lost(ops: Ops) -> Bools:
     return lost
 
 
-def _identity(ops: Ops, offset_ns: int, container_of: Callable[[int], str | None]) -> Columns:
+def _identity(ops: Ops, offset_ns: int) -> Columns:
     unopened = ops["opener"] == 0
     start = ops["t_first"] + offset_ns
-    cgroup, cgroups = distinct(ops["cgroup"])
     return {
         "t_start": fixed(start, pa.timestamp("ns", tz="UTC"), unopened),
         "pid": fixed(ops["tgid"], pa.int32(), ops["tgid"] == 0),
         "tid": fixed(ops["tid"], pa.int32()),
         "comm": _decoded(ops, "comm"),
         "cgroup_id": fixed(ops["cgroup"], pa.uint64(), ops["cgroup"] == 0),
-        "container": choice(cgroup, [container_of(i) if i else None for i in cgroups]),
         "mntns": fixed(ops["mntns"], pa.uint32(), ops["mntns"] == 0),
         "origin": choice(_origin(ops), ORIGINS),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -22,13 +20,10 @@ from umtrace.model.hangs import Standing
 from umtrace.model.losses import LossReport
 from umtrace.model.tiers import tier_named
 from umtrace.model.umounts import empty_rows
+from umtrace.owners.resolve import Owners
 
 MAX_OPEN = 65536
 AT_ONCE = 65536
-
-
-def _no_container(_cgroup_id: int) -> str | None:
-    return None
 
 
 class UmountCorrelator:
@@ -43,8 +38,8 @@ class UmountCorrelator:
         Wall clock minus CLOCK_MONOTONIC.
     tier : str
         The name of the tier, in every row.
-    container_of : callable
-        From cgroup id to container id or None.
+    owners : Owners, optional
+        Whose umounts they are; by default what their paths say.
     """
 
     def __init__(
@@ -52,12 +47,12 @@ class UmountCorrelator:
         *,
         clock_offset_ns: int,
         tier: str,
-        container_of: Callable[[int], str | None] = _no_container,
+        owners: Owners | None = None,
         max_open: int = MAX_OPEN,
     ) -> None:
         self._clock_offset_ns = clock_offset_ns
         self._tier = tier
-        self._container_of = container_of
+        self._owners = owners or Owners()
         self._max_open = max_open
         self._open = Ops()
         self._tails = TailKeeper()
@@ -117,7 +112,8 @@ class UmountCorrelator:
             mountpoints=reverse_components(
                 self._peeked(ops, NameKind.MOUNTPOINT, "t_mount"), np.zeros(len(ops), np.bool_)
             ),
-            container_of=self._container_of,
+            owners=self._owners,
+            preview=True,
         )
         by_function = bool(tier_named(self._tier).probes_every_function)
         phases, since = standing(ops, by_function=by_function)
@@ -162,7 +158,7 @@ class UmountCorrelator:
             paths=self._take_names(ops, NameKind.PATH, "t_first", ops["opener"] == Kind.ENTER),
             sources=self._take_names(ops, NameKind.SOURCE, "t_mount", ops["t_mount"] > 0),
             mountpoints=self._mountpoints(ops),
-            container_of=self._container_of,
+            owners=self._owners,
             why_open=why_open,
         )
         self._next_id += len(ops)

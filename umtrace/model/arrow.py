@@ -50,6 +50,13 @@ def _dtype(arrow_type: pa.DataType) -> np.dtype[np.generic]:
     return np.dtype(str(arrow_type))
 
 
+def fixed_or_null(values: Sequence[int | bool | None], arrow_type: pa.DataType) -> pa.Array:
+    """Return a column of numbers, booleans or timestamps; None is null."""
+    null = np.fromiter((value is None for value in values), np.bool_, len(values))
+    numbers = np.array([value or 0 for value in values], _dtype(arrow_type))
+    return fixed(numbers, arrow_type, null)
+
+
 def text(values: Sequence[str | None]) -> pa.Array:
     """Return a string column; None is null."""
     null = np.fromiter((value is None for value in values), np.bool_, len(values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +20,7 @@ from umtrace.model.holders import HolderScan, scans_from_arrow
 from umtrace.model.tiers import tier_named
 from umtrace.model.windows import EbusyWindow, windows_to_arrow
 from umtrace.pipeline.ebusy import EbusyStage
+from umtrace.pipeline.owned import recorded_owners
 from umtrace.pipeline.recorder import WITHIN
 from umtrace.pipeline.ticks import Tick, stream
 from umtrace.recording import Recording, RepairReport
@@ -55,7 +56,7 @@ def replay(
         ticks = stream(
             source,
             row_filter=recorded,
-            container_of=_recorded_containers(recording),
+            owners=recorded_owners(recording),
             ebusy=_stage(recording, spurious_within_ns),
         )
         if row_filter is None or row_filter.is_empty:
@@ -93,9 +94,9 @@ def repair(path: Path) -> RepairReport:
 
     def rows_again(batches: Iterator[EventBatch]) -> Iterator[pa.RecordBatch]:
         source = FakeSource(batches, tier=recording.meta.tier, clock=recording.meta.clock)
-        containers = _recorded_containers(recording)
+        owners = recorded_owners(recording)
         # Windows are made of the repaired rows, below.
-        for tick in stream(source, row_filter=row_filter, container_of=containers):
+        for tick in stream(source, row_filter=row_filter, owners=owners):
             yield tick.rows
 
     report = recording_repair(path, rows_again)
@@ -188,10 +189,3 @@ def _scans(recording: Recording) -> Iterator[HolderScan]:
 def _batched(found: Iterator[EbusyWindow]) -> Iterator[pa.RecordBatch]:
     while some := list(islice(found, 4096)):
         yield windows_to_arrow(some)
-
-
-def _recorded_containers(recording: Recording) -> Callable[[int], str | None]:
-    known = recording.meta.extra.get("containers", {})
-    if not isinstance(known, dict) or not all(isinstance(name, str) for name in known.values()):
-        raise DamagedInputError(f"{recording.path}: meta.json is damaged: containers are no names")
-    return lambda cgroup_id: known.get(str(cgroup_id))

@@ -20,11 +20,12 @@ from umtrace.model.clock import ClockPair, monotonic_ns
 from umtrace.model.holders import scans_to_arrow
 from umtrace.model.identity import MountIdentities
 from umtrace.model.windows import EbusyWindow, windows_to_arrow
+from umtrace.owners.facts import facts_to_arrow
 from umtrace.pipeline.run import Run, Sink, Until, run
 from umtrace.pipeline.ticks import Tick, Totals
 from umtrace.recording import Meta, RecordingWriter
 from umtrace.recording.place import PlaceLostError
-from umtrace.recording.tables import EBUSY, HOLDERS
+from umtrace.recording.tables import EBUSY, HOLDERS, OWNERS
 from umtrace.sources.base import Source
 from umtrace.stats.filters import RowFilter
 
@@ -59,7 +60,9 @@ class TickWriter:
             self.writer.update(losses=tick.losses)
 
     def write(self, tick: Tick) -> None:
-        """Write one tick."""
+        """Write one tick; the facts first, so that no row lacks what it was told by."""
+        if tick.facts:
+            self.writer.append(OWNERS.name, facts_to_arrow(tick.facts, time.time_ns()))
         self.writer.write(self._identities.hide(tick.batch), tick.rows)
         if tick.ebusy.scans:
             self.writer.append(HOLDERS.name, scans_to_arrow(tick.ebusy.scans))
@@ -162,16 +165,6 @@ class RecordingSink:
         writer.close(losses=totals.losses, clock=ClockPair.now())
 
     def _note(self) -> None:
-        self._note_containers()
-        self._note_undecided()
-
-    def _note_containers(self) -> None:
-        """Store the containers of cgroup ids, since the cgroups are gone at a replay."""
-        found = self._run.containers.found.items()
-        if found:
-            self._ticks.note("containers", {str(cgroup_id): name for cgroup_id, name in found})
-
-    def _note_undecided(self) -> None:
         """Store how many rows the filter left out because it is unknown whether they match."""
         counts = {
             name: {"unknown": unknown, "rows": rows}

@@ -1,6 +1,6 @@
 """Run a live source into sinks: one stream, any number of consumers.
 
-The reader's pace, containers, the search for holders and the end of a run are only here.
+The reader's pace, owners, the search for holders and the end of a run are only here.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from typing import Protocol
 
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.holders.worker import ScanWorker
-from umtrace.kernel.cgroups import Containers
 from umtrace.model.clock import ClockPair, monotonic_ns
 from umtrace.model.stopping import StopSignals
+from umtrace.owners.resolve import Owners
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.hangs import HangWatch
 from umtrace.pipeline.pace import LivePace, Pace, ReaderPriority
 from umtrace.pipeline.ticks import Tick, Totals, stream
+from umtrace.probes.constants import host_mntns
+from umtrace.runtimes.learner import HostLearner
 from umtrace.sources.base import Source
 from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter
@@ -36,8 +38,6 @@ class Run:
         Attached; detached before `Sink.finish`.
     row_filter : RowFilter
         Selects the rows for the sinks.
-    containers : Containers
-        From cgroup ids to names, as far as they were found.
     spurious_within_ns : int
         Threshold of a spurious EBUSY.
     totals : Totals
@@ -48,7 +48,6 @@ class Run:
 
     source: Source
     row_filter: RowFilter
-    containers: Containers
     spurious_within_ns: int
     totals: Totals
     end: Callable[[], None]
@@ -175,11 +174,10 @@ def steps(
         detach = stack.enter_context(ExitStack())
         detach.callback(source.close)
         check_seen(row_filter, source.tier)
-        containers = stack.enter_context(closing(Containers()))
+        learner = stack.enter_context(closing(HostLearner(host_mntns())))
         about = Run(
             source=source,
             row_filter=row_filter,
-            containers=containers,
             spurious_within_ns=spurious_within_ns,
             totals=totals,
             end=until.end,
@@ -187,7 +185,8 @@ def steps(
         for sink in sinks:
             stack.enter_context(sink.opened(about))
         ebusy = stack.enter_context(_finding_holders(source.clock, spurious_within_ns))
-        for number, tick in enumerate(_counted(about, ebusy, until, pace or Pace())):
+        ticks = _counted(about, ebusy, until, pace or Pace(), Owners(learner))
+        for number, tick in enumerate(ticks):
             for sink in sinks:
                 sink.take(tick)
             if number == 0:
@@ -199,13 +198,15 @@ def steps(
             sink.finish()
 
 
-def _counted(run: Run, ebusy: EbusyStage, until: Until, pace: Pace) -> Iterator[Tick]:
+def _counted(
+    run: Run, ebusy: EbusyStage, until: Until, pace: Pace, owners: Owners
+) -> Iterator[Tick]:
     """Yield the ticks of all stages, after they were added to the run's totals."""
     began, questions = time.monotonic(), Questions()
     ticks = stream(
         run.source,
         row_filter=run.row_filter,
-        container_of=run.containers,
+        owners=owners,
         stop=until,
         pace=pace,
         ebusy=ebusy,

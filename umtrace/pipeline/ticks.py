@@ -11,6 +11,8 @@ from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.model.events import EventBatch
 from umtrace.model.hangs import Hang
 from umtrace.model.losses import LossReport
+from umtrace.owners.facts import Fact
+from umtrace.owners.resolve import Owners
 from umtrace.pipeline.ebusy import EbusyStage, EbusyUpdate
 from umtrace.pipeline.hangs import HangWatch
 from umtrace.pipeline.pace import Pace
@@ -33,6 +35,8 @@ class Tick:
     undecided: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     #: operations that have not ended 1 s, 10 s or 60 s after they began, once for each of these
     hangs: Sequence[Hang] = ()
+    #: what was learnt of owners, for these rows and later ones
+    facts: Sequence[Fact] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def stream(
     source: Source,
     *,
     row_filter: RowFilter | None = None,
-    container_of: Callable[[int], str | None] = lambda _id: None,
+    owners: Owners | None = None,
     stop: Callable[[], bool] = lambda: False,
     pace: Pace | None = None,
     ebusy: EbusyStage | None = None,
@@ -94,12 +98,12 @@ def stream(
 
     ``stop`` is called before each read, so that what happened before it became true is read, too.
     ``questions`` leaves out the calls by which `umtrace why` asks the kernel. Without ``ebusy``
-    there are no EBUSY windows. ``pace`` says how long a read waits. ``watch`` finds the operations
-    that hang.
+    there are no EBUSY windows. ``owners`` says whose umounts they are. ``pace`` says how long
+    a read waits. ``watch`` finds the operations that hang.
     """
-    pace = pace or Pace()
+    pace, owners = pace or Pace(), owners or Owners()
     correlator = UmountCorrelator(
-        clock_offset_ns=source.clock.offset_ns, tier=source.tier, container_of=container_of
+        clock_offset_ns=source.clock.offset_ns, tier=source.tier, owners=owners
     )
     row_filter = row_filter or RowFilter()
     undecided, stopping = Undecided(row_filter), False
@@ -117,13 +121,14 @@ def stream(
         update = ebusy.feed(rows, batch.events) if ebusy else EbusyUpdate()
         losses = _lost(source, correlator, ebusy)
         hangs = watch.look(source, correlator, row_filter) if watch else ()
-        yield Tick(batch, rows, losses, update, undecided.counts, hangs)
+        learnt = owners.take_learnt()
+        yield Tick(batch, rows, losses, update, undecided.counts, hangs, learnt)
     found = correlator.finish()
     undecided.feed(found)
     rest = row_filter.apply(found)
     last = ebusy.feed(rest) + ebusy.finish() if ebusy else EbusyUpdate()
     losses = _lost(source, correlator, ebusy)
-    yield Tick(EventBatch(), rest, losses, last, undecided.counts)
+    yield Tick(EventBatch(), rest, losses, last, undecided.counts, facts=owners.take_learnt())
 
 
 def _lost(source: Source, correlator: UmountCorrelator, ebusy: EbusyStage | None) -> LossReport:

@@ -15,7 +15,7 @@ from umtrace.model.plan_line import PlanLine
 from umtrace.version import __version__
 
 #: Major: older readers must refuse. Minor: they may read on.
-FORMAT = (1, 1)
+FORMAT = (1, 2)
 
 _LAST_NS = 2**63 - 1  # in the year 2262
 _T = TypeVar("_T")

@@ -11,6 +11,7 @@ from umtrace.model import windows
 from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE
 from umtrace.model.holders import SCAN_JSON, SCAN_SCHEMA
 from umtrace.model.umounts import PHASES, SCHEMA
+from umtrace.owners import facts
 
 #: Schema metadata of a chunk: number of rows of its table that came before it.
 FIRST_ROW = b"umtrace.first_row"
@@ -127,7 +128,18 @@ EBUSY = TableKind(
     json=windows.JSON,
 )
 
-TABLES: tuple[TableKind, ...] = (EVENTS, NAMES, UMOUNTS, HOLDERS, EBUSY)
+#: What was learnt of cgroups and containers, which may be gone: with the events, it gives the
+#: owners of the umount rows.
+OWNERS = TableKind(
+    name="owners",
+    schema=facts.SCHEMA,
+    time="learnt",
+    required=("what", "at_row"),
+    delta=("learnt", "at_row"),
+    known=("what", "at_row"),
+)
+
+TABLES: tuple[TableKind, ...] = (EVENTS, NAMES, UMOUNTS, HOLDERS, EBUSY, OWNERS)
 
 
 def chunk_schema(kind: TableKind, first_row: int) -> pa.Schema:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from umtrace.holders import procfs
 from umtrace.holders.asker import asker
-from umtrace.kernel.cgroups import container_in_path
+from umtrace.owners.cgroup_paths import place_of_task
 from umtrace.stuck import stacks
 
 #: umount(2) and umount2(2), by machine
@@ -123,7 +123,7 @@ def container_of(pid: int) -> str | None:
     """Return the container of a process; None for the host, or if it is not known."""
     with suppress(OSError):
         text: bytes = asker().ask("beginning", b"/proc/%d/cgroup" % pid)
-        return container_in_path(os.fsdecode(text))
+        return place_of_task(os.fsdecode(text)).container
     return None
 
 

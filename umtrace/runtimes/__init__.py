@@ -1,0 +1,1 @@
+"""What this host knows of its containers: paths of cgroups, and the files of the runtimes."""
