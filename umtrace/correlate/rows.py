@@ -65,37 +65,25 @@ def build_rows(
         Added to event times to give wall clock time.
     paths, sources, mountpoints : Texts
         n each.
-    owners : Owners
-        Whose umounts they are.
-    preview : bool
-        Whether the operations become rows later.
+    owners, preview : Owners, bool
+        Whose umounts they are, and whether the operations become rows later.
     why_open : str
         ``incomplete_why`` of the operations that have not ended.
     """
-    n = len(ops)
     times = timing(ops)
     whole = bool(tier_named(tier).probes_every_function)
     why = _incomplete_why(ops, why_open, whole=whole, sound=times.sound)
     complete = why < 0
     columns: Columns = {
-        "id": fixed(np.arange(first_id, first_id + n), pa.int64()),
-        "tier": choice(np.zeros(n, np.int32), [tier]),
+        "id": fixed(np.arange(first_id, first_id + len(ops)), pa.int64()),
+        "tier": choice(np.zeros(len(ops), np.int32), [tier]),
         "complete": fixed(complete, pa.bool_()),
         "incomplete_why": choice(why, _reasons(why_open)),
         "path": paths.to_arrow(),
         "mountpoint": mountpoints.to_arrow(),
     }
     columns |= _identity(ops, clock_offset_ns)
-    columns |= owner_columns(
-        owners,
-        cgroup=ops["cgroup"],
-        mntns=ops["mntns"],
-        pid=ops["tgid"],
-        ends=ops["opener"] == Kind.NS_EXIT,
-        mountpoint=columns["mountpoint"],
-        path=columns["path"],
-        rows=not preview,
-    )
+    columns |= _owned(ops, owners, columns, rows=not preview)
     columns |= _outcome(ops, complete)
     columns |= _mount(ops, sources)
     columns |= _times(times, ops, complete)
@@ -157,6 +145,19 @@ def _origin(ops: Ops) -> npt.NDArray[np.int64]:
         [(opener == 0) | unseen(ops, Unseen.CALLER), opener == Kind.ENTER, opener == Kind.NS_EXIT],
         [-1, Origin.UMOUNT, Origin.NS_EXIT],
         np.where((ops["flags"] > 0) & (ops["flags"] < len(ORIGINS)), ops["flags"], Origin.OTHER),
+    )
+
+
+def _owned(ops: Ops, owners: Owners, columns: Columns, *, rows: bool) -> Columns:
+    return owner_columns(
+        owners,
+        cgroup=ops["cgroup"],
+        mntns=ops["mntns"],
+        pid=ops["tgid"],
+        ends=ops["opener"] == Kind.NS_EXIT,
+        mountpoint=columns["mountpoint"],
+        path=columns["path"],
+        rows=rows,
     )
 
 
