@@ -14,24 +14,50 @@ from umtrace.version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from umtrace import fleet
-    from umtrace.api import compare, load, record
+    from umtrace.analysis import Compared, Histograms
+    from umtrace.api import LoadedRecording, compare, in_unit, load, record
+    from umtrace.model.errors import (
+        DamagedInputError,
+        NoTierError,
+        NotPermittedError,
+        UmtraceError,
+        UsageError,
+    )
 
-__all__ = ["__version__", "compare", "fleet", "load", "record"]
+__all__ = [
+    "Compared",
+    "DamagedInputError",
+    "Histograms",
+    "LoadedRecording",
+    "NoTierError",
+    "NotPermittedError",
+    "UmtraceError",
+    "UsageError",
+    "__version__",
+    "compare",
+    "fleet",
+    "in_unit",
+    "load",
+    "record",
+]
 
-_LAZY = ("compare", "fleet", "load", "record")
+_MODULES = {
+    "fleet": "umtrace.fleet",
+    "Compared": "umtrace.analysis",
+    "Histograms": "umtrace.analysis",
+}
+_API = ("LoadedRecording", "compare", "in_unit", "load", "record")
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LAZY:
+    if name not in __all__:
         raise AttributeError(f"module 'umtrace' has no attribute {name!r}")
-    if name == "fleet":
-        from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module  # noqa: PLC0415
 
-        return import_module("umtrace.fleet")
-    from umtrace import api  # noqa: PLC0415
-
-    return getattr(api, name)
+    default = "umtrace.api" if name in _API else "umtrace.model.errors"
+    module = import_module(_MODULES.get(name, default))
+    return module if name == "fleet" else getattr(module, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted(__all__)

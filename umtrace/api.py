@@ -14,11 +14,10 @@ import os
 import threading
 import time
 import warnings as warnings_of_python
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from html import escape
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,8 @@ from umtrace.query.comparability import warnings
 from umtrace.query.selection import Selection
 from umtrace.recording import Meta, Recording
 from umtrace.stats.compare import compare as compare_summaries
-from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
+from umtrace.stats.filters import RowFilter
+from umtrace.stats.keywords import filter_of
 from umtrace.stats.summarize import METRICS
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from umtrace.analysis.accessor import By
 
 Columns = str | Sequence[str] | None
+Span = tuple[object, object]
 
 _LARGE = 64 << 20  # bytes of rows from which on a notebook gets no table unasked
 
@@ -64,6 +65,18 @@ class LoadedRecording:
 
     def __repr__(self) -> str:
         return f"<umtrace recording {str(self.path)!r}>"
+
+    def __str__(self) -> str:
+        """Return what it is, and the first sentence of its report; reads the rows it needs."""
+        from umtrace.present.heading import heading_lines, heading_of  # noqa: PLC0415
+        from umtrace.report_contents import answer_of  # noqa: PLC0415
+
+        sentence = answer_of(self.recording)
+        lines = heading_lines(heading_of(self.recording), self.losses.incomplete_rows or 0, 0)
+        return "\n".join([sentence or "No umount was recorded.", *lines])
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name.startswith("_") or name[1] == "_"]
 
     @property
     def recording(self) -> Recording:
@@ -103,9 +116,26 @@ class LoadedRecording:
     def ebusy_windows(self) -> pd.DataFrame:
         """All EBUSY windows, one row each; empty where the recording has no such table.
 
-        ``holders``, ``walkers`` and ``evidence`` are JSON lists as text: ``json.loads``.
+        ``holders``, ``walkers`` and ``evidence`` are JSON lists as text; the methods of these
+        names have a row for each item.
         """
         return analysis.ebusy_frame(self.select())
+
+    def holders(self, *, span: Span = (None, None), **where: object) -> pd.DataFrame:
+        """Return who held a mount: one row for each holder of each EBUSY window.
+
+        ``window`` is the row of `read_ebusy_windows` with the same ``span`` and filters, or of
+        `ebusy_windows` without any.
+        """
+        return analysis.details_frame(self.select(span=span, **where), "holders")
+
+    def walkers(self, *, span: Span = (None, None), **where: object) -> pd.DataFrame:
+        """Return who held a mount for a moment, as `holders`."""
+        return analysis.details_frame(self.select(span=span, **where), "walkers")
+
+    def evidence(self, *, span: Span = (None, None), **where: object) -> pd.DataFrame:
+        """Return the facts that a window's class rests on, one row each, as `holders`."""
+        return analysis.details_frame(self.select(span=span, **where), "evidence")
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -169,7 +199,7 @@ class LoadedRecording:
         UsageError where no row can match because the tier does not see the column; a
         UserWarning where some rows are left out because theirs is unknown.
         """
-        chosen = Selection(self.recording, _filter(where), span_ns(span))
+        chosen = Selection(self.recording, filter_of(where), span_ns(span))
         for sentence in chosen.unknown():
             warnings_of_python.warn(sentence, UserWarning, stacklevel=3)
         return chosen
@@ -211,6 +241,14 @@ class LoadedRecording:
         table = "" if size > _LARGE else self.summary()._repr_html_()  # type: ignore[operator]
         lines = heading_lines(heading_of(self.recording), self.losses.incomplete_rows or 0, 0)
         return "<br>".join(escape(line) for line in lines) + table
+
+
+def in_unit(frame: pd.DataFrame, unit: str = "ms") -> pd.DataFrame:
+    """Return a frame with its durations in us, ms, s or min: ``rcu_ns`` becomes ``rcu_ms``.
+
+    They are ``Float64`` then; an unknown one stays ``pd.NA``. UsageError for another unit.
+    """
+    return analysis.in_unit(frame, unit)
 
 
 def load(path: str | os.PathLike[str]) -> LoadedRecording:
@@ -257,7 +295,7 @@ def record(
     """
     target = free_path(time.time_ns()) if path is None else Path(path)
     loaded = LoadedRecording(target)
-    recorder = _Recorder(target, tier=tier, force=force, row_filter=_filter(where))
+    recorder = _Recorder(target, tier=tier, force=force, row_filter=filter_of(where))
     with recorder:
         yield loaded
     loaded.__dict__.clear()
@@ -346,30 +384,6 @@ def _names(columns: Columns) -> list[str] | None:
 
 def _keys(by: By) -> list[str]:
     return [by] if isinstance(by, str) else list(by or ())
-
-
-def _filter(where: Mapping[str, object]) -> RowFilter:
-    """Return the filter of keyword arguments; texts are understood as on the command line."""
-    plain: dict[str, object] = {}
-    for name, value in where.items():
-        if name in {"min_latency", "min_latency_ns"}:
-            plain["min_latency_ns"] = parse_duration(value) if isinstance(value, str) else value
-        else:
-            values = value if isinstance(value, tuple | list) else [value]
-            plain[name] = [_meant(name, each) for each in values]
-    return RowFilter.from_dict(plain)
-
-
-def _meant(name: str, value: object) -> object:
-    if name == "errno" and isinstance(value, str):
-        return parse_errno(value)
-    if name == "mode" and value not in MODES:
-        raise UsageError(f"no mode {value!r}; there are: {', '.join(MODES)}")
-    if name in {"pid", "mntns", "cgroup"}:
-        if isinstance(value, str) and value.isascii() and value.isdigit():
-            return int(value)
-        return int(value) if isinstance(value, Integral) else value  # of numpy, too
-    return int(value) if name == "errno" and isinstance(value, Integral) else value
 
 
 def _document(name: str, schema: pa.Schema) -> None:

@@ -13,9 +13,11 @@ from umtrace.model.errors import not_installed
 if TYPE_CHECKING:
     from umtrace.analysis.accessor import Plots
     from umtrace.analysis.compared import Compared
+    from umtrace.analysis.details import details_frame
     from umtrace.analysis.frames import (
         ebusy_frame,
         events_to_frame,
+        in_unit,
         rows_to_frame,
         schema_frame,
         summary_frame,
@@ -26,8 +28,10 @@ __all__ = [
     "Compared",
     "Histograms",
     "Plots",
+    "details_frame",
     "ebusy_frame",
     "events_to_frame",
+    "in_unit",
     "rows_to_frame",
     "schema_frame",
     "summary_frame",
@@ -37,8 +41,10 @@ _MODULES = {
     "Compared": "compared",
     "Histograms": "histograms",
     "Plots": "accessor",
+    "details_frame": "details",
     "ebusy_frame": "frames",
     "events_to_frame": "frames",
+    "in_unit": "frames",
     "rows_to_frame": "frames",
     "schema_frame": "frames",
     "summary_frame": "frames",

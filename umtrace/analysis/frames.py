@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from umtrace.analysis.column_docs import description_of, unit_of
 from umtrace.model.clock import ClockPair
+from umtrace.model.errors import UsageError
 from umtrace.model.events import Kind
 from umtrace.model.umounts import Use, columns_with
 from umtrace.model.windows import SCHEMA as WINDOWS
@@ -21,6 +22,7 @@ from umtrace.stats.summary import GroupSummary, Summary
 #: columns with few distinct values; the last three are of other tables than the umounts
 CATEGORIES = (*columns_with(Use.CATEGORY), "class", "spurious", "kind")
 _EBUSY = "ebusy"
+_NS_PER = {"us": 1_000, "ms": 1_000_000, "s": 10**9, "min": 60 * 10**9}
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
@@ -103,6 +105,33 @@ def ebusy_frame(
             names = list(fewer)
             kept = [each.select(names) for each in kept]
     return rows_to_frame(pa.Table.from_batches(kept, recording.schema(_EBUSY, names)))
+
+
+def in_unit(frame: pd.DataFrame, unit: str = "ms") -> pd.DataFrame:
+    """Return a frame with its durations in another unit: ``rcu_ns`` becomes ``rcu_ms``.
+
+    Parameters
+    ----------
+    unit : str
+        us, ms, s or min.
+
+    Returns
+    -------
+    DataFrame
+        A copy; durations are ``Float64``, an unknown one stays ``pd.NA``.
+
+    Raises
+    ------
+    UsageError
+        For another unit.
+    """
+    if unit not in _NS_PER:
+        raise UsageError(f"no unit {unit!r:.40}; there are: {', '.join(_NS_PER)}")
+    names = [name for name in frame.columns if str(name).endswith("_ns") and name != "ts_ns"]
+    values = {name: frame[name].astype("Float64") / _NS_PER[unit] for name in names}
+    short = {name: name[:-2] + unit for name in names}
+    converted: pd.DataFrame = frame.assign(**values).rename(columns=short)
+    return converted
 
 
 def summary_frame(summary: Summary) -> pd.DataFrame:

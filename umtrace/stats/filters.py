@@ -107,7 +107,8 @@ class RowFilter:
         """
         unknown = sorted(set(data) - set(_COLUMNS))
         if unknown:
-            raise UsageError(f"unknown filter: {', '.join(unknown)}")
+            known = ", ".join(_COLUMNS).replace("min_latency_ns", "min_latency")
+            raise UsageError(f"unknown filter: {', '.join(unknown)}; there are: {known}")
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list | tuple) else value
             for name, value in data.items()
@@ -119,7 +120,7 @@ class RowFilter:
 
 def _check_type(name: str, value: Any) -> None:
     """Raise UsageError for what no row can match."""
-    wanted = str if name in {"comm", "container", "fstype", "mode"} else int
+    wanted = str if name in {"comm", "container", "fstype", "mode", "origin"} else int
     if name == "min_latency_ns":
         values = () if value is None else (value,)
     else:
