@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from umtrace.holders import blocks
 from umtrace.holders.mounts import Mount, MountTable, parse
-from umtrace.stuck import stacks
+from umtrace.stuck import grace, stacks
 from umtrace.stuck.answer import Cause
-from umtrace.stuck.sample import Sample, text_of
+from umtrace.stuck.sample import Sample, samples, text_of
 
 _CONNECTIONS = "/sys/fs/fuse/connections"
 _MINOR_BITS = 20
@@ -22,6 +24,7 @@ _FILE_SYSTEMS = ("ext4", "xfs", "f2fs")
 _CONNECTION = re.compile(r"^fuse_connection:\s*(\d+)$", re.MULTILINE)
 _KB = re.compile(r"^(Dirty|Writeback|BdiReclaimable|BdiWriteback):\s*(\d+) kB$", re.MULTILINE)
 _MOST = 3
+_AGAIN_S = 1.0  #: for a second sample of the tasks that could run
 
 
 @dataclass
@@ -40,6 +43,13 @@ class Surroundings:
     def __post_init__(self) -> None:
         text = text_of("/proc/self/mountinfo") if self.mounts else ""
         self.table = MountTable(parse(text))
+
+    @cached_property
+    def grace_period(self) -> Cause:
+        """What delays the grace period: a second sample of what could run shows it."""
+        pids = sorted({task.pid for task in self.others if task.state == "R"})
+        again = samples(pids, [], time.monotonic() + _AGAIN_S)
+        return grace.delayed_by(self.others, {sample.tid: sample for sample in again})
 
     def mount_of(self, path: str | None) -> Mount | None:
         """Return the mount in which a path lies, as far as this mount namespace shows."""
@@ -64,11 +74,11 @@ class Surroundings:
             return self._fuse(sample, path)
         if wait in {"writeback", "device", "journal"}:
             return self._device(wait, devs)
+        if wait == "grace-period":
+            return self.grace_period
         if wait in {"nfs", "cifs", "ceph", "9p"}:
             return self._network(wait, path)
         text = {
-            "grace-period": "an RCU grace period: a CPU that does not leave the kernel delays it"
-            " (dmesg names it after 21 s)",
             "automount": "the automount daemon",
             "frozen": "a frozen file system, until fsfreeze -u",
             "superblock-lock": "the lock of the superblock",

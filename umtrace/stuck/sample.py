@@ -28,7 +28,7 @@ _UMOUNT = {
 }
 _CALLS = _UMOUNT.get(os.uname().machine, set())
 # positions after the name in /proc/PID/stat
-_STATE, _START, _CPU = 0, 19, 36
+_STATE, _STIME, _START, _CPU = 0, 12, 19, 36
 _TICKS = os.sysconf("SC_CLK_TCK")
 _NS = 1_000_000_000
 _MOST_PATH = 4096
@@ -44,6 +44,7 @@ class Sample:
     state: str
     started: int  #: clock ticks after the boot
     cpu: int  #: where it ran last
+    stime: int  #: clock ticks in the kernel
     ran: str
     words: tuple[int, ...]  #: number and arguments of its system call; empty if not known
     names: tuple[str, ...]  #: of the functions on its kernel stack, innermost first
@@ -53,6 +54,16 @@ class Sample:
     def in_umount(self) -> bool:
         """Whether its system call is umount(2)."""
         return bool(self.words) and self.words[0] in _CALLS
+
+    @property
+    def ran_ns(self) -> int:
+        """How long it has run, ns; 0 if that is not known."""
+        return int(self.ran.split()[0]) if self.ran else 0
+
+    @property
+    def slices(self) -> str:
+        """How often it was given a CPU, as text."""
+        return self.ran.rpartition(" ")[2]
 
     @property
     def age_ns(self) -> int:
@@ -100,6 +111,7 @@ def _sample(pid: int, tid: int, stat: bytes, ran: bytes, call: bytes, stack: byt
         state=fields[_STATE].decode(),
         started=int(fields[_START]),
         cpu=int(fields[_CPU]),
+        stime=int(fields[_STIME]),
         ran=ran.decode().strip(),
         words=words,
         names=names,

@@ -110,6 +110,8 @@ _BY_PREFIX = (
     ("device", ("submit_bio_wait", "blk_", "sync_blockdev", "bdev_", "blkdev_", "io_schedule")),
     ("device", ("wait_on_buffer", "__wait_on_buffer", "folio_wait_bit", "bit_wait_io")),
 )
+_NETWORK = frozenset({"fuse", "nfs", "cifs", "ceph", "9p"})
+_NOT_DEVICE = frozenset(wait for wait, _ in _BY_PREFIX) - {"device"}
 _IN_LOOKUP = _named(
     """
     filename_lookup path_lookupat path_openat user_path_at user_path_at_empty link_path_walk
@@ -176,11 +178,10 @@ def _wait(names: Sequence[str]) -> str | None:
 
 def _refined(wait: str, names: Sequence[str]) -> str:
     """Return what a wait for pages is for: the journal and the network sleep on pages, too."""
-    if wait != "device":
-        return wait
+    outside = {"device": _NOT_DEVICE, "writeback": _NETWORK}.get(wait, frozenset())
     for name in names:
         for outer, prefixes in _BY_PREFIX:
-            if outer != "device" and name.startswith(prefixes):
+            if outer in outside and name.startswith(prefixes):
                 return outer
     return wait
 
