@@ -108,7 +108,7 @@ def test_options_show_their_defaults(name):
     command = _command(name)
     context = click.Context(command, info_name=name)
     for option in command.params:
-        if isinstance(option, click.Argument) or option.is_flag or option.multiple:
+        if isinstance(option, click.Argument) or option.is_flag or option.multiple or option.hidden:
             continue
         _, text = option.get_help_record(context)
         if isinstance(option.default, str | int | float):

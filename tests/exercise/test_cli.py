@@ -46,7 +46,7 @@ def test_json(asked, capsys):
 
 
 def test_a_run_cut_short_prints_its_ledger_and_says_so(asked, capsys):
-    assert run(["exercise", "--hold-ms", "1"]) == 128 + 15
+    assert run(["exercise", "--hold", "1ms"]) == 128 + 15
     printed = capsys.readouterr()
     assert "umount2 calls" in printed.out
     assert printed.err == "umtrace: ended by SIGTERM; the ledger lists what was done\n"

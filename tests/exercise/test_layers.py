@@ -34,7 +34,7 @@ def test_makers_are_threads_of_one_process(exercise):
 
 
 def test_each_refused_umount_has_a_holder_in_the_ledger(exercise):
-    ledger = exercise("--containers 2 --layers 5 --holds 8 --hold-ms 20")
+    ledger = exercise("--containers 2 --layers 5 --holds 8 --hold 20ms")
     refused = [call for call in ledger.umounts if call.errno]
     assert {call.errno for call in refused} == {errno.EBUSY}
     for call in refused:
@@ -44,7 +44,7 @@ def test_each_refused_umount_has_a_holder_in_the_ledger(exercise):
 
 
 def test_without_a_neighbour_children_hold_all(exercise):
-    ledger = exercise("--containers 1 --layers 5 --holds 4 --neighbours 0 --hold-ms 20")
+    ledger = exercise("--containers 1 --layers 5 --holds 4 --neighbours 0 --hold 20ms")
     assert {hold.kind for hold in ledger.holds} == {"inherited"}
     assert {hold.comm for hold in ledger.holds} == {f"umt-fork-{n}" for n in range(4)}
 
@@ -52,8 +52,8 @@ def test_without_a_neighbour_children_hold_all(exercise):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--containers 1 --holds 3", "--hold-ms"),
-        ("--containers 1 --holds 200 --hold-ms 1", "at most"),
+        ("--containers 1 --holds 3", "--hold"),
+        ("--containers 1 --holds 200 --hold 1ms", "at most"),
         ("--containers 1 --layers 0", "at least 1"),
         ("--containers 1 --layers 101", "layers: 100 at most"),
     ],

@@ -136,7 +136,7 @@ def test_tasks_log_every_call(exercise):
 
 
 def test_a_held_file_keeps_a_detached_mount(exercise):
-    ledger = exercise("--lazy 2 --hold-ms 30")
+    ledger = exercise("--lazy 2 --hold 30ms")
     assert all(call.tail_ns >= 30_000_000 for call in ledger.umounts)
 
 

@@ -196,7 +196,7 @@ def test_dev_stdout_that_is_a_file_is_not_replaced(tmp_path):
 def test_directories_and_disks_are_refused(tmp_path):
     with pytest.raises(UsageError, match="is a directory"):
         write(tmp_path, force=True)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UsageError, match="no such directory; create it first"):
         write(tmp_path / "no" / "x")
     if os.geteuid() == 0:
         os.mknod(tmp_path / "disk", 0o600 | stat.S_IFBLK, os.makedev(7, 200))

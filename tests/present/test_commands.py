@@ -107,7 +107,7 @@ def test_a_recording_of_nothing(out, recording, command):
         (["--by", ""], 2, "cannot group by ''"),
         (["--errno", "EFOO"], 2, "'EFOO' is no errno"),
         (["--min-latency", "5x"], 2, "'5x' is no duration"),
-        (["--pid", "x"], 2, "'x' is not a valid integer"),
+        (["--pid", "x"], 2, "'x' is no whole number"),
         (["--cgroup", "no/such/group"], 2, "is no cgroup id"),
         (["--mode", "fast"], 2, "'fast' is not"),
     ],
@@ -128,7 +128,7 @@ def test_no_recording_there(out, tmp_path):
 def test_plot_needs_a_name_it_can_write(out, recording, tmp_path):
     path = recording([])
     assert out("plot", path, "-o", tmp_path / "x.gif")[0] == 2
-    assert out("plot", path, "-o", tmp_path / "no" / "x.png")[0] == 1
+    assert out("plot", path, "-o", tmp_path / "no" / "x.png")[0] == 2
 
 
 def test_damage_is_told_on_every_format(out, recording):

@@ -80,7 +80,7 @@ def test_export_names_what_it_could_not_read(recording, tmp_path, capfd):
         (["missing"], 2, "no such recording"),
         (["r", "--columns", "id,nope"], 2, "no column 'nope'"),
         (["."], 5, "not a recording"),
-        (["r", "-o", "no/such/out"], 1, "No such file or directory"),
+        (["r", "-o", "no/such/out"], 2, "no such directory; create it first"),
     ],
 )
 def test_export_errors_are_one_line(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli.options import Number, Seconds, examples, several
+from umtrace.cli.options import Count, Milliseconds, Seconds, examples, given, several
 from umtrace.model.errors import UsageError
 
 if TYPE_CHECKING:
     from umtrace.exercise.ledger import Ledger
 
 _MOST = 1_000_000  # an hour of umounts
-_COUNT = click.IntRange(0, _MOST)
+_COUNT = Count(0, _MOST)
 _DEFAULTS = {"sync": 10, "lazy": 5, "busy": 3}
 
 _EPILOG = examples(
@@ -23,6 +23,14 @@ _EPILOG = examples(
     "umtrace exercise --sync 200 --walkers 2 --json > ledger.json",
     "umtrace record -- umtrace exercise --tasks 64 --duration 5",
 )
+
+#: options -> one of these must be given, too
+_NEEDS = {
+    "duration": ("tasks",),
+    "task_mode": ("tasks",),
+    "walkers": ("sync",),
+    "hold": ("lazy", "busy", "holds"),
+}
 
 _HOW_MANY = several(
     click.option("--sync", type=_COUNT, metavar="N", help="Unmount N mounts with umount(2)."),
@@ -90,7 +98,7 @@ _CONTAINERS = several(
         default=0,
         show_default=True,
         metavar="N",
-        help="Keep N layers busy for --hold-ms: in turn by a child before its execve and by a file"
+        help="Keep N layers busy for --hold: in turn by a child before its execve and by a file"
         " open in a neighbour's copy.",
     ),
 )
@@ -132,14 +140,15 @@ _HOW = several(
         help="Mount this file system; ext4 and xfs use loop devices.",
     ),
     click.option(
-        "--hold-ms",
-        type=Number(min=0),
-        default=0.0,
+        "--hold",
+        type=Seconds(),
+        default="0s",
         show_default=True,
-        metavar="MS",
-        help="Close the open file MS milliseconds after each lazy umount and the last EBUSY; how"
+        metavar="TIME",
+        help="Close the open file TIME after each lazy umount and the last EBUSY, such as 300ms; how"
         " long each of --holds lasts.",
     ),
+    click.option("--hold-ms", type=Milliseconds(min=0), hidden=True),  # until 0.2
 )
 
 
@@ -148,14 +157,18 @@ _HOW = several(
 @_HOW
 @_CONTAINERS
 @click.option("--json", "as_json", is_flag=True, help="Print the complete list as JSON.")
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     *,
     duration: float | None,
     task_mode: str,
     walkers: int,
     files: int,
     fstype: str,
-    hold_ms: float,
+    hold: float,
+    hold_ms: float | None,
     layers: int,
     makers: int,
     neighbours: int,
@@ -172,16 +185,16 @@ def command(
     from umtrace.exercise.config import ExerciseConfig
     from umtrace.exercise.run import run
 
-    if duration is not None and not counts["tasks"]:
-        raise UsageError("--duration is for --tasks: give both")
+    chosen = _chosen(counts)
+    _refuse_useless(ctx, chosen)
     config = ExerciseConfig(
-        **_chosen(counts),
+        **chosen,
         duration_s=1.0 if duration is None else duration,
         task_mode=task_mode,
         walkers=walkers,
         files=files,
         fstype=fstype,
-        hold_ms=hold_ms,
+        hold_ms=hold * 1000 if hold_ms is None else hold_ms,
         layers=layers,
         makers=makers,
         neighbours=neighbours,
@@ -190,6 +203,14 @@ def command(
     ledger = run(config)
     _print(ledger, as_json=as_json)
     return _exit_code(ledger)
+
+
+def _refuse_useless(ctx: click.Context, chosen: dict[str, int]) -> None:
+    """Raise UsageError for an option that changes nothing without another."""
+    for name, needed in _NEEDS.items():
+        if given(ctx, name) and not any((ctx.params | chosen).get(each) for each in needed):
+            options = " or ".join(f"--{each}" for each in needed)
+            raise UsageError(f"--{name.replace('_', '-')} is for {options}: give both")
 
 
 def _chosen(counts: dict[str, int | None]) -> dict[str, int]:

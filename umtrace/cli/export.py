@@ -66,7 +66,7 @@ def command(
 
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter, internal=True)
-    _check(form, has_columns=bool(columns), rcu_track=rcu_track)
+    _check(form, has_columns=columns is not None, rcu_track=rcu_track)
     with destination(output, force=force) as out:
         if form == "perfetto":
             _write_trace(out, chosen, rcu_track=rcu_track)
@@ -86,7 +86,7 @@ def _check(form: str, *, has_columns: bool, rcu_track: bool) -> None:
 def _write_rows(out: BinaryIO, chosen: Selection, form: str, columns: str | None) -> None:
     from umtrace.present.rows import write_csv, write_jsonl
 
-    names = [name.strip() for name in columns.split(",")] if columns else None
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
     write = {"csv": write_csv, "jsonl": write_jsonl}[form]
     schema = chosen.recording.schema("umounts", names)
     rows = (batch.select(schema.names) for batch in chosen.batches(schema.names))

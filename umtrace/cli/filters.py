@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from umtrace.cli.options import Command, as_one
+from umtrace.cli.options import Command, Count, as_one
 from umtrace.model.errors import UsageError
 from umtrace.model.kinds import ORIGINS
 from umtrace.stats.filters import MODES, RowFilter, parse_duration, parse_errno
@@ -43,8 +43,8 @@ def _cgroup(text: str) -> int:
         raise UsageError(problem) from error
 
 
-_PID = click.IntRange(min=0, max=2**31 - 1)
-_INODE = click.IntRange(min=0, max=2**32 - 1)
+_PID = Count(min=0, max=2**31 - 1)
+_INODE = Count(min=0, max=2**32 - 1)
 #: An option given twice matches either value; different options must all match.
 filter_options = as_one(
     "row_filter",

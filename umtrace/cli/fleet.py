@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
+from umtrace.cli.group import Commands
 from umtrace.cli.options import examples
 
 _COMMANDS = {
@@ -20,27 +19,14 @@ _EPILOG = examples(
 )
 
 
-class _Fleet(click.Group):
+class _Fleet(Commands):
     """Imports a command when it runs."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names."""
-        del ctx
-        return list(_COMMANDS)
+    names = _COMMANDS
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command."""
-        del ctx
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = import_module(f"{__package__}.fleet_{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table of commands from their names alone."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+    def module_of(self, name: str) -> str:
+        """Return the module."""
+        return f"{__package__}.fleet_{name}"
 
 
 @click.group("fleet", cls=_Fleet, epilog=_EPILOG)

@@ -67,7 +67,10 @@ class FleetOptions:
         """Return the query of these options."""
         from umtrace.fleet.mapping import Query
 
-        given = {"where": self.where, "span": (self.since_ns, self.until_ns)} | more
+        since, until = self.since_ns, self.until_ns
+        if since is not None and until is not None and since >= until:
+            raise UsageError("--since is not before --until: no hour is between them")
+        given = {"where": self.where, "span": (since, until)} | more
         return Query(now_ns=time.time_ns(), **given)  # type: ignore[arg-type]
 
     def run(self, folders: Sequence[str], query: Query) -> Part:

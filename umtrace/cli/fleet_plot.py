@@ -8,7 +8,7 @@ import click
 
 from umtrace.cli.filters import key_list
 from umtrace.cli.fleet_options import FleetOptions, fleet_options
-from umtrace.cli.options import examples
+from umtrace.cli.options import Output, examples
 from umtrace.cli.pictures import import_matplotlib
 
 _EPILOG = examples("umtrace fleet plot summaries --kind hosts -o hosts.svg")
@@ -31,7 +31,7 @@ _EPILOG = examples("umtrace fleet plot summaries --kind hosts -o hosts.svg")
     help="Draw one series per value of these keys, or none; hosts are always by kernel.",
 )
 @click.option(
-    "-o", "--output", required=True, metavar="FILE",
+    "-o", "--output", required=True, type=Output("a picture", as_path=False), metavar="FILE",
     help="Write to FILE.png, .svg or .pdf, mode 0600.",
 )  # fmt: skip
 @click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists.")

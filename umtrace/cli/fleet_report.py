@@ -8,7 +8,7 @@ import click
 
 from umtrace.cli.filters import key_list
 from umtrace.cli.fleet_options import FleetOptions, fleet_options, host_list
-from umtrace.cli.options import Seconds, examples, several
+from umtrace.cli.options import Seconds, examples, one_format, several
 
 _EPILOG = examples(
     "umtrace fleet report s3://bucket/summaries --expect hosts.txt --since 2026-01-05"
@@ -41,9 +41,7 @@ _report_options = several(
         "--format",
         "style",
         type=click.Choice(("table", "json", "csv", "markdown")),
-        default="table",
-        show_default=True,
-        help="Write this format.",
+        help="Write this format.  [default: table]",
     ),
     click.option("--json", "as_json", is_flag=True, help="Write JSON, as --format json does."),
 )
@@ -58,7 +56,7 @@ def command(
     by: str,
     expect: str | None,
     late: float,
-    style: str,
+    style: str | None,
     as_json: bool,
     fleet: FleetOptions,
 ) -> int:
@@ -71,6 +69,7 @@ def command(
     from umtrace.fleet.text import written
     from umtrace.present.terminal import width_of, write
 
+    style = one_format(style, as_json=as_json, default="table")
     query = fleet.query(by=tuple(key_list(by)), resample=RESAMPLED, owners=True)
     report = FleetReport(
         part=fleet.run(folders, query),
@@ -79,5 +78,5 @@ def command(
         expected=host_list(expect),
         late_ns=int(late * 1_000_000_000),
     )
-    write(written(report, "json" if as_json else style, width_of(sys.stdout)), sys.stdout)
+    write(written(report, style, width_of(sys.stdout)), sys.stdout)
     return report.status

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from collections.abc import Mapping
 from importlib import import_module
 from keyword import iskeyword
 
 import click
+
+from umtrace.cli.mistakes import closest
 
 #: command -> one line for `umtrace --help`; the module is umtrace.cli.<command>, or <command>_
 COMMANDS = {
@@ -34,40 +36,54 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """Start-up stays instant: `--help` imports no command."""
+class Commands(click.Group):
+    """A group that has the names of its commands, and imports one when it runs."""
+
+    names: Mapping[str, str] = {}  #: command -> its line in the help
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order a user meets them."""
         del ctx
-        return list(COMMANDS)
+        return list(self.names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of one command."""
         del ctx
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.names:
             return None
-        suffix = "_" if iskeyword(cmd_name) else ""
-        module = import_module(f"umtrace.cli.{cmd_name}{suffix}")
-        command: click.Command = module.command
+        command: click.Command = import_module(self.module_of(cmd_name)).command
         return command
+
+    def module_of(self, name: str) -> str:
+        """Return the module whose ``command`` it is."""
+        raise NotImplementedError
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; `help COMMAND` is `COMMAND --help`, a typo gets a suggestion."""
-        if args and args[0] == "help":
-            args = [*args[1:2], "--help"]
-        if len(args) == 1 and args[0] == "--help":
+        while args and args[0] == "help":
+            args = [*args[1:], "--help"]
+        name = args[0] if args else ""
+        if name == "--help":
             click.echo(ctx.get_help())
             ctx.exit()
-        name = args[0] if args else ""
-        if name not in COMMANDS and (close := get_close_matches(name, COMMANDS)):
-            ctx.fail(f"No such command '{name}'; did you mean {' or '.join(close)}?")
+        if name not in self.names and not name.startswith("-"):
+            ctx.fail(f"no such command '{name}'{closest(name, self.names)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command table from the names alone."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self.names.items()))
+
+
+class LazyGroup(Commands):
+    """Start-up stays instant: `--help` imports no command."""
+
+    names = COMMANDS
+
+    def module_of(self, name: str) -> str:
+        """Return the module, which has another name where Python keeps that one."""
+        return f"umtrace.cli.{name}_" if iskeyword(name) else f"umtrace.cli.{name}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from umtrace.cli.options import examples
+from umtrace.cli.options import Output, examples
 
 
 @click.command("import", epilog=examples("umtrace import trace.dat -o rec.umt"))
@@ -17,7 +17,7 @@ from umtrace.cli.options import examples
     "--output",
     metavar="DIR",
     required=True,
-    type=click.Path(path_type=Path),
+    type=Output("a recording"),
     help="Write the recording to DIR, mode 0700.",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite an existing recording.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from umtrace.cli.group import LazyGroup
+from umtrace.cli.mistakes import os_text, usage_text
 from umtrace.cli.unfailing import unfailing
 from umtrace.model.errors import UmtraceError, not_installed
 from umtrace.present.terminal import clean  # now: later there may be no descriptor to read it by
@@ -24,14 +24,6 @@ DEBUG = "UMTRACE_DEBUG"
 
 #: of an ImportError: what glibc says when there is no memory for a library
 _NOT_MAPPED = "failed to map segment"
-
-_OS_ERRORS = {
-    errno.ENOSPC: "no space left on the device; free some or choose another directory",
-    errno.EDQUOT: "disk quota exceeded; free some or choose another directory",
-    errno.EMFILE: "too many open files in this process; raise the limit with ulimit -n",
-    errno.ENFILE: "too many open files on this host; raise sysctl fs.file-max",
-    errno.EROFS: "the file system is read-only; choose another directory",
-}
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -97,11 +89,11 @@ def _complain(message: str, code: int) -> int:
 def _explained(error: Exception) -> tuple[str, int]:
     """Return the line to print for an error, and the exit status."""
     if isinstance(error, click.ClickException):
-        return _click_message(error), error.exit_code
+        return usage_text(error), error.exit_code
     if isinstance(error, UmtraceError):
         return str(error), error.exit_code
     if isinstance(error, OSError):
-        return _os_message(error), 1
+        return os_text(error), 1
     if isinstance(error, ModuleNotFoundError) and (why := not_installed(error)):
         return why, 1
     if _out_of_memory(error):
@@ -116,22 +108,9 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError)
 
 
-def _click_message(error: click.ClickException) -> str:
-    message = error.format_message()
-    context = getattr(error, "ctx", None)
-    if isinstance(error, click.UsageError) and context is not None:
-        message += f" (see '{context.command_path} --help')"
-    return message
-
-
 def _unexpected(error: Exception) -> str:
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"internal error, please report it: {what} ({DEBUG}=1 shows where)"
-
-
-def _os_message(error: OSError) -> str:
-    what = _OS_ERRORS.get(error.errno or 0, error.strerror or str(error))
-    return f"{error.filename}: {what}" if error.filename else what
 
 
 def _silence_stdout() -> None:

@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -56,8 +57,20 @@ def as_one(
     return decorate
 
 
-class Number(click.FloatRange):
-    """A range that `nan` is not in, which click takes for any; nothing is ever later than that."""
+def one_format(style: str | None, *, as_json: bool, default: str) -> str:
+    """Return the one format that --format and --json ask for; UsageError where they ask for two."""
+    if as_json and style not in {None, "json"}:
+        raise click.UsageError(f"--json and --format {style} contradict each other: give one")
+    return "json" if as_json else style or default
+
+
+def given(ctx: click.Context, name: str) -> bool:
+    """Whether an option was given, if only its default."""
+    return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
+class Milliseconds(click.FloatRange):
+    """A number of ms, as an option of earlier versions has it; no `nan`, which click takes."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -65,8 +78,40 @@ class Number(click.FloatRange):
         """Return the number; BadParameter where it is none, or outside."""
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
-            self.fail(f"'{value}' is no number.", param, ctx)
+            self.fail(f"'{value}' is no number", param, ctx)
         return number
+
+
+class Count(click.IntRange):
+    """A whole number in a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; BadParameter where it is none, or outside."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"'{value}' is no whole number", param, ctx)
+        if self.max is not None and number > self.max:
+            self.fail(f"{value} is too large, at most {self.max} is possible", param, ctx)
+        if self.min is not None and number < self.min:
+            self.fail(f"{value} is too small, the least is {self.min}", param, ctx)
+        return number
+
+
+class Output(click.Path):
+    """The name of what is written, where standard output cannot be that."""
+
+    def __init__(self, what: str, *, as_path: bool = True) -> None:
+        super().__init__(path_type=Path if as_path else None)
+        self._what = what
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; BadParameter for `-`."""
+        if value == "-":
+            self.fail(
+                f"- is standard output, where {self._what} cannot go; give a name", param, ctx
+            )
+        return super().convert(value, param, ctx)
 
 
 class Seconds(click.ParamType):  # type: ignore[type-arg] # generic in click 8.3 only

@@ -7,13 +7,32 @@ from pathlib import Path
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
-from umtrace.cli.options import examples
+from umtrace.cli.options import Output, examples, given, several
 from umtrace.cli.pictures import import_matplotlib
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 _KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy")
+_BY = ("hist", "cdf", "phases")  #: kinds that draw groups
 _EPILOG = examples("umtrace plot rec.umt --kind phases -o phases.svg")
+
+
+def _kind_without_groups(ctx: click.Context, kind: str) -> None:
+    if kind not in _BY and given(ctx, "by"):
+        raise click.UsageError(f"--by is for {', '.join(_BY)}; --kind {kind} draws no groups")
+
+
+_output_options = several(
+    click.option(
+        "-o",
+        "--output",
+        required=True,
+        type=Output("a picture", as_path=False),
+        metavar="FILE",
+        help="Write to FILE.png, .svg or .pdf, mode 0600.",
+    ),
+    click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists."),
+)
 
 
 @click.command(epilog=_EPILOG)
@@ -22,17 +41,17 @@ _EPILOG = examples("umtrace plot rec.umt --kind phases -o phases.svg")
     "--kind", type=click.Choice(_KINDS), default="hist", show_default=True, help="Draw this plot."
 )
 @by_option("Draw one series per value of these columns, or none.")
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="FILE",
-    help="Write to FILE.png, .svg or .pdf, mode 0600.",
-)
-@click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists.")
+@_output_options
 @filter_options
+@click.pass_context
 def command(
-    recording: str, kind: str, by: str, output: str, force: bool, row_filter: RowFilter
+    ctx: click.Context,
+    recording: str,
+    kind: str,
+    by: str,
+    output: str,
+    force: bool,
+    row_filter: RowFilter,
 ) -> int:
     """Draw the recording DIR as PNG, SVG or PDF.
 
@@ -48,6 +67,7 @@ def command(
     `umtrace report --help` lists the values of KEY. --by applies to hist, cdf and phases, which
     draw the four largest groups.
     """  # noqa: D301
+    _kind_without_groups(ctx, kind)
     import_matplotlib()
     from umtrace.analysis.figures import check_suffix, figure_of, save
     from umtrace.model.whole_file import check_replaceable

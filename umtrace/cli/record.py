@@ -17,7 +17,7 @@ import click
 from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options
 from umtrace.cli.live import LiveOptions, attached, live_options
-from umtrace.cli.options import as_one, examples
+from umtrace.cli.options import Count, Output, as_one, examples
 from umtrace.model.errors import StoppedError
 from umtrace.model.stopping import StopSignals
 from umtrace.model.writable import check_writable, free_path
@@ -88,11 +88,12 @@ _output_options = as_one(
         "-o",
         "--output",
         metavar="DIR",
-        type=click.Path(path_type=Path),
+        type=Output("a recording"),
         help="Write the recording to DIR, mode 0700.  [default: umtrace-DATE-TIMEZ.umt, of UTC]",
     ),
     click.option(
         "--summaries",
+        type=Output("summaries", as_path=False),
         metavar="DIR|URL",
         help="Write the counts of each hour below DIR, or to object storage such as "
         "s3://bucket/summaries. Without -o, nothing else is kept.",
@@ -101,7 +102,7 @@ _output_options = as_one(
     click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
     click.option(
         "--ready-fd",
-        type=int,
+        type=Count(),
         metavar="N",
         callback=_open_fd,
         help="Write a line `ready` to the open file descriptor N and close it, once the probes "

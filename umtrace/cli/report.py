@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from umtrace.cli.filters import by_option, filter_options, key_list
-from umtrace.cli.options import examples
+from umtrace.cli.options import examples, one_format
 from umtrace.cli.status import read_status
 from umtrace.present import sections
 from umtrace.stats.filters import RowFilter
@@ -77,12 +77,8 @@ def command(
 
 
 def _chosen_style(style: str | None, *, as_json: bool, full: bool) -> str:
-    """Return the one style that the options ask for; UsageError where they ask for two."""
-    if as_json and style not in {None, "json"}:
-        raise click.UsageError(f"--json and --format {style} contradict each other: give one")
-    if as_json or style not in {None, "table"}:
-        return "json" if as_json else str(style)
-    return "table" if full else "short"
+    chosen = one_format(style, as_json=as_json, default="table")
+    return "short" if chosen == "table" and not full else chosen
 
 
 def _written(report: Report, style: str) -> str:

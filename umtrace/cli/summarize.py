@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from umtrace.cli.options import examples
+from umtrace.cli.options import Output, examples
 
 _EPILOG = examples("umtrace summarize rec.umt -o summaries")
 
@@ -15,6 +15,7 @@ _EPILOG = examples("umtrace summarize rec.umt -o summaries")
     "-o",
     "--output",
     required=True,
+    type=Output("summaries", as_path=False),
     metavar="DIR|URL",
     help="Write below DIR, or to object storage such as s3://bucket/summaries.",
 )

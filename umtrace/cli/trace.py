@@ -13,7 +13,7 @@ import click
 
 from umtrace.cli.filters import filter_options
 from umtrace.cli.live import LiveOptions, attached, live_options, stdout_is_gone
-from umtrace.cli.options import examples
+from umtrace.cli.options import examples, given
 from umtrace.cli.status import read_status
 from umtrace.model.stopping import StopSignals
 from umtrace.present.terminal import say
@@ -58,7 +58,7 @@ def command(
     """
     if recording is not None:
         _refuse(ctx, ("tier", "probes", "duration"))
-        within_ns = live.spurious_within_ns if _is_given(ctx, "spurious_within_ns") else None
+        within_ns = live.spurious_within_ns if given(ctx, "spurious_within_ns") else None
         return _replay(recording, row_filter, within_ns, as_json=as_json)
     if row_filter.errno:
         # A spurious EBUSY differs from a real one in the retry that succeeds.
@@ -98,13 +98,9 @@ def _replay(
     return read_status(opened)
 
 
-def _is_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-
-
 def _refuse(ctx: click.Context, names: tuple[str, ...]) -> None:
     for name in names:
-        if _is_given(ctx, name):
+        if given(ctx, name):
             raise click.UsageError(f"--{name} is for live umounts; --replay prints recorded ones")
 
 

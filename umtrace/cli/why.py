@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from umtrace.cli.mistakes import os_text
 from umtrace.cli.options import examples
 
 #: beside the codes of every command, 1 to 5, which mean that there is no answer
@@ -72,7 +73,8 @@ def command(path: str, as_json: bool, whole: bool, ask_kernel: bool) -> int:
     try:
         answer = BusyQuery(path, ask_kernel=ask_kernel).answer()
     except OSError as error:
-        raise UsageError(f"{error.filename or path}: {error.strerror}") from error
+        error.filename = error.filename or path
+        raise UsageError(os_text(error)) from error
     code = EXIT_CODES[answer.state]
     if as_json:
         write(why_json(answer, code), sys.stdout)

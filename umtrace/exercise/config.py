@@ -88,7 +88,7 @@ class ExerciseConfig:
         if self.layers < 1 or self.makers < 1:
             raise UsageError("layers and makers: at least 1")
         if self.holds and not self.hold_ms:
-            raise UsageError("holds last as long as hold_ms says: give --hold-ms too")
+            raise UsageError("holds last as long as --hold says: give it too")
         if self.holds > 2 * self.containers * self.layers:
             raise UsageError("holds: as many as layers are mounted, at most")
 

@@ -75,10 +75,17 @@ def _is_stream(path: Path) -> bool:
 
 
 def _check(path: Path, *, force: bool) -> None:
+    if not path.parent.is_dir():
+        raise no_directory(path.parent)
     if path.is_dir():
         raise UsageError(f"{path}: is a directory; name a file")
     if os.path.lexists(path) and not force:  # a symlink to nowhere as well
         raise _exists(path)
+
+
+def no_directory(path: Path) -> UsageError:
+    """Return the error for a directory that is to have a file, and is not there."""
+    return UsageError(f"{path}: no such directory; create it first")
 
 
 def _exists(path: Path) -> UsageError:

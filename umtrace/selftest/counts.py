@@ -9,7 +9,7 @@ from contextlib import closing
 from statistics import median
 from typing import Any
 
-from umtrace.model.errors import NoTierError, NotPermittedError
+from umtrace.model.errors import NoTierError, NotPermittedError, UsageError
 from umtrace.model.losses import LossReport
 from umtrace.model.tiers import Tier, tier_named
 from umtrace.model.umounts import COLUMNS, PHASES
@@ -21,7 +21,7 @@ from umtrace.sources.select import open_source
 #: function probes see.
 WORKLOAD = ("--sync", "23", "--lazy", "11", "--busy", "7", "--propagate", "1000", "--ns-exit", "50")
 FUNCTION_WORKLOAD = (*WORKLOAD, "--detach", "5", "--fd-close", "5")
-HELD_WORKLOAD = ("--lazy", "3", "--hold-ms", "100")
+HELD_WORKLOAD = ("--lazy", "3", "--hold", "100ms")
 HELD_NS = 100_000_000
 
 _EBUSY = 16
@@ -36,13 +36,15 @@ def run(tier: str, probes: str = "full") -> Result:
 
     Raises
     ------
+    UsageError
+        There is no such tier.
     NoTierError, NotPermittedError
         The tier cannot be attached.
     """
     began = time.monotonic()
     try:
         return _compared(tier, probes, began)
-    except (NoTierError, NotPermittedError):
+    except (NoTierError, NotPermittedError, UsageError):
         raise
     except Exception as error:
         checks = (failed(error),)

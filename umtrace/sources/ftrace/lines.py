@@ -38,7 +38,8 @@ def open_trace(path: Path) -> IO[bytes]:
     try:
         file = _opened(path)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+        why = str(error.strerror)
+        raise UsageError(f"{path}: {why[:1].lower()}{why[1:]}") from None
     binary = b"tracing" in file.read(16)
     file.seek(0)
     if not binary:
