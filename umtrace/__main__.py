@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from umtrace.search_path import leave_working_directory
+import os
 
-leave_working_directory()  # before anything else is imported
+try:
+    from umtrace.search_path import leave_working_directory
 
-from umtrace.cli import main  # noqa: E402
+    leave_working_directory()  # before anything else is imported
+
+    from umtrace.cli import main
+except KeyboardInterrupt:
+    os.write(2, b"umtrace: interrupted\n")
+    os._exit(130)
 
 main()

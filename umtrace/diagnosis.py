@@ -11,6 +11,7 @@ from umtrace.kernel.config import options_off
 from umtrace.kernel.refusals import missing_privilege
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
+from umtrace.model.activity import NOW
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.model.plan_line import PlanLine, without_reason
 from umtrace.model.tiers import tier_named
@@ -133,6 +134,7 @@ def _unseen(result: TierResult) -> list[str]:
 
 def tried(tier: str) -> TierResult:
     """Return what became of a tier: attaches it, reads once and detaches it; never raises."""
+    NOW.note(f"trying tier {tier}")
     try:
         with closing(open_source(tier)) as source:
             source.read(0)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
+_LATER_S = 0.02
+
 
 def main() -> None:
     """Run the command line and exit; Ctrl-C while it is being imported is one line, too."""
     try:
+        sys.unraisablehook = _unraisable
         from umtrace.cli.main import main as run
 
         run()
@@ -17,6 +20,19 @@ def main() -> None:
         os.write(2, b"umtrace: interrupted\n")
         os._exit(130)
     sys.exit(0)  # not reached: it exits by itself
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    """Raise a Ctrl-C again that came where Python drops exceptions, as in an import's lock."""
+    if not issubclass(found.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(found)
+        return
+    import _thread
+    import threading
+
+    again = threading.Timer(_LATER_S, _thread.interrupt_main)  # not here, or it is dropped as well
+    again.daemon = True
+    again.start()
 
 
 __all__ = ["main"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from keyword import iskeyword
+from typing import Any
 
 import click
 
@@ -36,6 +37,10 @@ COMMANDS = {
 }
 
 
+class Interrupted(BaseException):
+    """Ctrl-C, past click."""
+
+
 class Commands(click.Group):
     """A group that has the names of its commands, and imports one when it runs."""
 
@@ -57,6 +62,13 @@ class Commands(click.Group):
     def module_of(self, name: str) -> str:
         """Return the module whose ``command`` it is."""
         raise NotImplementedError
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C is ours to tell, since click prints an empty line for it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli import working
 from umtrace.cli.filters import spurious_option
 from umtrace.cli.options import Seconds, as_one
 from umtrace.model.errors import StoppedError
@@ -111,6 +112,7 @@ def attached(
             say(f"tier {source.tier} instead: {why}")
         if why := remark(source):
             say(why)
+        working.end()  # from here on it is silent when nobody unmounts
         yield source
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from umtrace.cli.group import LazyGroup
+from umtrace.cli import working
+from umtrace.cli.group import Interrupted, LazyGroup
 from umtrace.cli.mistakes import os_text, usage_text
 from umtrace.cli.unfailing import unfailing
 from umtrace.model.errors import UmtraceError, not_installed
@@ -21,6 +22,9 @@ from umtrace.version import __version__
 
 #: environment variable that shows what an error message leaves out
 DEBUG = "UMTRACE_DEBUG"
+
+#: commands that fork, which no thread of theirs may see
+_WITHOUT_A_LINE = ("exercise",)
 
 #: of an ImportError: what glibc says when there is no memory for a library
 _NOT_MAPPED = "failed to map segment"
@@ -39,7 +43,13 @@ def main() -> None:
     """Run the command line and exit with the code design gives to each failure."""
     _open_closed_streams()
     sys.stderr = unfailing(sys.stderr)
-    sys.exit(run(sys.argv[1:]))
+    if sys.argv[1:2] not in ([name] for name in _WITHOUT_A_LINE):
+        working.announce()
+    try:
+        code = run(sys.argv[1:])
+    finally:
+        working.end()
+    sys.exit(code)
 
 
 def _open_closed_streams() -> None:
@@ -55,7 +65,7 @@ def run(args: list[str]) -> int:
     try:
         code: Any = umtrace.main(args, prog_name="umtrace", standalone_mode=False)
         sys.stdout.flush()
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (click.exceptions.Abort, KeyboardInterrupt, Interrupted):
         with contextlib.suppress(ValueError):  # a second Ctrl-C need not be polite
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         return _complain("interrupted", 128 + signal.SIGINT)

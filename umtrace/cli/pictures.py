@@ -14,6 +14,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from umtrace.model.activity import NOW
+
 _FOLDER = "MPLCONFIGDIR"
 
 
@@ -21,6 +23,7 @@ def import_matplotlib() -> None:
     """Import it; later imports find it as it is now."""
     if os.geteuid() == 0 and not _is_roots(os.environ.get(_FOLDER)):
         os.environ[_FOLDER] = _of_root() or _for_now()
+    NOW.note("loading matplotlib")
     here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.chdir("/")
     try:

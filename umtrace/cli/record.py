@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli import working
 from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options
 from umtrace.cli.live import LiveOptions, attached, live_options
@@ -55,6 +56,8 @@ class OutputOptions:
 
     def place(self) -> Path | None:
         """Return the directory of the recording, checked; None for summaries alone."""
+        if self.quiet:
+            working.end()
         if self.output is None and self.summaries is not None:
             return None
         path = self.output or free_path(time.time_ns())
@@ -138,7 +141,7 @@ def command(
     """
     path = to.place()
     with (
-        _said_when_cut_short(path),
+        _said_when_cut_short(path) as state,
         StopSignals() as signals,
         Child(command, signals) as child,
         attached(live, signals, to.say) as source,
@@ -162,6 +165,7 @@ def command(
             on_ready=start,
             spurious_within_ns=live.spurious_within_ns,
         )
+        state.finished = True
         progress.summary(where, totals)
         _answer(path, to)
         ctx.exit(child.wait())
@@ -171,6 +175,7 @@ def _answer(path: Path | None, to: OutputOptions) -> None:
     """Say what a report begins with, and how to read on; nothing without a recording."""
     if path is None or to.quiet:
         return
+    working.begin()
     from umtrace.recording import Recording
     from umtrace.report_contents import answer_of
 
@@ -189,13 +194,20 @@ def _until(child: Child, signals: StopSignals, duration: float | None) -> Until:
     return Until(signals, duration)
 
 
+@dataclass(slots=True)
+class _State:
+    finished: bool = False  #: whether the recording is complete
+
+
 @contextmanager
-def _said_when_cut_short(path: Path | None) -> Iterator[None]:
+def _said_when_cut_short(path: Path | None) -> Iterator[_State]:
     """Say what to do with a recording that a second signal left unfinished."""
+    state = _State()
     try:
-        yield
+        yield state
     except KeyboardInterrupt:
         if path is None or not path.exists():
             raise
-        how = f"before the recording was finished: umtrace repair {path}"
-        raise StoppedError(signal.SIGINT, how) from None
+        what = f"report {path}" if state.finished else f"repair {path}"
+        when = "after the recording was finished" if state.finished else "before it was finished"
+        raise StoppedError(signal.SIGINT, f"{when}: umtrace {what}") from None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from umtrace.cli import working
 from umtrace.cli.live import unwinding
 from umtrace.cli.options import examples
+from umtrace.model.activity import NOW
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.present.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,14 +44,14 @@ def command(ctx: click.Context, tier: str, probes: str, as_json: bool) -> None:
     """Check each tier: record known umounts and compare every count.
 
     A last run has all tiers at once; their rows for the same umounts must agree. The umounts
-    happen in a private mount namespace. The exit status is 1 if anything differs. A tier that
-    fails is reported; the others still run.
+    happen in a private mount namespace. A tier that fails is reported; the others still run. The
+    last lines are the verdict, and which tiers could not be checked. The exit status is 1 if
+    anything differs.
     """
-    from umtrace import selftest
-
-    results = _all_that_work(probes) if tier == "all" else [selftest.run(tier, probes)]
-    whole = [result.tier for result in results if result.columns]
-    together = selftest.run_together(whole, probes)
+    results, left_out = _tested(tier, probes, as_json=as_json)
+    together = _together(results, probes, as_json=as_json)
+    checks = [check for result in results for check in result.checks]
+    checks += [check for agreement in together for check in agreement.checks]
     if as_json:
         found = {
             "tiers": [_to_dict(result) for result in results],
@@ -55,29 +59,56 @@ def command(ctx: click.Context, tier: str, probes: str, as_json: bool) -> None:
         }
         click.echo(json.dumps(found, indent=2))
     else:
-        _print(results, together)
-    agreed = all(result.ok for result in results) and all(pair.ok for pair in together)
-    ctx.exit(0 if agreed else 1)
+        click.echo()
+        click.echo(_verdict(results, checks))
+        for name, why in left_out.items():
+            click.echo(f"Not checked: tier {name}, which does not work here ({why})")
+    ctx.exit(0 if all(check.ok for check in checks) else 1)
 
 
-def _all_that_work(probes: str) -> list[Result]:
+def _verdict(results: Sequence[Result], checks: Sequence[Check]) -> str:
+    """Return what it comes to, in one line."""
+    wrong = [check.what for check in checks if not check.ok]
+    tiers = ", ".join(result.tier for result in results)
+    if not wrong:
+        return f"ok: all {plural(len(checks), 'check')} agree with what was unmounted ({tiers})"
+    return f"WRONG: {len(wrong)} of {plural(len(checks), 'check')} differ: {'; '.join(wrong[:3])}"
+
+
+def _tested(
+    tier: str, probes: str, *, as_json: bool
+) -> tuple[list[Result], dict[str, UmtraceError]]:
+    """Check one tier, or all, and print each as it ends; also why some cannot be had here."""
     from umtrace import selftest
     from umtrace.sources.select import LIVE_TIERS
 
     results: dict[str, Result] = {}
-    failures: list[UmtraceError] = []  # of tiers that this kernel lacks
-    for tier in LIVE_TIERS:
-        if tier in results:  # as the stand-in for another
+    failures: dict[str, UmtraceError] = {}
+    for name in LIVE_TIERS if tier == "all" else (tier,):
+        if name in results:  # as the stand-in for another
             continue
         try:
-            result = selftest.run(tier, probes)
+            result = selftest.run(name, probes)
         except (NoTierError, NotPermittedError) as error:
-            failures.append(error)
-        else:
-            results[result.tier] = result
+            failures[name] = error
+            continue
+        results[result.tier] = result
+        if not as_json:
+            _print_result(result)
     if not results:
-        raise failures[0]
-    return list(results.values())
+        raise next(iter(failures.values()))
+    return list(results.values()), failures
+
+
+def _together(results: Sequence[Result], probes: str, *, as_json: bool) -> list[Agreement]:
+    """Check all at once that ran to their end, and print it."""
+    from umtrace import selftest
+
+    NOW.note("recording known umounts in all tiers at once")
+    found = selftest.run_together([result.tier for result in results if result.columns], probes)
+    for agreement in () if as_json else found:
+        _print_agreement(agreement)
+    return found
 
 
 def _to_dict(found: Result | Agreement) -> dict[str, Any]:
@@ -94,20 +125,27 @@ def _plain(value: object) -> object:
     return value if isinstance(value, int | float | str) else str(value)
 
 
-def _print(results: Sequence[Result], together: Sequence[Agreement]) -> None:
-    for result in results:
-        click.echo(f"Tier {result.tier}")
-        _print_checks(result.checks)
-        if result.clock_ratio is not None:
-            _note("latency over the clock around umount2", f"{result.clock_ratio:.3f}")
-    for agreement in together:
-        first, second = agreement.tiers
-        one = first == second
-        click.echo(f"Tier {first} beside others" if one else f"Tiers {first} and {second} at once")
-        _print_checks(agreement.checks)
-        if agreement.rcu_ratio is not None and agreement.rcu_apart_ns is not None:
-            _note(f"RCU wait, {second} over {first}", f"{agreement.rcu_ratio:.3f}")
-            _note("RCU waits apart, median", f"{agreement.rcu_apart_ns / 1e3:.1f} us")
+def _print_result(result: Result) -> None:
+    click.echo(f"Tier {result.tier}")
+    _print_checks(result.checks)
+    if result.clock_ratio is not None:
+        _note("latency over the clock around umount2", f"{result.clock_ratio:.3f}")
+    _go_on()
+
+
+def _print_agreement(agreement: Agreement) -> None:
+    first, second = agreement.tiers
+    one = first == second
+    click.echo(f"Tier {first} beside others" if one else f"Tiers {first} and {second} at once")
+    _print_checks(agreement.checks)
+    if agreement.rcu_ratio is not None and agreement.rcu_apart_ns is not None:
+        _note(f"RCU wait, {second} over {first}", f"{agreement.rcu_ratio:.3f}")
+        _note("RCU waits apart, median", f"{agreement.rcu_apart_ns / 1e3:.1f} us")
+
+
+def _go_on() -> None:
+    sys.stdout.flush()
+    working.begin()
 
 
 def _print_checks(checks: Sequence[Check]) -> None:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from umtrace.cli.options import Seconds, examples
+from umtrace.model.activity import NOW
 
 _EPILOG = examples(
     "umtrace stuck", "umtrace stuck --for 5s; case $? in 10) logger umount hangs;; esac"
@@ -49,6 +50,7 @@ def command(as_json: bool, whole: bool, watch_s: float) -> int:
     from umtrace.present.terminal import write
     from umtrace.stuck.query import StuckQuery
 
+    NOW.note("watching the tasks of this host")
     answer = StuckQuery(watch_s).answer()
     if as_json:
         write(stuck_json(answer), sys.stdout)

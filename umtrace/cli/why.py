@@ -9,6 +9,7 @@ import click
 
 from umtrace.cli.mistakes import os_text
 from umtrace.cli.options import examples
+from umtrace.model.activity import NOW
 
 #: beside the codes of every command, 1 to 5, which mean that there is no answer
 EXIT_CODES = {
@@ -70,6 +71,7 @@ def command(path: str, as_json: bool, whole: bool, ask_kernel: bool) -> int:
     from umtrace.present.terminal import write
     from umtrace.present.why import why_json, why_lines
 
+    NOW.note("reading what the processes of this host have open")
     try:
         answer = BusyQuery(path, ask_kernel=ask_kernel).answer()
     except OSError as error:

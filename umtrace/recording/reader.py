@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from umtrace.model.activity import NOW
 from umtrace.model.errors import DamagedInputError, NotPermittedError, UsageError
 from umtrace.model.events import NAME_DTYPE, Array, EventBatch
 from umtrace.model.losses import LossReport
@@ -151,15 +152,17 @@ class Recording:
         name = query.kind.name
         if chunks is None:
             chunks = open_chunks(self.path, name, self.add_problem)
-        whole = query.span == (None, None)
+        whole, expected = query.span == (None, None), self.meta.rows.get(name, 0)
         position = 0
+        NOW.note(f"reading {name}")
         for chunk in chunks:
             for start, batch in read_chunk(chunk, query, position, self.add_problem):
                 if whole and start > position:
                     self.add_problem(f"{name}: {start - position} rows missing before {chunk.name}")
                 position = max(position, start + batch.num_rows)
+                NOW.note(f"reading {name}", position / expected if expected else None)
                 yield start, batch
-        expected = self.meta.rows.get(name, 0)
+        NOW.note("computing")
         if whole and position < expected:
             self.add_problem(f"{name}: {expected - position} rows missing at the end")
         elif whole and not chunks and not self.is_open and name in self.meta.tables:

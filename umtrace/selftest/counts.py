@@ -9,6 +9,7 @@ from contextlib import closing
 from statistics import median
 from typing import Any
 
+from umtrace.model.activity import NOW
 from umtrace.model.errors import NoTierError, NotPermittedError, UsageError
 from umtrace.model.losses import LossReport
 from umtrace.model.tiers import Tier, tier_named
@@ -41,6 +42,7 @@ def run(tier: str, probes: str = "full") -> Result:
     NoTierError, NotPermittedError
         The tier cannot be attached.
     """
+    NOW.note(f"recording known umounts in tier {tier}")
     began = time.monotonic()
     try:
         return _compared(tier, probes, began)

@@ -1,0 +1,50 @@
+"""Ctrl-C at many moments: one line, status 130, and nothing left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_TOP = Path(__file__).parents[2]
+#: sends Ctrl-C at the N-th call of a function, from the first line of umtrace on
+_AT_CALL = """
+import os, signal, sys
+from umtrace.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
+left = int(sys.argv.pop(1))
+def count(frame, event, _):
+    global left
+    left -= event == "call"
+    if left == 0:
+        sys.setprofile(None)
+        os.kill(os.getpid(), signal.SIGINT)
+sys.setprofile(count)
+main()
+"""
+_MOMENTS = [3, 30, 300, 1000, 3000, 10_000, 20_000, 40_000, 80_000, 160_000]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", _MOMENTS)
+@pytest.mark.parametrize("command", ["report", "export -o {}/x.csv", "plot -o {}/x.png", "why /"])
+def test_ctrl_c_at_a_moment(tmp_path, command, moment):
+    words = command.format(tmp_path).split()
+    if words[0] != "why":
+        words.insert(1, "recordings/first-look.umt")
+    done = subprocess.run(
+        [sys.executable, "-c", _AT_CALL, str(moment), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=_TOP,
+        timeout=120,
+    )
+    if done.returncode == 130:
+        assert done.stderr == "umtrace: interrupted\n"
+        assert list(tmp_path.iterdir()) == []
+    else:  # it had ended
+        assert done.returncode in {0, 13, 14}, done.stderr
+        assert moment > 300

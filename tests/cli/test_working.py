@@ -1,0 +1,86 @@
+"""The line on a terminal while a command is silent."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from umtrace.cli.working import Announced, Working
+from umtrace.model.activity import NOW
+
+_TOP = Path(__file__).parents[2]
+_LINE = re.compile(r"\r\x1b\[K(?:umtrace: [ -~]+ \.\.\. \d+ s)?")
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """The reading end of a terminal, and a stream that writes to it."""
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as stream:
+        yield ours, stream
+    os.close(ours)
+
+
+def test_it_shows_what_is_done_and_how_far(terminal):
+    ours, stream = terminal
+    working = Working(stream)
+    NOW.note("reading umounts", 0.25)
+    working.begin()
+    assert os.read(ours, 200).decode() == "\r\x1b[Kumtrace: reading umounts, 25% ... 0 s"
+    working.end()
+    assert os.read(ours, 200).decode().endswith("\r\x1b[K")
+
+
+def test_what_is_written_takes_its_place(terminal):
+    ours, stream = terminal
+    working = Working(stream)
+    announced = Announced(stream, working)
+    working.begin()
+    os.read(ours, 200)
+    announced.write("answer")
+    announced.flush()
+    said = ""
+    while "answer" not in said:
+        said += os.read(ours, 200).decode()
+    assert _LINE.sub("", said) == "answer"
+    assert said.endswith("\r\x1b[Kanswer")
+
+
+def test_it_shows_nothing_where_nobody_looks(terminal, monkeypatch, tmp_path):
+    _, stream = terminal
+    monkeypatch.setenv("TERM", "dumb")
+    assert not Working(stream).is_shown
+    with (tmp_path / "x").open("w") as file:
+        assert not Working(file).is_shown
+
+
+@pytest.mark.parametrize("words", ["report {}", "hist {}", "ebusy {}"])
+def test_no_command_leaves_a_trace_of_it(words):
+    command = [sys.executable, "-m", "umtrace", *words.format("recordings/propagation.umt").split()]
+    plain = subprocess.run(command, cwd=_TOP, capture_output=True, text=True, check=True).stdout
+    pid, ours = pty.fork()
+    if not pid:
+        os.environ["TERM"] = "xterm"
+        os.chdir(_TOP)
+        os.execv(command[0], command)
+    said = _LINE.sub("", _all_of(ours)).replace("\r\n", "\n")
+    assert os.waitpid(pid, 0)[1] == 0
+    assert said == plain
+
+
+def _all_of(fd: int) -> str:
+    parts = []
+    while True:
+        try:
+            parts.append(os.read(fd, 65536))
+        except OSError:  # its other end is closed
+            return b"".join(parts).decode()
+        time.sleep(0)

@@ -1,0 +1,139 @@
+"""A line on the terminal while a command is silent: nobody waits longer than a third of a second.
+
+A thread draws it, since the silence is that of imports and of long calls. Whatever the command
+writes takes its place.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any, TextIO
+
+from umtrace.model.activity import NOW
+
+_SILENT_S = 0.1  # until it shows: Python itself has taken a part of the third of a second
+_EVERY_S = 0.25
+_WIDEST = 79
+_CLEAR = "\r\033[K"
+
+
+class Working:
+    """Draws the line on stderr, if that is a terminal, from `begin` to `end`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._lock = threading.RLock()  # a signal may come while it is held
+        self._over: threading.Event | None = None
+        self._drawn = False
+        self._fd = _terminal(stream)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a terminal to show it on."""
+        return self._fd is not None
+
+    def begin(self) -> None:
+        """Wait for silence; does nothing on what is no terminal."""
+        with self._lock:
+            if self._fd is None or self._over is not None:
+                return
+            self._over = threading.Event()
+            threading.Thread(target=self._draw, args=(self._over,), daemon=True).start()
+
+    def end(self) -> None:
+        """Remove the line, since something else is going to be there."""
+        with self._lock:
+            if self._over is not None:
+                self._over.set()
+                self._over = None
+            if self._drawn:
+                self._drawn = False
+                self._put(_CLEAR)
+
+    def _draw(self, over: threading.Event) -> None:
+        begun = time.monotonic()
+        wait = _SILENT_S
+        while not over.wait(wait):
+            wait = _EVERY_S
+            with self._lock:
+                if not over.is_set():
+                    self._drawn = True
+                    self._put(_CLEAR + _line(time.monotonic() - begun)[:_WIDEST])
+
+    def _put(self, text: str) -> None:
+        with suppress(OSError):
+            os.write(self._fd or 2, text.encode("ascii", "replace"))
+
+
+class Announced:
+    """A stream that ends the line before it writes; else the stream itself."""
+
+    def __init__(self, stream: TextIO, working: Working) -> None:
+        self._stream, self._working = stream, working
+
+    def write(self, text: str) -> int:
+        """Write, where the line was."""
+        self._working.end()
+        return self._stream.write(text)
+
+    @property
+    def buffer(self) -> Any:
+        """The bytes below, which somebody is going to write to."""
+        self._working.end()
+        return self._stream.buffer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+#: of this process, once `announce` was called
+_CURRENT: list[Working] = []
+
+
+def announce() -> None:
+    """Begin, and have stdout and stderr end it: a file that stdout goes to does not disturb it."""
+    working = Working(sys.stderr)
+    if not working.is_shown:
+        return
+    _CURRENT[:] = [working]
+    sys.stderr = Announced(sys.stderr, working)
+    if not _is_file(sys.stdout):
+        sys.stdout = Announced(sys.stdout, working)
+    working.begin()
+
+
+def begin() -> None:
+    """Show the line again if the command is silent from now on."""
+    for working in _CURRENT:
+        working.begin()
+
+
+def end() -> None:
+    """Show no line, as long as the silence is meant."""
+    for working in _CURRENT:
+        working.end()
+
+
+def _line(seconds: float) -> str:
+    part = "" if NOW.part is None else f", {min(NOW.part, 1.0):.0%}"
+    return f"umtrace: {NOW.text}{part} ... {seconds:.0f} s"
+
+
+def _terminal(stream: TextIO) -> int | None:
+    """Return the descriptor of a terminal that knows how to clear a line; else None."""
+    try:
+        able = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        return stream.fileno() if able else None
+    except (OSError, ValueError):
+        return None
+
+
+def _is_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
