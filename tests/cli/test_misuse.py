@@ -118,7 +118,7 @@ TABLE = [
     (f"trace --replay {_R} -d 1", "--duration is for live umounts; --replay prints", 2),
     ("exercise --sync 1 --duration 1s", "--duration is for --tasks: give both", 2),
     ("exercise --sync 1 --task-mode lazy", "--task-mode is for --tasks: give both", 2),
-    ("exercise --sync 1 --hold 1s", "--hold is for --lazy or --busy: give both", 2),
+    ("exercise --sync 1 --hold 1s", "--hold is for --lazy or --busy or --holds: give both", 2),
     ("exercise --lazy 1 --walkers 2", "--walkers is for --sync: give both", 2),
     (
         f"fleet report {_R} --since 2026-02-01 --until 2026-01-01",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,18 @@ _EPILOG = examples(
     "umtrace record -- umtrace exercise --tasks 64 --duration 5",
 )
 
+#: without any of these it is `_DEFAULTS`
+_COUNTS = (
+    "sync",
+    "lazy",
+    "busy",
+    "propagate",
+    "ns_exit",
+    "detach",
+    "fd_close",
+    "tasks",
+    "containers",
+)
 #: options -> one of these must be given, too
 _NEEDS = {
     "duration": ("tasks",),
@@ -145,8 +157,8 @@ _HOW = several(
         default="0s",
         show_default=True,
         metavar="TIME",
-        help="Close the open file TIME after each lazy umount and the last EBUSY, such as 300ms; how"
-        " long each of --holds lasts.",
+        help="Close the open file TIME after each lazy umount and the last EBUSY, such as 300ms; "
+        "how long each of --holds lasts.",
     ),
     click.option("--hold-ms", type=Milliseconds(min=0), hidden=True),  # until 0.2
 )
@@ -163,18 +175,10 @@ def command(
     /,
     *,
     duration: float | None,
-    task_mode: str,
-    walkers: int,
-    files: int,
-    fstype: str,
     hold: float,
     hold_ms: float | None,
-    layers: int,
-    makers: int,
-    neighbours: int,
-    holds: int,
     as_json: bool,
-    **counts: int | None,
+    **options: Any,
 ) -> int:
     """Run known umounts in a private mount namespace and list them.
 
@@ -185,37 +189,25 @@ def command(
     from umtrace.exercise.config import ExerciseConfig
     from umtrace.exercise.run import run
 
-    chosen = _chosen(counts)
-    _refuse_useless(ctx, chosen)
+    if all(options[name] is None for name in _COUNTS):
+        options |= _DEFAULTS
+    _refuse_useless(ctx, options)
     config = ExerciseConfig(
-        **chosen,
+        **{name: value for name, value in options.items() if value is not None},
         duration_s=1.0 if duration is None else duration,
-        task_mode=task_mode,
-        walkers=walkers,
-        files=files,
-        fstype=fstype,
         hold_ms=hold * 1000 if hold_ms is None else hold_ms,
-        layers=layers,
-        makers=makers,
-        neighbours=neighbours,
-        holds=holds,
     )
     ledger = run(config)
     _print(ledger, as_json=as_json)
     return _exit_code(ledger)
 
 
-def _refuse_useless(ctx: click.Context, chosen: dict[str, int]) -> None:
+def _refuse_useless(ctx: click.Context, options: dict[str, Any]) -> None:
     """Raise UsageError for an option that changes nothing without another."""
     for name, needed in _NEEDS.items():
-        if given(ctx, name) and not any((ctx.params | chosen).get(each) for each in needed):
-            options = " or ".join(f"--{each}" for each in needed)
-            raise UsageError(f"--{name.replace('_', '-')} is for {options}: give both")
-
-
-def _chosen(counts: dict[str, int | None]) -> dict[str, int]:
-    given = {name: count for name, count in counts.items() if count is not None}
-    return given or _DEFAULTS
+        if given(ctx, name) and not any(options[each] for each in needed):
+            others = " or ".join(f"--{each}" for each in needed)
+            raise UsageError(f"--{name.replace('_', '-')} is for {others}: give both")
 
 
 def _print(ledger: Ledger, *, as_json: bool) -> None:
