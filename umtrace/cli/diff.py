@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
@@ -15,8 +16,8 @@ _EPILOG = examples("umtrace diff before.umt after.umt --by fstype --mode sync")
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("a", type=click.Path())
-@click.argument("b", type=click.Path())
+@click.argument("a", type=RecordingPath())
+@click.argument("b", type=RecordingPath())
 @by_option("Compare by group of these columns, or none.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @filter_options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import filter_options, judged_option
 from umtrace.cli.options import Count, examples
 from umtrace.cli.status import read_status
@@ -28,7 +29,7 @@ _class_option = click.option(
 @click.command(
     "ebusy", epilog=examples("umtrace ebusy rec.umt --class held", "umtrace ebusy rec.umt 3")
 )
-@click.argument("recording", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("recording", metavar="DIR", type=RecordingPath(path_type=Path))
 @click.argument("number", metavar="[N]", type=Count(min=1), required=False)
 @_class_option
 @click.option("--evidence", is_flag=True, help="Print the evidence of each window, too.")

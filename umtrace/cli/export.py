@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from umtrace.cli.complete import RecordingPath, columns_of_umounts, several_of
 from umtrace.cli.filters import filter_options
-from umtrace.cli.options import examples
+from umtrace.cli.options import examples, several
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
@@ -24,8 +25,21 @@ _EPILOG = examples(
 )
 
 
+_output_options = several(
+    click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="-",
+        show_default=True,
+        help="Write to FILE, mode 0600; - is standard output.",
+    ),
+    click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists."),
+)
+
+
 @click.command(epilog=_EPILOG)
-@click.argument("recording", metavar="DIR", type=click.Path(path_type=Path, readable=False))
+@click.argument("recording", metavar="DIR", type=RecordingPath(path_type=Path, readable=False))
 @click.option(
     "--to",
     "form",
@@ -35,16 +49,13 @@ _EPILOG = examples(
     help="Write this format.",
 )
 @click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    default="-",
-    show_default=True,
-    help="Write to FILE, mode 0600; - is standard output.",
+    "--columns",
+    shell_complete=several_of(columns_of_umounts),
+    metavar="A,B,…",
+    help="Columns, in this order.  [default: all]",
 )
-@click.option("--columns", metavar="A,B,…", help="Columns, in this order.  [default: all]")
 @click.option("--rcu-track", is_flag=True, help="Add a track of all RCU waits to a trace.")
-@click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists.")
+@_output_options
 @filter_options
 def command(
     recording: Path,

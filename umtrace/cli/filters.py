@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from umtrace.cli.complete import errnos, fstypes, keys, one_of, several_of
 from umtrace.cli.options import Command, Count, as_one
 from umtrace.model.errors import UsageError
 from umtrace.model.kinds import ORIGINS
@@ -75,6 +76,7 @@ filter_options = as_one(
     ),
     click.option(
         "--fstype",
+        shell_complete=one_of(fstypes),
         multiple=True,
         metavar="GLOB",
         help="Select by file system type, such as 'fuse*'.",
@@ -102,6 +104,7 @@ filter_options = as_one(
     ),
     click.option(
         "--errno",
+        shell_complete=one_of(errnos),
         metavar="ERRNO",
         callback=_parsed(parse_errno),
         multiple=True,
@@ -140,7 +143,14 @@ gap_option = click.option(
 
 def by_option(what: str) -> Callable[[Command], Command]:
     """Return the option of what groups rows; ``what`` says what a group becomes."""
-    return click.option("--by", default="mode", show_default=True, metavar="KEY,…", help=what)
+    return click.option(
+        "--by",
+        default="mode",
+        show_default=True,
+        metavar="KEY,…",
+        shell_complete=several_of(keys),
+        help=what,
+    )
 
 
 def key_list(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from umtrace.cli.complete import fleet_keys, several_of
 from umtrace.cli.filters import key_list
 from umtrace.cli.fleet_options import FleetOptions, Pattern, When, fleet_options
 from umtrace.cli.options import examples, several
@@ -41,6 +42,7 @@ def _side_options(side: str) -> list[Any]:
 @several(*_side_options("a"), *_side_options("b"))
 @click.option(
     "--by", default="mode", show_default=True, metavar="KEY,…",
+    shell_complete=several_of(fleet_keys),
     help="Compare by group of these keys, or none.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")

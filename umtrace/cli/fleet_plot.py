@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umtrace.cli.complete import fleet_keys, several_of
 from umtrace.cli.filters import key_list
 from umtrace.cli.fleet_options import FleetOptions, fleet_options
 from umtrace.cli.options import Output, examples
@@ -25,6 +26,7 @@ _EPILOG = examples("umtrace fleet plot summaries --kind hosts -o hosts.svg")
 )
 @click.option(
     "--by",
+    shell_complete=several_of(fleet_keys),
     default="kernel",
     show_default=True,
     metavar="KEY,…",

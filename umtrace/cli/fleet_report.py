@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from umtrace.cli.complete import fleet_keys, several_of
 from umtrace.cli.filters import key_list
 from umtrace.cli.fleet_options import FleetOptions, fleet_options, host_list
 from umtrace.cli.options import Seconds, examples, one_format, several
@@ -18,6 +19,7 @@ _EPILOG = examples(
 _report_options = several(
     click.option(
         "--by",
+        shell_complete=several_of(fleet_keys),
         default="kernel",
         show_default=True,
         metavar="KEY,…",

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
@@ -28,7 +29,7 @@ _EPILOG = examples("umtrace hist rec.umt --phase rcu --by fstype --mode sync")
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("recording", metavar="DIR", type=click.Path())
+@click.argument("recording", metavar="DIR", type=RecordingPath())
 @click.option(
     "--phase",
     type=click.Choice(_PHASES),

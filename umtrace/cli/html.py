@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.options import examples
 from umtrace.cli.pictures import import_matplotlib
@@ -16,7 +17,7 @@ _EPILOG = examples("umtrace html rec.umt -o rec.html")
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("recording", metavar="DIR", type=click.Path())
+@click.argument("recording", metavar="DIR", type=RecordingPath())
 @click.option(
     "-o",
     "--output",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from umtrace.cli import working
+from umtrace.cli.complete import one_of, tiers
 from umtrace.cli.filters import spurious_option
 from umtrace.cli.options import Seconds, as_one
 from umtrace.model.errors import StoppedError
@@ -73,6 +74,7 @@ live_options = as_one(
     ),
     click.option(
         "--tier",
+        shell_complete=one_of(tiers),
         default="auto",
         show_default=True,
         metavar="TIER",

@@ -23,6 +23,9 @@ from umtrace.version import __version__
 #: environment variable that shows what an error message leaves out
 DEBUG = "UMTRACE_DEBUG"
 
+#: set while the shell completes a line
+_COMPLETE = "_UMTRACE_COMPLETE"
+
 #: commands that fork, which no thread of theirs may see
 _WITHOUT_A_LINE = ("exercise",)
 
@@ -43,7 +46,7 @@ def main() -> None:
     """Run the command line and exit with the code design gives to each failure."""
     _open_closed_streams()
     sys.stderr = unfailing(sys.stderr)
-    if sys.argv[1:2] not in ([name] for name in _WITHOUT_A_LINE):
+    if sys.argv[1:2] not in ([name] for name in _WITHOUT_A_LINE) and _COMPLETE not in os.environ:
         working.announce()
     try:
         code = run(sys.argv[1:])

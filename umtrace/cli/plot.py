@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.options import Output, examples, given, several
 from umtrace.cli.pictures import import_matplotlib
@@ -36,7 +37,7 @@ _output_options = several(
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("recording", metavar="DIR", type=click.Path())
+@click.argument("recording", metavar="DIR", type=RecordingPath())
 @click.option(
     "--kind", type=click.Choice(_KINDS), default="hist", show_default=True, help="Draw this plot."
 )

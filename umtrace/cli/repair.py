@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.options import examples
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=examples("umtrace repair rec.umt && umtrace report rec.umt"))
-@click.argument("recording", metavar="DIR", type=click.Path(path_type=Path, readable=False))
+@click.argument("recording", metavar="DIR", type=RecordingPath(path_type=Path, readable=False))
 def command(recording: Path) -> int:
     """Finish the recording DIR after its writer was killed or ran out of disk.
 

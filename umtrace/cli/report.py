@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.options import examples, one_format
 from umtrace.cli.status import read_status
@@ -25,7 +26,7 @@ _EPILOG = examples(
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("recording", metavar="DIR", type=click.Path())
+@click.argument("recording", metavar="DIR", type=RecordingPath())
 @by_option("Group by these columns, or none.")
 @click.option(
     "--format",

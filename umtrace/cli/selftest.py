@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from umtrace.cli import working
+from umtrace.cli.complete import checked_tiers, one_of
 from umtrace.cli.live import unwinding
 from umtrace.cli.options import examples
 from umtrace.model.activity import NOW
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.command("selftest", epilog=examples("umtrace selftest --tier tracepoint"))
 @click.option(
     "--tier",
+    shell_complete=one_of(checked_tiers),
     default="all",
     show_default=True,
     metavar="TIER",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.options import Output, examples
 
 _EPILOG = examples("umtrace summarize rec.umt -o summaries")
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("recordings", metavar="DIR…", nargs=-1, required=True, type=click.Path())
+@click.argument("recordings", metavar="DIR…", nargs=-1, required=True, type=RecordingPath())
 @click.option(
     "-o",
     "--output",

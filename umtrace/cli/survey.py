@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.live import LiveOptions, attached, live_options
 from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
@@ -41,7 +42,7 @@ _EPILOG = examples(
     "--replay",
     "recording",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=RecordingPath(path_type=Path),
     help="Survey the recording DIR instead of this host.",
 )
 @live_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import filter_options, gap_option
 from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
@@ -22,7 +23,7 @@ _MOST_SHOWN = 3
 
 
 @click.command("teardowns", epilog=_EPILOG)
-@click.argument("recording", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("recording", metavar="DIR", type=RecordingPath(path_type=Path))
 @click.argument("owner", metavar="[OWNER]", required=False)
 @gap_option
 @click.option("--all", "whole", is_flag=True, help="List all of them, not the longest.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import filter_options
 from umtrace.cli.live import LiveOptions, attached, live_options, stdout_is_gone
 from umtrace.cli.options import examples, given
@@ -37,7 +38,7 @@ _EPILOG = examples(
     "--replay",
     "recording",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=RecordingPath(path_type=Path),
     help="Print the umounts of the recording DIR instead of live ones.",
 )
 @live_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.complete import RecordingPath
 from umtrace.cli.options import as_one, examples
 from umtrace.cli.status import read_status
 from umtrace.model.errors import UsageError
@@ -71,7 +72,7 @@ _assumptions = as_one(
 
 
 @click.command("whatif", epilog=_EPILOG)
-@click.argument("recording", metavar="DIR", type=click.Path())
+@click.argument("recording", metavar="DIR", type=RecordingPath())
 @click.option(
     "--designs",
     default="A,B,B2,C,D",
