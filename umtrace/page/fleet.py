@@ -33,4 +33,6 @@ def _pictures(report: FleetReport) -> Iterator[Picture]:
         with pinned_style():
             axes = DRAW[kind](report)
         if axes.has_data():
-            yield Picture(title=title, caption=caption, svg=svg_of(figure_with(axes), kind))
+            yield Picture(
+                kind=kind, title=title, caption=caption, svg=svg_of(figure_with(axes), kind)
+            )

@@ -67,4 +67,4 @@ def _pictures(selection: Selection, by: Sequence[str], *, with_windows: bool) ->
             continue
         figure = figure_of(kind, selection, by=by)
         if any(axes.has_data() for axes in figure.axes):
-            yield Picture(title=title, caption=caption, svg=svg_of(figure, kind))
+            yield Picture(kind=kind, title=title, caption=caption, svg=svg_of(figure, kind))

@@ -1,10 +1,13 @@
-"""One self-contained page about a recording: no script, nothing fetched, light and dark."""
+"""One self-contained page about a recording: nothing fetched, light and dark, tables that sort."""
 
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,12 +30,25 @@ from umtrace.version import __version__
 Row = Mapping[str, Any]
 #: templates of what only this page has, by the section that they follow
 _MORE = {"phases": "worst.html", "ebusy": "windows.html"}
+#: the picture that shows the rows of a section, or of what follows it
+_SHOWN_IN = {
+    "groups": "cdf",
+    "phases": "phases",
+    "histograms": "cdf",
+    "ebusy": "ebusy",
+    "worst": "timeline",
+    "hosts": "hosts",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A drawing: ``svg`` is one trusted ``<svg>`` element, the texts are plain."""
+    """A drawing: ``svg`` is one trusted ``<svg>`` element, the texts are plain.
 
+    ``kind`` is unique on its page: rows link to it.
+    """
+
+    kind: str
     title: str
     caption: str
     svg: str
@@ -86,7 +102,9 @@ def fleet_html(
             "verdict": [],
             "notes": [],
             "tiles": [],
+            "answer": "",
             "pictures": _figures(pictures),
+            "links": _links(pictures),
             "sections": sections,
             "more": {},
             "version": __version__,
@@ -94,8 +112,20 @@ def fleet_html(
     )
 
 
-def _figures(pictures: Sequence[Picture]) -> list[tuple[str, str, Markup]]:
-    return [(p.title, p.caption, Markup(p.svg)) for p in pictures]  # noqa: S704
+def _figures(pictures: Sequence[Picture]) -> list[tuple[str, str, str, Markup]]:
+    return [(p.kind, p.title, p.caption, Markup(p.svg)) for p in pictures]  # noqa: S704
+
+
+def _links(pictures: Sequence[Picture]) -> dict[str, str]:
+    drawn = {picture.kind for picture in pictures}
+    return {rows: f"picture-{kind}" for rows, kind in _SHOWN_IN.items() if kind in drawn}
+
+
+def _script() -> tuple[Markup, str]:
+    """Return the script that sorts tables, and what the page's policy lets run: that alone."""
+    text = (resources.files("umtrace.page") / "templates" / "sort.js").read_text("utf-8")
+    digest = b64encode(sha256(text.encode()).digest()).decode()
+    return Markup(text), f"sha256-{digest}"  # noqa: S704
 
 
 def _rendered(template: str, view: Mapping[str, Any]) -> str:
@@ -107,7 +137,9 @@ def _rendered(template: str, view: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**view) + "\n"
+    script, script_hash = _script()
+    whole = {**view, "script": script, "script_hash": script_hash}
+    return environment.get_template(template).render(**whole) + "\n"
 
 
 def _finalized(value: object) -> object:
@@ -123,10 +155,12 @@ def _view(page: Page) -> dict[str, Any]:
         "recording": recording,
         "facts": facts,
         "lossy": heading.losses.lost_anything,
+        "answer": report.answer,
         "verdict": report.verdict if report.n_rows else [nothing(heading)],
         "notes": report.notes,
         "tiles": list(_tiles(page.total)),
         "pictures": _figures(page.pictures),
+        "links": _links(page.pictures),
         "sections": report_views(report),
         "more": _MORE,
         "worst": [_worst(row) for row in page.worst],

@@ -7,7 +7,7 @@ from typing import Any
 
 from umtrace.model.umounts import PHASES
 from umtrace.present.bars import span_text
-from umtrace.present.report.cells import flat, stacked
+from umtrace.present.report.cells import flat, raw, stacked
 from umtrace.present.report.section import Bars, Column, Kind, Lines, Report, Section, Table
 from umtrace.present.report.walk import walk
 from umtrace.present.units import count, percent
@@ -33,14 +33,20 @@ class HtmlFormat:
         return {"kind": "lines", "title": "", "texts": list(block.texts)}
 
     def table(self, block: Table) -> View:
-        """Return the columns, and cells of ``text``, ``style``, ``bar`` and ``key``."""
+        """Return the columns, and cells of ``text``, ``value``, ``style``, ``bar`` and ``key``."""
         styles = [_style(column, place) for place, column in enumerate(block.columns)]
         heads = [
             (column.heading.replace("\n", " "), style)
             for column, style in zip(block.columns, styles, strict=True)
         ]
         rows = [line for row in block.rows for line in _rows(block.columns, styles, row)]
-        return {"kind": "table", "title": block.title, "heads": heads, "rows": rows}
+        return {
+            "kind": "table",
+            "title": block.title,
+            "heads": heads,
+            "rows": rows,
+            "sortable": 1 < len(rows) == len(block.rows),  # a row is one line
+        }
 
     def bars(self, block: Bars) -> View:
         """Return the bins: edges, count, share, and the width of the bar in percent."""
@@ -72,6 +78,7 @@ def _rows(columns: Sequence[Column], styles: Sequence[str], row: Sequence[Any]) 
         [
             {
                 "text": text,
+                "value": raw(stacked(value)[0]),
                 "style": style,
                 "bar": _width(value, at) if column.kind is Kind.BAR else None,
                 "key": phase if column.kind is Kind.PHASE or column.kind is Kind.BAR else "",
