@@ -18,7 +18,7 @@ from umtrace.pipeline.running import NEEDED, hangs_at_the_end, running_rows
 from umtrace.present.answer import answer
 from umtrace.present.heading import Heading
 from umtrace.present.lines import still_running
-from umtrace.present.names import mode_note
+from umtrace.present.names import dash_notes
 from umtrace.present.report.section import Report, Section
 from umtrace.present.sections import ebusy, groups, histograms, phases, walkers
 from umtrace.present.verdict import caveats, verdict
@@ -175,7 +175,7 @@ def report_of(found: Gathered, heading: Heading) -> Report:
         n_incomplete=total.n_incomplete,
         answer=answer(total, found.windows, longest),
         verdict=verdict(total) if total.count else (),
-        notes=[*still_running(found.hangs), *caveats(total), *mode_note(found.summary.by, keys)],
+        notes=[*still_running(found.hangs), *caveats(total), *dash_notes(found.summary.by, keys)],
         sections=sections_of(found),
     )
 

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from umtrace.ebusy.counters import WalkCounters
 
 _class_option = click.option(
-    "--class", "classes", multiple=True, type=click.Choice(CLASSES), help="Select by class."
+    "--class",
+    "classes",
+    metavar="CLASS",
+    multiple=True,
+    type=click.Choice(CLASSES),
+    help="Select by class.",
 )
 
 

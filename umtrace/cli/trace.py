@@ -121,7 +121,7 @@ class _Lines:
         from umtrace.present import lines
 
         if not self._as_json:
-            click.echo(lines.HEADER)
+            click.echo(lines.header(self._width))
             sys.stdout.flush()
         yield
 
@@ -144,7 +144,7 @@ class _Lines:
             for row in lines.line_rows(rows):
                 write(lines.line(row, self._width) + "\n", sys.stdout)
         for window, over in found:
-            _print_window(window, over=over, as_json=self._as_json)
+            _print_window(window, self._width, over=over, as_json=self._as_json)
         for hang in hangs:
             text = hang_json(hang) if self._as_json else lines.hang_line(hang, self._width)
             write(text + "\n", sys.stdout)
@@ -161,13 +161,13 @@ class _Lines:
             say(f"losses: {loss_text(self._losses)}")
 
 
-def _print_window(window: EbusyWindow, *, over: bool, as_json: bool) -> None:
-    from umtrace.present.ebusy import jsonl, reason_lines, window_line
+def _print_window(window: EbusyWindow, width: int | None, *, over: bool, as_json: bool) -> None:
+    from umtrace.present.ebusy import jsonl, window_lines
     from umtrace.present.terminal import write
 
     if as_json:
         event = {"event": "ebusy" if over else "ebusy-open"}
         sys.stdout.buffer.write(jsonl(window, event).encode())
     else:
-        lines = [window_line(window, over=over), *(reason_lines(window) if over else ())]
+        lines = window_lines(window, width, over=over)
         write("".join(f"{line}\n" for line in lines), sys.stdout)

@@ -60,7 +60,7 @@ def command(path: str, as_json: bool, whole: bool, ask_kernel: bool) -> int:
     Exit status:
        0  free: the kernel confirms it (--ask-kernel only)
       10  transient: a path walk or a short open; retry
-      11  held: a holder was seen, or the kernel reports busy; a device: claimed or open
+      11  held: a holder seen, or the kernel says busy; a device: claimed or open
       12  no holder of the mount, but its file system stays in use
       13  unknown: no holder was seen, but too much could not be read; run as root
       14  no holder was seen; the kernel was not asked

@@ -31,7 +31,7 @@ def answer(total: GroupSummary, windows: WindowTotals, longest: Sequence[EbusyWi
 
 def _number(total: GroupSummary) -> str:
     known = total.metric(LATENCY)
-    text = plural(total.count, "umount")
+    text = plural(total.count, "umount") + (", which all failed" if total.all_failed else "")
     if not known.histogram.count:
         return f"{text}, latency unknown"
     bound = "at most " if total.n_upper else ""

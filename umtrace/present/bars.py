@@ -15,15 +15,18 @@ _PERCENT_WIDTH = 7
 _INDENT = "  "
 
 
-def metric_bars(title: str, metric: MetricSummary, edges: Sequence[int] = EDGES_125) -> Bars:
+def metric_bars(
+    title: str, metric: MetricSummary, edges: Sequence[int] = EDGES_125, population: str = ""
+) -> Bars:
     """Return a titled histogram of the rows in which the metric took any time.
 
-    What the bars leave out is said: rows without it, and rows where it is unknown.
+    What the bars leave out is said: rows without it, and rows where it is unknown. ``population``
+    says which umounts these are, to follow their number.
     """
     seen = metric.occurred
     whole = metric.histogram.count + metric.n_null + metric.n_negative
     some = "" if seen.count == whole else f"{count(seen.count)} of "
-    notes = [some + plural(whole, "umount")]
+    notes = [some + plural(whole, "umount") + population]
     notes += [f"{count(metric.histogram.zeros)} without it"] if metric.histogram.zeros else []
     notes += [f"unknown for {count(metric.n_null)}"] if metric.n_null else []
     return Bars(f"{title}: {', '.join(notes)}", bins_of(seen, edges))

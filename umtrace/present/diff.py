@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from umtrace.present.heading import Heading, heading_lines
-from umtrace.present.names import key_label, mode_note, phase_name
+from umtrace.present.names import dash_notes, key_label, phase_name
 from umtrace.present.terminal import WIDTH, clean, render
 from umtrace.present.units import NULL, count, duration, plural
 from umtrace.stats.compare import Change, Comparison
@@ -125,7 +125,7 @@ def _parts(page: DiffPage) -> Iterator[RenderableType]:
     yield from _about("B", page.b)
     for warning in page.warnings:
         yield Text(f"WARNING: {clean(warning)}")
-    for note in mode_note(comparison.by, comparison.counts):
+    for note in dash_notes(comparison.by, comparison.counts):
         yield Text(f"Note: {note}")
     yield ""
     yield from map(Text, conclusion(comparison))

@@ -21,6 +21,7 @@ from umtrace.stats.windows import WindowTotals
 MOST = 40
 _HEADER = "   #  time (UTC)    class            verdict   calls      held  path, by whom"
 _AFTER_HEADER = "   #  time (UTC)    class                                 held  path, by whom"
+_STILL_IN_USE = "in use after its umount"
 _AFTER = "In use after an umount that succeeded (nobody got EBUSY):"
 _RULE = "─"
 _SUMMED = {True: VERDICTS[True], False: VERDICTS[False]}
@@ -81,11 +82,24 @@ def window_line(window: EbusyWindow, *, over: bool = True) -> str:
     """Return one line about a window, for `umtrace trace`."""
     who = clean(holder_names(window) or walker_names(window))
     attempts = plural(window.attempts, "call")
-    what = f"{window.klass} ({VERDICTS[window.spurious]})"
-    what = "of unknown cause" if window.klass == "unknown" else what
+    what = f"EBUSY {window.klass} ({VERDICTS[window.spurious]})"
+    what = "EBUSY of unknown cause" if window.klass == "unknown" else what
+    what = f"{_STILL_IN_USE}: {window.klass}" if window.klass in AFTERWARDS else what
     held = f", {_held(window)}" if over else ", so far"
-    text = f"EBUSY {what}, {attempts}{held if window.klass != 'downstream' else ''}"
+    attempts = "" if window.klass in AFTERWARDS else f", {attempts}"
+    text = f"{what}{attempts}{held if window.klass != 'downstream' else ''}"
     return clean(f"  {text}: {window.path or NULL}" + (f": {who}" if who else ""))
+
+
+def window_lines(window: EbusyWindow, width: int | None, *, over: bool) -> Iterator[str]:
+    """Yield `window_line` in lines of a terminal, and below it why a cause is unknown."""
+    line = window_line(window, over=over)
+    yield from (
+        [line]
+        if width is None
+        else wrap(line, width, subsequent_indent="      ", break_on_hyphens=False)
+    )
+    yield from reason_lines(window) if over else ()
 
 
 def reason_lines(window: EbusyWindow, indent: str = "    ") -> Iterator[str]:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from umtrace.present.bars import bars, metric_bars
 from umtrace.present.heading import Heading, heading_lines
-from umtrace.present.names import key_label, mode_note, phase_name
+from umtrace.present.names import dash_notes, key_label, phase_name
 from umtrace.present.report.as_json import head_dict
 from umtrace.present.report.as_text import nothing
 from umtrace.present.sections.groups import rest_line
@@ -34,11 +34,11 @@ def histogram_text(
     parts = [*heading_lines(heading, total.n_incomplete, total.count), ""]
     if not total.count:
         parts.append(nothing(heading))
-    for note in mode_note(summary.by, [group.key for group in summary.groups]):
+    for note in dash_notes(summary.by, [group.key for group in summary.groups]):
         parts += [f"Note: {note}", ""]
     for group in summary.groups[:_GROUPS]:
         title = f"{phase_name(metric)} of {key_label(summary.by, group.key)}"
-        drawn = metric_bars(title, group.metric(metric), edges)
+        drawn = metric_bars(title, group.metric(metric), edges, group.population)
         parts += [drawn.title, *_quantiles(group.metric(metric)), *bars(drawn.bins, width), ""]
     parts += rest_line(summary, _GROUPS)
     return render(map(Text, parts), width).rstrip("\n") + "\n"

@@ -16,6 +16,7 @@ HEADER = (
     f"{'TIME (UTC)':<12} {'PID':>7} {'COMM':<12} {'MODE':<5} {'RESULT':<7} "
     f"{'LATENCY':>8} {'RCU WAIT':>8} PATH"
 )
+_UNKNOWN = "-: unknown"
 _PATH_AT = HEADER.index("PATH")
 _MOST_RUNNING = 3
 _PHASES = {
@@ -27,6 +28,12 @@ _PHASES = {
     "put": "in the mntput loop",
     "shutdown": "in the fs shutdown",
 }
+
+
+def header(width: int | None = None) -> str:
+    """Return the head of the lines: what the columns are, and what `-` is."""
+    whole = f"{HEADER} ({_UNKNOWN})"
+    return whole if width is None or len(whole) <= width else f"{_UNKNOWN}\n{HEADER}"
 
 
 def line(row: Mapping[str, Any], width: int | None = None, result: str = "") -> str:

@@ -12,6 +12,14 @@ from umtrace.stats.summarize import errno_name
 from umtrace.stats.summary import GroupSummary
 
 _CONTAINER_CHARS = 12
+#: what a key that is `-` means, if not only that it is unknown
+_DASHES = {
+    "mode": "no umount(2), for example the end of a mount namespace; or unknown",
+    "container": "the task was in no container, or in one that was not recognized",
+    "final_put": "no last reference was dropped, or by whom is unknown",
+    "lock_holder_comm": "the lock was free, or who held it is unknown",
+    "lock_holder_op": "the lock was free, or what its holder did is unknown",
+}
 #: whether an EBUSY was spurious
 VERDICTS = {True: "spurious", False: "real", None: "unknown"}
 
@@ -38,12 +46,14 @@ def key_label(by: Sequence[str], key: Key) -> str:
     return " · ".join(f"{name} -" if text == "-" else text for name, text in parts) or "all"
 
 
-def mode_note(by: Sequence[str], keys: Iterable[Key]) -> list[str]:
-    """Return a sentence on the groups without a mode, if there are any."""
-    place = by.index("mode") if "mode" in by else None
-    if place is None or all(key[place] is not None for key in keys):
-        return []
-    return ["mode -: no umount(2), for example the end of a mount namespace; or unknown"]
+def dash_notes(by: Sequence[str], keys: Iterable[Key]) -> list[str]:
+    """Return a sentence for each key that is `-` in some group: what that means."""
+    missing = [any(part is None for part in parts) for parts in zip(*keys, strict=True)]
+    return [
+        f"{name} -: {_DASHES.get(name, 'unknown')}"
+        for name, is_missing in zip(by, missing, strict=False)
+        if is_missing
+    ]
 
 
 def _key_text(name: str, part: str | int | None) -> str:

@@ -45,8 +45,17 @@ def rest_line(summary: Summary, most: int) -> list[str]:
 def _blocks(summary: Summary, name: str) -> list[Block]:
     most = MOST.get(name, len(summary.groups))
     table = _stacked if name == "text" else _labelled
-    lines = Lines(rest_line(summary, most), formats=(name,))
-    return [table(summary.by, summary.groups[:most], name), lines]
+    shown = summary.groups[:most]
+    lines = Lines([*_dashes(shown), *rest_line(summary, most)], formats=(name,))
+    return [table(summary.by, shown, name), lines]
+
+
+def _dashes(groups: Sequence[GroupSummary]) -> list[str]:
+    """Return what `-` means in a time of these groups, if there is one."""
+    metrics = [group.metric(name) for group in groups for name in (LATENCY, RCU)]
+    if all(metric.occurred.count for metric in metrics):
+        return []
+    return ["times -: no umount of the group took any, or they are unknown"]
 
 
 def _stacked(by: Sequence[str], groups: Sequence[GroupSummary], name: str) -> Table:

@@ -57,7 +57,9 @@ def _found(summary: Summary) -> Iterator[_Drawn]:
         for group, label in detailed(summary):
             metric = group.metric(name)
             if metric.occurred.count:
-                drawn = metric_bars(f"{phase_name(name)} of {label}", metric)
+                drawn = metric_bars(
+                    f"{phase_name(name)} of {label}", metric, population=group.population
+                )
                 yield _Drawn(name, group.key, label, drawn)
 
 
@@ -71,5 +73,5 @@ def _line(summary: Summary) -> str:
     if not bins:
         return "latency: known of no umount"
     fullest, whole = max(bins, key=lambda each: each.count), sum(each.count for each in bins)
-    share = percent(fullest.count / whole)
-    return f"latency: {span_text(fullest)} in {share} of {plural(whole, 'umount')}"
+    of = plural(whole, "umount") + summary.total.population
+    return f"latency: {span_text(fullest)} in {percent(fullest.count / whole)} of {of}"

@@ -60,6 +60,7 @@ def _of_group(group: GroupSummary, label: str) -> list[Block]:
         Column("bar", Kind.BAR, title=""),
     ]
     rows = [_row(group, name) for name in seen]
+    title += "; shares of their time"
     return [Table(columns, rows, title, ("text",)), Lines(_left_out(group, seen), ("text",))]
 
 
@@ -78,6 +79,8 @@ def _left_out(group: GroupSummary, seen: list[str]) -> list[str]:
         f"unknown for {count(n)} of {whole}, so without a share: {', '.join(names)}"
         for n, names in partly.items()
     ]
+    if any(not group.metric(name).occurred.count for name in seen):
+        lines.append("p50, p99, max -: it took time in no umount")
     unseen = [phase_name(name) for name in PHASES if name not in seen]
     if unseen:
         lines.append(f"not seen: {', '.join(unseen)} (unknown, not zero)")
