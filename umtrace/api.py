@@ -38,6 +38,7 @@ from umtrace.stats.compare import compare as compare_summaries
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.keywords import filter_of
 from umtrace.stats.summarize import METRICS
+from umtrace.teardown_frames import TeardownFrames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ Span = tuple[object, object]
 _LARGE = 64 << 20  # bytes of rows from which on a notebook gets no table unasked
 
 
-class LoadedRecording:
+class LoadedRecording(TeardownFrames):
     """A recording, opened: nothing but its ``meta.json`` is read until asked for.
 
     The frames of the properties are read once, whole, and kept. The ``read_`` methods

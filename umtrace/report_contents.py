@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,26 +11,34 @@ import pyarrow.compute as pc
 from umtrace.ebusy.counters import COUNTED, WalkCounters
 from umtrace.model.arrow import text
 from umtrace.model.hangs import Hang
-from umtrace.model.windows import SCHEMA, windows_from_arrow, windows_to_arrow
+from umtrace.model.windows import REFUSED, SCHEMA, windows_from_arrow, windows_to_arrow
 from umtrace.pipeline.offline import window_batches
-from umtrace.pipeline.recorder import WITHIN
+from umtrace.pipeline.recorder import COMMAND_NS, WITHIN
 from umtrace.pipeline.running import NEEDED, hangs_at_the_end, running_rows
 from umtrace.present.answer import answer
-from umtrace.present.heading import Heading
+from umtrace.present.heading import Heading, rcu_text
+from umtrace.present.insights import Evidence, insights
 from umtrace.present.lines import still_running
 from umtrace.present.names import dash_notes
 from umtrace.present.report.section import Report, Section
 from umtrace.present.sections import ebusy, groups, histograms, phases, walkers
+from umtrace.present.sections import insights as insights_section
+from umtrace.present.sections import teardowns as teardowns_section
 from umtrace.present.verdict import caveats, verdict
+from umtrace.present.waited import sees_holders
 from umtrace.query.selection import Selection
+from umtrace.query.teardowns import Teardowns
 from umtrace.query.window_filter import ROW_ID, WINDOW_ID, WindowFilter
-from umtrace.recording import Recording
+from umtrace.recording import Meta, Recording
 from umtrace.recording.tables import EBUSY
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.groups import check_keys
+from umtrace.stats.notable import COUNTED as NOTABLE
+from umtrace.stats.notable import Notable
 from umtrace.stats.summarize import columns_for, summarize
 from umtrace.stats.summary import Summary
 from umtrace.stats.windows import TOTALLED, WindowTotals, longest
+from umtrace.teardowns import Teardown
 
 Batches = Iterator[pa.RecordBatch]
 _LONGEST = 3
@@ -39,6 +47,7 @@ _IN_LINE = tuple(
     dict.fromkeys(
         (
             *TOTALLED,
+            WINDOW_ID,
             *("begin", "end", "first_success_ns", "held_min_ns", "held_max_ns"),
             *("path", "dev", "tier", "evidence", "holders", "walkers"),
         )
@@ -118,6 +127,12 @@ class Gathered:
     windows: WindowTotals
     longest: pa.RecordBatch
     hangs: Sequence[Hang] = ()  #: umounts that had not ended when the recording did
+    notable: Notable = field(default_factory=Notable)
+    teardowns: Sequence[tuple[int, Teardown]] = ()  #: the longest, with their numbers
+    n_teardowns: int = 0
+    teardown_kinds: Mapping[str, int] = field(default_factory=dict)
+    meta: Meta | None = None
+    is_all: bool = False  #: whether nothing was filtered or lost: these are all umounts of the host
 
 
 def gather(
@@ -131,20 +146,42 @@ def gather(
 
     ``columns`` are those of the longest windows; None is all of them.
     """
-    counters, windows = WalkCounters(), Windows(selection)
-    needed = (*columns_for(check_keys(by)), *COUNTED, *windows.rows_needed)
+    counters, windows, notable = WalkCounters(), Windows(selection), Notable()
+    downs = Teardowns(_LONGEST)
+    needed = (*columns_for(check_keys(by)), *COUNTED, *windows.rows_needed, *NOTABLE)
 
     def counted() -> Batches:
-        for rows in selection.batches(needed):
+        for rows in selection.batches((*needed, *downs.columns)):
             counters.add(rows)
             windows.see(rows)
+            notable.add(rows)
+            downs.add(rows)
             yield rows
 
     summary = summarize(counted(), by=by)
     selection.keep(summary)
     totals, worst = _totals_and_longest(windows, n_longest, columns)
     hangs = _hangs(selection) if summary.total.n_incomplete else []
-    return Gathered(summary=summary, hangs=hangs, counters=counters, windows=totals, longest=worst)
+    return Gathered(
+        summary=summary,
+        hangs=hangs,
+        counters=counters,
+        windows=totals,
+        longest=worst,
+        notable=notable,
+        teardowns=downs.finish().longest(selection),
+        n_teardowns=downs.count,
+        teardown_kinds=downs.by_kind,
+        meta=selection.recording.meta,
+        is_all=_is_all(selection),
+    )
+
+
+def _is_all(selection: Selection) -> bool:
+    """Whether the rows are all umounts that the host made while it was recorded."""
+    meta, losses = selection.recording.meta, selection.recording.losses
+    filtered = not selection.row_filter.is_empty or bool(meta.filters)
+    return not filtered and selection.span == (None, None) and not losses.lost_anything
 
 
 def _hangs(selection: Selection) -> list[Hang]:
@@ -161,7 +198,35 @@ def sections_of(found: Gathered) -> list[Section]:
         histograms.section(found.summary),
         ebusy.section(found.windows, longest, found.counters.to_dict()),
         walkers.section(found.counters, found.summary.total.count),
+        teardowns_section.section(
+            found.teardowns,
+            found.n_teardowns,
+            found.teardown_kinds,
+            seen=found.meta is None or sees_holders(found.meta.tier, found.meta.format),
+        ),
+        insights_section.section(insights(_evidence(found))),
     ]
+
+
+def _evidence(found: Gathered) -> Evidence:
+    """Return what insights are made of."""
+    ids = [w.umount_id for w in windows_from_arrow(found.longest) if w.klass in REFUSED]
+    meta, whole = found.meta, found.is_all
+    return Evidence(
+        notable=found.notable,
+        windows=found.windows,
+        window_ids=[each for each in ids if each is not None],
+        teardowns=[each for _, each in found.teardowns],
+        rcu=rcu_text(meta.extra.get("rcu")) if meta else "",
+        command=meta.command if meta and whole else (),
+        ran_ns=_ran_ns(meta) if meta and whole else None,
+    )
+
+
+def _ran_ns(meta: Meta) -> int | None:
+    """Return how long the recorded command ran; None if that is not known."""
+    found = meta.extra.get(COMMAND_NS)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def report_of(found: Gathered, heading: Heading) -> Report:

@@ -11,6 +11,8 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
 
 from tests.api.trace_reader import generic, read
 from tests.stats.rows import T0_NS, batch_of, container_host, row
+from tests.teardowns.scenes import umount
+from tests.teardowns.test_numbers import one
 from umtrace.cli.main import run
 from umtrace.model.clock import ClockPair
 from umtrace.present import packets
@@ -22,10 +24,10 @@ RECORDINGS = Path(__file__).parents[2] / "recordings"
 MOST_BYTES = 150  #: of an umount, without optional tracks
 
 
-def _trace(rows, windows=(), *, rcu_track=True):
+def _trace(rows, windows=(), teardowns=(), *, rcu_track=True):
     """Return a trace and the number of umounts; two readers find the same slices in it."""
     out = io.BytesIO()
-    written = write_perfetto(out, CLOCK, [batch_of(rows)], windows, rcu_track=rcu_track)
+    written = write_perfetto(out, CLOCK, [batch_of(rows)], windows, teardowns, rcu_track=rcu_track)
     return _parsed(out.getvalue()), written
 
 
@@ -186,3 +188,19 @@ def test_reads_nothing_but_its_columns():
     batch = batch_of(container_host(3)).select(list(COLUMNS))
     assert isinstance(batch, pa.RecordBatch)
     assert write_perfetto(io.BytesIO(), CLOCK, [batch]) == 3
+
+
+def test_a_teardown_is_a_slice_with_the_steps_of_its_path_inside():
+    rows = [umount(0, 5, tid=1, id=0), umount(6, 4, tid=1, id=1), umount(0, 9, tid=2, id=2)]
+    trace, _ = _trace([], teardowns=[one(rows)])
+    slices = {name: (begin, end, args) for _, name, begin, end, args in _slices(trace)}
+    begin, end, args = slices["namespace 4026532177"]
+    assert (begin, end) == (10_000, 10_010)
+    assert args["umounts"] == 3
+    assert "saved_ns" not in args, "unknown"
+    steps = [(b, e, a) for _, name, b, e, a in _slices(trace) if name == "/m/1"]
+    assert sorted(steps, key=lambda step: step[0]) == [
+        (10_000, 10_005, {"umount_id": 0, "link": "task"}),
+        (10_006, 10_010, {"umount_id": 1, "link": "end"}),
+    ]
+    assert {track.name for track in _tracks(trace).values()} == {"Teardowns"}

@@ -53,3 +53,21 @@ def test_record_says_what_it_recorded(run, tmp_path):
     assert "2 umounts, 1 failed" in done.stderr
     assert "losses: 1 event" in done.stderr
     assert sum(len(rows) for rows in Recording.open(tmp_path / "r.umt").batches("umounts")) == 2
+
+
+def test_trace_prints_a_line_for_each_teardown(run):
+    done = run("trace", "--teardowns")
+    (line,) = done.stdout.splitlines()
+    assert "namespace 4026531840: 2 umounts, " in line
+    assert "path: /" in line
+
+
+def test_trace_prints_teardowns_as_json(run):
+    (found,) = map(json.loads, run("trace", "--teardowns", "--json").stdout.splitlines())
+    assert (found["event"], found["umounts"], found["failed"]) == ("teardown", 2, 1)
+
+
+def test_gap_is_for_teardowns(run):
+    done = run("trace", "--gap", "2s")
+    assert done.exit_code == 2
+    assert "--gap is for --teardowns" in done.output

@@ -1,10 +1,10 @@
-"""Umounts that wait for the namespace lock behind one that takes 1,000 copies along.
+"""Umounts that wait for the namespace lock behind one that takes a tree in 1,000 copies along.
 
     lock_chain.py FOLDER LEDGER
 
 Root, in a guest: FOLDER gets a tmpfs, and all mounts lie in it. In each round one task, HOLDER,
-unmounts a mount with 1,000 copies, and WAITERS others unmount one of their own meanwhile. LEDGER
-gets a line of JSON: who the holder was, and the paths.
+unmounts a small tree of which there are 1,000 copies, and WAITERS others unmount one of their own
+meanwhile. LEDGER gets a line of JSON: who the holder was, and the paths.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from umtrace.exercise import syscalls
 
-COPIES, WAITERS, ROUNDS = 1000, 8, 8
+COPIES, BELOW, WAITERS, ROUNDS = 1000, 4, 8, 4
 HOLDER = "lock-holder"
 
 
@@ -34,6 +34,14 @@ def peers_of(place):
         copy.mkdir()
         syscalls.mount(str(peers), str(copy), "", syscalls.MS_BIND)
     return peers / "source"
+
+
+def grown(source):
+    """Mount the tree, in all copies."""
+    syscalls.mount("none", str(source), "tmpfs")
+    for number in range(BELOW):
+        (source / str(number)).mkdir()
+        syscalls.mount("none", str(source / str(number)), "tmpfs", data="size=4k")
 
 
 def child(work):
@@ -72,7 +80,7 @@ def main():
     syscalls.mount("none", str(place), "tmpfs")
     source, word, holders = peers_of(place), mmap.mmap(-1, 4096), []
     for number in range(1, ROUNDS + 1):
-        syscalls.mount("none", str(source), "tmpfs")
+        grown(source)
         own = [place / f"own{n}" for n in range(WAITERS)]
         for folder in own:
             folder.mkdir(exist_ok=True)

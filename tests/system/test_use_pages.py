@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -85,3 +86,24 @@ def test_two_sides(tmp_path):
     assert (
         min(int(n.replace(",", "")) for n in counted.groups()) >= 400
     )  # others unmount on this host too
+
+
+def test_a_teardown(tmp_path):
+    (record,) = commands("teardowns.md", "umtrace record")
+    listed, timeline = commands("teardowns.md", "# ")
+    page = (USE / "teardowns.md").read_text()
+    (box,) = [block for block in _FENCED.findall(page) if block.startswith("unshare ")]
+    (tmp_path / "box.sh").write_text(box)
+    run(record, tmp_path)
+    found = json.loads(run(f"{listed} --json", tmp_path))["teardowns"]
+    (one,) = [each for each in found if each["umounts"] - each["ns_ends"] == 13]
+    said = run(f"{listed}\n{timeline.removesuffix('1')}{one['number']}", tmp_path).splitlines()
+    assert "   #  time (UTC)      lasted  umounts  GPs in a row  owner" in said
+    steps = [line.split()[3] for line in said if line.startswith(("* ", "~ "))]
+    assert [step.rpartition("box")[2] for step in steps[:13]] == [
+        *(f"/{n}" for n in range(1, 13)),
+        "",
+    ]
+    legend = [line for line in page.splitlines() if line.startswith(("*: ", "L names", "- other"))]
+    assert len(legend) == 3
+    assert set(legend) <= set(said)

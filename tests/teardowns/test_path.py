@@ -110,3 +110,15 @@ def test_a_command_for_each_umount_gives_a_path_of_inferred_links():
 def test_a_namespace_that_ends_inside_an_umount_is_not_before_it():
     rows = [umount(0, 100, tid=1, id=0), umount(50, 50, tid=1, id=1, origin="ns-exit")]
     assert path_of(rows) == [(0, "end")]
+
+
+def test_an_end_that_is_seen_by_the_next_call_of_the_task_is_before_it():
+    # The tracepoint tier: the time of the end is read a moment after that of the next begin.
+    rows = [
+        umount(0, 1000, tid=1, id=0, latency_bound="upper"),
+        umount(700, MS, tid=1, id=1, latency_bound="upper"),
+        umount(0, 600, tid=2, id=2),
+    ]
+    assert path_of(rows) == [(0, "task"), (1, "end")]
+    steps = critical_path(rows_of(rows), np.ones(3, np.bool_))
+    assert [(step.end - step.begin, step.pause_ns) for step in steps] == [(700, 0), (MS, 0)]

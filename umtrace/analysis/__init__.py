@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         summary_frame,
     )
     from umtrace.analysis.histograms import Histograms
+    from umtrace.analysis.teardowns import lock_waits_frame, teardowns_frame
 
 __all__ = [
     "Compared",
@@ -32,9 +33,11 @@ __all__ = [
     "ebusy_frame",
     "events_to_frame",
     "in_unit",
+    "lock_waits_frame",
     "rows_to_frame",
     "schema_frame",
     "summary_frame",
+    "teardowns_frame",
 ]
 
 _MODULES = {
@@ -47,7 +50,9 @@ _MODULES = {
     "in_unit": "frames",
     "rows_to_frame": "frames",
     "schema_frame": "frames",
+    "lock_waits_frame": "teardowns",
     "summary_frame": "frames",
+    "teardowns_frame": "teardowns",
 }
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import select
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -23,6 +27,8 @@ class Child:
         self._signals = signals
         self._passed_on = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._started_ns = 0
+        self.ran_ns: int | None = None  #: how long it ran; None while it has not ended
 
     @property
     def given(self) -> bool:
@@ -50,10 +56,22 @@ class Child:
         """
         if not self.given:
             return
+        self._started_ns = time.monotonic_ns()
         try:
             self._process = subprocess.Popen(self._command)
         except OSError as error:
             raise UsageError(f"cannot run '{self._command[0]}': {error.strerror}") from error
+        threading.Thread(target=self._see_end, args=(self._process.pid,), daemon=True).start()
+
+    def _see_end(self, pid: int) -> None:
+        """Note when it ends: whoever asks whether it is done does so up to four times a second."""
+        with suppress(OSError):  # it is over already, and was waited for
+            pidfd = os.pidfd_open(pid)
+            try:
+                select.select([pidfd], [], [])
+                self.ran_ns = time.monotonic_ns() - self._started_ns
+            finally:
+                os.close(pidfd)
 
     @property
     def done(self) -> bool:

@@ -69,7 +69,8 @@ def command(
     """Export the umounts of the recording DIR as CSV, JSON lines or a Perfetto trace.
 
     Times are UTC with nanoseconds. An unknown value is an empty cell or null. A Perfetto trace
-    has one track per task with the phases, and one of the EBUSY windows; ui.perfetto.dev opens it.
+    has one track per task with the phases, one of the EBUSY windows and one of the teardowns with
+    their critical paths; ui.perfetto.dev opens it.
     """
     from umtrace.present.terminal import complain
     from umtrace.query.selection import Selection
@@ -107,6 +108,7 @@ def _write_rows(out: BinaryIO, chosen: Selection, form: str, columns: str | None
 def _write_trace(out: BinaryIO, chosen: Selection, *, rcu_track: bool) -> None:
     from umtrace.present.perfetto import COLUMNS, write_perfetto
     from umtrace.present.terminal import say
+    from umtrace.query.teardowns import each_teardown
     from umtrace.report_contents import Windows
     from umtrace.stats.columns import plain_rows
 
@@ -115,9 +117,9 @@ def _write_trace(out: BinaryIO, chosen: Selection, *, rcu_track: bool) -> None:
     windows = Windows(chosen)
     windows.see_all()
     clock = chosen.recording.meta.clock
-    rows = chosen.batches(COLUMNS)
+    rows, downs = chosen.batches(COLUMNS), each_teardown(chosen)
     busy = plain_rows(windows.batches())
-    written = write_perfetto(out, clock, rows, busy, rcu_track=rcu_track)
+    written = write_perfetto(out, clock, rows, busy, downs, rcu_track=rcu_track)
     left_out = sum(batch.num_rows for batch in chosen.batches(())) - written
     if left_out:
         what = "umount has" if left_out == 1 else "umounts have"

@@ -64,13 +64,15 @@ class OutputOptions:
         check_writable(path)
         return path
 
-    def sinks(self, path: Path | None, command: Sequence[str]) -> list[Sink]:
+    def sinks(self, path: Path | None, command: Sequence[str], child: Child) -> list[Sink]:
         """Return what takes the rows."""
         from umtrace.pipeline import RecordingSink
 
         sinks: list[Sink] = []
         if path is not None:
-            sinks.append(RecordingSink(path, command=command, force=self.force))
+            sinks.append(
+                RecordingSink(path, command=command, force=self.force, ran_ns=lambda: child.ran_ns)
+            )
         if self.summaries is not None:
             from umtrace.fleet.live import SummarySink
 
@@ -159,7 +161,7 @@ def command(
 
         totals = run(
             source,
-            [*to.sinks(path, command), progress],
+            [*to.sinks(path, command, child), progress],
             until=_until(child, signals, live.duration),
             row_filter=row_filter,
             on_ready=start,

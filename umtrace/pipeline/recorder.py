@@ -36,6 +36,8 @@ WITHIN = "spurious_within_ns"
 QUESTIONS = "questions"
 #: key in meta.json: by column of the filter, the number of rows in which it is unknown, of how many
 UNDECIDED = "undecided"
+#: key in meta.json: how long the command ran, ns
+COMMAND_NS = "command_ns"
 
 
 class TickWriter:
@@ -93,10 +95,20 @@ class RecordingSink:
         The command that runs during the recording, for meta.json.
     force : bool
         Whether to overwrite a recording.
+    ran_ns : callable
+        Returns at the end how long the command ran; None is not known.
     """
 
-    def __init__(self, path: Path, *, command: Sequence[str] = (), force: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        command: Sequence[str] = (),
+        force: bool = False,
+        ran_ns: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._path, self._command, self._force = path, command, force
+        self._ran_ns = ran_ns
         self._lost: PlaceLostError | None = None
         self._kept: int | None = None
         self._run: Run
@@ -158,6 +170,8 @@ class RecordingSink:
         writer, totals = self._ticks.writer, self._run.totals
         if totals.questions:
             self._ticks.note(QUESTIONS, totals.questions)
+        if (ran_ns := self._ran_ns()) is not None:
+            self._ticks.note(COMMAND_NS, ran_ns)
         # Again, since a probe may have got a substitute, or was not attached all the time.
         writer.meta = replace(writer.meta, plan=tuple(self._run.source.plan()))
         self._write_alive()

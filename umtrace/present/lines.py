@@ -11,6 +11,7 @@ import pyarrow as pa
 from umtrace.model.hangs import Hang
 from umtrace.present.terminal import clean
 from umtrace.present.units import NULL, clock, duration, padded
+from umtrace.present.waited import behind_row
 
 HEADER = (
     f"{'TIME (UTC)':<12} {'PID':>7} {'COMM':<12} {'MODE':<5} {'RESULT':<7} "
@@ -19,6 +20,7 @@ HEADER = (
 _UNKNOWN = "-: unknown"
 _PATH_AT = HEADER.index("PATH")
 _MOST_RUNNING = 3
+_WORTH_NS = 1_000_000
 _PHASES = {
     "other": "in another phase",
     "lookup": "in the path lookup",
@@ -63,6 +65,13 @@ def hang_line(hang: Hang, width: int | None = None) -> str:
     phase = f" ({_PHASES[hang.phase]} for {duration(hang.phase_ns)})"
     room = None if width is None else width - len(phase)
     return line(row, room, result="hangs") + phase
+
+
+def behind_line(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line that says behind whom an umount waited for the namespace lock, if for long."""
+    text = behind_row(row) if (row["lock_ns"] or 0) >= _WORTH_NS else ""
+    if text:
+        yield clean(f"  {text}: {_where(row)}")
 
 
 def still_running(hangs: Sequence[Hang]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Umounts as a Perfetto trace: a track per task, its phases as slices, EBUSY and RCU apart.
+"""Umounts as a Perfetto trace: a track per task, its phases as slices; EBUSY, RCU, teardowns apart.
 
 Protocol buffers rather than Chrome's JSON: times stay exact (JSON has floating-point µs),
 and tracks have names and parents. The field numbers are those of Perfetto's
@@ -21,10 +21,12 @@ from umtrace.model.umounts import Use, columns_with
 from umtrace.present.names import phase_name
 from umtrace.present.packets import Packets
 from umtrace.present.protobuf import message, number, text
+from umtrace.present.teardowns import owner_text, step_text
 from umtrace.present.terminal import clean
 from umtrace.stats.columns import START, plain_rows
 from umtrace.stats.placement import PLACED, place
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
+from umtrace.teardowns import Teardown
 
 #: arguments of an umount; its path is in its name
 _ARGS = tuple(name for name in columns_with(Use.SHOWN) if name != "path")
@@ -42,6 +44,7 @@ def write_perfetto(
     clock: ClockPair,
     rows: Iterable[pa.RecordBatch],
     windows: Iterable[Mapping[str, Any]] = (),
+    teardowns: Iterable[Teardown] = (),
     *,
     rcu_track: bool = False,
 ) -> int:
@@ -55,6 +58,8 @@ def write_perfetto(
         Umount rows with at least `COLUMNS`; one of unknown latency is left out.
     windows : iterable of mapping
         EBUSY windows as plain values, ``begin`` in ns.
+    teardowns : iterable of Teardown
+        Each is a slice, with the steps of its critical path inside.
     rcu_track : bool
         Whether the RCU waits of all tasks are on tracks of their own, too.
     """
@@ -64,6 +69,8 @@ def write_perfetto(
         written += trace.umounts(batch)
     for window in windows:
         trace.window(window)
+    for teardown in teardowns:
+        trace.teardown(teardown)
     trace.finish()
     return written
 
@@ -77,6 +84,7 @@ class _Trace:
         self._tracks: dict[object, int] = {}
         self._rcu = _Lanes() if rcu_track else None
         self._ebusy = _Lanes()
+        self._downs = _Lanes()
 
     def finish(self) -> None:
         """Write what is left."""
@@ -125,6 +133,24 @@ class _Trace:
         args = {k: v for k, v in window.items() if v is not None and k not in {"begin", "end"}}
         name = f"{window.get('class') or 'EBUSY'} {clean(str(window.get('path') or ''))}".strip()
         self._slice(track, begin, end, name, args)
+
+    def teardown(self, teardown: Teardown) -> None:
+        """Write a teardown: the steps of its critical path are slices inside its own."""
+        begin, end = teardown.begin - self._offset, teardown.end - self._offset
+        lane = self._downs.take(begin, end)
+        track = self._track(("down", lane), "Teardowns", parent=self._group("Teardowns"))
+        known = {k: v for k, v in teardown.numbers().items() if v is not None}
+        args = {k: v for k, v in known.items() if k not in {"begin", "end", "path"}}
+        self._packets.begin(
+            track, begin, owner_text(teardown.owner.kind, teardown.owner.name), args
+        )
+        ids = teardown.scene.of("id")
+        for step in teardown.path:
+            note = {"umount_id": int(ids[step.row]), "link": step.link.value}
+            name = step_text(teardown.scene, step)
+            low, high = step.begin - self._offset, step.end - self._offset
+            self._slice(track, low, high, name, note)
+        self._packets.end(track, end)
 
     def _task(self, row: Mapping[str, Any]) -> int:
         pid, tid, comm = row["pid"] or 0, row["tid"] or 0, clean(row["comm"] or "")

@@ -49,21 +49,27 @@ def teardowns_json(numbered: Iterable[tuple[int, Teardown]]) -> Iterator[str]:
     yield '{"teardowns": ['
     comma = ""
     for number, each in numbered:
-        row = {"number": number, **each.numbers(), "steps": _steps_data(each)}
-        yield comma + "\n  " + dumps(row)
+        yield comma + "\n  " + teardown_json(number, each, {})
         comma = ","
     yield "\n]}\n"
 
 
-def teardown_line(teardown: Teardown) -> str:
-    """Return one line about a teardown, for `umtrace trace`."""
+def teardown_json(number: int, teardown: Teardown, head: Numbers) -> str:
+    """Return a teardown as a JSON object on one line, with the steps of its path."""
+    row = {**head, "number": number, **teardown.numbers(), "steps": _steps_data(teardown)}
+    return dumps(row)
+
+
+def teardown_line(teardown: Teardown, width: int | None = None) -> str:
+    """Return one line about a teardown, for `umtrace trace`; several on a screen of ``width``."""
     numbers = teardown.numbers()
     what = plural(numbers["umounts"], "umount")  # type: ignore[arg-type]
-    return clean(
+    text = clean(
         f"{clock(teardown.begin):<12} {duration(numbers['duration_ns'])} "  # type: ignore[arg-type]
         f"{owner_text(teardown.owner.kind, teardown.owner.name)}: {what}, "
         f"{gp_text(numbers)}; {path_text(teardown)}"
     )
+    return text if width is None else "\n".join(_folded(text, width=width))
 
 
 def gp_text(numbers: Numbers) -> str:
@@ -117,14 +123,20 @@ def left_out(collector: Collector) -> Iterator[str]:
 
 def _entry(number: int, teardown: Teardown) -> list[str]:
     numbers = teardown.numbers()
-    least = "≥" if numbers["gp_unknown"] else ""
-    gps = f"{least}{numbers['gp_in_row']} {duration(numbers['gp_in_row_ns'])}"  # type: ignore[arg-type]
+    gps = _gps(numbers)
     head = (
         f"{number:>4}  {clock(teardown.begin):<12}  {duration(numbers['duration_ns']):>8}  "  # type: ignore[arg-type]
         f"{numbers['umounts']:>7,}  {gps:>12}  "
         f"{owner_text(teardown.owner.kind, teardown.owner.name)}"
     )
-    return [head, *_folded(_facts(numbers)), *_folded(path_text(teardown))]
+    return [head, *_folded(_facts(numbers), _BELOW), *_folded(path_text(teardown), _BELOW)]
+
+
+def _gps(numbers: Numbers) -> str:
+    least = "≥" if numbers["gp_unknown"] else ""
+    if least and not numbers["gp_in_row"]:
+        return NULL
+    return f"{least}{numbers['gp_in_row']} {duration(numbers['gp_in_row_ns'])}"
 
 
 def _facts(numbers: Numbers) -> str:
@@ -150,14 +162,14 @@ def _saved(numbers: Numbers) -> list[str]:
     return [_UNKNOWN_SAVING if saved is None else f"one shared GP saves {duration(saved)}"]
 
 
-def _folded(text: str) -> list[str]:
-    from textwrap import wrap  # noqa: PLC0415 - not for the line of `trace`
+def _folded(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
+    from textwrap import wrap  # noqa: PLC0415 - not for a line into a pipe
 
     return wrap(
         clean(text),
-        WIDTH,
-        initial_indent=_BELOW,
-        subsequent_indent=_BELOW + "  ",
+        max(width, _NAME_CHARS),
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
         break_on_hyphens=False,
         break_long_words=False,
     )

@@ -27,9 +27,9 @@ LETTERS = {
     "shutdown_ns": "S",
 }
 LEGEND = (
-    "*: on the critical path, ~: the order of time is all that says so. p path lookup,",
-    "L namespace lock, t umount tree, G RCU wait, m mntput loop, S fs shutdown, - other;",
-    "phases are placed by their order, and the longest of a column is shown.",
+    "*: on the critical path; ~: by the order of time alone. p path lookup,",
+    "L namespace lock, t umount tree, G RCU wait, m mntput loop, S fs shutdown,",
+    "- other. Phases lie in their order; a column shows the longest.",
 )
 _BAR = 32
 _MOST = 40

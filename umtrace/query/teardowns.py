@@ -57,9 +57,10 @@ class Teardowns:
         return [(number, each) for each, number in found if each is not None]
 
     def _note(self, done: Done) -> None:
+        counted = np.bincount(done.owner, minlength=len(done.owners)).tolist()
         kinds = [owner.kind if owner else "" for owner in done.owners]
-        counted = np.bincount(done.owner, minlength=len(kinds)).tolist()
-        self.by_kind.update({k: n for k, n in zip(kinds, counted, strict=True) if n})
+        for kind, number in zip(kinds, counted, strict=True):
+            self.by_kind.update({kind: number} if number else {})
         lasted = done.end - done.begin
         for place in np.argsort(-lasted, kind="stable")[: self._keep].tolist():
             begin, end = int(done.begin[place]), int(done.end[place])
@@ -92,12 +93,12 @@ def each_teardown(
 
 
 def matching(selection: Selection, wanted: str, gap_ns: int = GAP_NS) -> list[tuple[int, Teardown]]:
-    """Return (number, teardown) of those with an owner whose name begins so, or with a number."""
+    """Return (number, teardown) of owners whose name or id begins so, or with a number."""
     numbered = enumerate(each_teardown(selection, gap_ns), 1)
     found = [
         (number, each)
         for number, each in numbered
-        if wanted == str(number) or each.owner.name.startswith(wanted)
+        if wanted == str(number) or each.owner.is_called(wanted)
     ]
     exact = [each for each in found if wanted == str(each[0])]
     return exact or found

@@ -5,9 +5,9 @@ Arrays in, numbers out: no files, no clocks. docs/teardowns.md defines each term
 
 from __future__ import annotations
 
-from umtrace.teardowns.behind import Behind, behind
+from umtrace.teardowns.behind import WAITS, Behind, behind, wait_row
 from umtrace.teardowns.bursts import GAP_NS
-from umtrace.teardowns.collect import Collector, Done
+from umtrace.teardowns.collect import PATIENCE_NS, Collector, Done
 from umtrace.teardowns.path import Step, critical_path
 from umtrace.teardowns.rows import COLUMNS, GROUPED, Rows
 from umtrace.teardowns.teardown import SCHEMA, Teardown, to_batch
@@ -16,7 +16,9 @@ __all__ = [
     "COLUMNS",
     "GAP_NS",
     "GROUPED",
+    "PATIENCE_NS",
     "SCHEMA",
+    "WAITS",
     "Behind",
     "Collector",
     "Done",
@@ -26,4 +28,5 @@ __all__ = [
     "behind",
     "critical_path",
     "to_batch",
+    "wait_row",
 ]

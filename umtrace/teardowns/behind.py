@@ -5,9 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from umtrace.teardowns.rows import Bools, Rows
 
+_NS = pa.int64()
+_FIELDS: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("umount_id", _NS, "the umount that waited"),
+    ("begin", pa.timestamp("ns", tz="UTC"), "when the wait began; null if that is not known"),
+    ("waited_ns", _NS, "for how long"),
+    ("owner", pa.string(), "whose umount it was"),
+    ("path", pa.string(), "of what"),
+    ("holder_tid", _NS, "task that had the lock as the wait began; null: nobody, or not known"),
+    ("holder_comm", pa.string(), "its name"),
+    ("holder_op", pa.string(), "what it did"),
+    ("holder_umount_id", _NS, "its umount; null if it was none, or is not among the rows"),
+    ("holder_path", pa.string(), "of what that was"),
+    ("holder_tree_ns", _NS, "how long that had the lock"),
+    ("others", pa.list_(_NS), "further umounts that had the lock during the wait, in this order"),
+)
+#: the table of `wait_row`
+WAITS = pa.schema([pa.field(n, kind, metadata={b"doc": doc.encode()}) for n, kind, doc in _FIELDS])
 #: a shorter wait is not listed
 WORTH_NS = 100_000
 
@@ -58,6 +76,25 @@ def behind(rows: Rows, which: Bools | None = None, least_ns: int = WORTH_NS) -> 
     places = np.flatnonzero(waited if which is None else waited & which)
     places = places[np.argsort(-lock[places], kind="stable")]
     return [_behind(rows, int(at)) for at in places]
+
+
+def wait_row(wait: Behind, rows: Rows, owner: str) -> dict[str, object]:
+    """Return a wait as a row of `WAITS`."""
+    ids, begin, first = rows.of("id"), int(rows.waits[0][wait.row]), wait.first
+    return {
+        "umount_id": int(ids[wait.row]),
+        "begin": begin if begin >= 0 else None,
+        "waited_ns": wait.waited_ns,
+        "owner": owner,
+        "path": rows.text("path", wait.row),
+        "holder_tid": wait.tid,
+        "holder_comm": wait.comm,
+        "holder_op": wait.op,
+        "holder_umount_id": None if first is None else int(ids[first]),
+        "holder_path": None if first is None else rows.text("path", first),
+        "holder_tree_ns": None if first is None else int(rows.of("tree_ns")[first]),
+        "others": ids[list(wait.others)].tolist(),
+    }
 
 
 def _behind(rows: Rows, at: int) -> Behind:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from umtrace.teardowns.rows import Bools, Rows
 
 #: a task that goes on within this time is taken to have waited for nobody in between
 PAUSE_NS = 10_000_000
+#: the end of an umount that is seen by the next call of its task is so much later at most
+LATE_NS = 20_000
 
 
 class Link(str, Enum):
@@ -92,7 +95,7 @@ def _backwards(rows: Rows, mine: Bools) -> Iterator[Step]:
         if holder is None:
             return
         at = holder
-        until = int(rows.holds[1][at] if link is Link.LOCK else rows.end[at])
+        until = int(rows.holds[1][at] if link is Link.LOCK else min(rows.end[at], begin))
         pause = begin - until
 
 
@@ -124,13 +127,18 @@ class _Before:
     def of(self, at: int) -> tuple[int | None, Link]:
         """Return (row, link) of the one before; None where there is none."""
         begin, tid = int(self._rows.begin[at]), int(self._tid[at])
-        same = self._latest(self._tasks[tid], begin, lambda row: row != at)
+        same = self._latest(self._tasks[tid], begin + LATE_NS, partial(self._is_before, at))
         if same is not None and begin - self._rows.end[same] <= PAUSE_NS:
             return same, Link.TASK
         other = self._latest(self._last, begin, lambda row: int(self._tid[row]) != tid)
         if other is not None and (same is None or self._rows.end[other] > self._rows.end[same]):
             return other, Link.ORDER
         return same, Link.TASK
+
+    def _is_before(self, at: int, row: int) -> bool:
+        """Whether a row of the same task is before another one, and not around it."""
+        rows = self._rows
+        return bool(rows.begin[row] < rows.begin[at] and rows.end[row] < rows.end[at])
 
     def _latest(self, by_end: Int64, begin: int, fits: Callable[[int], bool]) -> int | None:
         """Return the one that ended last before a time."""

@@ -21,10 +21,10 @@ Bools = npt.NDArray[np.bool_]
 #: null in an array of this package: no duration, count or id is below zero
 UNKNOWN = -1
 _MORE = (
-    "id", START, LATENCY, "latency_bound", "origin", "errno", "pid", "tid", "comm", "mntns", "path",
-    "fstype", "n_mounts", "lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns",
-    "other_ns", "rcu_kind", "gp_seq", "lock_holder_tid", "lock_holder_comm", "lock_holder_op",
-    "tier",
+    "id", START, LATENCY, "latency_bound", "origin", "mode", "errno", "pid", "tid", "comm",
+    "mntns", "path", "fstype", "n_mounts", "lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns",
+    "shutdown_ns", "other_ns", "rcu_kind", "gp_seq", "lock_holder_tid", "lock_holder_comm",
+    "lock_holder_op",
 )  # fmt: skip
 #: the columns of umount rows that `Rows` needs
 COLUMNS = tuple(dict.fromkeys((*_MORE, *owner.COLUMNS)))

@@ -15,12 +15,15 @@ Stable from version 1 on: keys are added, none changes. Null is unknown, times a
      "ebusy": {"windows": [{"class": "held", "spurious": false, "windows": 3,
                             "attempts": 9, "duration_ns": 7000}], "counters": WALKERS},
      "walkers": {"umounts": 198, "discounted": 1, ...},
+     "teardowns": {"teardowns": 20, "by_kind": {"container": 20}, "longest": [NUMBERS, ...]},
+     "insights": [{"insight": "retries", "text": ..., "weight_ns": 9, "rows": [8], "n_rows": 1}],
      "losses": {"ring_events": 0, ...},
      "meta": {"source": ..., "kernel": ..., "problems": [...], ...}}
 
 TIMES is ``{"n", "n_zero", "n_null", "p50", "p90", "p99", "max", "mean"}``, as
 `umtrace.present.times` says. LOW and HIGH are null where a bin has no end; empty bins
-are left out. The key of a histogram is empty where it is that of all groups together.
+are left out. NUMBERS are the columns of `umtrace.teardowns.SCHEMA`. The key of a
+histogram is empty where it is that of all groups together.
 """
 
 from __future__ import annotations
