@@ -255,13 +255,24 @@ struct um_name {
 	char text[UM_NAME_TEXT];
 };
 
+#define UM_BIRTH_TEXT 488
+
+/* A cgroup of the v2 hierarchy was made or removed. */
+struct um_birth {
+	unsigned long long id;
+	unsigned int gone; /* 1 if it was removed */
+	unsigned int len;  /* of the path, with its NUL; UM_BIRTH_TEXT if it was cut */
+	char path[UM_BIRTH_TEXT]; /* from the root of the hierarchy */
+};
+
 /* Why an event could not be delivered; indexes of the per-CPU loss counters. */
 enum um_loss {
 	UM_LOSS_EVENT_RING = 0, /* event ring full */
 	UM_LOSS_NAME_RING = 1,  /* name ring full */
 	UM_LOSS_TASK_MAP = 2,   /* more concurrent operations than the task map holds */
 	UM_LOSS_STACK = 3,      /* kernel stack could not be stored */
-	UM_LOSS_MAX = 4,
+	UM_LOSS_BIRTH = 4,	/* ring of births and deaths of cgroups full */
+	UM_LOSS_MAX = 5,
 };
 
 /* Why the reader is woken; a record of the ring `bell`. */

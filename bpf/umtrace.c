@@ -15,6 +15,8 @@
 #include "light.h"
 #endif
 #include "syscalls.c"
+#include "births.c"
+#include "command.c"
 #ifdef UM_FUNCTIONS
 #include "umount.c"
 #include "ebusy.c"

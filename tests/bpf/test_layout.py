@@ -11,6 +11,8 @@ import pytest
 from tests.scripts import load_script
 from umtrace.model import kinds
 from umtrace.model.events import (
+    BIRTH_DTYPE,
+    BIRTH_TEXT,
     EVENT_DTYPE,
     NAME_DTYPE,
     NAME_TEXT,
@@ -29,7 +31,7 @@ from umtrace.sources.bpf.open_tasks import EXITING, FIELDS, OPENING, task_dtype
 from umtrace.sources.bpf.text import bpf_directory, program_text
 
 HEADER = bpf_directory() / "event.h"
-STRUCTS = {"um_event": EVENT_DTYPE, "um_name": NAME_DTYPE}
+STRUCTS = {"um_event": EVENT_DTYPE, "um_name": NAME_DTYPE, "um_birth": BIRTH_DTYPE}
 ENUMS = {
     "um_origin": Origin,
     "um_on_stack": OnStack,
@@ -164,13 +166,14 @@ def test_constants(compiled, name):
 
 def test_every_constant_is_compared():
     defined = re.findall(r"^#define UM_(\w+)[ \t]+\S", HEADER.read_text(), re.MULTILINE)
-    assert sorted(defined) == sorted((*CONSTANTS, "NAME_TEXT"))
+    assert sorted(defined) == sorted((*CONSTANTS, "NAME_TEXT", "BIRTH_TEXT"))
 
 
 def test_an_event_takes_64_bytes_and_a_name_is_aligned():
     assert EVENT_DTYPE.itemsize == 64
     assert NAME_DTYPE.itemsize % 8 == 0
     assert NAME_DTYPE["text"].itemsize == NAME_TEXT
+    assert BIRTH_DTYPE["path"].itemsize == BIRTH_TEXT
 
 
 def test_each_kind_is_sent_and_read():

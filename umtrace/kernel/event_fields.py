@@ -11,6 +11,7 @@ NEEDED = {
     "sched:sched_switch": ("prev_pid", "prev_state", "next_pid"),
     "task:task_newtask": ("pid", "clone_flags"),
     "task:task_rename": ("newcomm",),
+    "cgroup:cgroup_mkdir": ("root", "id", "path"),
     "cgroup:cgroup_attach_task": ("pid", "dst_root", "dst_id"),
     "ftrace:kernel_stack": ("size", "caller"),
 }

@@ -96,6 +96,11 @@ NAME_DTYPE = np.dtype(
     ]
 )
 
+BIRTH_TEXT = 488
+
+#: a cgroup that was made or removed; ``len`` is `BIRTH_TEXT` if the path was cut
+BIRTH_DTYPE = np.dtype([("id", "<u8"), ("gone", "<u4"), ("len", "<u4"), ("path", f"V{BIRTH_TEXT}")])
+
 Array = npt.NDArray[np.void]
 
 
@@ -110,7 +115,10 @@ class EventBatch:
     names : ndarray, shape (m,), dtype NAME_DTYPE
         Holds at least the names of every ENTER event up to this batch that were
         not lost; a name may come earlier than its event, never later.
+    births : ndarray, shape (k,), dtype BIRTH_DTYPE
+        Cgroups that were made or removed, in this order; not recorded.
     """
 
     events: Array = field(default_factory=lambda: np.empty(0, EVENT_DTYPE))
     names: Array = field(default_factory=lambda: np.empty(0, NAME_DTYPE))
+    births: Array = field(default_factory=lambda: np.empty(0, BIRTH_DTYPE))

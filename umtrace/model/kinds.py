@@ -167,6 +167,7 @@ class Loss(IntEnum):
     NAME_RING = 1
     TASK_MAP = 2
     STACK = 3
+    BIRTH = 4
 
 
 class Bell(IntEnum):

@@ -22,6 +22,7 @@ class LossReport:
     ring_events_per_cpu: tuple[int, ...] | None = None  #: the same, by CPU
     ring_names: int | None = None  #: name records dropped because the name ring was full
     task_map_full: int | None = None  #: operations not followed: task map full
+    births_lost: int | None = None  #: births and deaths of cgroups not seen: their ring was full
     stacks_lost: int | None = None  #: kernel stacks not stored: of waits, of callers
     probe_misses: int | None = None  #: probe hits that the kernel skipped (recursion guard)
     #: the same by program or event, if not 0; those that cannot affect a row are not in the sum
@@ -41,6 +42,7 @@ class LossReport:
             self.ring_events,
             self.ring_names,
             self.task_map_full,
+            self.births_lost,
             self.stacks_lost,
             self.probe_misses,
             self.scans_refused,

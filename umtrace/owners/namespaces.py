@@ -22,7 +22,7 @@ class Namespaces:
 
     def note(self, mntns: int, place: Place, cgroup_id: int) -> None:
         """Note that a task of this cgroup unmounts in a mount namespace."""
-        if not mntns or mntns in self._known.hosts or cgroup_id in self._known.gone:
+        if not mntns or mntns in self._known.hosts:
             return
         if not (place.container or place.machine or self._own_unit(place)):
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from umtrace.model.events import Array
 from umtrace.owners.facts import Fact
 from umtrace.owners.resolve import Asked
 
@@ -23,6 +24,9 @@ class RecordedFacts:
         self._facts = iter(facts)
         self._next: Fact | None = None
         self._reached = 0
+
+    def born(self, births: Array) -> None:
+        """Ignore them: what mattered of them is in the recording."""
 
     def learn(self, first: int, asked: Sequence[Asked]) -> Iterator[Fact]:
         """Yield the facts that count before the last of the rows from ``first`` on."""

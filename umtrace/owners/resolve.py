@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from umtrace.model.events import Array
 from umtrace.owners.cgroup_paths import Place
 from umtrace.owners.facts import Fact
 from umtrace.owners.knowledge import Knowledge
@@ -82,9 +83,15 @@ class Learner(Protocol):
         ``at_row`` of a fact says before which of them it counts; it never decreases.
         """
 
+    def born(self, births: Array) -> None:
+        """Take cgroups that were made or removed, ``BIRTH_DTYPE``."""
+
 
 class KnowsNothing:
     """Gives no facts."""
+
+    def born(self, births: Array) -> None:
+        """Ignore them."""
 
     def learn(self, first: int, asked: Sequence[Asked]) -> Iterable[Fact]:
         """Return nothing."""
@@ -107,6 +114,10 @@ class Owners:
         self._learnt: list[Fact] = []
         self._known = Knowledge()
         self._namespaces = Namespaces(self._known)
+
+    def born(self, births: Array) -> None:
+        """Take cgroups that were made or removed, ``BIRTH_DTYPE``, before the rows that follow."""
+        self._learner.born(births)
 
     def tell(self, asked: Sequence[Asked], *, rows: bool = True) -> list[Told]:
         """Return the actor and the owner of each umount.

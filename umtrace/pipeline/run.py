@@ -185,6 +185,7 @@ def steps(
         for sink in sinks:
             stack.enter_context(sink.opened(about))
         ebusy = stack.enter_context(_finding_holders(source.clock, spurious_within_ns))
+        learner.look_around()
         ticks = _counted(about, ebusy, until, pace or Pace(), Owners(learner))
         for number, tick in enumerate(ticks):
             for sink in sinks:

@@ -115,6 +115,7 @@ def stream(
         pace.note(source.fill(), len(batch.events))
         if questions is not None:
             batch = questions.leave_out(batch)
+        owners.born(batch.births)
         found = correlator.feed(batch)
         undecided.feed(found)
         rows = row_filter.apply(found)

@@ -32,6 +32,7 @@ _LOSSES = {
 }
 #: of the stages after the source; a recording of 0.1 did not count them, and says nothing of them
 _STAGE_LOSSES = {
+    "births_lost": ("birth or death", "of a cgroup not seen (ring full)"),
     "names_forgotten": ("name", "of no known umount"),
     "scans_refused": ("scan", "for holders left out (too many at once)"),
     "evidence_dropped": ("piece", "of evidence about EBUSY dropped (too much at once)"),

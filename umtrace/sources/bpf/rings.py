@@ -16,13 +16,14 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from umtrace.model.events import EVENT_DTYPE, NAME_DTYPE, Array, EventBatch
+from umtrace.model.events import BIRTH_DTYPE, EVENT_DTYPE, NAME_DTYPE, Array, EventBatch
 from umtrace.model.kinds import Bell
 
 _UNCOMMITTED = np.uint32(1 << 31)
 _BUSY_FILL = 0.1  # above this fill the reader does not sleep
 #: a storm of EBUSY may shorten only one wait in this time
 APART_S = 0.05
+_BIRTH_PAGES = 512  # UM_BIRTH_PAGES in bpf/births.c
 _HEADER = 8  # u32 length with flags, u32 page offset
 
 
@@ -151,6 +152,8 @@ class Rings:
     def __init__(self, map_fd: Callable[[str], int], event_bytes: int, name_bytes: int) -> None:
         self._events = RingReader(map_fd("events"), event_bytes, EVENT_DTYPE)
         self._names = RingReader(map_fd("names"), name_bytes, NAME_DTYPE)
+        pages = _BIRTH_PAGES * mmap.PAGESIZE
+        self._births = RingReader(map_fd("births"), pages, BIRTH_DTYPE)
         self._bell = WakeupRing(map_fd("bell"), mmap.PAGESIZE)
         self.found = 0.0  #: how full the last read found the fuller ring, 0 to 1
 
@@ -161,9 +164,9 @@ class Rings:
         self.found = max(self._events.fill, self._names.fill)
         # Events first: the name of an event is submitted before the event itself.
         events = inspect(self._events.read())
-        return EventBatch(events, self._names.read())
+        return EventBatch(events, self._names.read(), self._births.read())
 
     def close(self) -> None:
         """Unmap; may be called twice."""
-        for ring in (self._events, self._names, self._bell):
+        for ring in (self._events, self._names, self._births, self._bell):
             ring.close()

@@ -342,6 +342,7 @@ class BpfSource:
             ring_events_per_cpu=tuple(lost[Loss.EVENT_RING]),
             ring_names=sum(lost[Loss.NAME_RING]),
             task_map_full=sum(lost[Loss.TASK_MAP]),
+            births_lost=sum(lost[Loss.BIRTH]),
             stacks_lost=sum(lost[Loss.STACK]),
             probe_misses=None if missed is None else self._spoiling(missed),
             probe_misses_by=missed and {name: n for name, n in missed.items() if n},

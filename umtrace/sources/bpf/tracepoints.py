@@ -17,6 +17,7 @@ from umtrace.probes.capabilities import Capabilities
 from umtrace.probes.plan import Plan, needs_switches, not_ended_by_work
 from umtrace.probes.purposes import SYSTEM_CALL
 from umtrace.sources.base import UNSEEN_32, UNSEEN_OTHERS, UNSEEN_SLEEPLESS
+from umtrace.sources.bpf.births import attach_births
 from umtrace.sources.bpf.bpf_object import BpfObject
 from umtrace.sources.bpf.bpf_syscall import ProgramType
 from umtrace.sources.bpf.syscall_fallback import SyscallFallback
@@ -74,6 +75,7 @@ class Tracepoints:
         missing = self.offer.btf_missing
         lost = f"mount namespace, ns-exit ({missing})" if missing else hidden
         self._note("namespace exit", "sched:sched_process_exit", "raw tracepoint", lost=lost)
+        self.lines.append(attach_births(self.loaded, self.tracefs))
         objection = not_ended_by_work(self.offer, self.plan)
         if objection or not functions:
             self.loaded.attach_raw("sys_enter", NEXT_SYSCALL)
