@@ -64,8 +64,37 @@ filter_options = as_one(
     click.option(
         "--container",
         multiple=True,
+        metavar="NAME|ID",
+        help="Select by the container whose mount it was: its name, its id, the beginning of "
+        "that, or a pattern such as 'web*'.",
+    ),
+    click.option(
+        "--owner",
+        multiple=True,
         metavar="GLOB",
-        help="Select by container id, such as '3f2a*'.",
+        help="Select by whose mount it was, as --by owner.",
+    ),
+    click.option(
+        "--pod",
+        multiple=True,
+        metavar="GLOB",
+        help="Select by pod, NAMESPACE/NAME or NAME, such as 'shop/*'.",
+    ),
+    click.option(
+        "--unit",
+        multiple=True,
+        metavar="GLOB",
+        help="Select by systemd unit, of the mount or of who unmounted, such as 'docker.service'.",
+    ),
+    click.option("--image", multiple=True, metavar="GLOB", help="Select by the container's image."),
+    click.option(
+        "--only-command",
+        "by_command",
+        flag_value=True,
+        type=bool,
+        default=None,
+        callback=lambda _ctx, _param, value: (True,) if value else (),
+        help="Select what COMMAND of `record -- COMMAND` unmounted, with its descendants.",
     ),
     click.option(
         "--mntns",

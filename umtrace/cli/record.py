@@ -7,7 +7,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options
 from umtrace.cli.live import LiveOptions, attached, live_options
 from umtrace.cli.options import Count, Output, as_one, examples
-from umtrace.model.errors import StoppedError
+from umtrace.model.errors import StoppedError, UsageError
 from umtrace.model.stopping import StopSignals
 from umtrace.model.writable import check_writable, free_path
 from umtrace.present.terminal import say
@@ -28,6 +28,7 @@ from umtrace.stats.filters import RowFilter
 if TYPE_CHECKING:
     from umtrace.pipeline import Until
     from umtrace.pipeline.run import Sink
+    from umtrace.sources.base import Follower
 
 
 def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -> int | None:
@@ -152,12 +153,15 @@ def command(
         from umtrace.present.progress import Progress
 
         progress = Progress(quiet=to.quiet)
+        follower = source.follow_command() if child.given else None
+        _check_command(row_filter, command, follower)
         where = path or str(to.summaries)
 
         def start() -> None:
             to.announce()
             progress.start(where, source.tier)
-            child.start()
+            with follower.starting() if follower else nullcontext():
+                child.start()
 
         totals = run(
             source,
@@ -166,11 +170,26 @@ def command(
             row_filter=row_filter,
             on_ready=start,
             spurious_within_ns=live.spurious_within_ns,
+            is_of_command=follower,
         )
         state.finished = True
         progress.summary(where, totals)
         _answer(path, to)
         ctx.exit(child.wait())
+
+
+def _check_command(
+    row_filter: RowFilter, command: Sequence[str], follower: Follower | None
+) -> None:
+    """Raise UsageError for --only-command where nothing is known to be of a command."""
+    if not row_filter.by_command or follower is not None:
+        return
+    if not command:
+        raise UsageError("--only-command needs a COMMAND: umtrace record --only-command -- COMMAND")
+    raise UsageError(
+        "--only-command: the processes of COMMAND cannot be followed here; that takes a BPF tier, "
+        "BTF, and the host's pid namespace"
+    )
 
 
 def _answer(path: Path | None, to: OutputOptions) -> None:

@@ -123,6 +123,7 @@ def run(
     row_filter: RowFilter | None = None,
     on_ready: Callable[[], None] = lambda: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
+    is_of_command: Callable[[int], bool | None] | None = None,
 ) -> Totals:
     """Give the ticks of an attached source to every sink, until the run ends; return the totals.
 
@@ -137,6 +138,7 @@ def run(
         row_filter=row_filter,
         on_ready=on_ready,
         spurious_within_ns=spurious_within_ns,
+        is_of_command=is_of_command,
         totals=totals,
         pace=LivePace(priority, left_s=lambda: until.left_s),
     )
@@ -154,13 +156,15 @@ def steps(
     row_filter: RowFilter | None = None,
     on_ready: Callable[[], None] = lambda: None,
     spurious_within_ns: int = SPURIOUS_WITHIN_NS,
+    is_of_command: Callable[[int], bool | None] | None = None,
     totals: Totals | None = None,
     pace: Pace | None = None,
 ) -> Generator[Tick, None, None]:
     """Yield each tick of an attached source after the sinks took it; sources can take turns.
 
     The source is detached before the sinks finish, also after an error. ``on_ready`` is called when
-    every stage and sink has run once. Without ``pace`` each read waits the same time.
+    every stage and sink has run once. ``is_of_command`` says of a process id whether it is of the
+    command that is recorded. Without ``pace`` each read waits the same time.
 
     Raises
     ------
@@ -174,7 +178,8 @@ def steps(
         detach = stack.enter_context(ExitStack())
         detach.callback(source.close)
         check_seen(row_filter, source.tier)
-        learner = stack.enter_context(closing(HostLearner(host_mntns())))
+        learner = HostLearner(host_mntns(), is_of_command=is_of_command)
+        stack.enter_context(closing(learner))
         about = Run(
             source=source,
             row_filter=row_filter,

@@ -61,6 +61,8 @@ class Totals:
     internal: int = 0  #: rows with origin mount-internal, which are not in ``rows``
     failed: int = 0
     incomplete: int = 0
+    by_command: int = 0  #: rows of the recorded command
+    of_others: int = 0  #: rows that are surely not of it
     events: int = 0
     seconds: float = 0.0
     windows: int = 0
@@ -77,6 +79,9 @@ class Totals:
         self.internal += tick.rows.num_rows - rows.num_rows
         self.failed += sum(1 for errno in rows.column("errno").to_pylist() if errno)
         self.incomplete += rows.num_rows - (rows.column("complete").true_count if rows else 0)
+        by_command = rows.column("by_command")
+        self.by_command += by_command.true_count
+        self.of_others += len(by_command) - by_command.null_count - by_command.true_count
         self.events += len(tick.batch.events)
         self.windows += len(tick.ebusy.windows)
         self.spurious += sum(window.spurious is True for window in tick.ebusy.windows)

@@ -36,6 +36,8 @@ class RunTotals(Protocol):
     rows: int
     failed: int
     incomplete: int
+    by_command: int
+    of_others: int
     events: int
     seconds: float
     windows: int
@@ -106,6 +108,13 @@ class Progress:
         """Say what was recorded and what was lost."""
         self.clear()
         self.say(f"{_counts(totals)}: {path}")
+        if totals.by_command or totals.of_others:
+            unknown = totals.rows - totals.by_command - totals.of_others
+            said = f"; of {count(unknown)} it is not known" if unknown else ""
+            self.say(
+                f"{count(totals.by_command)} of {plural(totals.rows, 'umount')} "
+                f"{'was' if totals.by_command == 1 else 'were'} by COMMAND{said}"
+            )
         self.say(f"losses: {loss_text(totals.losses)}")
         for sentence in sentences(totals.undecided):
             self.say(sentence)

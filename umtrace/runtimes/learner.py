@@ -19,9 +19,10 @@ from umtrace.runtimes.files import HostFiles
 from umtrace.runtimes.names import Names
 from umtrace.runtimes.tree import cgroups_below
 
-_TRIES = 8  # readings of a file that is not there yet
+_TRIES = 3  # readings of a file that is not there yet
 _AT_ONCE = 64  # files that one read of the ring may cause
 _WAITING = 4096
+_UNITS = (".service", ".slice", ".mount", ".socket", ".swap")  # of no container
 _AGAIN_S = 0.2
 
 
@@ -68,14 +69,17 @@ class HostLearner:
 
     def born(self, births: Array) -> None:
         """Take cgroups that were made or removed."""
-        for birth in births:
-            cgroup_id = int(birth["id"])
-            if birth["gone"]:
+        # Of one field at a time: a record of numpy costs more than all that is done with it.
+        columns = (births["id"].tolist(), births["gone"].tolist(), births["len"].tolist())
+        text = births["path"].tobytes()
+        for at, (cgroup_id, gone, size) in enumerate(zip(*columns, strict=True)):
+            if gone:
                 self._gone[cgroup_id] = True
-            elif 0 < birth["len"] < BIRTH_TEXT:
-                path = bytes(birth["path"])[: int(birth["len"]) - 1]
+            elif 0 < size < BIRTH_TEXT:
+                path = text[at * BIRTH_TEXT : at * BIRTH_TEXT + size - 1]
                 self._note(cgroup_id, path.decode("utf-8", "backslashreplace"))
-        self._read_files()
+        if self._waiting:
+            self._read_files()
 
     def learn(self, first: int, asked: Sequence[Asked]) -> Iterator[Fact]:
         """Yield what is new before the rows from ``first`` on."""
@@ -90,8 +94,8 @@ class HostLearner:
     def _note(self, cgroup_id: int, path: str) -> None:
         self._gone.pop(cgroup_id, None)
         self._paths[cgroup_id] = path
-        place = place_of(path)
-        if (place.container and place.container not in self._containers) or place.unit is None:
+        # Whether it is a container's is looked at later, by what has the time for it.
+        if not path.endswith(_UNITS):
             self._waiting.append((path, _TRIES))
 
     def _read_files(self) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from umtrace.kernel.cgroups import cgroup2_root
 from umtrace.owners.knowledge import MOST
 
-_ROOT = "/sys/fs/cgroup"
+#: the usual one, and that of hosts that have both versions
+_PLACES = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 
 
 def cgroups_below(host_root: str) -> Iterator[tuple[int, str]]:
@@ -17,8 +18,9 @@ def cgroups_below(host_root: str) -> Iterator[tuple[int, str]]:
     ``host_root`` is the host's root directory: its cgroups have their whole paths there, also if
     this process is in a cgroup namespace of its own.
     """
-    top = cgroup2_root() if host_root == "/" else f"{host_root}{_ROOT}"
-    if top is None or not _is_cgroup2(top):
+    own = [cgroup2_root() or ""] if host_root == "/" else [host_root + place for place in _PLACES]
+    top = next((place for place in own if place and _is_cgroup2(place)), None)
+    if top is None:
         return
     waiting, found = [""], 0
     while waiting and found < MOST:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from umtrace.model.clock import ClockPair
@@ -42,6 +43,16 @@ UNSEEN_NAMESPACES = PlanLine(
 )
 
 
+class Follower(Protocol):
+    """Knows which processes are of the recorded command."""
+
+    def starting(self) -> AbstractContextManager[None]:
+        """Take what this process forks meanwhile for the command."""
+
+    def __call__(self, pid: int) -> bool | None:
+        """Whether a process is of the command; None is not known."""
+
+
 class Source(Protocol):
     """Yields batches of events; the later stages need not know which source it is.
 
@@ -73,6 +84,9 @@ class Source(Protocol):
         The later stages know an operation by its events, too. This says where it is even if the
         kernel side keeps events back, or if some were lost.
         """
+
+    def follow_command(self) -> Follower | None:
+        """Follow the processes of a command from now on; None if the source cannot."""
 
     def losses(self) -> LossReport:
         """Return everything lost since ``open``."""

@@ -87,6 +87,9 @@ class FakeSource:
         """Return the open operations it was made with."""
         return None if self._open_tasks is None else list(self._open_tasks)
 
+    def follow_command(self) -> None:
+        """Return None: there is no command."""
+
     def losses(self) -> LossReport:
         """Return the losses it was made with."""
         return self._losses

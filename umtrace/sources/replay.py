@@ -39,6 +39,9 @@ class ReplaySource:
     def open_tasks(self) -> None:
         """Return None: what is recorded has ended."""
 
+    def follow_command(self) -> None:
+        """Return None: what is recorded says it."""
+
     def losses(self) -> LossReport:
         """Return what was lost while recording, without what the later stages count again."""
         return replace(

@@ -18,11 +18,21 @@ _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s"
 _LARGER = {"": 10**9, "m": 60 * 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}  # alone: seconds
 _LONGEST = 2**63 - 1  # ns, 292 years
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([a-zµμ]*)")
+#: column of a field -> others in which it may match as well
+ALSO = {"container": ("container_name",), "unit": ("actor_unit",)}
+_TEXTS = frozenset(
+    {"comm", "container", "fstype", "mode", "origin", "owner", "pod", "unit", "image"}
+)
 _COLUMNS = {
     "pid": "pid",
     "comm": "comm",
     "cgroup": "cgroup_id",
     "container": "container",
+    "owner": "owner",
+    "pod": "pod",
+    "unit": "unit",
+    "image": "image",
+    "by_command": "by_command",
     "mntns": "mntns",
     "fstype": "fstype",
     "mode": "mode",
@@ -36,14 +46,20 @@ _COLUMNS = {
 class RowFilter:
     """A row passes if it matches every field that is given; a null never matches.
 
-    A field with several values matches any of them. ``comm``, ``container`` and
-    ``fstype`` are shell patterns (``*``, ``?``, ``[...]``), case-sensitive.
+    A field with several values matches any of them. Those of texts are shell patterns (``*``,
+    ``?``, ``[...]``), case-sensitive. ``container`` matches the id, the beginning of an id of 64
+    digits, and the name; ``unit`` also the unit of the task that unmounted.
     """
 
     pid: tuple[int, ...] = ()  #: thread group ids
     comm: tuple[str, ...] = ()
     cgroup: tuple[int, ...] = ()  #: cgroup v2 ids
     container: tuple[str, ...] = ()
+    owner: tuple[str, ...] = ()
+    pod: tuple[str, ...] = ()  #: namespace/name, or the name alone
+    unit: tuple[str, ...] = ()
+    image: tuple[str, ...] = ()
+    by_command: tuple[bool, ...] = ()  #: of the recorded command, or not
     mntns: tuple[int, ...] = ()  #: inode numbers of mount namespaces
     fstype: tuple[str, ...] = ()
     mode: tuple[str, ...] = ()  #: sync, lazy
@@ -59,6 +75,11 @@ class RowFilter:
     @property
     def columns(self) -> list[str]:
         """The row columns that `apply` reads."""
+        return [*self.asked, *(also for name in self.asked for also in ALSO.get(name, ()))]
+
+    @property
+    def asked(self) -> list[str]:
+        """The row columns that it asks for, one for each field."""
         return [_COLUMNS[name] for name in self._given]
 
     @property
@@ -74,8 +95,10 @@ class RowFilter:
 
     def describe(self) -> str:
         """Return the filter in the words of the command line, empty if there is none."""
-        words = []
+        words = ["--only-command"] if self.by_command == (True,) else []
         for name in self._given:
+            if name == "by_command":
+                continue
             option = "--" + name.removesuffix("_ns").replace("_", "-")
             words += [f"{option} {text}" for text in self._texts(name)]
         return " ".join(words)
@@ -120,7 +143,7 @@ class RowFilter:
 
 def _check_type(name: str, value: Any) -> None:
     """Raise UsageError for what no row can match."""
-    wanted = str if name in {"comm", "container", "fstype", "mode", "origin"} else int
+    wanted = bool if name == "by_command" else str if name in _TEXTS else int
     if name == "min_latency_ns":
         values = () if value is None else (value,)
     else:
@@ -128,8 +151,8 @@ def _check_type(name: str, value: Any) -> None:
         if not isinstance(value, tuple):
             raise UsageError(f"filter {name}: {value!r:.40} is no list")
     for each in values:
-        if not isinstance(each, wanted) or isinstance(each, bool):
-            kind = "a text" if wanted is str else "a number"
+        if not isinstance(each, wanted) or (isinstance(each, bool) and wanted is not bool):
+            kind = {str: "a text", int: "a number", bool: "true or false"}[wanted]
             raise UsageError(f"filter {name}: {each!r:.40} is not {kind}")
 
 

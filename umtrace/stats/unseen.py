@@ -19,6 +19,11 @@ _WORDS = {
     "comm": "task name",
     "cgroup_id": "cgroup",
     "container": "cgroup",
+    "owner": "owner",
+    "pod": "owner",
+    "unit": "owner",
+    "image": "owner",
+    "by_command": "command",
     "mntns": "mount namespace",
     "fstype": "file system type",
     "mode": "mode",
@@ -26,12 +31,14 @@ _WORDS = {
     "errno": "outcome",
     "origin": "origin",
 }
+_OWNER = "owner"
+_OF_OWNER = frozenset({"pod", "unit", "image"})
 _BY_PID, _BY_CGROUP, _ORIGIN = "pid", "cgroup_id", "origin"
 
 
 def check_seen(row_filter: RowFilter, tier: str) -> None:
     """Raise UsageError where a tier does not see what a filter asks for: nothing would match."""
-    for name in row_filter.columns:
+    for name in row_filter.asked:
         if name in tier_named(tier).never:
             raise UsageError(
                 f"--{name} never matches in tier {tier}, which does not see the {_WORDS[name]} "
@@ -44,7 +51,7 @@ class Undecided:
     """Counts, batch by batch, the rows that a filter cannot decide; feed them unfiltered."""
 
     def __init__(self, row_filter: RowFilter) -> None:
-        self._counts = {name: [0, 0] for name in row_filter.columns}
+        self._counts = {name: [0, 0] for name in row_filter.asked}
 
     @property
     def columns(self) -> list[str]:
@@ -99,6 +106,8 @@ def _beside(columns: Sequence[str]) -> Iterator[str]:
         yield _BY_CGROUP
     if "mode" in columns:
         yield _ORIGIN
+    if _OF_OWNER & {*columns}:
+        yield _OWNER
 
 
 def _is_unknown(name: str, batch: pa.RecordBatch) -> Bools:
@@ -107,6 +116,8 @@ def _is_unknown(name: str, batch: pa.RecordBatch) -> Bools:
         cgroup = batch.column(_BY_CGROUP)
         unknown: Bools = null & (mask(cgroup.is_null()) | (integers(cgroup) == 0))
         return unknown
+    if name in _OF_OWNER:  # an owner that is known may have none
+        return null & mask(batch.column(_OWNER).is_null())
     if name == "mode":  # what is no umount has none
         codes, origins = encode(batch.column(_ORIGIN))
         return null & np.array([each in (None, "umount") for each in origins], np.bool_)[codes]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from umtrace.kernel.syscalls import BPF_SYSCALL, syscall
 
-_MAP_CREATE, _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _PROG_LOAD = 0, 1, 2, 5
+_MAP_CREATE, _MAP_LOOKUP_ELEM, _MAP_UPDATE_ELEM, _MAP_DELETE_ELEM, _PROG_LOAD = 0, 1, 2, 3, 5
 _MAP_GET_NEXT_KEY = 4
 _MOST_ENTRIES = 4096
 #: of a map whose memory can be mapped (Linux 5.5, fc9702273e2e)
@@ -179,6 +179,12 @@ def update(map_fd: int, index: int, value: bytes) -> None:
     key, buffer = ctypes.c_uint32(index), ctypes.create_string_buffer(value)
     words = struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(key), ctypes.addressof(buffer), 0)
     bpf(_MAP_UPDATE_ELEM, words)
+
+
+def delete(map_fd: int, index: int) -> None:
+    """Remove one element of a hash."""
+    key = ctypes.c_uint32(index)
+    bpf(_MAP_DELETE_ELEM, struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(key), 0, 0))
 
 
 def counters(program_fd: int) -> tuple[int, int, int | None]:

@@ -38,6 +38,7 @@ from umtrace.sources.bpf.adaptive import AdaptiveProbes
 from umtrace.sources.bpf.bpf_object import BpfObject
 from umtrace.sources.bpf.bpf_syscall import ProgramType, recursion_misses
 from umtrace.sources.bpf.capability_probe import kprobes_work, try_fentry, try_kprobe
+from umtrace.sources.bpf.command import CommandProcesses, follow_command
 from umtrace.sources.bpf.compiler import Compiler
 from umtrace.sources.bpf.kernel_reads import reading_constants
 from umtrace.sources.bpf.kernel_tables import CAST
@@ -327,6 +328,10 @@ class BpfSource:
             whole = bool(self._placement) and self._probe_set == "full"
             self._open_tasks = OpenTasks(self._loaded.map_fd, by_function=whole)
         return self._open_tasks.read()
+
+    def follow_command(self) -> CommandProcesses | None:
+        """Follow the processes of a command from now on; None if the kernel does not allow it."""
+        return follow_command(self._loaded)
 
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``."""

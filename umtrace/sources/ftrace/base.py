@@ -160,6 +160,9 @@ class FtraceBase:
     def open_tasks(self) -> None:
         """Return None: the kernel keeps no entry for an operation, only the events say it."""
 
+    def follow_command(self) -> None:
+        """Return None: tasks are not followed for this."""
+
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``.
 

@@ -160,6 +160,9 @@ class TextSource:
     def open_tasks(self) -> None:
         """Return None: the trace is text, and what is in it has ended."""
 
+    def follow_command(self) -> None:
+        """Return None: the trace has no command."""
+
     def losses(self) -> LossReport:
         """Return the losses that the file reports, and the operations that were not followed."""
         return LossReport(ring_events=self._parser.lost, task_map_full=self._not_followed)
