@@ -28,7 +28,7 @@ from umtrace.stats.filters import RowFilter
 if TYPE_CHECKING:
     from umtrace.pipeline import Until
     from umtrace.pipeline.run import Sink
-    from umtrace.sources.base import Follower
+    from umtrace.sources.base import Follower, Source
 
 
 def _open_fd(_ctx: click.Context, _param: click.Parameter, number: int | None) -> int | None:
@@ -153,8 +153,7 @@ def command(
         from umtrace.present.progress import Progress
 
         progress = Progress(quiet=to.quiet)
-        follower = source.follow_command() if child.given else None
-        _check_command(row_filter, command, follower)
+        follower = _follower(source, command, row_filter)
         where = path or str(to.summaries)
 
         def start() -> None:
@@ -178,12 +177,11 @@ def command(
         ctx.exit(child.wait())
 
 
-def _check_command(
-    row_filter: RowFilter, command: Sequence[str], follower: Follower | None
-) -> None:
-    """Raise UsageError for --only-command where nothing is known to be of a command."""
+def _follower(source: Source, command: Sequence[str], row_filter: RowFilter) -> Follower | None:
+    """Return what follows the command; UsageError for --only-command where nothing does."""
+    follower = source.follow_command() if command else None
     if not row_filter.by_command or follower is not None:
-        return
+        return follower
     if not command:
         raise UsageError("--only-command needs a COMMAND: umtrace record --only-command -- COMMAND")
     raise UsageError(

@@ -164,7 +164,7 @@ def steps(
 
     The source is detached before the sinks finish, also after an error. ``on_ready`` is called when
     every stage and sink has run once. ``is_of_command`` says of a process id whether it is of the
-    command that is recorded. Without ``pace`` each read waits the same time.
+    recorded command. Without ``pace`` each read waits the same time.
 
     Raises
     ------
@@ -178,8 +178,6 @@ def steps(
         detach = stack.enter_context(ExitStack())
         detach.callback(source.close)
         check_seen(row_filter, source.tier)
-        learner = HostLearner(host_mntns(), is_of_command=is_of_command)
-        stack.enter_context(closing(learner))
         about = Run(
             source=source,
             row_filter=row_filter,
@@ -190,9 +188,8 @@ def steps(
         for sink in sinks:
             stack.enter_context(sink.opened(about))
         ebusy = stack.enter_context(_finding_holders(source.clock, spurious_within_ns))
-        learner.look_around()
-        ticks = _counted(about, ebusy, until, pace or Pace(), Owners(learner))
-        for number, tick in enumerate(ticks):
+        owners = stack.enter_context(_finding_owners(is_of_command))
+        for number, tick in enumerate(_counted(about, ebusy, until, pace or Pace(), owners)):
             for sink in sinks:
                 sink.take(tick)
             if number == 0:
@@ -224,6 +221,14 @@ def _counted(
         run.totals.seconds = time.monotonic() - began
         run.totals.questions = questions.left_out
         yield tick
+
+
+@contextmanager
+def _finding_owners(is_of_command: Callable[[int], bool | None] | None) -> Iterator[Owners]:
+    """Make what finds owners on this host, after one look at the cgroups that exist."""
+    with closing(HostLearner(host_mntns(), is_of_command=is_of_command)) as learner:
+        learner.look_around()
+        yield Owners(learner)
 
 
 @contextmanager

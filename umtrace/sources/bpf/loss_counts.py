@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from umtrace.model.kinds import Loss
 from umtrace.sources.bpf.bpf_object import BpfObject
 from umtrace.sources.bpf.bpf_syscall import counters
@@ -19,3 +21,8 @@ def puts_skipped(loaded: BpfObject) -> int | None:
 def events_lost(loaded: BpfObject) -> int:
     """Return how many events had no room in the ring."""
     return sum(loaded.per_cpu("losses", Loss.EVENT_RING))
+
+
+def missed_in(missed: Mapping[str, int] | None, part: str) -> int:
+    """Return how many hits the programs with a part of a name in theirs have missed."""
+    return sum(n for name, n in (missed or {}).items() if part in name)

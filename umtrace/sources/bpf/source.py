@@ -42,7 +42,7 @@ from umtrace.sources.bpf.command import CommandProcesses, follow_command
 from umtrace.sources.bpf.compiler import Compiler
 from umtrace.sources.bpf.kernel_reads import reading_constants
 from umtrace.sources.bpf.kernel_tables import CAST
-from umtrace.sources.bpf.loss_counts import events_lost, puts_skipped
+from umtrace.sources.bpf.loss_counts import events_lost, missed_in, puts_skipped
 from umtrace.sources.bpf.tracepoints import NEXT_SYSCALL, SWITCH, Tracepoints
 from umtrace.sources.kprobe_events import KprobeEvents
 
@@ -224,7 +224,7 @@ class BpfSource:
             offer=self._offer,
             plan=self._chosen,
             raw_switches=self._raw_switches,
-            ends_missed=lambda: _named(self._missed, self._chosen.last_function),
+            ends_missed=lambda: missed_in(self._missed, self._chosen.last_function),
         )
         self._tracepoints.attach()
         self._plan += self._tracepoints.lines
@@ -330,7 +330,7 @@ class BpfSource:
         return self._open_tasks.read()
 
     def follow_command(self) -> CommandProcesses | None:
-        """Follow the processes of a command from now on; None if the kernel does not allow it."""
+        """Follow a command's processes from now on; None if the kernel does not allow it."""
         return follow_command(self._loaded)
 
     def losses(self) -> LossReport:
@@ -390,10 +390,6 @@ class BpfSource:
 
 def _program(probe: PlannedProbe, *, on_return: bool) -> str:
     return f"um_{'return' if on_return else 'entry'}_{probe.function}"
-
-
-def _named(missed: dict[str, int] | None, part: str) -> int:
-    return sum(n for name, n in (missed or {}).items() if part in name)
 
 
 def _detach_probes(loaded: BpfObject, probes: Sequence[PlannedProbe]) -> None:
