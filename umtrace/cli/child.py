@@ -10,10 +10,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING
 
 from umtrace.model.errors import UsageError
 from umtrace.model.stopping import StopSignals
+
+if TYPE_CHECKING:
+    from umtrace.sources.base import Follower
 
 _PATIENCE = 2  # signals until we stop waiting for the command
 _POLL_S = 0.05
@@ -46,8 +50,8 @@ class Child:
         if self._process and kind is None:
             self._process.wait()
 
-    def start(self) -> None:
-        """Start the command, if there is one.
+    def start(self, follower: Follower | None = None) -> None:
+        """Start the command, if there is one; ``follower`` then knows its processes.
 
         Raises
         ------
@@ -58,7 +62,8 @@ class Child:
             return
         self._started_ns = time.monotonic_ns()
         try:
-            self._process = subprocess.Popen(self._command)
+            with follower.starting() if follower else nullcontext():
+                self._process = subprocess.Popen(self._command)
         except OSError as error:
             raise UsageError(f"cannot run '{self._command[0]}': {error.strerror}") from error
         threading.Thread(target=self._see_end, args=(self._process.pid,), daemon=True).start()

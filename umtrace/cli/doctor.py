@@ -16,10 +16,15 @@ from umtrace.cli.options import examples
     is_flag=True,
     help="First remove what killed runs left in tracefs, and the cache of compiled programs.",
 )
+@click.option(
+    "--paths",
+    is_flag=True,
+    help="Only list the paths of cgroups that umtrace knows no runtime and no unit for.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 @unwinding()
-def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
+def command(ctx: click.Context, as_json: bool, clean: bool, paths: bool) -> None:
     """Check which tiers and probes work on this kernel, and print how to enable the rest.
 
     Each tier is attached for a moment and detached. The exit status is 0 if any tier works, 3 if
@@ -30,6 +35,9 @@ def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
     from umtrace.present.escaped import dumps
     from umtrace.present.terminal import write
 
+    if paths:
+        _list_paths(as_json=as_json)
+        return
     if clean:
         for what in (forget_programs() + clean_up()) or ["nothing"]:
             write(f"Removed: {what}\n", sys.stderr)
@@ -37,3 +45,25 @@ def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
     findings = found.to_dict()
     write(dumps(findings, indent=2) + "\n" if as_json else doctor_text(findings), sys.stdout)
     ctx.exit(found.exit_code)
+
+
+def _list_paths(*, as_json: bool) -> None:
+    """Print the cgroups of nobody, for a report of what is missing; and why owners are missing."""
+    from umtrace.present.escaped import dumps
+    from umtrace.present.terminal import say, write
+    from umtrace.runtimes.files import HostFiles
+    from umtrace.runtimes.unknown import missing, unknown_paths
+
+    files = HostFiles()
+    found, lacks = unknown_paths(files), list(missing(files))
+    if as_json:
+        write(dumps({"paths": found, "missing": lacks}, indent=2) + "\n", sys.stdout)
+        return
+    for lack in lacks:
+        say(lack)
+    write("".join(f"{path}\n" for path in found), sys.stdout)
+    if found:
+        say("these cgroups are of no runtime or unit that umtrace knows; containers in them have")
+        say("no owner: please report the paths with the runtime that made them")
+    else:
+        say("every cgroup is of a runtime or unit that umtrace knows")

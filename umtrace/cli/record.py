@@ -7,7 +7,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -152,15 +152,13 @@ def command(
         from umtrace.pipeline import run
         from umtrace.present.progress import Progress
 
-        progress = Progress(quiet=to.quiet)
-        follower = _follower(source, command, row_filter)
+        progress, follower = Progress(quiet=to.quiet), _follower(source, command, row_filter)
         where = path or str(to.summaries)
 
         def start() -> None:
             to.announce()
             progress.start(where, source.tier)
-            with follower.starting() if follower else nullcontext():
-                child.start()
+            child.start(follower)
 
         totals = run(
             source,

@@ -163,8 +163,8 @@ def steps(
     """Yield each tick of an attached source after the sinks took it; sources can take turns.
 
     The source is detached before the sinks finish, also after an error. ``on_ready`` is called when
-    every stage and sink has run once. ``is_of_command`` says of a process id whether it is of the
-    recorded command. Without ``pace`` each read waits the same time.
+    each stage and sink has run once. ``is_of_command`` says it of a process id. Without ``pace``
+    each read waits the same time.
 
     Raises
     ------
@@ -185,8 +185,7 @@ def steps(
             totals=totals,
             end=until.end,
         )
-        for sink in sinks:
-            stack.enter_context(sink.opened(about))
+        _ = [stack.enter_context(sink.opened(about)) for sink in sinks]
         ebusy = stack.enter_context(_finding_holders(source.clock, spurious_within_ns))
         owners = stack.enter_context(_finding_owners(is_of_command))
         for number, tick in enumerate(_counted(about, ebusy, until, pace or Pace(), owners)):
