@@ -12,7 +12,7 @@ import pytest
 
 from tests.owners.test_cgroup_paths import ID, OTHER, UID
 from umtrace.kernel.cgroups import cgroup2_root
-from umtrace.pipeline import replay
+from umtrace.pipeline.offline import replay
 from umtrace.recording import Recording
 from umtrace.runtimes.files import HostFiles
 from umtrace.runtimes.tree import cgroups_below
