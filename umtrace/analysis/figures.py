@@ -27,91 +27,107 @@ from umtrace.analysis.style import (
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
 from umtrace.analysis.windows import COUNTED, DRAWN, MOST_BARS, plot_ebusy
 from umtrace.model.errors import UsageError
+from umtrace.model.umounts import WORDS
 from umtrace.model.whole_file import written_whole
 from umtrace.query.selection import Selection
 from umtrace.stats.columns import START
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.overtime import even_edges, heat, in_flight
 from umtrace.stats.placement import COLUMNS as PLACED_COLUMNS
-from umtrace.stats.summarize import DEFAULT_METRICS, LATENCY, RCU, errno_name
+from umtrace.stats.summarize import DEFAULT_METRICS, LATENCY, METRICS, RCU, errno_name
 from umtrace.stats.summary import GroupSummary
 
 SUFFIXES = (".png", ".svg", ".pdf")
-_DPI = 150
+DPI = 150
 _TIME_BINS = 160
+_CELLS_PER_UMOUNT = 8
 _GROUPS = 4
 _ID_CHARS = 12
+_MOST_CHARS = 24  # of a name in a label: longer ones leave no room for the data
 
 
 def figure_of(
-    kind: str, selection: Selection, *, by: Sequence[str] = ("mode",), source: str = ""
+    kind: str,
+    selection: Selection,
+    *,
+    by: Sequence[str] = ("mode",),
+    source: str = "",
+    size: tuple[float, float] | None = None,
 ) -> Figure:
     """Return one of the `KINDS`, drawn from rows that are read once or twice, never held.
 
-    The largest four groups are drawn. ``source`` names the recording in the picture.
+    The largest four groups are drawn. ``source`` names the recording in the picture, ``size`` is
+    its width and height in inches.
     """
     with pinned_style():
-        figure = figure_with(DRAW[kind](selection, by))
+        figure = figure_with(DRAW[kind](selection, by, None))
+        if size is not None:
+            figure.set_size_inches(size)
         if source:
             figure.suptitle(source, fontsize="small", color="0.4", x=0.99, ha="right")
     return figure
 
 
-def draw_hist(selection: Selection, by: Sequence[str]) -> Axes:
+def draw_hist(
+    selection: Selection, by: Sequence[str], ax: Axes | None = None, column: str | None = None
+) -> Axes:
     """Draw latency above RCU wait, as histograms."""
-    return _distributions(plot_hist, selection, by)
+    return _distributions(plot_hist, selection, by, ax, column)
 
 
-def draw_cdf(selection: Selection, by: Sequence[str]) -> Axes:
+def draw_cdf(
+    selection: Selection, by: Sequence[str], ax: Axes | None = None, column: str | None = None
+) -> Axes:
     """Draw latency above RCU wait, as cumulative shares."""
-    return _distributions(plot_cdf, selection, by)
+    return _distributions(plot_cdf, selection, by, ax, column)
 
 
-def draw_phases(selection: Selection, by: Sequence[str]) -> Axes:
+def draw_phases(selection: Selection, by: Sequence[str], ax: Axes | None = None) -> Axes:
     """Draw where the mean umount's time goes."""
     groups, left_out = _groups(selection, by)
-    return _told(plot_phases(groups), left_out)
+    return _told(plot_phases(groups, ax=ax), left_out)
 
 
-def draw_modes(selection: Selection, by: Sequence[str]) -> Axes:
+def draw_modes(selection: Selection, by: Sequence[str], ax: Axes | None = None) -> Axes:
     """Draw median and tail of each phase, the groups side by side."""
     groups, left_out = _groups(selection, by)
-    return _told(plot_modes(groups), left_out)
+    return _told(plot_modes(groups, ax=ax), left_out)
 
 
-def draw_heatmap(selection: Selection, by: Sequence[str] = ()) -> Axes:
+def draw_heatmap(selection: Selection, by: Sequence[str] = (), ax: Axes | None = None) -> Axes:
     """Draw latency over time."""
     del by
-    _, begin, end = selection.extent()
-    edges = even_edges(begin, end, _TIME_BINS)
+    rows, begin, end = selection.extent()
+    # A single umount in one of many cells is not seen.
+    edges = even_edges(begin, end, min(_TIME_BINS, _CELLS_PER_UMOUNT * max(rows, 1)))
     counts = heat(selection.placed((START, LATENCY)), LATENCY, edges, EDGES)
-    return _without_begin(plot_heatmap(counts, edges, EDGES, what="latency"), selection)
+    return _without_begin(plot_heatmap(counts, edges, EDGES, what="latency", ax=ax), selection)
 
 
-def draw_timeline(selection: Selection, by: Sequence[str] = ()) -> Axes:
+def draw_timeline(selection: Selection, by: Sequence[str] = (), ax: Axes | None = None) -> Axes:
     """Draw umounts one by one, or, where there are many, how many at once."""
     del by
     rows, begin, end = selection.extent()
     batches = selection.placed((START, *PLACED_COLUMNS))
     if rows <= MOST_DRAWN:
-        return _without_begin(plot_umounts(batches), selection)
+        return _without_begin(plot_umounts(batches, ax=ax), selection)
     edges = even_edges(begin, end, _TIME_BINS)
-    return _without_begin(plot_in_flight(in_flight(batches, edges), edges, rows), selection)
+    return _without_begin(plot_in_flight(in_flight(batches, edges), edges, rows, ax=ax), selection)
 
 
-def draw_mounts(selection: Selection, by: Sequence[str] = ()) -> Axes:
+def draw_mounts(selection: Selection, by: Sequence[str] = (), ax: Axes | None = None) -> Axes:
     """Draw the RCU wait against the mounts taken down."""
     del by
-    return plot_rcu_by_mounts(RcuByMounts.of(selection.batches(MOUNT_COLUMNS)))
+    return plot_rcu_by_mounts(RcuByMounts.of(selection.batches(MOUNT_COLUMNS)), ax=ax)
 
 
-def draw_ebusy(selection: Selection, by: Sequence[str] = ()) -> Axes:
+def draw_ebusy(selection: Selection, by: Sequence[str] = (), ax: Axes | None = None) -> Axes:
     """Draw the EBUSY windows that the selected umounts began."""
     del by
-    return plot_ebusy(ebusy_frame(selection, DRAWN, many=(MOST_BARS, COUNTED)))
+    return plot_ebusy(ebusy_frame(selection, DRAWN, many=(MOST_BARS, COUNTED)), ax=ax)
 
 
-DRAW: dict[str, Callable[[Selection, Sequence[str]], Axes]] = {
+DRAW: dict[str, Callable[[Selection, Sequence[str], Axes | None], Axes]] = {
     "hist": draw_hist,
     "cdf": draw_cdf,
     "phases": draw_phases,
@@ -124,8 +140,12 @@ DRAW: dict[str, Callable[[Selection, Sequence[str]], Axes]] = {
 KINDS = tuple(DRAW)
 
 
-def save(figure: Figure, path: str | os.PathLike[str], *, force: bool = True) -> None:
+def save(
+    figure: Figure, path: str | os.PathLike[str], *, force: bool = True, dpi: int = DPI
+) -> None:
     """Write a figure in the format of the file's suffix; the same figure, the same bytes.
+
+    ``dpi`` is of a PNG, and of what is drawn as an image in the other formats.
 
     Raises
     ------
@@ -143,7 +163,7 @@ def save(figure: Figure, path: str | os.PathLike[str], *, force: bool = True) ->
         rc_context({"svg.hashsalt": "umtrace"}),
         written_whole(Path(path), force=force) as file,
     ):
-        figure.savefig(file, format=suffix[1:], dpi=_DPI, metadata=metadata)
+        figure.savefig(file, format=suffix[1:], dpi=dpi, metadata=metadata)
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:
@@ -159,11 +179,18 @@ _DATE = {".svg": "Date", ".pdf": "CreationDate"}
 
 def _groups(
     selection: Selection, by: Sequence[str], metrics: Sequence[str] = DEFAULT_METRICS
-) -> tuple[dict[str, GroupSummary], int]:
-    """Return the groups that are drawn, by label, and how many are not."""
+) -> tuple[dict[str, GroupSummary], str]:
+    """Return the groups that are drawn, by label, and which are not, in words."""
     groups = selection.summary(by, metrics).groups
-    drawn = {_label(by, group): group for group in groups[:_GROUPS]}
-    return drawn, max(len(groups) - _GROUPS, 0)
+    drawn: dict[str, GroupSummary] = {}
+    for group in groups[:_GROUPS]:
+        label = _label(by, group)
+        drawn[label if label not in drawn else f"{label} ({len(drawn) + 1})"] = group
+    rest = groups[_GROUPS:]
+    if not rest:
+        return drawn, ""
+    more = f"{len(rest):,} more group{'' if len(rest) == 1 else 's'}"
+    return drawn, f"({more} of {umounts(sum(group.count for group in rest))} not drawn)"
 
 
 def _without_begin(axes: Axes, selection: Selection) -> Axes:
@@ -175,15 +202,23 @@ def _without_begin(axes: Axes, selection: Selection) -> Axes:
     return axes
 
 
-def _told(axes: Axes, left_out: int) -> Axes:
-    """Say below the axes that smaller groups are not drawn."""
+def _told(axes: Axes, left_out: str) -> Axes:
+    """Say below the axes which groups are not drawn."""
     if left_out:
-        rest = f"({left_out:,} smaller group{'' if left_out == 1 else 's'} not drawn)"
-        axes.set_xlabel(f"{axes.get_xlabel()}\n{rest}")
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{left_out}")
     return axes
 
 
-def _distributions(draw: Callable[..., Axes], selection: Selection, by: Sequence[str]) -> Axes:
+def _distributions(
+    draw: Callable[..., Axes],
+    selection: Selection,
+    by: Sequence[str],
+    ax: Axes | None,
+    column: str | None,
+) -> Axes:
+    """Draw latency above RCU wait; one column alone into axes that are given."""
+    if ax is not None or column is not None:
+        return _one(draw, selection, by, ax, column or LATENCY)
     groups, left_out = _groups(selection, by, (LATENCY, RCU))
     upper, lower = new_column(2, height=6.5)
     population = sum(groups.values(), GroupSummary()).population
@@ -196,6 +231,23 @@ def _distributions(draw: Callable[..., Axes], selection: Selection, by: Sequence
         upper.tick_params(labelbottom=True)
         _told(upper, left_out)
     return upper
+
+
+def _one(
+    draw: Callable[..., Axes],
+    selection: Selection,
+    by: Sequence[str],
+    ax: Axes | None,
+    column: str,
+) -> Axes:
+    if column not in METRICS:
+        raise UsageError(f"no duration {column!r:.40}; there are: {', '.join(METRICS)}")
+    groups, left_out = _groups(selection, by, (column,))
+    population = sum(groups.values(), GroupSummary()).population
+    what = WORDS.get(column, "latency")
+    return _told(
+        draw(_histograms(groups, column), what=what, population=population, ax=ax), left_out
+    )
 
 
 def _histograms(groups: Mapping[str, GroupSummary], metric: str) -> dict[str, Histogram]:
@@ -214,4 +266,4 @@ def _part(name: str, value: str | int) -> str:
         return errno_name(int(value)) if value else "ok"
     # A container id is told apart by its first twelve digits, as docker and podman do.
     text = str(value)[:_ID_CHARS] if name == "container" else str(value)
-    return printable(text)
+    return printable(text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 1]}…")

@@ -36,7 +36,9 @@ def plot_heatmap(
         Where to draw; a new figure's by default.
     """
     axes = new_axes() if ax is None else ax
-    axes.set_title(f"{capitalized(what)} over time ({umounts(int(counts.sum()))})", loc="left")
+    axes.set_title(
+        f"{capitalized(what)} over time ({umounts(int(counts.sum()))}, failed or not)", loc="left"
+    )
     used = np.flatnonzero(counts.any(axis=1))
     if not used.size:
         say_empty(axes, f"No umount with {what} above zero is known.")

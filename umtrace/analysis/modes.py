@@ -89,6 +89,7 @@ def _series(
             markeredgecolor="black",
             markeredgewidth=0.6,
             linestyle="none",
+            clip_on=False,  # whole, too, at the edge
             label=named,
         )
         named = "_"  # once in the legend

@@ -28,6 +28,8 @@ COLUMNS = ("n_mounts", RCU)
 #: edges of the bins of mounts: 1, 2, 3, 4, then four to a power of two
 MOUNT_EDGES = np.unique(np.round(2 ** np.arange(0, 31.25, 0.25)).astype(np.int64))
 _MOST_POINTS = 3_000
+_FEW = 300  #: points that may be large
+_LEAST_UMOUNTS = 3  #: of a median, and so many medians of a line
 _LEAST_SPAN = 8  # of the x axis: at least two of its ticks are seen
 
 
@@ -77,20 +79,19 @@ def plot_rcu_by_mounts(data: RcuByMounts, *, ax: Axes | None = None) -> Axes:
     A point is an umount; more than 3,000 are counted in cells instead.
     """
     axes = new_axes() if ax is None else ax
-    axes.set_title(f"RCU wait by mounts taken down ({umounts(data.n)})", loc="left")
+    axes.set_title(f"RCU wait by mounts taken down ({umounts(data.n)} with both)", loc="left")
     if not data.n:
         say_empty(axes, "No umount with a known number of mounts and RCU wait.")
         return axes
     axes.set_xscale("log", base=2)
     _points(axes, data) if data.is_small else _cells(axes, data)
-    x, y = _median_line(data)
-    axes.plot(x, y, color="#D55E00", marker="D", markersize=5, linewidth=1.5, label="median")
+    _medians(axes, data)
     _limits(axes, data)
     tidy(axes)
     axes.set_xlabel("mounts taken down")
     axes.set_ylabel("RCU wait")
-    # Above the axes: to look for the best place among thousands of cells takes seconds.
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False)
+    # Below the axes: to look for the best place among thousands of cells takes seconds.
+    axes.legend(loc="upper right", bbox_to_anchor=(1.0, -0.12), ncols=2, frameon=False)
     return axes
 
 
@@ -101,7 +102,7 @@ def _points(axes: Axes, data: RcuByMounts) -> None:
         waits / NS_PER_S,
         linestyle="none",
         marker="o",
-        markersize=4,
+        markersize=4 if data.n > _FEW else 7,
         color="#0072B2",
         alpha=0.6,
         markeredgewidth=0,
@@ -122,9 +123,26 @@ def _limits(axes: Axes, data: RcuByMounts) -> None:
     axes.xaxis.set_major_formatter(lambda value, _at: f"{value:,.0f}" if value >= 1 else "")
 
 
-def _median_line(data: RcuByMounts) -> tuple[list[float], list[float]]:
+def _medians(axes: Axes, data: RcuByMounts) -> None:
+    """Draw the median of each size that has some umounts; a line needs three of them."""
     x, y = [], []
     for number in np.flatnonzero(data.grid.any(axis=0)).tolist():
-        x.append(data.mounts.histogram(number).mean or 0)
-        y.append((data.waits.histogram(number).quantile(0.5) or 0) / NS_PER_S)
-    return x, y
+        waits = data.waits.histogram(number)
+        if waits.count >= _LEAST_UMOUNTS:
+            x.append(data.mounts.histogram(number).mean or 0)
+            y.append((waits.quantile(0.5) or 0) / NS_PER_S)
+    if not x:
+        return
+    line = "-" if len(x) >= _LEAST_UMOUNTS else "none"
+    axes.plot(
+        x,
+        y,
+        color="#D55E00",
+        marker="D",
+        markersize=6,
+        markeredgecolor="black",
+        linestyle=line,
+        linewidth=1.5,
+        clip_on=False,  # whole, too, at the edge
+        label=f"median of {_LEAST_UMOUNTS} umounts or more",
+    )

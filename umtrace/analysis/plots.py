@@ -35,6 +35,7 @@ _DECADES = np.logspace(0, 18, 18 * _PER_DECADE + 1).round().astype(np.int64)
 EDGES = np.append(np.unique(_DECADES), np.iinfo(np.int64).max)
 _LABELLED_SHARE = 0.08
 _LABELLED_WIDTH = 0.12  # of the longest bar: the text fits
+_ROOM = 1.14  # for the number behind the longest bar
 _QUANTILES = (0.5, 0.9, 0.99)
 
 
@@ -120,6 +121,7 @@ def plot_phases(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) -
     axes.set_yticks(range(len(groups)), labels)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     duration_axis(axes.xaxis)
+    axes.set_xlim(0, longest * _ROOM)
     tidy(axes)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("mean time per umount" + _unseen(known))
@@ -159,6 +161,9 @@ def _stack(axes: Axes, row: int, group: GroupSummary, longest: float) -> None:
         if mean >= _LABELLED_WIDTH * longest:
             _label_bar(axes, bars[0].get_x() + mean / 2, row, metric)
         left += mean
+    # A bar beside a much longer one is a sliver: its number is read all the same.
+    whole = f" {seconds(left * NS_PER_S)}" if left else " unknown"
+    axes.text(left, row, whole, ha="left", va="center", fontsize="small")
 
 
 def _label_bar(axes: Axes, x: float, row: int, metric: MetricSummary) -> None:

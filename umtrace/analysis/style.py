@@ -27,6 +27,7 @@ from matplotlib.ticker import (
 )
 
 from umtrace.model.clock import date_time
+from umtrace.model.errors import UsageError
 from umtrace.stats.buckets import Int64
 from umtrace.stats.summary import GroupSummary
 
@@ -75,6 +76,7 @@ PHASES = {
 _SECONDS = EngFormatter(unit="s")
 _DIGITS = 3
 _NOTEBOOK_DPI = 96
+_LEAST_INCH, _MOST_INCH = 1, 100
 # Units of an axis of time beyond seconds, from so many of them on.
 _LONG_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _FEWEST_UNITS = 3
@@ -99,6 +101,16 @@ def new_column(rows: int, width: float = 8.0, height: float = 4.5) -> list[Axes]
     options = {"axes_class": ShownAxes}
     grid = figure.subplots(rows, 1, sharex=True, squeeze=False, subplot_kw=options)
     return [axes for row in grid for axes in row]
+
+
+def checked_size(size: object) -> tuple[float, float]:
+    """Return a width and a height in inches; UsageError where no picture can be so large."""
+    numbers = tuple(size) if isinstance(size, tuple | list) else ()
+    sound = [n for n in numbers if isinstance(n, int | float) and _LEAST_INCH <= n <= _MOST_INCH]
+    if not len(numbers) == len(sound) == 2:  # noqa: PLR2004  width and height
+        limits = f"each from {_LEAST_INCH} to {_MOST_INCH}"
+        raise UsageError(f"{size!r:.40} is no size; give width and height in inches, {limits}")
+    return float(sound[0]), float(sound[1])
 
 
 class ShownAxes(Axes):

@@ -16,7 +16,7 @@ from matplotlib.legend import Legend
 from umtrace.analysis.style import end_of, only_printable, pinned_style
 
 _WIDTH = 4.6  # inches: on a phone, text keeps its size
-_DPI = 220  # of what is drawn as an image: cells, and bars by the hundred
+DPI = 220  #: of what is drawn as an image: cells, and bars by the hundred
 _LABEL_CHARS = 30  # that fit below the axes
 _TICK_CHARS = 18  # that fit beside them
 _LEGEND_CHARS = 58
@@ -41,7 +41,9 @@ _PLATE_RULE = "#d9dce1"
 _ID = re.compile(r'((?<=\sid=")|(?<=url\(#)|(?<=href="#))')
 
 
-def svg_of(figure: Figure, name: str) -> str:
+def svg_of(
+    figure: Figure, name: str, *, size: tuple[float, float] | None = None, dpi: int = DPI
+) -> str:
     """Return a figure as one ``<svg>`` element that refers to nothing outside of it.
 
     Text stays text, without a font of its own; black, white and greys become the
@@ -52,13 +54,19 @@ def svg_of(figure: Figure, name: str) -> str:
     ----------
     name : str
         Goes before every id, so that several pictures fit on one page.
+    size : (float, float), optional
+        Width and height in inches; what a phone can show by default.
+    dpi : int
+        Of what is drawn as an image: cells, and bars by the hundred.
     """
     out = io.StringIO()
     with pinned_style(), rc_context({"svg.fonttype": "none", "svg.hashsalt": "umtrace"}):
         only_printable(figure)
-        _make_narrow(figure)
+        if size is not None:
+            figure.set_size_inches(size)
+        _make_narrow(figure, _WIDTH if size is None else size[0])
         _clear_paper(figure)
-        figure.savefig(out, format="svg", dpi=_DPI, metadata={"Date": None})
+        figure.savefig(out, format="svg", dpi=dpi, metadata={"Date": None})
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
@@ -72,8 +80,8 @@ def svg_of(figure: Figure, name: str) -> str:
     return _COLOR.sub(lambda match: _INKS.get(match.group(), match.group()), text)
 
 
-def _make_narrow(figure: Figure) -> None:
-    figure.set_size_inches(_WIDTH, figure.get_size_inches()[1])
+def _make_narrow(figure: Figure, width: float) -> None:
+    figure.set_size_inches(width, figure.get_size_inches()[1])
     figure.suptitle("")
     for artist in figure.findobj():
         artist.set_gid(None)  # would be an id, and the bars of a phase share theirs

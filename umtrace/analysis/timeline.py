@@ -32,6 +32,7 @@ _EMPTY = "No umount was recorded."
 _HEIGHT = 0.8
 _MOST_VECTORS = 40
 _OUTLINE = "0.6"
+_SLIVER = 0.004  #: of the axis: in less, phases are narrower than a pixel
 
 
 def plot_umounts(batches: Iterable[pa.RecordBatch], *, ax: Axes | None = None) -> Axes:
@@ -47,12 +48,13 @@ def plot_umounts(batches: Iterable[pa.RecordBatch], *, ax: Axes | None = None) -
     Notes
     -----
     The durations are measured, the places of the phases within an umount are not: see
-    `umtrace.stats.placement`. An umount too short to be seen is a thin grey line.
+    `umtrace.stats.placement`. An umount too short for that is a line in the colour of its longest
+    phase, grey if none is known.
     """
     axes = new_axes() if ax is None else ax
     rows = [batch for batch in batches if batch.num_rows]
     n = sum(batch.num_rows for batch in rows)
-    axes.set_title(f"Umounts by phase ({umounts(n)})", loc="left")
+    axes.set_title(f"Umounts by phase ({umounts(n)}, failed or not)", loc="left")
     if not n:
         say_empty(axes, _EMPTY)
         return axes
@@ -63,9 +65,17 @@ def plot_umounts(batches: Iterable[pa.RecordBatch], *, ax: Axes | None = None) -
     origin = int(starts.min())
     starts = starts - origin
     at = lanes(starts, starts + ends[-1])
-    _bars(axes, None, starts, starts + ends[-1], at)
+    length = max(int((starts + ends[-1]).max()), 1)
+    wide = ends[-1] >= _SLIVER * length
+    longest = _longest(begins, ends)
+    for number, name in [(-1, None), *enumerate(PLACED)]:
+        thin = ~wide & (longest == number)
+        _bars(
+            axes, name, starts[thin], (starts + np.maximum(ends[-1], 1))[thin], at[thin], line=True
+        )
     for number, name in enumerate(PLACED):
-        _bars(axes, name, starts + begins[number], starts + ends[number], at)
+        _bars(axes, name, (starts + begins[number])[wide], (starts + ends[number])[wide], at[wide])
+    _bars(axes, None, starts[wide], (starts + ends[-1])[wide], at[wide], line=True)
     _finish(axes, origin, int((starts + ends[-1]).max()))
     axes.set_ylim(int(at.max()) + 0.6, -0.6)
     axes.set_ylabel("umounts at once")
@@ -87,7 +97,7 @@ def plot_in_flight(spent: Floats, edges: Int64, n: int, *, ax: Axes | None = Non
         How many umounts these are.
     """
     axes = new_axes() if ax is None else ax
-    axes.set_title(f"Umounts at once, by phase ({umounts(n)})", loc="left")
+    axes.set_title(f"Umounts at once, by phase ({umounts(n)}, failed or not)", loc="left")
     if not spent.any():
         say_empty(axes, "No umount with a known latency." if n else _EMPTY)
         return axes
@@ -115,8 +125,17 @@ def plot_in_flight(spent: Floats, edges: Int64, n: int, *, ax: Axes | None = Non
     return axes
 
 
-def _bars(axes: Axes, name: str | None, begins: Int64, ends: Int64, at: Int64) -> None:
-    """Draw one phase of all umounts; None draws their outlines, which show the briefest."""
+def _longest(begins: Int64, ends: Int64) -> Int64:
+    """Return for each umount the row of its longest phase, -1 where none took any time."""
+    lengths = ends - begins
+    found: Int64 = np.where(lengths.max(axis=0) > 0, lengths.argmax(axis=0), -1)
+    return found
+
+
+def _bars(
+    axes: Axes, name: str | None, begins: Int64, ends: Int64, at: Int64, *, line: bool = False
+) -> None:
+    """Draw one phase of some umounts; None is none. With ``line``, the edges are drawn."""
     lasting = ends > begins
     if not lasting.any():
         return
@@ -127,10 +146,11 @@ def _bars(axes: Axes, name: str | None, begins: Int64, ends: Int64, at: Int64) -
         axis=2,
     )
     color = PHASES[name].color if name else _OUTLINE
-    width = 0.0 if name else 0.8
+    width = 1.2 if name and line else 0.8 if line else 0.0
+    face = color if name else "none"
     bars = PolyCollection(
         list(corners),
-        facecolors=color,
+        facecolors=face,
         edgecolors=color,
         linewidths=width,
         gid=name,

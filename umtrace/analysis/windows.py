@@ -20,7 +20,7 @@ from umtrace.analysis.style import (
     tidy,
     time_axis,
 )
-from umtrace.model.windows import CLASSES
+from umtrace.model.windows import AFTERWARDS, CLASSES
 
 #: the columns that the picture shows of few windows, and of many
 DRAWN = ("class", "begin", "duration_ns", "path", "walkers")
@@ -33,6 +33,9 @@ _MOST_PATHS = 20
 _LABEL_CHARS = 28
 _MOST_LABELLED = 30
 _MOST_NAMES = 2
+_SLIVER = 0.004  #: of the axis
+_MARGIN = 0.02
+_LEAST_SPAN_S = 1e-3  #: of an axis for one window without a length
 _STRANGER = Look("white", "", "-")
 #: a class looks the same in every picture; the light ones are those of nobody's fault
 _LOOKS = {
@@ -60,7 +63,7 @@ def plot_ebusy(windows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         more than 20 paths; above 300 it is counted how many of each class began when.
     """
     axes = new_axes() if ax is None else ax
-    axes.set_title(f"EBUSY windows ({len(windows):,})", loc="left")
+    axes.set_title(_title(windows["class"]), loc="left")
     known = windows[windows["begin"].notna()]
     if known.empty:
         say_empty(axes, "No EBUSY window was recorded.")
@@ -75,8 +78,17 @@ def plot_ebusy(windows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         _bars(axes, start, length, known.assign(**{"class": classes}))
     tidy(axes)
     axes.grid(visible=False, axis="y")
-    time_axis(axes, int(begin.min()), int((begin + length * NS_PER_S).max() - begin.min()))
+    span = max(float((start + length).max()), _LEAST_SPAN_S)
+    axes.set_xlim(-_MARGIN * span, (1 + _MARGIN) * span)
+    time_axis(axes, int(begin.min()), int(span * NS_PER_S))
     return axes
+
+
+def _title(classes: pd.Series) -> str:
+    """Return how many windows there are; after an umount that succeeded nobody got EBUSY."""
+    after = int(classes.isin(list(AFTERWARDS)).sum())
+    refused = f"EBUSY windows ({len(classes) - after:,})"
+    return f"{refused}, in use after umount ({after:,})" if after else refused
 
 
 def _bars(axes: Axes, start: Floats, length: Floats, windows: pd.DataFrame) -> None:
@@ -86,9 +98,13 @@ def _bars(axes: Axes, start: Floats, length: Floats, windows: pd.DataFrame) -> N
     by_class = paths.nunique() > _MOST_PATHS
     rows = list(counts) if by_class else list(dict.fromkeys(paths))
     at = (classes if by_class else paths).map({name: n for n, name in enumerate(rows)}).to_numpy()
+    brief = length < _SLIVER * max(float((start + length).max()), 1e-9)
     for name, n in counts.items():
         look = _LOOKS.get(name, _STRANGER)
         mine = (classes == name).to_numpy(dtype=bool)
+        for color, width in (("black", 4), (look.color, 2)):  # too brief for a bar
+            here = mine & brief
+            axes.vlines(start[here], at[here] - 0.3, at[here] + 0.3, color=color, linewidth=width)
         axes.barh(
             at[mine],
             length[mine],

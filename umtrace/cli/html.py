@@ -9,7 +9,7 @@ import click
 from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.options import examples
-from umtrace.cli.pictures import import_matplotlib
+from umtrace.cli.pictures import import_matplotlib, picture_options
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
@@ -27,8 +27,17 @@ _EPILOG = examples("umtrace html rec.umt -o rec.html")
 )
 @by_option("Group by these columns, or none.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists.")
+@picture_options
 @filter_options
-def command(recording: str, output: str, by: str, force: bool, row_filter: RowFilter) -> int:
+def command(
+    recording: str,
+    output: str,
+    by: str,
+    force: bool,
+    size: tuple[float, float] | None,
+    dpi: int | None,
+    row_filter: RowFilter,
+) -> int:
     """Write the recording DIR as one self-contained HTML page, to attach to a mail or an issue.
 
     The page has the summary, plots, the slowest umounts, the EBUSY windows with their evidence,
@@ -46,5 +55,6 @@ def command(recording: str, output: str, by: str, force: bool, row_filter: RowFi
         check_replaceable(Path(output), force=force)
     opened = Recording.open(recording)
     with destination(output, force=force) as file:
-        file.write(page_of(Selection(opened, row_filter), key_list(by)).encode())
+        page = page_of(Selection(opened, row_filter), key_list(by), size=size, dpi=dpi)
+        file.write(page.encode())
     return read_status(opened)

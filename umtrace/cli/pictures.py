@@ -10,13 +10,49 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
 
 from umtrace.model.activity import NOW
 
 _FOLDER = "MPLCONFIGDIR"
+_LEAST_DPI, _MOST_DPI = 30, 1200
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Size(click.ParamType):  # type: ignore[type-arg] # generic in click 8.3 only
+    """A width and a height in inches, `8x4.5`."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
+        """Return both; BadParameter where they are no size."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            width, height = map(float, str(value).lower().split("x"))
+        except ValueError:
+            self.fail(f"{value!r} is no size; give inches as 8x4.5", param, ctx)
+        if not (1 <= width <= 100 and 1 <= height <= 100):  # noqa: PLR2004  inches
+            self.fail(f"{value!r}: each side is from 1 to 100 inches", param, ctx)
+        return width, height
+
+
+def picture_options(command: _Command) -> _Command:
+    """Add --size and --dpi to a command, as ``size`` and ``dpi``; None is the default."""
+    size = click.option(
+        "--size", type=Size(), metavar="WxH", help="Width and height of a picture in inches."
+    )
+    dots = click.IntRange(_LEAST_DPI, _MOST_DPI)
+    dpi = click.option("--dpi", type=dots, metavar="N", help="Dots per inch of an image.")
+    return size(dpi(command))
 
 
 def import_matplotlib() -> None:

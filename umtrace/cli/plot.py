@@ -9,7 +9,7 @@ import click
 from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.options import Output, examples, given, several
-from umtrace.cli.pictures import import_matplotlib
+from umtrace.cli.pictures import import_matplotlib, picture_options
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
@@ -18,9 +18,10 @@ _BY = ("hist", "cdf", "phases")  #: kinds that draw groups
 _EPILOG = examples("umtrace plot rec.umt --kind phases -o phases.svg")
 
 
-def _kind_without_groups(ctx: click.Context, kind: str) -> None:
+def _prepare(ctx: click.Context, kind: str) -> None:
     if kind not in _BY and given(ctx, "by"):
         raise click.UsageError(f"--by is for {', '.join(_BY)}; --kind {kind} draws no groups")
+    import_matplotlib()
 
 
 _output_options = several(
@@ -33,6 +34,7 @@ _output_options = several(
         help="Write to FILE.png, .svg or .pdf, mode 0600.",
     ),
     click.option("-f", "--force", is_flag=True, help="Overwrite FILE if it exists."),
+    picture_options,
 )
 
 
@@ -52,6 +54,8 @@ def command(
     by: str,
     output: str,
     force: bool,
+    size: tuple[float, float] | None,
+    dpi: int | None,
     row_filter: RowFilter,
 ) -> int:
     """Draw the recording DIR as PNG, SVG or PDF.
@@ -65,12 +69,10 @@ def command(
     mounts     RCU wait against the number of mounts unmounted at once
     ebusy      EBUSY windows over time
 
-    `umtrace report --help` lists the values of KEY. --by applies to hist, cdf and phases, which
-    draw the four largest groups.
+    --by is for hist, cdf and phases, with the four largest groups; see `umtrace report --help`.
     """  # noqa: D301
-    _kind_without_groups(ctx, kind)
-    import_matplotlib()
-    from umtrace.analysis.figures import check_suffix, figure_of, save
+    _prepare(ctx, kind)
+    from umtrace.analysis.figures import DPI, check_suffix, figure_of, save
     from umtrace.model.whole_file import check_replaceable
     from umtrace.present.terminal import clean, complain
     from umtrace.query.selection import Selection
@@ -82,7 +84,7 @@ def command(
     source = " ".join([clean(str(opened.path)), row_filter.describe()]).strip()
     chosen = Selection(opened, row_filter)
     complain(chosen.unknown())
-    figure = figure_of(kind, chosen, by=key_list(by), source=source)
+    figure = figure_of(kind, chosen, by=key_list(by), source=source, size=size)
     complain(opened.problems)
-    save(figure, output, force=force)
+    save(figure, output, force=force, dpi=dpi or DPI)
     return read_status(opened)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from umtrace.analysis.figures import figure_of
-from umtrace.analysis.svg import svg_of
+from umtrace.analysis.svg import DPI, svg_of
 from umtrace.page.html import Page, Picture, page_html
 from umtrace.present.heading import heading_of
 from umtrace.query.selection import Selection
@@ -38,12 +38,24 @@ _PICTURES = {
 }
 
 
-def page_of(selection: Selection, by: Sequence[str] = ("mode",)) -> str:
-    """Return the page about some rows of a recording."""
+def page_of(
+    selection: Selection,
+    by: Sequence[str] = ("mode",),
+    *,
+    size: tuple[float, float] | None = None,
+    dpi: int | None = None,
+) -> str:
+    """Return the page about some rows of a recording; ``size`` and ``dpi`` are of the pictures."""
     recording = selection.recording
     unknown = selection.unknown()
     found = gather(selection, by, n_longest=_WINDOWS, columns=None)
-    pictures = list(_pictures(selection, by, with_windows=len(found.windows) > 0))
+    with_windows = len(found.windows) > 0
+    drawn = dict(_svgs(selection, by, with_windows=with_windows, size=size, dpi=dpi or DPI))
+    pictures = [
+        Picture(kind=kind, title=title, caption=caption, svg=drawn[kind])
+        for kind, (title, caption) in _PICTURES.items()
+        if kind in drawn
+    ]
     longest = worst(selection, _WORST)
     heading = heading_of(recording, selection.row_filter.describe(), unknown)
     page = Page(
@@ -61,10 +73,17 @@ def page_of(selection: Selection, by: Sequence[str] = ("mode",)) -> str:
     return page_html(page)
 
 
-def _pictures(selection: Selection, by: Sequence[str], *, with_windows: bool) -> Iterator[Picture]:
-    for kind, (title, caption) in _PICTURES.items():
+def _svgs(
+    selection: Selection,
+    by: Sequence[str],
+    *,
+    with_windows: bool,
+    size: tuple[float, float] | None,
+    dpi: int,
+) -> Iterator[tuple[str, str]]:
+    for kind in _PICTURES:
         if kind == "ebusy" and not with_windows:
             continue
         figure = figure_of(kind, selection, by=by)
         if any(axes.has_data() for axes in figure.axes):
-            yield Picture(kind=kind, title=title, caption=caption, svg=svg_of(figure, kind))
+            yield kind, svg_of(figure, kind, size=size, dpi=dpi)
