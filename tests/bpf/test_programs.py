@@ -9,6 +9,7 @@ import pytest
 from umtrace.probes.capabilities import Capabilities
 from umtrace.probes.plan import make_plan
 from umtrace.probes.purposes import PURPOSES
+from umtrace.sources.bpf.births import attach_births
 from umtrace.sources.bpf.text import program_text
 from umtrace.sources.bpf.tracepoints import Tracepoints
 
@@ -54,6 +55,10 @@ class Loaded:
     def event_id(event):
         return event
 
+    @staticmethod
+    def field_offsets(_event):
+        return {"root": 8, "level": 12, "id": 16, "path": 24}
+
 
 @pytest.mark.parametrize("raw_switches", [True, False])
 def test_each_program_of_a_tracepoint_is_attached_and_in_the_plan(raw_switches):
@@ -69,6 +74,16 @@ def test_each_program_of_a_tracepoint_is_attached_and_in_the_plan(raw_switches):
     attached.attach()
     programs = set(re.findall(r"^int (um_\w+)\(", TEXT, re.M))
     assert len(programs) >= 5
-    assert set(loaded.programs.values()) == programs
+    # The fork of a recorded command is attached when there is a command.
+    assert set(loaded.programs.values()) == programs - {"um_fork"}
     said = " ".join(line.probe for line in attached.lines)
     assert [name for name in loaded.programs if name not in said] == []
+
+
+@pytest.mark.parametrize("fields", [{}, {"root": 8, "level": 12, "id": 16, "path": 20}])
+def test_births_of_cgroups_in_another_layout_are_lost_and_said_so(fields):
+    loaded = Loaded()
+    loaded.field_offsets = lambda _event: fields
+    line = attach_births(loaded, loaded)
+    assert (line.state, loaded.programs) == ("lost", {})
+    assert "owners whose cgroups are gone" in line.reason
