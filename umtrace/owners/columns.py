@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from umtrace.model.arrow import choice, fixed_or_null
+from umtrace.model.arrow import choice, fixed
+from umtrace.owners.mount_paths import may_be_spot
 from umtrace.owners.resolve import Asked, Owners, Told
 
 #: column of a row -> where it is in `Told`
@@ -53,23 +54,39 @@ def owner_columns(
     rows : bool
         False for umounts that become rows later.
     """
-    where = [m or p for m, p in zip(mountpoint.to_pylist(), path.to_pylist(), strict=True)]
-    columns = (cgroup.tolist(), mntns.tolist(), pid.tolist(), where, ends.tolist())
-    asked = [
-        Asked(cgroup_id=c, mntns=m, pid=p, path=at, ends=end)
-        for c, m, p, at, end in zip(*columns, strict=True)
+    where = [
+        at if at and may_be_spot(at) else None
+        for at in map(_or, mountpoint.to_pylist(), path.to_pylist())
     ]
-    told = owners.tell(asked, rows=rows)
-    found = {name: _texts(told, place) for name, place in _TEXTS.items()}
+    columns = (cgroup.tolist(), mntns.tolist(), pid.tolist(), where, ends.tolist())
+    told = owners.tell(list(map(Asked._make, zip(*columns, strict=True))), rows=rows)
+    # Few answers for many rows: each column is made of these.
+    numbers: dict[int, int] = {}
+    index = np.array([numbers.setdefault(id(one), len(numbers)) for one in told], np.int64)
+    answers = {id(one): one for one in told}
+    few = [answers[at] for at in numbers]
+    found = {name: _texts(few, place, index) for name, place in _TEXTS.items()}
     for name, place in _FLAGS.items():
-        found[name] = fixed_or_null([attrgetter(place)(one) for one in told], pa.bool_())
+        found[name] = _flags(few, place, index)
     return found
 
 
-def _texts(told: Sequence[Told], place: str) -> pa.Array:
-    values = list(map(attrgetter(place), told))
+def _or(first: str | None, second: str | None) -> str | None:
+    return first or second
+
+
+def _texts(few: Sequence[Told], place: str, index: npt.NDArray[np.int64]) -> pa.Array:
+    values = list(map(attrgetter(place), few))
     names = list(dict.fromkeys(values))
-    if names == [None]:
-        return pa.nulls(len(values), pa.string())
+    if names in ([None], []):
+        return pa.nulls(len(index), pa.string())
     number = {name: at for at, name in enumerate(names)}
-    return choice(np.array([number[value] for value in values], np.int64), names)
+    return choice(np.array([number[value] for value in values], np.int64)[index], names)
+
+
+def _flags(few: Sequence[Told], place: str, index: npt.NDArray[np.int64]) -> pa.Array:
+    values = list(map(attrgetter(place), few))
+    if not any(value is not None for value in values):
+        return pa.nulls(len(index), pa.bool_())
+    null = np.array([value is None for value in values], np.bool_)
+    return fixed(np.array([bool(value) for value in values])[index], pa.bool_(), null[index])

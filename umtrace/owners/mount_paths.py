@@ -50,6 +50,13 @@ _NOBODY = re.compile(
     r"|run/user/\d+/(?:containers|netns)|var/lib/kubelet|run/(?:docker/)?netns)(?=/|$)",
     re.ASCII,
 )
+#: the beginnings of all of these
+_ANY = re.compile(
+    r"/(?:var/)?(?:lib|run)/(?:docker|containerd|containers/storage|kubelet|lx|incus|user/|netns"
+    r"|credentials/|systemd/nspawn/)|/var/snap/lxd/|/home/[^/]+/\.local/|/root/\.local/",
+    re.ASCII,
+)
+may_be_spot = _ANY.match
 _OF_A_USER = re.compile(r"^/run/user/(\d{1,10})(?=/|$)", re.ASCII)
 
 

@@ -20,25 +20,28 @@ class Namespaces:
         self._known = known
         self._seen: Known[int, tuple[Place, int] | None] = Known()  # None: of several owners
 
-    def note(self, mntns: int, place: Place, cgroup_id: int) -> None:
-        """Note that a task of this cgroup unmounts in a mount namespace."""
+    def note(self, mntns: int, place: Place, cgroup_id: int) -> bool:
+        """Note that a task of this cgroup unmounts there; return whether that is new."""
         if not mntns or mntns in self._known.hosts:
-            return
+            return False
         if not (place.container or place.machine or self._own_unit(place)):
-            return
+            return False
         if mntns not in self._seen:
             self._seen[mntns] = (place, cgroup_id)
-            return
+            return True
         before = self._seen[mntns]
         if before is None or _whose(before[0]) == _whose(place):
-            return
+            return False
         # The number of a namespace is given to another one when its owner is gone.
         self._seen[mntns] = (place, cgroup_id) if before[1] in self._known.gone else None
+        return True
 
-    def forget(self, mntns: int) -> None:
-        """Forget a namespace that has ended."""
+    def forget(self, mntns: int) -> bool:
+        """Forget a namespace that has ended; return whether it was known."""
+        known = mntns in self._seen or mntns in self._known.first_process
         self._seen.pop(mntns, None)
         self._known.first_process.pop(mntns, None)
+        return known
 
     def owner(self, mntns: int) -> Place | None:
         """Return whose it is; `NOWHERE` if nobody is known, None if several were seen in it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from umtrace.model.events import Array
 from umtrace.owners.cgroup_paths import Place
@@ -20,12 +20,12 @@ from umtrace.owners.namespaces import Namespaces
 
 _SHORT = 12  # digits of an id, as docker and podman show it
 _ID = 64
+_MOST_ANSWERS = 4096
 #: the evidence for an owner, the best first
 BY_PATH, BY_NAMESPACE, BY_ACTOR = "mountpoint", "mntns", "actor"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(NamedTuple):
     """What the owner of one umount is found from; None and 0 are not known.
 
     Attributes
@@ -65,13 +65,12 @@ class Owner:
 NOBODY = Owner()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(NamedTuple):
     """The answer for one umount: where the task is, whose mount it was."""
 
     actor: Place
     owner: Owner
-    by_command: bool | None
+    by_command: bool | None = None
 
 
 class Learner(Protocol):
@@ -112,6 +111,7 @@ class Owners:
         self._next = 0
         self._pending: deque[Fact] = deque()
         self._learnt: list[Fact] = []
+        self._answers: dict[tuple[object, ...], Told] = {}
         self._known = Knowledge()
         self._namespaces = Namespaces(self._known)
 
@@ -129,11 +129,24 @@ class Owners:
         self._learnt += learnt
         told = []
         for one in asked:
-            while self._pending and self._pending[0].at_row <= self._next:
-                self._known.take(self._pending.popleft())
-            told.append(self._tell(one, rows=rows))
+            if self._pending:
+                self._take_pending()
+            # Most rows are told what an earlier one was, as long as nothing is learnt.
+            key = (one[0], one[1], one[3], one[4], rows)
+            answer = self._answers.get(key)
+            if answer is None:
+                answer = self._tell(one, rows=rows)
+                self._answers[key] = answer
+            if self._known.tasks and (by := self._known.tasks.get(one[2])) is not None:
+                answer = answer._replace(by_command=by)
+            told.append(answer)
             self._next += rows
         return told
+
+    def _take_pending(self) -> None:
+        while self._pending and self._pending[0].at_row <= self._next:
+            self._known.take(self._pending.popleft())
+            self._answers.clear()
 
     def take_learnt(self) -> list[Fact]:
         """Return the facts that were learnt since the last call."""
@@ -142,12 +155,13 @@ class Owners:
 
     def _tell(self, one: Asked, *, rows: bool) -> Told:
         place = self._known.place(one.cgroup_id)
-        if rows:
-            self._namespaces.note(one.mntns, place, one.cgroup_id)
+        changed = rows and self._namespaces.note(one.mntns, place, one.cgroup_id)
         owner = self._owner(place, one)
         if rows and one.ends:
-            self._namespaces.forget(one.mntns)
-        return Told(actor=place, owner=owner, by_command=self._known.tasks.get(one.pid))
+            changed |= self._namespaces.forget(one.mntns)
+        if changed or len(self._answers) > _MOST_ANSWERS:
+            self._answers.clear()
+        return Told(actor=place, owner=owner)
 
     def _owner(self, place: Place, one: Asked) -> Owner:
         inside = self._namespaces.owner(one.mntns)
