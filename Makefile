@@ -5,6 +5,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+USER_STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
@@ -12,14 +13,18 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: setup
-setup: $(STAMP) ## Make .venv over the system's python3 and its bcc, with .venv/bin/umtrace
+setup: $(STAMP) ## Make .venv for work on umtrace: over the system's python3 and its bcc
 
 $(STAMP): pyproject.toml scripts/setup
-	@scripts/setup $(VENV)
+	@scripts/setup $(VENV) dev
+	@touch $@ $(USER_STAMP)
+
+$(USER_STAMP): pyproject.toml scripts/setup
+	@scripts/setup $(VENV) report
 	@touch $@
 
 .PHONY: demo
-demo: setup ## Record real umounts and show what they cost (a bundled recording without root)
+demo: $(USER_STAMP) ## Record real umounts and show what they cost (a bundled recording without root)
 	@scripts/demo $(BIN)/umtrace
 
 .PHONY: test
