@@ -40,7 +40,7 @@ def test_json_has_the_documented_shape(heading):
     lock = group["phases"]["lock_ns"]
     assert (lock["n_null"], lock["p50"], lock["share"]) == (1, None, None)
     assert data["losses"]["ring_events"] == 0
-    assert data["meta"]["start"] == "2026-01-01T00:00:00+00:00"
+    assert data["meta"]["start"] == "2026-01-01T00:00:00.000000000Z"
 
 
 def test_json_of_nothing_is_still_json(heading):

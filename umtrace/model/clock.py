@@ -57,6 +57,11 @@ def utc(ns: int) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=rest // 1000)
 
 
+def iso(ns: int) -> str:
+    """Return a wall clock time for programs, with all its ns: `2026-11-25T16:06:38.894000001Z`."""
+    return f"{utc(ns):%Y-%m-%dT%H:%M:%S}.{ns % _NS_PER_S:09}Z"
+
+
 def date_time(ns: int, *, ms: bool = False) -> str:
     """Return a wall clock time for people: `2026-11-25 16:06:38 UTC`, or `…38.894 UTC`."""
     when = utc(ns)

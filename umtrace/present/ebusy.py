@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from umtrace.model.holders import Holder
 from umtrace.model.windows import AFTERWARDS, CLASSES, REFUSED, EbusyWindow, Walker, window_dict
-from umtrace.present.escaped import dumps
+from umtrace.present.escaped import dumps, with_times
 from umtrace.present.held import held_short, held_words, hold_fact, next_steps, reason
 from umtrace.present.names import VERDICTS
 from umtrace.present.terminal import WIDTH, clean
@@ -70,10 +70,10 @@ def ebusy_text(
 def ebusy_json(
     windows: Iterable[EbusyWindow], totals: WindowTotals, counters: Counters
 ) -> Iterator[str]:
-    """Yield the parts of a JSON text: times in ns since the epoch, null is unknown."""
+    """Yield the parts of a JSON text: null is unknown, times as `with_times` says."""
     yield '{"windows": ['
     for number, window in enumerate(windows):
-        yield ("," if number else "") + "\n  " + dumps(window_dict(window))
+        yield ("," if number else "") + "\n  " + dumps(with_times(window_dict(window)))
     rest = {"totals": totals.rows(), "counters": counters.to_dict()}
     yield "\n]," + dumps(rest, indent=2)[1:] + "\n"
 
@@ -296,4 +296,4 @@ def _walker(walker: Walker) -> str:
 
 def jsonl(window: EbusyWindow, extra: Mapping[str, Any] | None = None) -> str:
     """Return a window as one JSON line; ``extra`` keys come first."""
-    return dumps({**(extra or {}), **window_dict(window)}, ascii_only=False) + "\n"
+    return dumps({**(extra or {}), **with_times(window_dict(window))}, ascii_only=False) + "\n"

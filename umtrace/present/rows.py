@@ -38,7 +38,10 @@ def write_csv(out: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch
 
 
 def write_jsonl(out: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write one JSON object per row, keys in column order; return the number of rows."""
+    """Write one JSON object per row, keys in column order; return the number of rows.
+
+    ``t_start`` is followed by ``t_start_ns``, the same in ns since the epoch.
+    """
     del schema  # every line names its keys
     rows = 0
     for batch in batches:
@@ -82,6 +85,13 @@ def _iso(column: pa.Array) -> pa.Array:
 
 
 def _objects(batch: pa.RecordBatch) -> list[dict[str, object]]:
-    names = batch.schema.names
-    values = [column.to_pylist() for column in readable_times(batch).columns]
+    names, values = [], []
+    for name, column, text in zip(
+        batch.schema.names, batch.columns, readable_times(batch).columns, strict=True
+    ):
+        names.append(name)
+        values.append(text.to_pylist())
+        if pa.types.is_timestamp(column.type):
+            names.append(f"{name}_ns")
+            values.append(column.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_pylist())
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from umtrace.present.escaped import dumps
+from umtrace.present.escaped import dumps, with_times
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import NULL, clock, count, duration, plural
 from umtrace.teardowns import Collector, Rows, Step, Teardown
@@ -45,7 +45,7 @@ def teardowns_text(longest: Sequence[tuple[int, Teardown]], total: int) -> str:
 
 
 def teardowns_json(numbered: Iterable[tuple[int, Teardown]]) -> Iterator[str]:
-    """Yield a JSON text in parts: times in ns since the epoch, null is unknown."""
+    """Yield a JSON text in parts: null is unknown, times as `with_times` says."""
     yield '{"teardowns": ['
     comma = ""
     for number, each in numbered:
@@ -56,7 +56,12 @@ def teardowns_json(numbered: Iterable[tuple[int, Teardown]]) -> Iterator[str]:
 
 def teardown_json(number: int, teardown: Teardown, head: Numbers) -> str:
     """Return a teardown as a JSON object on one line, with the steps of its path."""
-    row = {**head, "number": number, **teardown.numbers(), "steps": _steps_data(teardown)}
+    row = {
+        **head,
+        "number": number,
+        **with_times(teardown.numbers()),
+        "steps": _steps_data(teardown),
+    }
     return dumps(row)
 
 
@@ -178,13 +183,15 @@ def _folded(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
 def _steps_data(teardown: Teardown) -> list[dict[str, object]]:
     ids = teardown.scene.of("id")
     return [
-        {
-            "id": int(ids[step.row]),
-            "begin": step.begin,
-            "end": step.end,
-            "link": step.link.value,
-            "pause_ns": step.pause_ns,
-            "own": bool(teardown.mine[step.row]),
-        }
+        with_times(
+            {
+                "id": int(ids[step.row]),
+                "begin": step.begin,
+                "end": step.end,
+                "link": step.link.value,
+                "pause_ns": step.pause_ns,
+                "own": bool(teardown.mine[step.row]),
+            }
+        )
         for step in teardown.path
     ]

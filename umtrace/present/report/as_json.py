@@ -1,7 +1,8 @@
 """A report as JSON, for programs.
 
-Stable from version 1 on: keys are added, none changes. Null is unknown, times are ns, shares
-0 to 1. ``losses`` and ``meta`` are always there; every other key is a section::
+Stable from version 1 on: keys are added, none changes. Null is unknown, durations are ns, shares
+0 to 1. A point in time has two keys: ``start`` is ISO 8601 in UTC, ``start_ns`` is ns since the
+epoch. ``losses`` and ``meta`` are always there; every other key is a section::
 
     {"groups": [{
         "key": {"mode": "sync"},
@@ -29,12 +30,14 @@ histogram is empty where it is that of all groups together.
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from umtrace.present.escaped import to_json
+from umtrace.present.escaped import to_json, with_times
 from umtrace.present.heading import Heading
 from umtrace.present.report.section import Report
+
+_EPOCH, _US = datetime.fromtimestamp(0, timezone.utc), timedelta(microseconds=1)
 
 
 def report_json(report: Report) -> str:
@@ -50,8 +53,10 @@ def report_dict(report: Report) -> dict[str, Any]:
 def head_dict(heading: Heading) -> dict[str, Any]:
     """Return ``losses`` and ``meta``, which every JSON about a recording has."""
     values = {f.name: getattr(heading, f.name) for f in fields(heading) if f.name != "losses"}
-    meta = {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in values.items()
-    }
-    return {"losses": heading.losses.to_dict(), "meta": meta}
+    meta = {name: _plain(value) for name, value in values.items()}
+    return {"losses": heading.losses.to_dict(), "meta": with_times(meta)}
+
+
+def _plain(value: Any) -> Any:
+    """Return a date as ns since the epoch, in whole µs; anything else as it is."""
+    return (value - _EPOCH) // _US * 1000 if isinstance(value, datetime) else value
