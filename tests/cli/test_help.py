@@ -120,3 +120,9 @@ def test_help_has_plain_words(name):
     command = _command(name)
     text = command.get_help(click.Context(command, info_name=name))
     assert not _WORDS.findall(COMMANDS[name] + text)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_two_parameters_have_one_name(name):
+    names = [parameter.name for parameter in _command(name).params]
+    assert sorted(names) == sorted(set(names))

@@ -24,14 +24,14 @@ _MOST_SHOWN = 3
 
 @click.command("teardowns", epilog=_EPILOG)
 @click.argument("recording", metavar="DIR", type=RecordingPath(path_type=Path))
-@click.argument("owner", metavar="[OWNER]", required=False)
+@click.argument("wanted", metavar="[OWNER]", required=False)
 @gap_option
 @click.option("--all", "whole", is_flag=True, help="List all of them, not the longest.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @filter_options
 def command(
     recording: Path,
-    owner: str | None,
+    wanted: str | None,
     gap_ns: int,
     whole: bool,
     as_json: bool,
@@ -51,11 +51,11 @@ def command(
     chosen = Selection(opened, row_filter)
     complain(chosen.unknown())
     if as_json:
-        _print_json(chosen, owner, gap_ns)
-    elif owner is None:
+        _print_json(chosen, wanted, gap_ns)
+    elif wanted is None:
         _print_list(chosen, gap_ns, whole=whole)
     else:
-        _print_timelines(chosen, owner, gap_ns, whole=whole)
+        _print_timelines(chosen, wanted, gap_ns, whole=whole)
     complain(opened.problems)
     return read_status(opened)
 
