@@ -45,6 +45,7 @@ def crash_left_what_was_begun(path):
 def was_in_all_phases(did):
     for state in ("began", "there"):
         assert did[state] == dict.fromkeys(PHASES, True), state
+    assert did.get("written", True)
 
 
 def rows_by_phase(path, did):

@@ -13,15 +13,20 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.bpf_programs import bpf_program_ids
 from tests.lab.held_umounts import Held, until
+from umtrace.model.errors import UmtraceError
+from umtrace.model.kinds import Kind
+from umtrace.recording import Recording
 
 READY_S, GONE_S = 120, 30
-#: flushes come four times a second; a guest and its host may be slow
-FLUSHED_S = 1.5
+WRITTEN_S = 60
+#: the file system of a disk writes five times a second; a guest and its host may be slow
+FLUSHED_S = 3
 TRACEFS = Path("/sys/kernel/tracing")
 VM = Path("/proc/sys/vm")
 
@@ -42,6 +47,25 @@ def of_a_tracer():
     listed = TRACEFS / "kprobe_events"
     events = set(listed.read_text().splitlines()) if listed.exists() else set()
     return bpf_program_ids() | events | {path.name for path in TRACEFS.glob("instances/*")}
+
+
+def is_written(path, pids):
+    """Wait until the recording has the beginning of each umount; return whether it came."""
+    end = time.monotonic() + WRITTEN_S
+    while not set(pids) <= begun_in(path):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.3)
+    return True
+
+
+def begun_in(path):
+    """The tasks whose umount the recording has begun, as far as it is written."""
+    found = set()
+    with suppress(UmtraceError, OSError):
+        for batch in Recording.open(path).event_batches():
+            found |= set(batch.events["tid"][batch.events["kind"] == Kind.ENTER].tolist())
+    return found
 
 
 def kill_umounters(room, path, tier):
@@ -66,13 +90,16 @@ def kill_recorder(room, path, tier):
         made = of_a_tracer() - before
         with Held(room) as held:
             began = held.begin_all()
-            time.sleep(FLUSHED_S)
+            written = is_written(path, held.pids.values())
             there = held.still()
             process.kill()
             process.wait()
     until(lambda: not of_a_tracer() & made, GONE_S)
     left = sorted(map(str, of_a_tracer() & made))
-    return {"began": began, "there": there, "pids": held.pids, "made": len(made), "left": left}
+    return {
+        "began": began, "there": there, "pids": held.pids, "written": written,
+        "made": len(made), "left": left,
+    }  # fmt: skip
 
 
 def crash(room, path, tier):
@@ -83,8 +110,9 @@ def crash(room, path, tier):
     recorder(path, tier)
     with Held(room) as held:
         began = held.begin_all()
-        time.sleep(2 * FLUSHED_S)
-        did = {"began": began, "there": held.still(), "pids": held.pids}
+        written = is_written(path, held.pids.values())
+        time.sleep(FLUSHED_S)
+        did = {"began": began, "there": held.still(), "pids": held.pids, "written": written}
         with path.with_suffix(".json").open("w") as file:
             json.dump(did, file)
             file.flush()
