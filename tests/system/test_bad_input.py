@@ -150,7 +150,7 @@ def test_doctor_without_root_says_what_to_do(arguments, code):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user without a home")
 def test_doctor_of_a_user_without_a_home():
     done = subprocess.run(
-        [sys.executable, "-m", "umtrace", "doctor"],
+        [sys.executable, "-m", "umtrace", "doctor", "--full"],
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,

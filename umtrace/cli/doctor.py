@@ -21,11 +21,15 @@ from umtrace.cli.options import examples
     is_flag=True,
     help="Only list the paths of cgroups that umtrace knows no runtime and no unit for.",
 )
+@click.option("--full", is_flag=True, help="Print the host and the probes of each tier, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 @unwinding()
-def command(ctx: click.Context, as_json: bool, clean: bool, paths: bool) -> None:
+def command(ctx: click.Context, as_json: bool, clean: bool, paths: bool, full: bool) -> None:
     """Check which tiers and probes work on this kernel, and print how to enable the rest.
+
+    It prints the verdict: the tier that `umtrace record` uses, why no better one, what that does
+    not see, and what would mend it.
 
     Each tier is attached for a moment and detached. The exit status is 0 if any tier works, 3 if
     a privilege is missing, else 4.
@@ -43,7 +47,8 @@ def command(ctx: click.Context, as_json: bool, clean: bool, paths: bool) -> None
             write(f"Removed: {what}\n", sys.stderr)
     found = diagnose()
     findings = found.to_dict()
-    write(dumps(findings, indent=2) + "\n" if as_json else doctor_text(findings), sys.stdout)
+    text = dumps(findings, indent=2) + "\n" if as_json else doctor_text(findings, full=full)
+    write(text, sys.stdout)
     ctx.exit(found.exit_code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,12 +23,13 @@ from umtrace.cli.options import Count, Output, as_one, examples
 from umtrace.model.errors import StoppedError, UsageError
 from umtrace.model.stopping import StopSignals
 from umtrace.model.writable import check_writable, free_path
-from umtrace.present.terminal import say
+from umtrace.present.terminal import say, say_wrapped
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
     from umtrace.pipeline import Until
     from umtrace.pipeline.run import Sink
+    from umtrace.present.progress import Progress
     from umtrace.sources.base import Follower, Source
 
 
@@ -54,6 +56,13 @@ class OutputOptions:
         """Print a remark to stderr."""
         if not self.quiet:
             say(text)
+
+    def progress(self, child: Child) -> Progress:
+        """Return what says how far it is: between the lines of a command it shows no counts."""
+        from umtrace.present.progress import Progress
+
+        shared = child.given and sys.stdout.isatty()
+        return Progress(quiet=self.quiet, shares_terminal=shared)
 
     def place(self) -> Path | None:
         """Return the directory of the recording, checked; None for summaries alone."""
@@ -150,9 +159,9 @@ def command(
         attached(live, signals, to.say) as source,
     ):
         from umtrace.pipeline import run
-        from umtrace.present.progress import Progress
 
-        progress, follower = Progress(quiet=to.quiet), _follower(source, command, row_filter)
+        progress = to.progress(child)
+        follower = _follower(source, command, row_filter)
         where = path or str(to.summaries)
 
         def start() -> None:
@@ -198,7 +207,7 @@ def _answer(path: Path | None, to: OutputOptions) -> None:
 
     answer = answer_of(Recording.open(path))
     if answer:
-        to.say(answer)
+        say_wrapped(answer)
         to.say(f"next: umtrace report {shlex.quote(str(path))}")
 
 

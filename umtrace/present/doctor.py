@@ -19,11 +19,18 @@ _LEGEND = (
     "it is lost; lost: not seen; not used: a tier that cannot be used.",
 )
 _NTH = ("1st", "2nd", "3rd", "4th", "5th")
+_REST = "The host, and the probes of each tier: umtrace doctor --full"
 _Tier = Mapping[str, Any]
 
 
-def doctor_text(findings: Mapping[str, Any]) -> str:
-    """Return the report for ``Diagnosis.to_dict()``, at most 80 columns wide."""
+def doctor_text(findings: Mapping[str, Any], *, full: bool = True) -> str:
+    """Return the report for ``Diagnosis.to_dict()``, at most 80 columns wide.
+
+    Without ``full`` it is the verdict, and where the rest is.
+    """
+    if not full:
+        lines = [*_verdict(findings.get("verdict")), _REST]
+        return "".join(f"{line}\n" for line in lines)
     parts = [
         [*_verdict(findings.get("verdict"))],
         [*_host(findings["features"])],

@@ -62,9 +62,10 @@ class Run(Protocol):
 class Progress:
     """Writes to stderr; quiet says nothing, a pipe gets no status line."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, shares_terminal: bool = False) -> None:
+        """``shares_terminal``: a command writes there, too, and a line of ours is in its way."""
         self._quiet = quiet
-        self._live = not quiet and sys.stderr.isatty()
+        self._live = not quiet and not shares_terminal and sys.stderr.isatty()
         self._begun, self._shown = False, 0.0
         self._totals: RunTotals
 

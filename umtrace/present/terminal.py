@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable
+from textwrap import wrap
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -105,6 +106,13 @@ def write(text: str, stream: TextIO) -> None:
 def say(text: str) -> None:
     """Write one line to stderr, from whatever others called their files."""
     write(f"umtrace: {clean(text)}\n", sys.stderr)
+
+
+def say_wrapped(text: str) -> None:
+    """Write a sentence to stderr: one line, or as many as a terminal of 80 columns needs."""
+    line = clean(f"umtrace: {text}")
+    lines = wrap(line, WIDTH, subsequent_indent="  ") if sys.stderr.isatty() else [line]
+    write("".join(f"{each}\n" for each in lines), sys.stderr)
 
 
 def complain(problems: Iterable[str]) -> None:
