@@ -72,6 +72,14 @@ def test_others_delay_nothing(now):
     assert "dmesg" in cause([HOG], [now]).text
 
 
+def test_a_lock_whose_functions_the_kernel_leaves_out():
+    """Linux 6.18: the lock sleeps in functions of the scheduler, which a stack does not show."""
+    names = "path_umount __x64_sys_umount do_syscall_64 entry_SYSCALL_64_after_hwframe".split()
+    assert stand(names, "umount", in_call=True) == Stand("lock", "namespace-lock")
+    deeper = ["mutex_lock", *names]
+    assert stand(deeper, "umount", in_call=True) == Stand("other", None)
+
+
 def test_the_data_of_nfs_wait_for_its_server():
     names = (
         "folio_wait_writeback __filemap_fdatawait_range filemap_fdatawait_keep_errors"

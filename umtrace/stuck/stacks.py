@@ -62,6 +62,15 @@ _TAKERS = _named(
 _TAKER = re.compile(
     r"^__\w+_sys_(?:pivot_root|move_mount|open_tree|mount_setattr|statmount|listmount|umount)$"
 )
+#: those of them that sleep for nothing else. Where the functions of the scheduler are left out of a
+#: stack, which is where locks sleep, too, the innermost function is the one that takes the lock.
+_ONLY_TAKERS = _named(
+    """
+    path_umount do_umount ksys_umount namespace_lock put_mnt_ns copy_mnt_ns m_start
+    collect_mounts collect_paths drop_collected_mounts mark_mounts_for_expiry mnt_set_expiry
+    __detach_mounts dissolve_on_fput mnt_already_visible do_statmount do_listmount
+    """
+)
 #: where the lock is held, and what runs there
 _HOLDING = _named(
     """
@@ -159,6 +168,8 @@ def holds_lock(names: Iterable[str]) -> bool:
 
 
 def _wait(names: Sequence[str]) -> str | None:
+    if names and names[0] in _ONLY_TAKERS:
+        return "namespace-lock"
     for at, name in enumerate(names):
         if name in _SUPER_WAITS:
             return "superblock-lock"
