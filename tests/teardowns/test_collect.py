@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.stats.rows import batch_of
 from tests.teardowns.scenes import numbered, umount
-from umtrace.teardowns import GROUPED, Collector, collect
+from umtrace.teardowns import Collector, Counting, collect, counting
 
 S = 1_000_000_000
 ROW = st.tuples(st.integers(0, 200), st.integers(0, 3), st.integers(1, 3), st.booleans())
@@ -90,7 +89,7 @@ def test_who_had_the_lock_is_seen_after_its_own_teardown_is_done(monkeypatch):
 
 def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(collect, "MOST", 100)
-    monkeypatch.setattr(collect, "_FEW", 50)
+    monkeypatch.setattr(collect, "FEW", 50)
     collector, ids = Collector(), []
     for n in range(40):  # one owner without a pause
         rows = [umount((10 * n + k) * 1000, 999, id=10 * n + k) for k in range(10)]
@@ -102,11 +101,44 @@ def test_memory_is_bounded(monkeypatch):
     assert ids == list(range(400))
 
 
-@pytest.mark.parametrize("columns", [GROUPED])
-def test_to_count_them_takes_few_columns(columns):
-    collector = Collector(columns=columns)
-    rows = batch_of([umount(0, 5, id=0), umount(2 * S, 5, id=1), umount(S // 2, 5, id=2, mntns=4)])
-    assert not list(collector.add(rows.select(columns)))
-    (done,) = collector.finish()
-    assert [done.owners[n].name for n in done.owner.tolist()] == ["4026532177", "4", "4026532177"]
-    assert (done.end - done.begin).tolist() == [5, 5, 5]
+@settings(deadline=None)
+@given(st.lists(ROW, max_size=20), st.lists(st.integers(0, 20), max_size=4))
+def test_counting_finds_the_same(given_rows, splits):
+    rows = numbered(
+        umount(
+            begin * S // 2,
+            took * S // 4 + 1,
+            mntns=space or None,
+            origin="ns-exit" if ends else "umount",
+        )
+        for begin, took, space, ends in given_rows
+    )
+    counting, collector, counted = Counting(), Collector(), []
+    edges = [0, *sorted(min(n, len(rows)) for n in splits), len(rows)]
+    for low, high in pairwise(edges):
+        batch = batch_of(rows[low:high]).select(Counting.columns)
+        counted += list(counting.add(batch))
+    counted += list(counting.finish())
+    assert not list(collector.add(batch_of(rows)))
+    whole = [
+        (each.owner.name, each.begin, each.end) for done in collector.finish() for each in done
+    ]
+    found = [
+        (counting.owners[owner].name, begin, end)
+        for each in counted
+        for owner, begin, end in zip(*(column.tolist() for column in each), strict=True)
+    ]
+    assert sorted(found) == sorted(whole)
+    assert [end for _, _, end in found] == sorted(end for _, _, end in found)
+    assert counting.ownerless == collector.ownerless
+
+
+def test_counting_is_bounded_too(monkeypatch):
+    monkeypatch.setattr(counting, "MOST", 100)
+    monkeypatch.setattr(counting, "FEW", 50)
+    one, found = Counting(), 0
+    for n in range(40):  # one owner without a pause
+        rows = [umount((10 * n + k) * 1000, 999, id=10 * n + k) for k in range(10)]
+        found += sum(len(each.owner) for each in one.add(batch_of(rows)))
+        assert one._waiting <= 200
+    assert one.cut == found > 0

@@ -78,7 +78,7 @@ def _print_list(chosen: Selection, gap_ns: int, *, whole: bool) -> None:
         found.add(rows)
     found.finish()
     write(teardowns_text(found.longest(chosen), found.count), sys.stdout)
-    complain(left_out(found.collector))
+    complain(left_out(found.counting))
 
 
 def _print_json(chosen: Selection, owner: str | None, gap_ns: int) -> None:

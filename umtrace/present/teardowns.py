@@ -8,7 +8,7 @@ from typing import Any
 from umtrace.present.escaped import dumps, with_times
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import NULL, clock, count, duration, plural
-from umtrace.teardowns import Collector, Rows, Step, Teardown
+from umtrace.teardowns import Collector, Counting, Rows, Step, Teardown
 from umtrace.teardowns.collect import MOST
 
 Numbers = Mapping[str, Any]
@@ -111,7 +111,7 @@ def step_text(rows: Rows, step: Step) -> str:
     return text if step.is_whole else f"{text} (until it gave the lock on)"
 
 
-def left_out(collector: Collector) -> Iterator[str]:
+def left_out(collector: Collector | Counting) -> Iterator[str]:
     """Yield a sentence for each kind of umount that is in no teardown."""
     if collector.unplaced:
         them = plural(collector.unplaced, "umount")

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.query.selection import Selection
-from umtrace.teardowns import COLUMNS, GAP_NS, GROUPED, Collector, Done, Teardown
+from umtrace.teardowns import COLUMNS, GAP_NS, Collector, Counting, Found, Owner, Rows, Teardown
 
 _EARLIER_NS = 1_000_000_000  # what has the lock as a teardown begins may have begun before it
+_MOST_OTHERS = 1 << 14
 
 
 class Teardowns:
@@ -31,53 +32,71 @@ class Teardowns:
         How many there were of each kind of owner.
     """
 
-    columns = GROUPED
+    columns = Counting.columns
 
     def __init__(self, keep: int = 3, gap_ns: int = GAP_NS) -> None:
-        self._keep, self._gap_ns = keep, gap_ns
+        self._keep = keep
         self.count = 0
         self.by_kind: Counter[str] = Counter()
-        self.collector = Collector(gap_ns, columns=GROUPED)
-        self._heap: list[tuple[int, int, int, int]] = []
+        self.counting = Counting(gap_ns)
+        self._heap: list[tuple[int, int, int, int, int]] = []
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take rows with at least ``columns``."""
-        for done in self.collector.add(rows):
-            self._note(done)
+        for found in self.counting.add(rows):
+            self._note(found)
 
     def finish(self) -> Teardowns:
         """Take note that there are no more rows."""
-        for done in self.collector.finish():
-            self._note(done)
+        for found in self.counting.finish():
+            self._note(found)
         return self
 
     def longest(self, selection: Selection) -> list[tuple[int, Teardown]]:
         """Return (number, teardown) of the longest, the longest first; reads their rows again."""
-        found = ((self._again(selection, *item[2:]), -item[1]) for item in sorted(self._heap)[::-1])
-        return [(number, each) for each, number in found if each is not None]
+        read = (
+            (-number, _read(selection, self.counting.owners[owner], begin, end))
+            for _, number, begin, end, owner in sorted(self._heap)[::-1]
+        )
+        return [(number, each) for number, each in read if each is not None]
 
-    def _note(self, done: Done) -> None:
-        counted = np.bincount(done.owner, minlength=len(done.owners)).tolist()
-        kinds = [owner.kind if owner else "" for owner in done.owners]
-        for kind, number in zip(kinds, counted, strict=True):
-            self.by_kind.update({kind: number} if number else {})
-        lasted = done.end - done.begin
+    def _note(self, found: Found) -> None:
+        counted = np.bincount(found.owner, minlength=len(self.counting.owners)).tolist()
+        for owner, number in zip(self.counting.owners, counted, strict=True):
+            self.by_kind.update({owner.kind: number} if number else {})
+        lasted = found.end - found.begin
         for place in np.argsort(-lasted, kind="stable")[: self._keep].tolist():
-            begin, end = int(done.begin[place]), int(done.end[place])
-            item = (int(lasted[place]), -(self.count + place + 1), begin, end)
+            what = (int(column[place]) for column in (found.begin, found.end, found.owner))
+            item = (int(lasted[place]), -(self.count + place + 1), *what)
             push = heapq.heappush if len(self._heap) < self._keep else heapq.heappushpop
             push(self._heap, item)
-        self.count += len(done)
+        self.count += lasted.size
 
-    def _again(self, selection: Selection, begin: int, end: int) -> Teardown | None:
-        since = max(begin - _EARLIER_NS, selection.span[0] or 0)
-        near = selection.within((since, end + 1))
-        same = (
-            each
-            for each in each_teardown(near, self._gap_ns)
-            if (each.begin, each.end) == (begin, end)
-        )
-        return next(same, None)
+
+def _read(selection: Selection, owner: Owner, begin: int, end: int) -> Teardown | None:
+    """Read a teardown whose owner, begin and end are known, and what overlaps it.
+
+    Where very many umounts of others overlap it, none of them is read.
+    """
+    since = max(begin - _EARLIER_NS, selection.span[0] or 0)
+    own: list[Rows] = []
+    others: list[Rows] = []
+    too_many = False
+    for batch in selection.within((since, end + 1)).batches(COLUMNS):
+        rows, _ = Rows.of_batch(batch)
+        codes, found = rows.whose
+        same = [n for n, each in enumerate(found) if each and each.is_same(owner)]
+        mine = np.isin(codes, same) & (rows.begin >= begin) & (rows.end <= end)
+        own.append(rows.take(mine))
+        if not too_many:
+            others.append(rows.take(~mine & (rows.end >= begin)))
+        too_many = too_many or sum(map(len, others)) > _MOST_OTHERS
+        others = [] if too_many else others
+    counts = sum(map(len, own)), sum(map(len, others))
+    if not counts[0]:
+        return None
+    scene = Rows.joined([*own, *others])
+    return Teardown(owner, scene, np.arange(len(scene)) < counts[0])
 
 
 def each_teardown(

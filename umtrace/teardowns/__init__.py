@@ -8,20 +8,24 @@ from __future__ import annotations
 from umtrace.teardowns.behind import WAITS, Behind, behind, wait_row
 from umtrace.teardowns.bursts import GAP_NS
 from umtrace.teardowns.collect import PATIENCE_NS, Collector, Done
+from umtrace.teardowns.counting import Counting, Found
+from umtrace.teardowns.owner import Owner
 from umtrace.teardowns.path import Step, critical_path
-from umtrace.teardowns.rows import COLUMNS, GROUPED, Rows
+from umtrace.teardowns.rows import COLUMNS, Rows
 from umtrace.teardowns.teardown import SCHEMA, Teardown, to_batch
 
 __all__ = [
     "COLUMNS",
     "GAP_NS",
-    "GROUPED",
     "PATIENCE_NS",
     "SCHEMA",
     "WAITS",
     "Behind",
     "Collector",
+    "Counting",
     "Done",
+    "Found",
+    "Owner",
     "Rows",
     "Step",
     "Teardown",

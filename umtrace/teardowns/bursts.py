@@ -55,6 +55,8 @@ def _running_end(group: Int64, end: Int64) -> Int64:
 
 def _closed_before(owner: Int64, begin: Int64, end: Int64, closes: Bools) -> Int64:
     """Return how many closing rows, of this and earlier owners, ended before each row began."""
+    if not closes.any():
+        return np.zeros(owner.size, np.int64)
     who = np.concatenate([owner, owner[closes]])
     when = np.concatenate([begin, end[closes]])
     is_begin = np.arange(who.size) < owner.size

@@ -22,7 +22,7 @@ from umtrace.teardowns.teardown import Teardown
 PATIENCE_NS = 60_000_000_000
 #: rows that wait for the rest of their teardown; with more, they are handed out as they are
 MOST = 1 << 17
-_FEW = 1 << 13
+FEW = 1 << 13  #: rows after which it is looked for what is done
 
 
 class Collector:
@@ -49,7 +49,7 @@ class Collector:
         self._parts: list[Rows] = []
         self._past: list[Rows] = []  # of teardowns that are done, but overlap one that is not
         self._waiting = 0
-        self._next = _FEW
+        self._next = FEW
         self.unplaced = 0  #: rows without a known begin or latency, which are in no teardown
         self.ownerless = 0  #: rows of which no owner is known
         self.cut = 0  #: times that rows were handed out because there were more than `MOST`
@@ -63,7 +63,7 @@ class Collector:
             self._waiting += len(rows)
         if self._waiting >= self._next:
             yield from self.done(int(max(part.end.max() for part in self._parts)))
-            self._next = max(2 * self._waiting, _FEW)
+            self._next = max(2 * self._waiting, FEW)
 
     def done(self, now: int) -> Iterator[Done]:
         """Yield the teardowns that are done at a time, ns of UTC."""

@@ -28,6 +28,10 @@ class Owner(NamedTuple):
     by: str
     id: str = ""
 
+    def is_same(self, other: Owner) -> bool:
+        """Whether it is the same owner, however that is known."""
+        return (self.kind, self.name, self.id) == (other.kind, other.name, other.id)
+
     def is_called(self, begin: str) -> bool:
         """Whether its name or id begins so."""
         return self.name.startswith(begin) or (bool(self.id) and self.id.startswith(begin))
