@@ -74,7 +74,7 @@ def test_others_delay_nothing(now):
 
 def test_a_lock_whose_functions_the_kernel_leaves_out():
     """Linux 6.18: the lock sleeps in functions of the scheduler, which a stack does not show."""
-    names = "path_umount __x64_sys_umount do_syscall_64 entry_SYSCALL_64_after_hwframe".split()
+    names = ["path_umount", "__x64_sys_umount", "do_syscall_64", "entry_SYSCALL_64_after_hwframe"]
     assert stand(names, "umount", in_call=True) == Stand("lock", "namespace-lock")
     deeper = ["mutex_lock", *names]
     assert stand(deeper, "umount", in_call=True) == Stand("other", None)
