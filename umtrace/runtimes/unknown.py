@@ -17,12 +17,18 @@ _NO_PATTERN_NEEDED = (".slice",)
 
 
 def unknown_paths(files: HostFiles) -> list[str]:
-    """Return the paths of cgroups that are of no unit, no runtime, and in no runtime's file."""
+    """Return the paths of cgroups that are of no unit, no runtime, and in no runtime's file.
+
+    A cgroup with others in it is left out: those are listed, if nobody knows them.
+    """
     names = Names(files)
+    paths = [path for _, path in cgroups_below(files.root)]
+    around = {path.rpartition("/")[0] for path in paths}
     return sorted(
         path
-        for _, path in cgroups_below(files.root)
-        if place_of(path) == NOWHERE
+        for path in paths
+        if path not in around
+        and place_of(path) == NOWHERE
         and not path.endswith(_NO_PATTERN_NEEDED)
         and names.of_cgroup(path) is None
     )
