@@ -16,6 +16,16 @@ PATHS = {
     f"/var/lib/docker/rootfs/overlayfs/{ID}": Spot(container=ID, runtime="docker"),
     f"/var/lib/docker/overlay2/{ID}/merged": Spot(layer=ID, runtime="docker"),
     f"/var/lib/docker/overlay2/{ID}-init/merged": Spot(layer=ID, runtime="docker"),
+    f"/var/lib/docker/overlay2/{ID}": Spot(layer=ID, runtime="docker"),
+    f"/var/lib/docker/overlay2/{ID}-init": Spot(layer=ID, runtime="docker"),
+    "/var/run/docker/netns/41ffb1481a5b": Spot(layer="netns/41ffb1481a5b", runtime="docker"),
+    f"/var/run/docker/runtime-runc/moby/{ID}/runc.9o3FVW": Spot(container=ID, runtime="docker"),
+    f"/run/containerd/runc/k8s.io/{ID}/runc.oxz": Spot(container=ID, runtime="containerd"),
+    f"/run/containerd/runc/moby/{ID}/runc.oxz": Spot(container=ID, runtime="docker"),
+    f"/run/runc/{ID}/runc.79R": Spot(container=ID),
+    f"/run/user/1000/crun/{ID}/x": Spot(container=ID),
+    "/run/runc/box/runc.79R": Spot(container="box", runtime="runc"),
+    "/run/crun/box/x": Spot(container="box", runtime="crun"),
     f"{TASK}/moby/{ID}/rootfs": Spot(container=ID, runtime="docker"),
     f"/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/{ID}/rootfs": Spot(
         container=ID, runtime="docker"
@@ -43,13 +53,14 @@ PATHS = {
     ),
     "/run/systemd/nspawn/propagate/build": Spot(container="build", runtime="nspawn"),
     "/run/credentials/web.service": Spot(unit="web.service"),
+    "/run/credentials/run-docker-netns-6f25.mount": Spot(unit="run-docker-netns-6f25.mount"),
     "/run/user/1000": Spot(unit="user-runtime-dir@1000.service"),
     "/run/user/1000/doc": Spot(unit="user@1000.service"),
 }  # fmt: skip
 
 #: of a runtime, and nobody's: what unmounts there is no owner
 NOBODY = [
-    "/run/docker/netns/0a1b2c3d4e5f",
+    "/run/docker/netns/default",
     "/run/netns/cni-3fa85f64-5717-4562-b3fc-2c963f66afa6",
     "/var/run/netns/cni-1",
     "/var/lib/containerd/tmpmounts/containerd-mount123",

@@ -45,6 +45,29 @@ def test_docker(host):
     ]
 
 
+def test_a_layer_of_docker_before_its_container_runs(host):
+    assert host.names.of_layer(OTHER) is None
+    host(f"var/lib/docker/image/overlay2/layerdb/mounts/{ID}/init-id", "no file that counts")
+    assert host.names.of_layer(OTHER) is None
+    host(f"var/lib/docker/image/overlay2/layerdb/mounts/{ID}/mount-id", OTHER)
+    assert host.names.of_layer(OTHER).container == ID
+
+
+def test_the_network_of_docker_is_written_down_later(host):
+    config = {"Name": "/web", "Config": {}, "NetworkSettings": {"SandboxKey": ""}}
+    file = host(f"var/lib/docker/containers/{ID}/config.v2.json", config)
+    assert not host.names.awaits_network(ID)  # nobody has asked for the container yet
+    host.names.of_container(ID, "docker")
+    assert host.names.awaits_network(ID)
+    assert host.names.of_layer("netns/41ffb1481a5b") is None
+    config["NetworkSettings"]["SandboxKey"] = "/var/run/docker/netns/41ffb1481a5b"
+    file.write_text(json.dumps(config))
+    assert host.names.of_layer("netns/41ffb1481a5b").container == ID
+    assert not host.names.awaits_network(ID)
+    file.unlink()
+    assert host.names.of_layer("netns/41ffb1481a5b").container == ID
+
+
 def test_containerd_of_kubernetes(host):
     notes = {
         "sandbox-namespace": "shop", "sandbox-name": "cart-0", "sandbox-uid": UID,

@@ -19,15 +19,22 @@ _TASK = r"/io\.containerd\.runtime\.v2\.task"
 _STORE = r"/containers/storage"
 _POOLS = r"/(?:incus|lxd)/storage-pools/[^/]+/containers"
 
-#: Groups: c is a container, l a layer, u the uid of a pod, n the namespace of containerd, s a unit.
+#: Groups: c is a container, l a layer or a network of docker, u the uid of a pod, n the namespace
+#: of containerd, s a unit.
 _PATTERNS = tuple(
     (runtime, re.compile(pattern + r"(?=/|$)", re.ASCII))
     for runtime, pattern in (
         ("docker", rf"^/var/lib/docker/containers/(?P<c>{_HEX})"),
         ("docker", rf"^/var/lib/docker/rootfs/[a-z0-9]+/(?P<c>{_HEX})"),
-        ("docker", rf"^/var/lib/docker/overlay2/(?P<l>{_ID}?)(?:-init)?/merged"),
+        ("docker", rf"^/var/lib/docker/overlay2/(?P<l>{_ID}?)(?:-init)?(?:/merged)?"),
+        ("docker", r"^/run/docker/(?P<l>netns/[0-9a-f]{12})"),
+        ("docker", rf"^/run/docker/runtime-runc/moby/(?P<c>{_HEX})"),
         ("docker", rf"^/run/docker/containerd/daemon{_TASK}/moby/(?P<c>{_HEX})"),
         ("containerd", rf"^/run/containerd{_TASK}/(?P<n>{_ID})/(?P<c>{_ID})"),
+        ("containerd", rf"^/run/containerd/runc/(?P<n>{_ID})/(?P<c>{_ID})"),
+        ("", rf"^/run/(?:user/\d+/)?(?:crun|runc)/(?P<c>{_HEX})"),
+        ("crun", rf"^/run/crun/(?P<c>{_ID})"),
+        ("runc", rf"^/run/runc/(?P<c>{_ID})"),
         ("containerd", rf"^/run/containerd/io\.containerd\.grpc\.v1\.cri/sandboxes/(?P<c>{_HEX})"),
         ("", rf"^/(?:run|var/lib){_STORE}/overlay-containers/(?P<c>{_HEX})"),
         ("", rf"^/var/lib{_STORE}/overlay/(?P<l>{_HEX})"),
@@ -40,7 +47,7 @@ _PATTERNS = tuple(
         ("incus", rf"^/var/lib/incus/devices/(?P<c>{_ID})"),
         ("lxd", rf"^(?:/var/lib|/var/snap/lxd/common)(?=/lxd/){_POOLS}/(?P<c>{_ID})"),
         ("nspawn", rf"^/run/systemd/nspawn/(?:propagate|unix-export)/(?P<c>{_ID})"),
-        ("", rf"^/run/credentials/(?P<s>{_UNIT}\.service)"),
+        ("", rf"^/run/credentials/(?P<s>{_UNIT}\.(?:service|socket|mount|swap))"),
     )
 )
 #: places of runtimes that name nobody

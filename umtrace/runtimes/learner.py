@@ -102,8 +102,11 @@ class HostLearner:
         """Read the names of new containers, while their files are there."""
         for _ in range(min(len(self._waiting), _AT_ONCE)):
             path, tries = self._waiting.popleft()
-            if not self._read(path) and tries > 1:
-                self._waiting.append((path, tries - 1))
+            if not self._read(path):
+                if tries > 1:
+                    self._waiting.append((path, tries - 1))
+            elif self._names.awaits_network(place_of(path).container or ""):
+                self._waiting.append((path, tries))
 
     def _read(self, path: str) -> bool:
         """Read whose cgroup it is; return whether the runtime's files say it."""
@@ -179,7 +182,7 @@ class HostLearner:
             known = self._containers.get("layer " + spot.layer)
             if known is None and listed and listed.container:
                 known = self._about(listed.container, listed.runtime)
-            for fact in known or ():
+            for fact in (*(known or ()), *([listed] if listed else ())):
                 yield from self._once(fact, fact.layer or fact.container)
         if spot.container:
             for fact in self._about(spot.container, spot.runtime):

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from umtrace.owners import facts
 from umtrace.owners.facts import Fact
+from umtrace.owners.knowledge import Known
 from umtrace.runtimes.files import HostFiles
 
 _ID = re.compile(r"[0-9a-zA-Z_.-]{1,128}", re.ASCII)
+_NETWORK = re.compile(r"/(?:var/)?run/docker/(netns/[0-9a-f]{12})", re.ASCII)
 _LONG = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DOCKER = "/var/lib/docker"
+_NETNS = "netns/"
+_AGAIN_S = 0.2
+_STARTS_WITHIN_S = 10.0
+_MOST_STARTING = 64  # containers of docker, started lately, whose files are read again
+_LAYERS = f"{_DOCKER}/image/overlay2/layerdb/mounts"
 _TASKS = (
     "/run/containerd/io.containerd.runtime.v2.task",
     "/run/docker/containerd/daemon/io.containerd.runtime.v2.task",
@@ -35,6 +43,11 @@ class Names:
         self._listed: dict[str, Fact] = {}
         self._layers: dict[str, Fact] = {}
         self._changed: dict[str, object] = {}
+        self._networks: Known[str, Fact] = Known()
+        #: containers of docker: since when the network is looked for, and when it was last
+        self._no_network: Known[str, tuple[float, float]] = Known()
+        self._changed_docker: object = None
+        self._of_docker: dict[str, Fact] = {}  #: by container: its layer
 
     def of_container(self, container: str, runtime: str | None) -> list[Fact]:
         """Return the facts about a container; empty if no file is there."""
@@ -65,9 +78,69 @@ class Names:
         return []
 
     def of_layer(self, layer: str) -> Fact | None:
-        """Return whose layer it is, of containers storage."""
+        """Return whose layer it is, of containers storage or of docker, or whose network."""
+        if layer.startswith(_NETNS):
+            for container in list(self._no_network)[-_MOST_STARTING:]:
+                self._read_network(container)
+            return self._networks.get(layer)
         self._read_lists()
-        return self._layers.get(layer)
+        return self._layers.get(layer) or self._docker_layer(layer)
+
+    def awaits_network(self, container: str) -> bool:
+        """Whether docker is about to write down the network of a container; looks now and then."""
+        if container not in self._no_network:
+            return False
+        since, looked = self._no_network[container]
+        now = time.monotonic()
+        if now - looked > _AGAIN_S:
+            self._no_network[container] = since, now
+            self._read_network(container)
+        return container in self._no_network and now - since < _STARTS_WITHIN_S
+
+    def _read_network(self, container: str) -> None:
+        config = self._files.json(f"{_DOCKER}/containers/{container}/config.v2.json", _SMALL)
+        self._note_network(container, _mapping(config))
+
+    def _note_network(self, container: str, config: Mapping[str, Any]) -> None:
+        key = _text(_mapping(config.get("NetworkSettings")).get("SandboxKey"))
+        found = _NETWORK.fullmatch(key) if key else None
+        if found is None:  # docker writes it down when the container has started
+            now = time.monotonic()
+            self._no_network.setdefault(container, (now, now))
+            return
+        self._no_network.pop(container, None)
+        self._networks[found[1]] = Fact(
+            what=facts.LAYER, layer=found[1], container=container, runtime="docker",
+            source="config.v2.json",
+        )  # fmt: skip
+
+    def _docker_layer(self, layer: str) -> Fact | None:
+        """Return whose layer it is; if docker has new containers, read the layers of these."""
+        changed = self._files.changed(_LAYERS)
+        if changed != self._changed_docker:
+            self._changed_docker = changed
+            self._list_docker()
+        return next((fact for fact in self._of_docker.values() if fact.layer == layer), None)
+
+    def _list_docker(self) -> None:
+        now = self._files.names(_LAYERS)
+        if self._of_docker.keys() - set(now):
+            self._of_docker = {one: self._of_docker[one] for one in now if one in self._of_docker}
+        for container in now:
+            if container not in self._of_docker and _LONG.fullmatch(container):
+                self._of_docker.update((container, fact) for fact in self._mount_id(container))
+                if container not in self._of_docker:  # its file is not written yet
+                    self._changed_docker = None
+
+    def _mount_id(self, container: str) -> Iterator[Fact]:
+        layer = (self._files.read(f"{_LAYERS}/{container}/mount-id", 256) or b"").decode(
+            "ascii", "replace"
+        )
+        if _ID.fullmatch(layer):
+            yield Fact(
+                what=facts.LAYER, layer=layer, container=container, runtime="docker",
+                source="mount-id",
+            )  # fmt: skip
 
     def of_pod(self, uid: str) -> Fact | None:
         """Return the name of a pod, from the directory of its logs."""
@@ -117,13 +190,8 @@ class Names:
             pod=_pod_of(labels),
             pod_uid=_text(labels.get(f"{_POD}.uid")), source="config.v2.json",
         )  # fmt: skip
-        mounts = f"{_DOCKER}/image/overlay2/layerdb/mounts/{container}/mount-id"
-        layer = (self._files.read(mounts, 256) or b"").decode("ascii", "replace")
-        if _ID.fullmatch(layer):
-            yield Fact(
-                what=facts.LAYER, layer=layer, container=container, runtime="docker",
-                source="mount-id",
-            )  # fmt: skip
+        yield from self._mount_id(container)
+        self._note_network(container, config)
 
     def _stored(self, container: str) -> Iterator[Fact]:
         for store in _STORES:
