@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.owners.test_cgroup_paths import ID, UID
-from umtrace.owners.mount_paths import Spot, spot_of
+from umtrace.owners.columns import place_of_mount
+from umtrace.owners.mount_paths import Spot, may_be_spot, spot_of
 
 TASK = "/run/containerd/io.containerd.runtime.v2.task"
 STORE = "/var/lib/containers/storage"
@@ -89,6 +90,7 @@ ELSEWHERE = [
 @pytest.mark.parametrize("path", PATHS)
 def test_a_place(path):
     assert spot_of(path) == PATHS[path]
+    assert may_be_spot(path)
 
 
 @pytest.mark.parametrize("path", NOBODY)
@@ -99,3 +101,21 @@ def test_a_place_of_nobody(path):
 @pytest.mark.parametrize("path", ELSEWHERE)
 def test_what_is_no_place_of_a_runtime(path):
     assert spot_of(path) is None
+
+
+@pytest.mark.parametrize(
+    ("mountpoint", "path", "place"),
+    [
+        ("/run/docker/netns/0a", "/var/run/docker/netns/0a", "/run/docker/netns/0a"),
+        (None, "/mnt", "/mnt"),
+        ("/mnt", ".", "/mnt"),
+        ("/run", f"{TASK}/default/redis/rootfs", f"{TASK}/default/redis/rootfs"),
+        ("/", "/mnt", "/mnt"),
+        ("/run", "/running", "/run"),
+        (None, None, None),
+    ],
+)
+def test_a_path_that_is_no_mount_point_counts_more_than_the_mount_around_it(
+    mountpoint, path, place
+):
+    assert place_of_mount(mountpoint, path) == place

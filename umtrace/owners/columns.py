@@ -56,7 +56,7 @@ def owner_columns(
     """
     where = [
         at if at and may_be_spot(at) else None
-        for at in map(_or, mountpoint.to_pylist(), path.to_pylist())
+        for at in map(place_of_mount, mountpoint.to_pylist(), path.to_pylist())
     ]
     columns = (cgroup.tolist(), mntns.tolist(), pid.tolist(), where, ends.tolist())
     told = owners.tell(list(map(Asked._make, zip(*columns, strict=True))), rows=rows)
@@ -71,8 +71,11 @@ def owner_columns(
     return found
 
 
-def _or(first: str | None, second: str | None) -> str | None:
-    return first or second
+def place_of_mount(mountpoint: str | None, path: str | None) -> str | None:
+    """Return where the mount was; a path below is no mount point, and says more than what is."""
+    if mountpoint and path and path.startswith(mountpoint.rstrip("/") + "/"):
+        return path
+    return mountpoint or path
 
 
 def _texts(few: Sequence[Told], place: str, index: npt.NDArray[np.int64]) -> pa.Array:

@@ -60,7 +60,7 @@ _NOBODY = re.compile(
 #: the beginnings of all of these
 _ANY = re.compile(
     r"/(?:var/)?(?:lib|run)/(?:docker|containerd|containers/storage|kubelet|lx|incus|user/|netns"
-    r"|credentials/|systemd/nspawn/)|/var/snap/lxd/|/home/[^/]+/\.local/|/root/\.local/",
+    r"|crun/|runc/|credentials/|systemd/nspawn/)|/var/snap/lxd/|/home/[^/]+/\.local/|/root/\.local/",
     re.ASCII,
 )
 may_be_spot = _ANY.match

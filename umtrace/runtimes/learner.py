@@ -19,7 +19,8 @@ from umtrace.runtimes.files import HostFiles
 from umtrace.runtimes.names import Names
 from umtrace.runtimes.tree import cgroups_below
 
-_TRIES = 3  # readings of a file that is not there yet
+#: before a file that is not there is read again; a busy host takes seconds to start a container
+_PAUSES_S = (0.1, 1.0)
 _AT_ONCE = 64  # files that one read of the ring may cause
 _WAITING = 4096
 _UNITS = (".service", ".slice", ".mount", ".socket", ".swap")  # of no container
@@ -58,7 +59,8 @@ class HostLearner:
         self._gone: Known[int, bool] = Known()
         self._containers: Known[str, list[Fact]] = Known()
         self._of_cgroup: Known[str, tuple[str, str]] = Known()
-        self._waiting: deque[tuple[str, int]] = deque(maxlen=_WAITING)
+        #: cgroups whose files are not there yet, how often they were looked for, when to again
+        self._waiting: deque[tuple[str, int, float]] = deque(maxlen=_WAITING)
         self._look_at: Known[str, float] = Known()
         self._given: Known[tuple[str, object], Fact | None] = Known()
 
@@ -96,17 +98,20 @@ class HostLearner:
         self._paths[cgroup_id] = path
         # Whether it is a container's is looked at later, by what has the time for it.
         if not path.endswith(_UNITS):
-            self._waiting.append((path, _TRIES))
+            self._waiting.append((path, 0, 0.0))
 
     def _read_files(self) -> None:
         """Read the names of new containers, while their files are there."""
         for _ in range(min(len(self._waiting), _AT_ONCE)):
-            path, tries = self._waiting.popleft()
-            if not self._read(path):
-                if tries > 1:
-                    self._waiting.append((path, tries - 1))
+            path, tries, due = self._waiting.popleft()
+            now = time.monotonic()
+            if now < due:
+                self._waiting.append((path, tries, due))
+            elif not self._read(path):
+                if tries < len(_PAUSES_S):
+                    self._waiting.append((path, tries + 1, now + _PAUSES_S[tries]))
             elif self._names.awaits_network(place_of(path).container or ""):
-                self._waiting.append((path, tries))
+                self._waiting.append((path, tries, now + _AGAIN_S))
 
     def _read(self, path: str) -> bool:
         """Read whose cgroup it is; return whether the runtime's files say it."""
