@@ -8,6 +8,7 @@ namespaces that exit, tasks that die, and puts by others.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ _PHASES = ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")
 _WORKING = ("begin", "seq", "ended", "sum_rcu", "functions", "off", "stack", "path_at", "exit",
             "locked", "unlock", "called", "cleaned", "rcu_exit", "slept", "normal", "shut", "mnt",
             "watched", "own", "entered", "returned", "returns", "called_back",
-            "torn", "outer", "held", "unheld")  # fmt: skip
+            "torn", "outer", "held", "unheld", "spread", "spaces", "unspread")  # fmt: skip
 
 
 def rows(batches: Iterable[EventBatch], offset_ns: int = 0, tier: str = "test") -> Iterator[Row]:
@@ -115,7 +116,7 @@ def _opened(names: dict[tuple[int, int, int], bytes], event: tuple[Any, ...], of
         "origin": "umount", "mode": "lazy" if ret & 2 else "sync", "errno": 0,
         "path": _text(names, tid, NameKind.PATH, ts), "mountpoint": None, "source": None,
         "fstype": None, "dev": None, "mount_id": None, "n_mounts": None, "refcount": None,
-        "n_held": None, "gp_seq": None,
+        "n_held": None, "gp_seq": None, "n_mntns": None, "mntns_top": None, "lock_held_ns": None,
         "lock_holder_tid": None, "lock_holder_comm": None, "lock_holder_op": None,
         "rcu_ns": None, "lock_ns": None, "lookup_ns": None, "put_ns": 0, "shutdown_ns": 0,
         "rcu_kind": None, "final_put": None, "final_put_comm": None, "tail_ns": None,
@@ -178,6 +179,11 @@ def _function_event(
         row["refcount"] = a
     elif kind == Kind.UNLOCK:
         row["unlock"], row["n_mounts"] = ts, (row["n_mounts"] or 0) + a
+        row["spread"] = row.get("spread", 0) + (b > 1)
+        row["spaces"] = row.get("spaces", 0) + b - 1 if b and "unspread" not in row else None
+        if not b:
+            row["unspread"] = True
+        row["n_mntns"] = row["spaces"] if row["spread"] < 2 else None
         row["held"] = row.get("held", 0) + ret - 1 if ret > 0 and "unheld" not in row else None
         if ret <= 0:
             row["unheld"] = True
@@ -191,6 +197,10 @@ def _function_event(
     elif kind == Kind.LOCKED:
         row["lock_holder_tid"], row["lock_holder_comm"] = b, comm.decode() or None
         row["lock_holder_op"] = locker_does(ret)
+        row["lock_held_ns"] = ts - a if a else None
+    elif kind == Kind.SPREAD_OVER:
+        words = (a, *struct.unpack("=QQ", comm.ljust(16, b"\0")))
+        row["mntns_top"] = " ".join(f"{w & 0xFFFFFFFF}:{w >> 32}" for w in words if w)
     elif kind == Kind.PATH_UMOUNT_EXIT:
         row["called"] = ts
     elif kind == Kind.CLEANUP:

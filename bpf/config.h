@@ -141,6 +141,7 @@
  *   UM_WITH_WALKERS          with the probes on path walks
  *   UM_SYSCALL_FUNCTION      umount(2) is probed at its own function
  *   UM_LOCK_WAITS            the wait for a semaphore is probed
+ *   UM_SPREAD                propagate_umount is probed
  *   UM_ENDS_BY_WORK          a task's list of work says where an umount ends
  *
  * struct task_struct, or where sched_switch has the same:
@@ -161,6 +162,7 @@
  *
  * How words are read:
  *   UM_WORD_TYPE             BTF id of a struct that begins with a 64-bit number, for plain loads
+ *   UM_BPF_LOOP              long loops are calls of bpf_loop()
  *
  * Grace periods, and namespace_sem:
  *   UM_ADDR_RCU_STATE        address of rcu_state
@@ -197,6 +199,7 @@
  *   UM_ADDR_PER_CPU_OFFSET   address of __per_cpu_offset
  *   UM_CPUS                  possible CPUs, up to which references are counted
  *   UM_OFF_MOUNT_UMOUNT      mount.mnt_umount
+ *   UM_OFF_MOUNT_LIST        mount.mnt_list
  *   UM_OFF_MOUNT_PCP         mount.mnt_pcp
  *   UM_OFF_PCP_GETS          mnt_pcp.mnt_count, or mnt_gets
  *   UM_OFF_PCP_PUTS          mnt_pcp.mnt_puts

@@ -37,6 +37,7 @@ u64 bpf_get_current_cgroup_id(void);
 u64 bpf_get_current_task(void);
 u32 bpf_get_smp_processor_id(void);
 int bpf_get_current_comm(void *to, u32 size);
+u64 bpf_pseudo_fd(u64 kind, u64 id);
 int bpf_get_stack(void *ctx, void *to, u32 size, u64 flags);
 int bpf_probe_read_kernel(void *to, u32 size, const void *from);
 int bpf_probe_read_kernel_str(void *to, u32 size, const void *from);

@@ -47,7 +47,8 @@ enum um_kind {
 	/* umount_tree entered: ret = enum umount_tree_flags */
 	UM_TREE = 14,
 	/* namespace_unlock entered: a = mounts to be put, ~0 unknown; ret = how many of them somebody
-	 * holds plus 1, 0 unknown, or enum um_not_held */
+	 * holds plus 1, 0 unknown, or enum um_not_held; b = mount namespaces that they were in plus 1,
+	 * 0 unknown */
 	UM_UNLOCK = 15,
 	UM_UNLOCK_EXIT = 16,
 	/* synchronize_rcu_expedited entered, nested in namespace_unlock */
@@ -90,8 +91,11 @@ enum um_kind {
 	/* a task holds namespace_sem for writing as the wait for it begins, or where that is not probed
 	 * as path_umount is entered: b = its id, comm = its name, ret = UM_LOCKED_BY plus enum um_origin
 	 * if it is in an operation, else the number plus 1 of its
-	 * system call, -1 in none, 0 unknown */
+	 * system call, -1 in none, 0 unknown; a = since when it has it, CLOCK_MONOTONIC, ns, 0 unknown */
 	UM_LOCKED = 29,
+	/* of which namespaces namespace_unlock puts most mounts: a, and two u64 in comm = mounts << 32 with
+	 * the inum, the most first, 0 none; if there is more than one namespace */
+	UM_SPREAD_OVER = 30,
 };
 
 /* How much of umount(2) was seen. */

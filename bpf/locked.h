@@ -28,6 +28,13 @@ static __always_inline u64 um_lock_owner(void)
 	return owner & ~(u64)UM_OWNER_BITS;
 }
 
+/* It has the lock: all of umount_tree and of the busy check is under it. */
+static __always_inline void um_has_lock(struct um_task *task)
+{
+	if (!task->locked_ns)
+		task->locked_ns = bpf_ktime_get_ns();
+}
+
 static __always_inline int um_is_namespace_sem(u64 semaphore)
 {
 	return semaphore == UM_ADDR_NAMESPACE_SEM;
@@ -38,15 +45,19 @@ static __always_inline void um_send_locked(u32 tid, struct um_task *task, u64 ow
 	u32 holder = um_half_word(owner + UM_OFF_TASK_PID);
 	struct um_task *its = um_task_of(holder);
 	struct um_event *e;
+	u64 since = 0;
 	int does;
 
-	if (its && (its->phase == UM_INSIDE || its->phase == UM_TEARDOWN_IN))
+	if (its && (its->phase == UM_INSIDE || its->phase == UM_TEARDOWN_IN)) {
 		does = UM_LOCKED_BY + its->origin;
-	else
+		since = its->locked_ns;
+	} else {
 		does = um_syscall_in(owner);
+	}
 	e = um_reserve_of(task, tid, UM_LOCKED, bpf_ktime_get_ns());
 	if (!e)
 		return;
+	e->a = since;
 	e->b = holder;
 	e->ret = does;
 	bpf_probe_read_kernel_str(e->comm, sizeof(e->comm), (void *)(owner + UM_OFF_TASK_COMM));
@@ -61,6 +72,7 @@ static __always_inline void um_ask_who_locks(u32 tid, struct um_task *task)
 		um_send_locked(tid, task, owner);
 }
 #else
+#define um_has_lock(task)
 #define um_ask_who_locks(tid, task)
 #define um_is_namespace_sem(semaphore) 0
 #endif

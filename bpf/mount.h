@@ -5,6 +5,7 @@
 
 #include "mount_fields.h"
 #include "tasks.h"
+#include "unmounted.h"
 
 static __always_inline struct um_task *um_current(u32 *tid)
 {
@@ -196,7 +197,7 @@ static __always_inline u64 um_mount_of_path(u64 path)
 #define um_mount_of_path(path) 0
 #endif
 
-/* How many mounts namespace_unlock will put: the length of its list, up to a bound. */
+/* How many mounts namespace_unlock will put: the length of its list; ~0 unknown. */
 #define UM_MAX_COUNTED 2048
 static __always_inline u64 um_unmounted(void)
 {
@@ -214,8 +215,10 @@ static __always_inline u64 um_unmounted(void)
 		if (UM_READ(node, node))
 			return ~0ULL;
 	}
-#endif
+	return um_count_on(node, count);
+#else
 	return ~0ULL;
+#endif
 }
 
 static __always_inline void um_emit(u32 tid, struct um_task *task, u16 kind, u64 mnt, int ret,

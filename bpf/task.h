@@ -81,6 +81,8 @@ struct um_task {
 	u32 silent;	 /* mounts that were cleaned up without events of their own */
 	u32 silent_ended;
 	u8 silently;	 /* this mount is one of them */
+	u8 spreads;	 /* in umount_tree, before propagate_umount is over: see spread.h */
+	u64 locked_ns;	 /* the first event since it has namespace_sem; 0 if it has not, or none came */
 	union {
 		struct um_reported reported[UM_REPORTED_SBS];
 		struct um_light light;

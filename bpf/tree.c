@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* umount_tree: its caller, and the opener of an operation that is no umount(2). */
 #include "leaving.h"
+#include "locked.h"
 #include "mount.h"
 #include "origin.h"
 #include "placement.h"
+#include "spread.h"
 
 /* Whether this umount_tree may begin an operation. Within one of the task, it is a part of that. */
 static __always_inline int um_may_open(struct um_task *task)
@@ -102,6 +104,31 @@ UM_ENTRY(umount_tree)
 	/* An umount(2) of which nothing was seen so far still ends as one, and its row is marked. */
 	if (task->phase == UM_OPENING)
 		task->phase = task->origin == UM_BY_UMOUNT ? UM_INSIDE : UM_TEARDOWN_IN;
+	um_has_lock(task);
+	um_tree_begins(task, mnt, (int)UM_ARG(1));
 	um_emit(tid, task, UM_TREE, mnt, (int)UM_ARG(1), 0, 0);
 	return 0;
 }
+
+#ifdef UM_SPREAD
+UM_COUNT_ENTRY(propagate_umount)
+{
+	u32 tid;
+	struct um_spread *s = um_spread();
+
+	if (s && um_current(&tid))
+		s->head = UM_ARG(0);
+	return 0;
+}
+
+UM_RETURN(propagate_umount)
+{
+	u32 tid;
+	struct um_task *task = um_current(&tid);
+	struct um_spread *s = um_spread();
+
+	if (s && task && task->spreads)
+		um_tree_spreads(task, UM_RETURN_ARG(0, s->head));
+	return 0;
+}
+#endif

@@ -160,6 +160,7 @@ UM_ENTRY(propagate_mount_busy)
 	task->in_check = 1;
 	task->count = -1;
 	task->busy_ns = 0;
+	um_has_lock(task);
 	um_emit(tid, task, UM_CHECK, UM_ARG(0), 0, 0, 0);
 	return 0;
 }

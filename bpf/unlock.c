@@ -7,6 +7,7 @@
 #include "grace_period.h"
 #include "leaving.h"
 #include "placement.h"
+#include "spread.h"
 #include "victims.h"
 
 static __always_inline struct um_task *um_unlocking(u32 *tid)
@@ -35,12 +36,14 @@ UM_ENTRY(namespace_unlock)
 	u32 tid;
 	struct um_task *task = um_current(&tid);
 	struct um_victims victims = {.mounts = ~0ULL};
+	u32 spaces;
 
 	if (!task || task->phase == UM_EXITING)
 		return 0;
 	task->in_unlock = 1;
 	um_count_victims(task, &victims);
-	um_emit(tid, task, UM_UNLOCK, task->mnt, victims.held, victims.mounts, 0);
+	spaces = um_spread_ends(tid, task, victims.mounts);
+	um_emit(tid, task, UM_UNLOCK, task->mnt, victims.held, victims.mounts, spaces);
 	return 0;
 }
 
@@ -53,6 +56,7 @@ UM_RETURN(namespace_unlock)
 	if (!task)
 		return 0;
 	task->in_unlock = 0;
+	task->locked_ns = 0;
 	um_emit(tid, task, UM_UNLOCK_EXIT, task->mnt, 0, 0, 0);
 	if (task->phase != UM_TEARDOWN_IN)
 		return 0;

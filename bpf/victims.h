@@ -8,9 +8,10 @@
 #define UMTRACE_VICTIMS_H
 
 #include "tasks.h"
+#include "unmounted.h"
 #include "words.h"
 
-#define UM_MOST_VICTIMS 2048
+#define UM_FEW_VICTIMS 2048 /* one by one */
 
 struct um_victims {
 	u64 mounts; /* ~0 unknown */
@@ -115,7 +116,7 @@ static __always_inline void um_count_victims(struct um_task *task, struct um_vic
 	if (!all)
 		return;
 #endif
-	for (i = 0; i < UM_MOST_VICTIMS; i++) {
+	for (i = 0; i < UM_FEW_VICTIMS; i++) {
 		asm volatile("" : "+r"(i));
 		if (!node)
 			goto counted;
@@ -126,6 +127,7 @@ static __always_inline void um_count_victims(struct um_task *task, struct um_vic
 		node = um_word(node);
 	}
 	victims->held = UM_HELD_TOO_MANY;
+	victims->mounts = um_count_on(node, i);
 	return;
 counted:
 	victims->mounts = i;

@@ -83,6 +83,7 @@ READS = """
 | the owner of `namespace_sem` | `rw_semaphore.owner` | on PREEMPT_RT the owner of its rtmutex, since 5.15: 42254105dfe8 ("locking/rwsem: Add rtmutex based R/W semaphore implementation") |
 | the wait for `namespace_sem` | `rwsem_down_write_slowpath` | the same; PREEMPT_RT has only `rwbase_write_lock`, which each lock for writing calls, and which is not probed |
 | the number of an expedited grace period | 6.11: computed, as `exp_funnel_lock` is inlined in the kernels of the lab | 6.12: its argument, with fentry |
+| long lists of mounts | 5.16: step by step, up to 8,192, since the verifier follows each turn of a loop | 5.17: `bpf_loop`, up to a million: e6f2dd0f8067 ("bpf: Add bpf_loop helper") |
 
 A kernel without the addresses of its variables (CONFIG_KALLSYMS_ALL) has none of the three.
 """

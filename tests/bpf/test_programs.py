@@ -10,6 +10,7 @@ from umtrace.probes.capabilities import Capabilities
 from umtrace.probes.plan import make_plan
 from umtrace.probes.purposes import PURPOSES
 from umtrace.sources.bpf.births import attach_births
+from umtrace.sources.bpf.bpf_functions import STEPS
 from umtrace.sources.bpf.text import program_text
 from umtrace.sources.bpf.tracepoints import Tracepoints
 
@@ -21,7 +22,7 @@ TEXT = re.sub(r"/\*.*?\*/", "", program_text(), flags=re.S)
 def handlers():
     """The functions with a handler, and on which sides."""
     found = {}
-    for how, function in re.findall(r"^UM_(\w+)\((\w+)\)$", TEXT, re.M):
+    for how, function in re.findall(r"^UM_(?!STEP)(\w+)\((\w+)\)$", TEXT, re.M):
         found.setdefault(function, set()).update(SIDES[how])
     return found
 
@@ -37,6 +38,13 @@ def wanted():
 
 def test_each_handler_of_a_function_has_a_purpose_and_each_purpose_a_handler():
     assert handlers() == wanted()
+
+
+def test_each_step_of_a_long_loop_has_its_number():
+    steps = {f"um_step_{name}" for name in re.findall(r"^UM_STEP\((\w+)\)$", TEXT, re.M)}
+    assert steps == set(STEPS.values())
+    numbers = dict(re.findall(r"^#define UM_STEP_(\w+) (\d+)$", TEXT, re.M))
+    assert {int(n): f"um_step_{name.lower()}" for name, n in numbers.items()} == STEPS
 
 
 class Loaded:

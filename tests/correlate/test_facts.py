@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from tests.correlate.test_functions import Functions, correlate, one, sync_steps
@@ -34,7 +36,39 @@ def test_how_many_mounts_somebody_holds(ret, held):
 def test_an_old_recording_does_not_say():
     row = with_steps()
     assert row["n_held"] is row["gp_seq"] is row["lock_holder_tid"] is None
-    assert row["lock_holder_comm"] is row["lock_holder_op"] is None
+    assert row["lock_holder_comm"] is row["lock_holder_op"] is row["lock_held_ns"] is None
+    assert row["n_mntns"] is row["mntns_top"] is None
+
+
+@pytest.mark.parametrize(("b", "spaces"), [(0, None), (1, 0), (2, 1), (401, 400)])
+def test_how_many_namespaces_the_mounts_were_in(b, spaces):
+    assert with_steps((160, Kind.UNLOCK, {"a": 4, "b": b}))["n_mntns"] == spaces
+
+
+def test_a_second_unlock_may_have_mounts_of_the_same_namespace():
+    inner = [(161, Kind.UNLOCK_EXIT, {}), (163, Kind.UNLOCK, {"a": 1, "b": 2})]
+    assert with_steps((160, Kind.UNLOCK, {"a": 0, "b": 1}), *inner)["n_mntns"] == 1
+    assert with_steps((160, Kind.UNLOCK, {"a": 4, "b": 2}), *inner)["n_mntns"] is None
+    assert with_steps((160, Kind.UNLOCK, {"a": 4, "b": 0}), *inner)["n_mntns"] is None
+
+
+def largest(*pairs):
+    """A SPREAD_OVER with the inum and the mounts of up to three namespaces."""
+    words = [mounts << 32 | inum for inum, mounts in pairs] + [0, 0]
+    return (159, Kind.SPREAD_OVER, {"a": words[0], "comm": struct.pack("=QQ", *words[1:3])})
+
+
+@pytest.mark.parametrize("b", [3, 0])
+def test_the_largest_namespaces_are_listed_if_all_are_known(b):
+    pairs = [(4026532256, 900), (4026531841, 7)]
+    row = with_steps(largest(*pairs), (160, Kind.UNLOCK, {"a": 907, "b": b}))
+    assert row["mntns_top"] == ("4026532256:900 4026531841:7" if b else None)
+
+
+def test_three_of_many_namespaces():
+    pairs = [(4026532256, 900), (256, 7), (1, 1)]
+    row = with_steps(largest(*pairs), (160, Kind.UNLOCK, {"a": 1000, "b": 402}))
+    assert (row["n_mntns"], row["mntns_top"]) == (401, "4026532256:900 256:7 1:1")
 
 
 def test_two_unlocks_are_added_unless_one_is_unknown():
@@ -87,6 +121,13 @@ def test_who_holds_the_lock():
     assert row["lock_holder_tid"] == 99
     assert (row["lock_holder_comm"], row["lock_holder_op"]) == ("runc", "ns-exit")
     assert row["lock_ns"] == 20
+    assert row["lock_held_ns"] is None
+
+
+@pytest.mark.parametrize(("since", "held"), [(0, None), (40, 75), (115, 0), (116, 0)])
+def test_since_when_it_holds_the_lock(since, held):
+    row = with_steps((115, Kind.LOCKED, {"a": since, "b": 99, "ret": LOCKED_BY}))
+    assert row["lock_held_ns"] == held
 
 
 @pytest.mark.parametrize(
@@ -108,13 +149,15 @@ def test_what_the_holder_does(word, does):
 
 def test_it_stays_when_the_operation_lies_in_two_batches():
     steps = sync_steps()
-    steps[5] = (160, Kind.UNLOCK, {"a": 4, "ret": 3})
-    steps[7] = (470, Kind.RCU_EXIT, {"ret": GracePeriod.OWN, "a": 8})
-    steps.insert(2, (115, Kind.LOCKED, {"b": 99, "comm": b"runc", "ret": 166}))
+    steps[5] = (160, Kind.UNLOCK, {"a": 4, "ret": 3, "b": 3})
+    steps.insert(5, largest((256, 3), (257, 1)))
+    steps[8] = (470, Kind.RCU_EXIT, {"ret": GracePeriod.OWN, "a": 8})
+    steps.insert(2, (115, Kind.LOCKED, {"a": 90, "b": 99, "comm": b"runc", "ret": 166}))
     whole = Functions().probed(7, 100, steps=steps).batch()
     for cut in range(1, len(whole.events)):
         parts = (whole.events[:cut], whole.names), (whole.events[cut:], whole.names[:0])
         rows, _ = correlate(*(EventBatch(*part) for part in parts))
         (row,) = rows
         assert (row["n_held"], row["gp_seq"], row["lock_holder_tid"]) == (2, 8, 99), cut
-        assert row["lock_holder_op"] == "mount"
+        assert (row["lock_holder_op"], row["lock_held_ns"]) == ("mount", 25)
+        assert (row["n_mntns"], row["mntns_top"]) == (2, "256:3 257:1")

@@ -1,6 +1,6 @@
 """Umounts of mounts that are held, umounts at once, and umounts that wait for a lock that is held.
 
-    facts_workload.py FOLDER LEDGER
+    facts_workload.py FOLDER LEDGER [CASE...]
 
 Root, in a guest: FOLDER gets a tmpfs, and all mounts lie in it. LEDGER gets a line of JSON for each
 case, with what a recording must say.
@@ -19,15 +19,17 @@ from umtrace.exercise import syscalls
 
 MNT_DETACH = 2
 TREE = 1000
+LONG = 3000
+SPACES = 12
 TOGETHER, ROUNDS = 6, 8
 COPIES = 250
 HOLD_S = 3
 MS_SHARED = 1 << 20
 
 
-def mounted(folder):
+def mounted(folder, data="size=4k"):
     folder.mkdir(exist_ok=True)
-    syscalls.mount("none", str(folder), "tmpfs", data="size=4k")
+    syscalls.mount("none", str(folder), "tmpfs", data=data)
     return folder
 
 
@@ -50,13 +52,13 @@ def held_tree(place, name, n, k):
     detach(top)
     for file in files:
         os.close(file)
-    return {"path": str(top), "n_mounts": n, "n_held": k}
+    return {"path": str(top), "n_mounts": n, "n_held": k, "n_mntns": 1}
 
 
 def alone(place):
     folder = mounted(place / "alone")
     detach(folder, 0)
-    return {"path": str(folder), "n_mounts": 1, "n_held": 0}
+    return {"path": str(folder), "n_mounts": 1, "n_held": 0, "n_mntns": 1}
 
 
 def by_a_cwd(place):
@@ -72,7 +74,7 @@ def by_a_cwd(place):
     detach(folder)
     os.write(go[1], b"x")
     os.waitpid(child, 0)
-    return {"path": str(folder), "n_mounts": 1, "n_held": 1}
+    return {"path": str(folder), "n_mounts": 1, "n_held": 1, "n_mntns": 1}
 
 
 def busy(place):
@@ -81,7 +83,7 @@ def busy(place):
     detach(folder, 0)
     os.close(file)
     syscalls.timed_umount(os.fsencode(f"{folder}/"), MNT_DETACH)
-    return {"path": str(folder), "n_mounts": 0, "n_held": 0, "errno": 16}
+    return {"path": str(folder), "n_mounts": 0, "n_held": 0, "n_mntns": 0, "errno": 16}
 
 
 def namespace(place):
@@ -105,7 +107,7 @@ def namespace(place):
     os.waitpid(child, 0)
     for file in files:
         os.close(file)
-    return {"tid": child, "origin": "ns-exit", "n_held": 2}
+    return {"tid": child, "origin": "ns-exit", "n_held": 2, "n_mntns": 1}
 
 
 def descriptor(place):
@@ -117,7 +119,52 @@ def descriptor(place):
         os._exit(0)
     os.waitpid(child, 0)
     detach(folder, 0)
-    return {"tid": child, "origin": "fd-close", "n_mounts": 1, "n_held": 0}
+    return {"tid": child, "origin": "fd-close", "n_mounts": 1, "n_held": 0, "n_mntns": 1}
+
+
+def long_tree(place):
+    """Unmount a tree that is longer than a program follows step by step."""
+    top, _below = tree(place / "long", 1)
+    (top / "source").mkdir()
+    for number in range(LONG - 1):
+        folder = top / str(number)
+        folder.mkdir()
+        syscalls.mount(str(top / "source"), str(folder), "", syscalls.MS_BIND)
+    detach(top)
+    return {"path": str(top), "n_mounts": LONG, "n_mntns": 1, "mntns_top": None}
+
+
+def spread(place):
+    """Unmount what was propagated to namespaces, to one of them four times and to one twice."""
+    shared = mounted(place / "spread", "size=64k")
+    syscalls.mount("none", str(shared), "", MS_SHARED)
+    (shared / "x").mkdir()
+    for number in range(3):
+        (place / f"again{number}").mkdir()
+    go, spaces = os.pipe(), []
+    for number in range(SPACES):
+        ready = os.pipe()
+        child = os.fork()
+        if not child:
+            syscalls.unshare_mounts()
+            for again in range({3: 3, 5: 1}.get(number, 0)):
+                syscalls.mount(str(shared), str(place / f"again{again}"), "", syscalls.MS_BIND)
+            os.write(ready[1], b"x")
+            os.close(go[1])
+            os.read(go[0], 1)
+            os._exit(0)
+        os.read(ready[0], 1)
+        spaces.append((child, Path(f"/proc/{child}/ns/mnt").stat().st_ino))
+    syscalls.mount("none", str(shared / "x"), "tmpfs")
+    detach(shared / "x", 0)
+    os.close(go[1])
+    for child, _inum in spaces:
+        os.waitpid(child, 0)
+    largest = f"{spaces[3][1]}:4 {spaces[5][1]}:2 "
+    return {
+        "path": str(shared / "x"), "n_mounts": SPACES + 5, "n_mntns": SPACES + 1, "n_held": 0,
+        "largest": largest,
+    }  # fmt: skip
 
 
 def together(place):
@@ -176,6 +223,8 @@ CASES = {
     "none-of-7": lambda place: held_tree(place, "none", 7, 0),
     "3-of-7": lambda place: held_tree(place, "three", 7, 3),
     "10-of-1000": lambda place: held_tree(place, "many", TREE, 10),
+    "long": long_tree,
+    "spread": spread,
     "together": together,
     "behind-a-holder": behind_a_holder,
 }
@@ -188,7 +237,8 @@ def main():
     syscalls.make_private()
     syscalls.mount("none", str(place), "tmpfs")
     with ledger.open("w") as file:
-        for name, case in CASES.items():
+        for name in sys.argv[3:] or CASES:
+            case = CASES[name]
             file.write(json.dumps({"case": name} | case(place)) + "\n")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from datetime import datetime
 
 import pytest
 
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.lab
 
 KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "6.12").split(",")
 TIERS = ("fentry", "kprobe")
+SLACK_NS = 1_000_000
 INSIDE = f"""
 for tier in {" ".join(TIERS)}; do
 	umtrace record -q --tier $tier -o /tmp/$tier.umt -- \\
@@ -28,6 +30,8 @@ done
 """
 #: where a program can load from a number (6.2), so that it counts in large trees, too
 LOADS = {kernel for kernel in KERNELS if kernel.startswith(("6.12", "6.18", "7"))}
+#: where a loop may be long (5.17)
+LOOPS = {kernel for kernel in KERNELS if not kernel.startswith("5.10")}
 HELD = ("alone", "by-a-cwd", "busy", "namespace", "descriptor", "none-of-7", "3-of-7")
 EACH = [(kernel, tier) for kernel in KERNELS for tier in TIERS]
 
@@ -39,6 +43,13 @@ def results(tmp_path_factory):
     done = in_guests(KERNELS, INSIDE, out, timeout_s=900)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
     return out
+
+
+def lock_taken(row):
+    """When an umount had namespace_sem, in ns."""
+    second, _, fraction = row["t_start"].rstrip("Z").partition(".")
+    began = int(datetime.fromisoformat(f"{second}+00:00").timestamp()) * 1_000_000_000
+    return began + int(fraction.ljust(9, "0")) + row["lookup_ns"] + row["lock_ns"]
 
 
 def lines(file):
@@ -72,6 +83,25 @@ def test_as_many_are_held_as_the_workload_holds(results, kernel, tier, case):
 
 
 @pytest.mark.parametrize(("kernel", "tier"), EACH)
+def test_a_tree_of_thousands_is_counted_to_its_end(results, kernel, tier):
+    truth, rows = said(results, kernel, tier, "long")
+    if kernel not in LOOPS:
+        truth["n_mntns"] = None
+    (row,) = [row for row in rows if row["path"] == truth["path"]]
+    assert {name: row[name] for name in truth} == truth
+
+
+@pytest.mark.parametrize(("kernel", "tier"), EACH)
+def test_the_namespaces_that_a_tree_spread_to_are_counted(results, kernel, tier):
+    truth, rows = said(results, kernel, tier, "spread")
+    largest = truth.pop("largest")
+    (row,) = [row for row in rows if row["path"] == truth["path"]]
+    assert {name: row[name] for name in truth} == truth
+    assert row["mntns_top"].startswith(largest)
+    assert len(row["mntns_top"].split()) == 3
+
+
+@pytest.mark.parametrize(("kernel", "tier"), EACH)
 def test_umounts_at_once_share_grace_periods_and_the_numbers_rise(results, kernel, tier):
     truth, rows = said(results, kernel, tier, "together")
     rows = [row for row in rows if (row["path"] or "").startswith(truth["folder"])]
@@ -100,6 +130,13 @@ def test_who_holds_the_lock_is_named(results, kernel, tier):
     assert {row["lock_holder_comm"] for row in named} == {truth["comm"]}
     does = {row["lock_holder_op"] for row in named}
     assert does <= {"mount", "umount"}
+    taken = [lock_taken(row) for row in said(results, kernel, tier, "behind-a-holder")[1]
+             if row["tid"] == truth["holder"] and row["lock_ns"] is not None]  # fmt: skip
+    for row in named:
+        if row["lock_held_ns"] is not None:  # it was read after path_umount began
+            assert row["lock_holder_op"] == "umount"
+            since = lock_taken(row) - row["lock_ns"] - row["lock_held_ns"]
+            assert any(since - SLACK_NS <= at <= since + row["lock_ns"] for at in taken)
     # Of those who wait longest, some may have come before the holder, or wait for a CPU.
     longest = sorted(rows, key=lambda row: row["lock_ns"] or 0)[-5:]
     assert any(row["lock_holder_tid"] for row in longest)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.guest import end_of, in_guest, in_guests
 from tests.lab.loads import not_loaded
-from umtrace.probes.counting import MOST_CPUS, REFERENCES, counting_constants, counting_lines
+from umtrace.probes.counting import LISTS, MOST_CPUS, REFERENCES, counting_constants, counting_lines
 
 CPUS = (8, 64, 256, 1024)
 BEYOND = 4096
@@ -71,7 +71,7 @@ def test_the_plan_is_the_same_with_any_number_of_cpus(results, kernel):
         beyond = said.pop(BEYOND)
         assert len({json.dumps(each) for each in said.values()}) == 1
         assert [each for each in beyond if each not in said[CPUS[0]]] == [
-            each.to_dict() for each in counting_lines(BEYOND)
+            each.to_dict() for each in counting_lines(BEYOND, long_loops=True)
         ]
 
 
@@ -99,11 +99,16 @@ def test_a_host_with_that_many_cpus_counts_references():
 def test_the_largest_number_that_is_counted_is_loaded():
     assert max(CPUS) == MOST_CPUS
     assert counting_constants(0x1000, MOST_CPUS)["UM_CPUS"] == MOST_CPUS
-    assert counting_lines(MOST_CPUS) == []
+    assert counting_lines(MOST_CPUS, long_loops=True) == []
+
+
+def test_short_lists_are_in_the_plan():
+    (line,) = counting_lines(1, long_loops=False)
+    assert (line.meaning, line.state) == (LISTS, "lost")
 
 
 def test_more_cpus_are_not_counted_and_the_plan_says_so():
     assert counting_constants(0x1000, BEYOND) == {}
-    (line,) = counting_lines(BEYOND)
+    (line,) = counting_lines(BEYOND, long_loops=True)
     assert (line.meaning, line.state) == (REFERENCES, "lost")
     assert "4096 possible CPUs" in line.text

@@ -23,6 +23,7 @@ _PHASES = (
     "put",
     "shutdown",
     "other",
+    "lock_held",
     "tail",
 )
 _EPILOG = examples("umtrace hist rec.umt --phase rcu --by fstype --mode sync")

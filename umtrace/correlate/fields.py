@@ -81,6 +81,11 @@ FieldName = Literal[
     "mount_flags",
     "n_mounts",
     "mounts_unknown",
+    "spaces",
+    "spaces_unknown",
+    "n_spread",
+    "largest",
+    "larger",
     "held",
     "held_unknown",
     "rcu_balance_ns",
@@ -91,6 +96,7 @@ FieldName = Literal[
     "locker",
     "locker_comm",
     "locker_does",
+    "locker_held",
     "refcount",
     "own_put",
     "put_ts",
@@ -259,6 +265,11 @@ FIELDS: dict[FieldName, Field] = {
         ("mount_flags", "u4", first_known),
         ("n_mounts", "i8", total),
         ("mounts_unknown", "?", total),
+        ("spaces", "i8", total),  # mount namespaces
+        ("spaces_unknown", "?", total),
+        ("n_spread", "i8", total),  # how many unlocks put mounts of some namespace
+        ("largest", "u8", first_known),  # words of SPREAD_OVER
+        ("larger", "S16", first_known),
         ("held", "i8", total),
         ("held_unknown", "?", total),
         (
@@ -273,6 +284,7 @@ FIELDS: dict[FieldName, Field] = {
         ("locker", "u4", first_known),  # who held namespace_sem, and what it did
         ("locker_comm", "S16", first_known),
         ("locker_does", "i4", first_known),
+        ("locker_held", "i8", first_known),  # plus 1
         ("refcount", "i8", later),  # plus 1, 0 unknown; the later part's if it has a check
         ("own_put", "?", total),  # cleaned up the mount it unmounted itself
         # Filled by the tail keeper from the events of other tasks.

@@ -38,6 +38,7 @@ def reduced(cut: Cut) -> Ops:
         _add_grace_periods(ops, cut)
         _add_ended(ops, cut.of(Kind.ENDED))
         _add_locker(ops, cut.of(Kind.LOCKED))
+        _add_spread(ops, cut.of(Kind.SPREAD_OVER))
     return ops
 
 
@@ -142,6 +143,10 @@ def _add_counts(ops: Ops, cut: Cut) -> None:
     known = counts != _UNKNOWN
     ops["n_mounts"] = _summed(unlocks.op[known], counts[known].view(np.int64), len(ops))
     ops.put("mounts_unknown", unlocks.op[~known], 1)
+    spaces = unlocks["b"].astype(np.int64) - 1
+    ops["spaces"] = _summed(unlocks.op, np.maximum(spaces, 0), len(ops))
+    ops.put("spaces_unknown", unlocks.op[spaces < 0], 1)
+    ops["n_spread"] = np.bincount(unlocks.op[spaces > 0], minlength=len(ops))
     held = unlocks["ret"].astype(np.int64) - 1  # 0 and below: unknown, see NotHeld
     counted = held >= 0
     ops["held"] = _summed(unlocks.op[counted], held[counted], len(ops))
@@ -188,6 +193,15 @@ def _add_locker(ops: Ops, locked: Some) -> None:
     ops.put("locker", first.op, first["b"])
     ops.put("locker_comm", first.op, first["comm"])
     ops.put("locker_does", first.op, first["ret"])
+    since = first["a"].view(np.int64)
+    held = np.maximum(first.times - since, 0) + 1
+    ops.put("locker_held", first.op, np.where(since != 0, held, 0))
+
+
+def _add_spread(ops: Ops, spread: Some) -> None:
+    first = spread.backwards()  # so that the first one stays
+    ops.put("largest", first.op, first["a"])
+    ops.put("larger", first.op, first["comm"])
 
 
 def _summed(op: I8, values: I8, size: int) -> Column:

@@ -24,7 +24,7 @@ from umtrace.correlate.phases import (
 from umtrace.correlate.table import Ops
 from umtrace.correlate.texts import Texts
 from umtrace.correlate.waits import Wait
-from umtrace.model.arrow import Bools, choice, distinct, fixed
+from umtrace.model.arrow import Bools, choice, distinct, fixed, text
 from umtrace.model.events import WALKERS_WATCHED, Kind, Origin, Unseen
 from umtrace.model.kinds import ORIGINS
 from umtrace.model.lockcalls import locker_does
@@ -229,6 +229,8 @@ def _mount(ops: Ops, sources: Texts) -> Columns:
         "mount_id": fixed(ops["mount_id"], pa.uint64(), unknown),
         "n_mounts": _n_mounts(ops),
         "n_held": _n_held(ops),
+        "n_mntns": fixed(ops["spaces"], pa.int32(), ~_spread_known(ops)),
+        "mntns_top": _largest(ops),
     }
 
 
@@ -238,6 +240,26 @@ def _n_mounts(ops: Ops) -> pa.Array:
     of_namespace = (ops["opener"] == Kind.NS_EXIT) & (ops["flags"] >= 0)
     number = np.where(counted, ops["n_mounts"], ops["flags"])
     return fixed(number, pa.int32(), ~(counted | of_namespace))
+
+
+def _spread_known(ops: Ops) -> Bools:
+    # Of two parts that both have some, a namespace may be in each.
+    known: Bools = (ops["n_unlock"] > 0) & ~ops["spaces_unknown"] & (ops["n_spread"] <= 1)
+    return known
+
+
+def _largest(ops: Ops) -> pa.Array:
+    """Return the namespaces that most of the mounts were in: inum and number of each."""
+    if "largest" not in ops:
+        return pa.nulls(len(ops), pa.string())
+    more = np.ascontiguousarray(ops["larger"]).view(np.uint64).reshape(-1, 2)
+    words = np.column_stack((ops["largest"], more))
+    words[~_spread_known(ops)] = 0
+    return text([_pairs(row) for row in words.tolist()])
+
+
+def _pairs(words: list[int]) -> str | None:
+    return " ".join(f"{word & 0xFFFFFFFF}:{word >> 32}" for word in words if word) or None
 
 
 def _n_held(ops: Ops) -> pa.Array:
@@ -253,6 +275,7 @@ def _locker(ops: Ops) -> Columns:
     return {
         "lock_holder_tid": fixed(ops["locker"], pa.int32(), ops["locker"] == 0),
         "lock_holder_comm": _decoded(ops, "locker_comm"),
+        "lock_held_ns": fixed(ops["locker_held"] - 1, pa.int64(), ops["locker_held"] == 0),
         "lock_holder_op": choice(index, [locker_does(number) for number in numbers]),
     }
 

@@ -37,6 +37,7 @@ class Kind(IntEnum):
     CLEANUPS = 27
     ENDED = 28
     LOCKED = 29
+    SPREAD_OVER = 30
 
 
 #: what opens an operation

@@ -89,7 +89,18 @@ _OF_FUNCTIONS = frozenset(
 )
 
 #: what only a program that reads the kernel's variables says
-_READ = frozenset({"n_held", "gp_seq", "lock_holder_tid", "lock_holder_comm", "lock_holder_op"})
+_READ = frozenset(
+    {
+        "n_held",
+        "n_mntns",
+        "mntns_top",
+        "gp_seq",
+        "lock_holder_tid",
+        "lock_holder_comm",
+        "lock_holder_op",
+        "lock_held_ns",
+    }
+)
 
 #: what the programs of ``--probes light`` leave out
 _NOT_LIGHT = frozenset(

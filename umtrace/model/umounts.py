@@ -145,6 +145,18 @@ COLUMNS: tuple[Column, ...] = (
         "of n_mounts, those to which somebody else had a reference before the grace period",
         _SHOWN,
     ),
+    Column(
+        "n_mntns",
+        pa.int32(),
+        "mount namespaces that these mounts were in",
+        _SHOWN,
+    ),
+    Column(
+        "mntns_top",
+        _STR,
+        "if these are several: the three with most of the mounts, as inode number:mounts",
+        _SHOWN,
+    ),
     Column("lookup_ns", _NS, "path walk", _PHASE, "path lookup"),
     Column("lock_ns", _NS, "waiting for namespace_sem", _PHASE, "namespace lock"),
     Column("tree_ns", _NS, "umount_tree and propagation", _PHASE, "umount tree"),
@@ -188,6 +200,13 @@ COLUMNS: tuple[Column, ...] = (
         _STR,
         "what it did: the origin of its own operation, or its system call",
         _CATEGORY | _KEY | _SHOWN,
+    ),
+    Column(
+        "lock_held_ns",
+        _NS,
+        "how long it had held namespace_sem by then, if its own umount is recorded",
+        _NOTHING,
+        "held by the holder",
     ),
     Column(
         "final_put",

@@ -93,6 +93,7 @@ EBUSY_GROUPS: tuple[Mapping[str, tuple[str, ...]], ...] = (
     },
     {"UM_OFF_PCP_PUTS": ("mnt_pcp.mnt_puts",)},
     {"UM_OFF_MOUNT_UMOUNT": ("mount.mnt_umount",)},
+    {"UM_OFF_MOUNT_LIST": ("mount.mnt_list",)},
     # The registers of a system call, and whether it is a 32-bit one (x86)
     {
         "UM_OFF_TASK_STACK": ("task_struct.stack",),

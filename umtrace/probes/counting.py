@@ -10,6 +10,8 @@ from umtrace.model.plan_line import PlanLine
 
 MOST_CPUS = 1024  #: beyond it nothing is counted
 REFERENCES = "references"  #: meaning of the line that says so
+LISTS = "long lists"  #: meaning of the line that says how far mounts are counted
+_SHORT = "n_mounts beyond 8,192 mounts, n_mntns beyond 256 (the kernel has no bpf_loop, 5.17)"
 
 
 def counting_constants(offsets_at: int | None, cpus: int) -> dict[str, int | str]:
@@ -27,10 +29,11 @@ def counting_constants(offsets_at: int | None, cpus: int) -> dict[str, int | str
     return {"UM_ADDR_PER_CPU_OFFSET": f"{offsets_at:#x}ULL", "UM_CPUS": cpus}
 
 
-def counting_lines(cpus: int) -> list[PlanLine]:
-    """Return what the plan says where the CPUs are too many."""
+def counting_lines(cpus: int, *, long_loops: bool) -> list[PlanLine]:
+    """Return what the plan says where the CPUs or the mounts are too many."""
+    lines = [] if long_loops else [PlanLine(meaning=LISTS, state="lost", reason=_SHORT)]
     if cpus <= MOST_CPUS:
-        return []
+        return lines
     lost = "the references that are left after an EBUSY, and so which EBUSYs were spurious"
     why = f"{cpus} possible CPUs, counted up to {MOST_CPUS}"
-    return [PlanLine(meaning=REFERENCES, state="lost", reason=f"{lost} ({why})")]
+    return [*lines, PlanLine(meaning=REFERENCES, state="lost", reason=f"{lost} ({why})")]

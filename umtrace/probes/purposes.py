@@ -85,6 +85,18 @@ LOCK_WAIT = Purpose(
     not_light="lock_holder_tid, lock_holder_comm, lock_holder_op",
 )
 
+PROPAGATION = Purpose(
+    name="propagation",
+    candidates=(Candidate(function="propagate_umount", entry=False, kprobe_entry=True),),
+    why=(
+        "at its return, all mounts that umount_tree takes down are in one list and still have "
+        "their namespaces"
+    ),
+    lost="n_mntns, mntns_top",
+    not_light="n_mntns, mntns_top",
+    needs_layout=True,
+)
+
 #: if it is lost, the tracepoints syscalls:sys_enter_umount and sys_exit_umount replace it
 SYSTEM_CALL = Purpose(
     name="system call",
@@ -151,6 +163,7 @@ PURPOSES: tuple[Purpose, ...] = (
         lost="origin, tree_ns, and every operation that is not umount(2)",
         required=True,
     ),
+    PROPAGATION,
     Purpose(
         name="unlock",
         candidates=(Candidate(function="namespace_unlock", needs_arguments=False),),

@@ -18,6 +18,7 @@ from typing import Literal
 from umtrace.kernel.refusals import locked_down, perf_refused, refusal
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.probes.constants import possible_cpus
+from umtrace.sources.bpf.bpf_functions import with_steps, words_at
 from umtrace.sources.bpf.bpf_syscall import (
     MMAPABLE,
     AttachType,
@@ -157,30 +158,33 @@ class BpfObject:
         btf_id: int = 0,
     ) -> int:
         if function not in self._programs:
-            code = self._linked(self._compiled.programs[function])
+            code, functions = with_steps(self._code(function), self._code)
             try:
                 with memory_unlimited():
                     self._programs[function] = load_program(
-                        function, code, kind, attach_type=side, attach_btf_id=btf_id
+                        function,
+                        code,
+                        kind,
+                        attach_type=side,
+                        attach_btf_id=btf_id,
+                        functions=functions,
                     )
             except OSError as error:
                 raise refused(function, error) from error
         return self._programs[function]
 
-    def _linked(self, code: bytes) -> bytes:
+    def _code(self, function: str) -> bytes:
         """Return a program with this process's map descriptors in place of the compiler's."""
+        code = self._compiled.programs[function]
         own = {fd: self._maps[name] for name, (fd, _info) in self._compiled.maps.items()}
         patched = bytearray(code)
-        at = 0
-        while at < len(code):
-            wide = code[at] == _LOAD_WORD
-            if wide and code[at + 1] >> 4 == _PSEUDO_MAP_FD:
+        for at in words_at(code):
+            if code[at] == _LOAD_WORD and code[at + 1] >> 4 == _PSEUDO_MAP_FD:
                 (fd,) = struct.unpack_from("=i", code, at + 4)
                 struct.pack_into("=i", patched, at + 4, own[fd])
             elif code[at] == _CALL and code[at + 4 : at + 8] == _CAST_CALL:
                 patched[at + 1] |= _PSEUDO_KFUNC << 4
                 struct.pack_into("=i", patched, at + 4, self._cast_id)
-            at += 16 if wide else 8
         return bytes(patched)
 
 

@@ -7,10 +7,11 @@ library for them, and has no compiler in its memory.
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ _MAP_GET_NEXT_KEY = 4
 _MOST_ENTRIES = 4096
 #: of a map whose memory can be mapped (Linux 5.5, fc9702273e2e)
 MMAPABLE = 1 << 10
-_OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 15, 17
+_OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN, _BTF_LOAD = 15, 17, 18
 _ATTR_BYTES = 128
 _LOG_BYTES = 1 << 20
 _INFO_BYTES = 232  # struct bpf_prog_info
@@ -56,6 +57,13 @@ class MapInfo(NamedTuple):
     value_bytes: int
     entries: int
     flags: int
+
+
+class Functions(NamedTuple):
+    """BTF of a program with several functions, and an array of struct bpf_func_info."""
+
+    btf: bytes
+    places: bytes
 
 
 class RefusedError(OSError):
@@ -100,6 +108,7 @@ def load_program(
     *,
     attach_type: AttachType = AttachType.NONE,
     attach_btf_id: int = 0,
+    functions: Functions | None = None,
 ) -> int:
     """Load a program; returns its descriptor.
 
@@ -115,8 +124,9 @@ def load_program(
             "=IIQQIIQ", kind, len(code) // 8, code_at, license_at, bool(log), _log_size(log), where
         )
         rest = struct.pack("=II16sII", 0, 0, name.encode()[:15], 0, attach_type)
-        tail = struct.pack("=IIQIIQII", 0, 0, 0, 0, 0, 0, 0, attach_btf_id)
-        return bpf(_PROG_LOAD, head + rest + tail)
+        with _described(functions) as described:
+            tail = described + struct.pack("=IQII", 0, 0, 0, attach_btf_id)
+            return bpf(_PROG_LOAD, head + rest + tail)
 
     # The handlers have a dual licence, but the helpers that they call are for GPL programs only.
     program, licence = ctypes.create_string_buffer(code), ctypes.create_string_buffer(b"GPL")
@@ -131,6 +141,20 @@ def load_program(
     except OSError:
         refused.log = log.value.decode(errors="replace")
     raise refused
+
+
+@contextmanager
+def _described(functions: Functions | None) -> Iterator[bytes]:
+    """Give prog_btf_fd, func_info_rec_size, func_info and func_info_cnt for one load."""
+    if functions is None:
+        yield struct.pack("=IIQI", 0, 0, 0, 0)
+        return
+    btf, places = (ctypes.create_string_buffer(part, len(part)) for part in functions)
+    fd = bpf(_BTF_LOAD, struct.pack("=QQIII", ctypes.addressof(btf), 0, len(btf), 0, 0))
+    try:
+        yield struct.pack("=IIQI", fd, 8, ctypes.addressof(places), len(places) // 8)
+    finally:
+        os.close(fd)
 
 
 def _log_size(log: ctypes.Array[ctypes.c_char] | None) -> int:

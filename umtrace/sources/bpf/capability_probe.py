@@ -8,11 +8,14 @@ from contextlib import closing
 
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.model.errors import UmtraceError
+from umtrace.sources.bpf.bpf_functions import STEPS, with_steps
 from umtrace.sources.bpf.bpf_object import memory_unlimited, refused
 from umtrace.sources.bpf.bpf_syscall import AttachType, ProgramType, load_program
 from umtrace.sources.kprobe_events import KprobeEvents
 
 _CALL, _TO_KFUNC = 0x85, 2  # BPF_JMP | BPF_CALL, BPF_PSEUDO_KFUNC_CALL
+_LOAD_WORD, _FUNCTION = 0x18, 4  # BPF_LD | BPF_DW | BPF_IMM, BPF_PSEUDO_FUNC
+_BPF_LOOP = 181
 _RETURN_0 = bytes.fromhex("b7000000000000009500000000000000")  # r0 = 0; exit
 
 
@@ -60,6 +63,30 @@ def plain_loads(cast_id: int, type_id: int) -> bool:
     try:
         with memory_unlimited():
             os.close(load_program("um_trial", code + _RETURN_0, ProgramType.RAW_TRACEPOINT))
+    except OSError:
+        return False
+    return True
+
+
+def long_loops() -> bool:
+    """Whether this kernel has ``bpf_loop()``, for a function of the program."""
+    number, _name = next(iter(STEPS.items()))
+    calls = b"".join(
+        struct.pack("=BBhi", *words)
+        for words in (
+            (0xB7, 1, 0, 1),  # r1 = 1
+            (_LOAD_WORD, _FUNCTION << 4 | 2, 0, number),  # r2 = the step
+            (0, 0, 0, 0),
+            (0xB7, 3, 0, 0),  # r3 = 0
+            (0xB7, 4, 0, 0),  # r4 = 0
+            (_CALL, 0, 0, _BPF_LOOP),
+        )
+    )
+    code, functions = with_steps(calls + _RETURN_0, lambda _name: _RETURN_0)
+    kind = ProgramType.RAW_TRACEPOINT
+    try:
+        with memory_unlimited():
+            os.close(load_program("um_trial", code, kind, functions=functions))
     except OSError:
         return False
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from umtrace.kernel.symbols import Symbols
-from umtrace.sources.bpf.capability_probe import plain_loads
+from umtrace.sources.bpf.capability_probe import long_loops, plain_loads
 from umtrace.sources.bpf.kernel_tables import CAST, WORD_TYPE
 
 _ADDRESSES = {
@@ -30,4 +30,6 @@ def reading_constants(symbols: Symbols, btf_ids: Mapping[str, int]) -> dict[str,
     }
     if plain_loads(btf_ids.get(CAST, 0), btf_ids.get(WORD_TYPE, 0)):
         constants["UM_WORD_TYPE"] = btf_ids[WORD_TYPE]
+    if long_loops():
+        constants["UM_BPF_LOOP"] = 1
     return constants

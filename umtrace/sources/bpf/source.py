@@ -32,7 +32,7 @@ from umtrace.probes.plan import (
     make_plan,
     not_ended_by_work,
 )
-from umtrace.probes.purposes import LOCK_WAIT, SYSTEM_CALL, SYSTEM_CALL_32
+from umtrace.probes.purposes import LOCK_WAIT, PROPAGATION, SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.probes.stacks import function_constants
 from umtrace.sources.bpf.adaptive import AdaptiveProbes
 from umtrace.sources.bpf.bpf_object import BpfObject
@@ -201,8 +201,9 @@ class BpfSource:
             constants["UM_LIGHT"] = 1
         if self._chosen.probe_for(SYSTEM_CALL):
             constants["UM_SYSCALL_FUNCTION"] = 1
-        if self._chosen.probe_for(LOCK_WAIT):
-            constants["UM_LOCK_WAITS"] = 1
+        for name, what in (("UM_LOCK_WAITS", LOCK_WAIT), ("UM_SPREAD", PROPAGATION)):
+            if self._chosen.probe_for(what):
+                constants[name] = 1
         if not not_ended_by_work(self._offer, self._chosen):
             constants["UM_ENDS_BY_WORK"] = 1
         if self._placement == "fentry":
@@ -371,8 +372,9 @@ class BpfSource:
             watched = f"{self._walkers.times} times, {self._walkers.watched_s:.1f} s in all"
             reason = f"--probes adaptive: attached {watched}"
             lines = [replace(one, reason=reason) if one.meaning in hot else one for one in lines]
-        uncounted = counting_lines(self._cpus) if self._placement else []
-        return [*self._plan, *lines, *uncounted]
+        if self._placement:
+            lines += counting_lines(self._cpus, long_loops="UM_BPF_LOOP" in self._constants)
+        return [*self._plan, *lines]
 
     def close(self) -> None:
         """Detach and free everything; may be called twice."""

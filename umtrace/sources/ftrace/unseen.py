@@ -12,7 +12,8 @@ NOT_SENT: dict[Kind, str] = {
     Kind.SHARED: "",
     Kind.CLEANUPS: "",  # each mount has its events
     Kind.ENDED: "",  # each of its parts has an event
-    Kind.LOCKED: "lock_holder_tid, lock_holder_comm, lock_holder_op",
+    Kind.LOCKED: "lock_holder_tid, lock_holder_comm, lock_holder_op, lock_held_ns",
+    Kind.SPREAD_OVER: "n_mntns, mntns_top",
     Kind.SKIPPED: "",  # made by the reader of the rings of BPF
 }
 #: what is unseen unless all of these records are traced
