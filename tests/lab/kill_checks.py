@@ -50,8 +50,43 @@ def was_in_all_phases(did):
 
 def rows_by_phase(path, did):
     """Return the rows of the umount that was in each phase."""
-    rows = [row for row in Recording.open(path).umounts().to_pylist() if row["origin"] == "umount"]
+    rows = umounts_of(path)
     return {phase: [row for row in rows if row["tid"] == pid] for phase, pid in did["pids"].items()}
+
+
+def spinners_have_rows(path):
+    """Each umounter that was killed has the row of an umount that succeeded: none can end there."""
+    did = was_there(path)
+    assert did["status"] == 0
+    for who, pid in did["pids"].items():
+        (row,) = [row for row in umounts_of(path) if row["tid"] == pid]
+        assert (row["complete"], row["errno"]) == (True, 0), (who, row)
+
+
+def spinners_are_left(path):
+    """Nothing stays in the kernel, and the recording has what was begun."""
+    did = was_there(path)
+    assert did["made"] > 0
+    assert did["left"] == []
+    says_what_was_begun(path, did)
+
+
+def spinners_are_after_a_crash(path):
+    """The recording on a disk that a crash left has what was begun."""
+    says_what_was_begun(path, was_there(path))
+
+
+def was_there(path):
+    """What the workload did, once each umount was where it should be."""
+    did = json.loads(path.with_suffix(".json").read_text())
+    assert did["came"]
+    assert did["still"]
+    return did
+
+
+def umounts_of(path):
+    """Return the rows of umount(2)."""
+    return [row for row in Recording.open(path).umounts().to_pylist() if row["origin"] == "umount"]
 
 
 def says_what_was_begun(path, did):
