@@ -145,7 +145,7 @@ def _starts(rows: Sequence[Row]) -> str:
         said,
         "One CPU whose clock advances by a nanosecond for each instruction; all files that are "
         "read are in memory. The first start of a tier compiles, as mountsnoop does each time. The "
-        "second, in the same boot, finds its programs in the cache (`programs kept`).",
+        "second, on the same kernel, finds its programs in the cache (`programs kept`).",
     )  # fmt: skip
 
 

@@ -162,6 +162,7 @@
  *
  * How words are read:
  *   UM_WORD_TYPE             BTF id of a struct that begins with a 64-bit number, for plain loads
+ *   UM_NUMBERED              addresses are numbers until a program is loaded
  *   UM_BPF_LOOP              long loops are calls of bpf_loop()
  *
  * Grace periods, and namespace_sem:

@@ -6,6 +6,7 @@
 #ifndef UMTRACE_FRAMES_H
 #define UMTRACE_FRAMES_H
 
+#include "addresses.h"
 #include "config.h"
 #include "event.h"
 
@@ -33,8 +34,11 @@ static __always_inline int um_stack(void *ctx, struct um_frames *f)
  */
 static __always_inline u64 um_in(u64 ip, u64 start, u64 length)
 {
-	u64 distance = ip - start;
+	u64 distance;
 
+	if (!start) /* this kernel has no such function */
+		return 0;
+	distance = um_distance(ip, start);
 	return ((distance - length) & ~distance) >> 63;
 }
 #define UM_IN(ip, function) um_in(ip, function)

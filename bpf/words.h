@@ -7,6 +7,7 @@
 #ifndef UMTRACE_WORDS_H
 #define UMTRACE_WORDS_H
 
+#include "addresses.h"
 #include "config.h"
 
 #ifdef UM_WORD_TYPE

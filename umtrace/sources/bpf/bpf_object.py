@@ -18,6 +18,7 @@ from typing import Literal
 from umtrace.kernel.refusals import locked_down, perf_refused, refusal
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
 from umtrace.probes.constants import possible_cpus
+from umtrace.sources.bpf.addresses import with_addresses
 from umtrace.sources.bpf.bpf_functions import with_steps, words_at
 from umtrace.sources.bpf.bpf_syscall import (
     MMAPABLE,
@@ -174,8 +175,8 @@ class BpfObject:
         return self._programs[function]
 
     def _code(self, function: str) -> bytes:
-        """Return a program with this process's map descriptors in place of the compiler's."""
-        code = self._compiled.programs[function]
+        """Return a program with this boot's addresses and this process's map descriptors."""
+        code = with_addresses(self._compiled.programs[function], self._compiled.addresses)
         own = {fd: self._maps[name] for name, (fd, _info) in self._compiled.maps.items()}
         patched = bytearray(code)
         for at in words_at(code):

@@ -9,12 +9,13 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from umtrace.model.errors import NoTierError
 from umtrace.search_path import python_child
 from umtrace.sources.bpf import bcc_child
+from umtrace.sources.bpf.addresses import numbered
 from umtrace.sources.bpf.bpf_syscall import MapInfo
 from umtrace.sources.bpf.kernel_tables import Tables, load_cached
 from umtrace.sources.bpf.program_cache import TABLES, ProgramCache, environment_key, key_of
@@ -39,10 +40,20 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Programs as bcc compiled them; ``maps`` has the descriptors that are in their code."""
+    """Programs as bcc compiled them.
+
+    Attributes
+    ----------
+    maps : mapping
+        With the descriptors that are in their code.
+    programs : mapping
+    addresses : tuple of int
+        Those of this boot that they have numbers for.
+    """
 
     maps: Mapping[str, tuple[int, MapInfo]]
     programs: Mapping[str, bytes]
+    addresses: tuple[int, ...] = ()
 
 
 class Compiler:
@@ -126,12 +137,13 @@ class Compiler:
         NoTierError
             bcc is missing, or cannot compile them; the message has the remedy.
         """
-        defines = [f"-D{name}={value}" for name, value in constants.items()]
+        without, addresses = numbered(constants)
+        defines = [f"-D{name}={value}" for name, value in without.items()]
         flags = [_OWN_HEADERS_ONLY, f"-I{bpf_directory()}", "-w", *defines]
         request = json.dumps({"text": program_text(), "flags": flags})
         if request not in self._compiled:
             self._compiled[request] = _decoded(self._answer(request, meanwhile))
-        return self._compiled[request]
+        return replace(self._compiled[request], addresses=tuple(addresses))
 
     def _answer(self, request: str, meanwhile: Callable[[], object]) -> dict[str, Any]:
         key = key_of(self._around, request)

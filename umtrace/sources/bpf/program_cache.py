@@ -22,7 +22,7 @@ from umtrace.sources.bpf.text import bpf_directory
 from umtrace.version import __version__
 
 VARIABLE = "UMTRACE_CACHE"
-AT_MOST = 32  # a tier with a probe set takes one, of 50 to 200 KB, for each boot; tables another
+AT_MOST = 32  # a tier with a probe set takes one, of 50 to 200 KB, for each kernel; tables another
 _OF_ROOT = Path("/var/cache/umtrace")
 _MAGIC = "umtrace compiled 1"
 _COMPILED, TABLES = ".compiled", ".tables"
