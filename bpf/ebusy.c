@@ -185,7 +185,7 @@ UM_RETURN(bd_prepare_to_claim)
 	if ((int)UM_RETVAL(UM_CLAIM_ARGS) != -UM_EBUSY)
 		return 0;
 #ifdef UM_OFF_BDEV_DEV
-	bpf_probe_read_kernel(&dev, sizeof(dev), (void *)(bdev + UM_OFF_BDEV_DEV));
+	UM_READ(dev, bdev + UM_OFF_BDEV_DEV);
 #endif
 	um_failed(UM_FAILED_CLAIM, dev);
 	return 0;

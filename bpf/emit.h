@@ -86,6 +86,17 @@ static __always_inline void um_wake_reader(int ret)
 		um_ring(UM_BELL_EBUSY);
 }
 
+/* All of a name but its text, which nobody reads beyond ``len``. */
+static __always_inline void um_name_is(struct um_name *n, u64 ts_ns, u32 tid, u16 kind, u16 part)
+{
+	n->ts_ns = ts_ns;
+	n->tid = tid;
+	n->kind = kind;
+	n->part = part;
+	n->len = 0;
+	n->more = 0;
+}
+
 /* Sends user text in parts; a path of PATH_MAX takes 18 of them. */
 static __always_inline void um_send_path(u64 ts_ns, u32 tid, const char *text)
 {
@@ -99,11 +110,7 @@ static __always_inline void um_send_path(u64 ts_ns, u32 tid, const char *text)
 			um_lost(UM_LOSS_NAME_RING);
 			return;
 		}
-		__builtin_memset(n, 0, sizeof(*n));
-		n->ts_ns = ts_ns;
-		n->tid = tid;
-		n->kind = UM_NAME_PATH;
-		n->part = part;
+		um_name_is(n, ts_ns, tid, UM_NAME_PATH, part);
 		/* Returns the length with the final NUL; the next part starts over that NUL. */
 		read = bpf_probe_read_user_str(n->text, UM_NAME_TEXT,
 					       text + part * (UM_NAME_TEXT - 1));

@@ -10,6 +10,7 @@
 
 #include "frames.h"
 #include "tasks.h"
+#include "words.h"
 
 static __always_inline void um_finish(u32 tid, struct um_task *task, u64 how)
 {
@@ -35,23 +36,39 @@ static __always_inline int um_missed_end(struct um_task *task)
  */
 #define UM_MOST_WORKS 128
 
+struct um_work { /* struct callback_head */
+	u64 next, function;
+};
+
+static __always_inline void um_read_work(struct um_work *work, u64 at)
+{
+#ifdef UM_WORD_TYPE
+	work->next = um_word(at);
+	work->function = um_word(at + 8);
+#else
+	if (bpf_probe_read_kernel(work, sizeof(*work), (void *)at))
+		work->next = work->function = 0;
+#endif
+}
+
 /*
  * Counts the mounts to clean up in a list of work, from ``next`` on. The result, and whether the
  * list is longer, go into ``task``.
  */
 static __always_inline void um_count_cleanups(struct um_task *task, u64 next)
 {
-	u64 work[2]; /* struct callback_head: the next one, and the function */
+	struct um_work work;
 	u32 found = 0;
 	int i;
 
 	task->uncounted = 0;
 	for (i = 0; i < UM_MOST_WORKS; i++) {
 		asm volatile("" : "+r"(i));
-		if (!next || bpf_probe_read_kernel(work, sizeof(work), (void *)next))
+		if (!next)
 			goto out;
-		found += UM_IN(work[1], UM_FN_CLEANUP_WORK);
-		next = work[0];
+		um_read_work(&work, next);
+		found += UM_IN(work.function, UM_FN_CLEANUP_WORK);
+		next = work.next;
 	}
 	task->uncounted = 1;
 out:
@@ -60,11 +77,7 @@ out:
 
 static __always_inline void um_count_own_cleanups(struct um_task *task)
 {
-	u64 first = 0;
-
-	bpf_probe_read_kernel(&first, sizeof(first),
-			      (char *)bpf_get_current_task() + UM_OFF_TASK_WORKS);
-	um_count_cleanups(task, first);
+	um_count_cleanups(task, um_word((u64)bpf_get_current_task() + UM_OFF_TASK_WORKS));
 }
 
 /*
@@ -73,12 +86,9 @@ static __always_inline void um_count_own_cleanups(struct um_task *task)
  */
 static __always_inline void um_cleaning(struct um_task *task, u64 mnt)
 {
-	u64 rest = 0;
-
 	if (task->cleaning++ || !task->uncounted || task->cleanups > 1)
 		return;
-	bpf_probe_read_kernel(&rest, sizeof(rest), (void *)(mnt + UM_OFF_MOUNT_RCU));
-	um_count_cleanups(task, rest);
+	um_count_cleanups(task, um_word(mnt + UM_OFF_MOUNT_RCU));
 	task->cleanups++;
 }
 

@@ -13,10 +13,7 @@
 static __always_inline int um_has_works(void)
 {
 #ifdef UM_OFF_TASK_WORKS
-	u64 works = 0;
-
-	bpf_probe_read_kernel(&works, sizeof(works), (char *)bpf_get_current_task() + UM_OFF_TASK_WORKS);
-	return works != 0;
+	return um_word((u64)bpf_get_current_task() + UM_OFF_TASK_WORKS) != 0;
 #else
 	return 1;
 #endif
@@ -76,10 +73,7 @@ static __always_inline void um_finish(u32 tid, struct um_task *task, u64 how)
 static __always_inline void um_umount_begins(const char *name, u64 flags)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
-	u32 tid = id;
-	struct um_task fresh = {
-		.tgid = id >> 32, .seq = (u32)ts + 1, .phase = UM_INSIDE,
-		.origin = UM_BY_UMOUNT, .n_mounts = -1};
+	u32 tid = id, tgid = id >> 32;
 	struct um_task *task = um_task_of(tid);
 
 	if (task) {
@@ -88,13 +82,19 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 		else
 			um_forget(tid, task);
 	}
-	um_begun(&fresh, UM_ENTER, ts);
-	fresh.flags = flags;
-	task = um_follow(tid, &fresh);
+	task = um_place(tid);
 	if (!task)
 		return;
+	task->tgid = tgid;
+	task->seq = (u32)ts + 1;
+	task->phase = UM_INSIDE;
+	task->origin = UM_BY_UMOUNT;
+	task->flags = flags;
+	task->n_mounts = -1;
+	um_begun(task, UM_ENTER, ts);
+	um_followed(tid, task);
 	um_send_path(ts, tid, name);
-	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns(), 0);
+	um_send_opener(ts, tid, tgid, UM_ENTER, ts, 0, flags, um_mntns(), 0);
 }
 
 /* With ``unended``, the task may have no work to do that would end the operation. */

@@ -27,24 +27,15 @@ static __always_inline int um_watching(void)
 #endif
 
 #ifdef UM_OFF_MOUNT_MNT
-static __always_inline void um_send_source(u64 ts, u32 tid, u64 mnt)
+static __always_inline void um_fill_source(struct um_name *n, u64 ts, u32 tid, u64 mnt)
 {
-	struct um_name *n = names.ringbuf_reserve(sizeof(struct um_name));
 	u64 source = 0;
 	long read;
 
-	if (!n) {
-		um_lost(UM_LOSS_NAME_RING);
-		return;
-	}
-	__builtin_memset(n, 0, sizeof(*n));
-	n->ts_ns = ts;
-	n->tid = tid;
-	n->kind = UM_NAME_SOURCE;
 	UM_READ(source, mnt + UM_OFF_MOUNT_DEVNAME);
+	um_name_is(n, ts, tid, UM_NAME_SOURCE, 0);
 	read = bpf_probe_read_kernel_str(n->text, UM_NAME_TEXT, (void *)source);
 	n->len = read > 0 ? read - 1 : 0;
-	names.ringbuf_submit(n, UM_NO_WAKEUP);
 }
 
 #ifdef UM_OFF_DENTRY_NAME
@@ -84,7 +75,7 @@ static __always_inline void um_read_dentry(u64 dentry, u64 *parent, u64 *name)
 #if UM_NEAR(UM_OFF_DENTRY_NAME, UM_OFF_DENTRY_PARENT, 24)
 	u64 words[3] = {};
 
-	UM_READ(words, dentry + UM_OFF_DENTRY_PARENT);
+	UM_READ_WORDS(words, dentry + UM_OFF_DENTRY_PARENT);
 	*parent = words[0];
 	*name = words[(UM_OFF_DENTRY_NAME - UM_OFF_DENTRY_PARENT) / 8];
 #else
@@ -119,44 +110,80 @@ static __always_inline u64 um_place_name(struct um_place *at, struct um_name *n,
 	return at->end ? 0 : read & 255;
 }
 
-/* Called before umount_tree detaches the mount, which then is its own parent. */
-static __always_inline void um_send_mountpoint(u64 ts, u32 tid, u64 mnt, struct um_view *view)
+/* Adds names until the record is full, or the root is reached. */
+static __always_inline void um_fill_place(struct um_name *n, u64 ts, u32 tid, u16 part,
+					  struct um_place *at)
 {
-	struct um_place at = {.mnt = mnt, .view = *view, .dentry = view->root};
-	u16 part;
+	u64 off = 0, added;
 	int i;
 
-	for (part = 0; part < UM_PLACE_PARTS && !at.end; part++) {
+	um_name_is(n, ts, tid, UM_NAME_MOUNTPOINT, part);
+	for (i = 0; i < UM_PLACE_STEPS; i++) {
+		asm volatile("" : "+r"(i));
+		if (at->end || off > UM_NAME_TEXT - UM_COMPONENT)
+			break;
+		if (um_place_leaves(at))
+			continue;
+		added = um_place_name(at, n, off);
+		if (!added)
+			break;
+		off += added;
+	}
+	n->len = off;
+	n->more = at->end != 1; /* if no part follows, the mountpoint stays unknown */
+	asm volatile("" : "+r"(off));
+	if (at->end == 1 && off < UM_NAME_TEXT) {
+		n->text[off] = 0;
+		n->len = off + 1;
+	}
+}
+
+/* Two records that are reserved at once, and read as any two. */
+struct um_two_names {
+	struct um_name first;
+	u64 header; /* of the second one */
+	struct um_name second;
+};
+
+/* The source and the mountpoint, before umount_tree detaches the mount, which then is its own parent. */
+static __always_inline void um_send_names(u64 ts, u32 tid, u64 mnt, struct um_view *view)
+{
+	struct um_place at = {.mnt = mnt, .view = *view, .dentry = view->root};
+	struct um_two_names *two = names.ringbuf_reserve(sizeof(struct um_two_names));
+	u16 part;
+
+	if (!two) {
+		um_lost(UM_LOSS_NAME_RING);
+		um_lost(UM_LOSS_NAME_RING);
+		return;
+	}
+	two->header = sizeof(struct um_name);
+	um_fill_source(&two->first, ts, tid, mnt);
+	um_fill_place(&two->second, ts, tid, 0, &at);
+	names.ringbuf_submit(two, UM_NO_WAKEUP);
+	for (part = 1; part < UM_PLACE_PARTS && !at.end; part++) {
 		struct um_name *n = names.ringbuf_reserve(sizeof(struct um_name));
-		u64 off = 0, added;
 
 		if (!n) {
 			um_lost(UM_LOSS_NAME_RING);
 			return;
 		}
-		__builtin_memset(n, 0, sizeof(*n));
-		for (i = 0; i < UM_PLACE_STEPS; i++) {
-			asm volatile("" : "+r"(i));
-			if (at.end || off > UM_NAME_TEXT - UM_COMPONENT)
-				break;
-			if (um_place_leaves(&at))
-				continue;
-			added = um_place_name(&at, n, off);
-			if (!added)
-				break;
-			off += added;
-		}
-		n->ts_ns = ts;
-		n->tid = tid;
-		n->kind = UM_NAME_MOUNTPOINT;
-		n->part = part;
-		n->len = off + (at.end == 1); /* the record is zeroed, so the NUL is there already */
-		n->more = at.end != 1; /* if no part follows, the mountpoint stays unknown */
+		um_fill_place(n, ts, tid, part, &at);
 		names.ringbuf_submit(n, UM_NO_WAKEUP);
 	}
 }
 #else
-#define um_send_mountpoint(ts, tid, mnt, view)
+static __always_inline void um_send_names(u64 ts, u32 tid, u64 mnt, struct um_view *view)
+{
+	struct um_name *n = names.ringbuf_reserve(sizeof(struct um_name));
+
+	if (!n) {
+		um_lost(UM_LOSS_NAME_RING);
+		return;
+	}
+	um_fill_source(n, ts, tid, mnt);
+	names.ringbuf_submit(n, UM_NO_WAKEUP);
+}
 #endif
 
 static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
@@ -168,8 +195,7 @@ static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
 
 	um_read_mount(&view, mnt);
 	um_read_sb(view.sb, &dev, &type);
-	um_send_source(ts, tid, mnt);
-	um_send_mountpoint(ts, tid, mnt, &view);
+	um_send_names(ts, tid, mnt, &view);
 	e = um_reserve_of(task, tid, UM_MOUNT, ts);
 	if (!e)
 		return;
@@ -203,17 +229,15 @@ static __always_inline u64 um_unmounted(void)
 {
 	u64 count = 0;
 #ifdef UM_ADDR_UNMOUNTED
-	u64 node = 0;
+	u64 node = um_word(UM_ADDR_UNMOUNTED);
 	int i;
 
-	UM_READ(node, UM_ADDR_UNMOUNTED);
 	for (i = 0; i < UM_MAX_COUNTED; i++) {
 		asm volatile("" : "+r"(i));
 		if (!node)
 			return count;
 		count++;
-		if (UM_READ(node, node))
-			return ~0ULL;
+		node = um_word(node);
 	}
 	return um_count_on(node, count);
 #else

@@ -4,8 +4,7 @@
 #define UMTRACE_MOUNT_FIELDS_H
 
 #include "config.h"
-
-#define UM_READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)(from))
+#include "words.h"
 
 /* An argument of an fentry program is a typed pointer, and the verifier refuses to shift one. */
 static __always_inline u64 um_to_scalar(u64 pointer)
@@ -30,12 +29,17 @@ struct um_view {
 #define UM_OFF_FLAGS (UM_OFF_MOUNT_MNT + UM_OFF_VFSMOUNT_FLAGS)
 
 /*
- * A read costs some hundred instructions, however many words it has. So fields that are near each
- * other, as they are from 5.10 to 7.3, are read at once. Where the layout of structs is randomised,
- * a field may lie across two words, and each is read by itself.
+ * A read that is a call costs some hundred instructions, however many words it has. So fields that
+ * are near each other, as they are from 5.10 to 7.3, are read at once. Where the layout of structs
+ * is randomised, a field may lie across two words, and each is read by itself.
  */
+#ifdef UM_WORD_TYPE
+#define UM_NEAR(off, start, bytes) 0
+#else
 #define UM_NEAR(off, start, bytes) \
 	((off) >= (start) && (off) + 8 <= (start) + (bytes) && ((off) - (start)) % 8 == 0)
+#endif
+#define UM_READ_WORDS(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)(from))
 #define UM_VIEW_BYTES 48
 #ifdef UM_OFF_MOUNT_PARENT
 #if UM_NEAR(UM_OFF_MOUNT_MOUNTPOINT, UM_OFF_MOUNT_PARENT, UM_VIEW_BYTES) && \
@@ -51,7 +55,7 @@ static __always_inline void um_read_mount(struct um_view *view, u64 mnt)
 #ifdef UM_VIEW_AT_ONCE
 	u64 words[UM_VIEW_BYTES / 8] = {};
 
-	UM_READ(words, mnt + UM_OFF_MOUNT_PARENT);
+	UM_READ_WORDS(words, mnt + UM_OFF_MOUNT_PARENT);
 	view->parent = words[0];
 	view->mountpoint = words[(UM_OFF_MOUNT_MOUNTPOINT - UM_OFF_MOUNT_PARENT) / 8];
 	view->root = words[(UM_OFF_ROOT - UM_OFF_MOUNT_PARENT) / 8];
@@ -74,7 +78,7 @@ static __always_inline void um_read_sb(u64 sb, u32 *dev, u64 *type)
 #if UM_NEAR(UM_OFF_SB_TYPE, UM_OFF_SB_DEV, UM_VIEW_BYTES)
 	u64 words[UM_VIEW_BYTES / 8] = {};
 
-	UM_READ(words, sb + UM_OFF_SB_DEV);
+	UM_READ_WORDS(words, sb + UM_OFF_SB_DEV);
 	*dev = *(u32 *)words;
 	*type = words[(UM_OFF_SB_TYPE - UM_OFF_SB_DEV) / 8];
 #else

@@ -16,9 +16,7 @@
 static __always_inline void um_umount_begins(const char *name, u64 flags)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
-	u32 tid = id;
-	struct um_task fresh = {
-		.tgid = id >> 32, .seq = ts, .phase = UM_BEGINS, .origin = UM_BY_UMOUNT};
+	u32 tid = id, tgid = id >> 32;
 	struct um_active *n = um_active();
 	struct um_task *task, *old = n && n->followed ? um_task_of(tid) : 0;
 
@@ -28,14 +26,18 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 			um_returned(tid, old, UM_RETURNED_SYSCALL);
 		um_forget(tid, old);
 	}
-	fresh.seq++; /* the first number is the ENTER event's own */
-	um_begun(&fresh, UM_ENTER, ts);
-	fresh.flags = flags;
-	task = um_follow(tid, &fresh);
+	task = um_place(tid);
 	if (!task)
 		return;
+	task->tgid = tgid;
+	task->seq = (u32)ts + 1; /* the first number is the ENTER event's own */
+	task->phase = UM_BEGINS;
+	task->origin = UM_BY_UMOUNT;
+	task->flags = flags;
+	um_begun(task, UM_ENTER, ts);
+	um_followed(tid, task);
 	um_send_path(ts, tid, name);
-	um_send_opener(ts, tid, fresh.tgid, UM_ENTER, ts, 0, flags, um_mntns(), 0);
+	um_send_opener(ts, tid, tgid, UM_ENTER, ts, 0, flags, um_mntns(), 0);
 	task->phase = UM_INSIDE;
 }
 

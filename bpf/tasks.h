@@ -8,6 +8,7 @@
 
 #include "emit.h"
 #include "task.h"
+#include "words.h"
 
 /* How many tasks are followed, and how many of them are LEAVING: tested before any look-up. */
 struct um_active {
@@ -15,6 +16,7 @@ struct um_active {
 	u32 leaving;
 	u32 unended; /* how many of those have task.unended; read by user space */
 	u32 displaced; /* how many are followed in the hash map */
+	u32 checking;  /* how many are in propagate_mount_busy; may be too high after a skipped hit */
 };
 
 BPF_ARRAY(active, struct um_active, 1);
@@ -27,6 +29,7 @@ BPF_ARRAY(active, struct um_active, 1);
 BPF_ARRAY(tasks, struct um_task, UM_TASK_SLOTS);
 BPF_ARRAY(slot_users, u32, UM_TASK_SLOTS); /* a task has the place if it was counted as the first */
 BPF_HASH(displaced, u32, struct um_task, UM_MAX_TASKS);
+BPF_ARRAY(no_task, struct um_task, 1); /* is never written */
 
 /*
  * A task can be in two operations at once: cleanup_mnt may put the last reference to a mount
@@ -129,6 +132,19 @@ static __always_inline int um_is_on_its_way_out(struct um_task *task)
 	return task->phase == UM_LEAVING || task->phase == UM_NS_PUT;
 }
 
+/* The name of the task: 16 bytes, which the kernel fills up with NULs since 5.17, so before plain loads. */
+static __always_inline void um_own_name(char *to)
+{
+#if defined(UM_WORD_TYPE) && defined(UM_OFF_TASK_COMM)
+	u64 name = (u64)bpf_get_current_task() + UM_OFF_TASK_COMM;
+
+	((u64 *)to)[0] = um_word(name);
+	((u64 *)to)[1] = um_word(name + 8);
+#else
+	bpf_get_current_comm(to, 16);
+#endif
+}
+
 /* An event of a task that is in no operation, or of none of its operations: it has no sequence number. */
 static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt, u64 ts)
 {
@@ -139,7 +155,7 @@ static __always_inline struct um_event *um_foreign(u16 kind, u64 mnt, u64 ts)
 		return 0;
 	e->mnt = mnt;
 	e->cpu |= UM_FOREIGN;
-	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	um_own_name(e->comm);
 	return e;
 }
 
@@ -236,8 +252,23 @@ static __always_inline void um_forget(u32 tid, struct um_task *task)
 	um_not_leaving(n, leaves, unended);
 }
 
-/* Returns the entry of the task, a copy of ``fresh``; 0 if there is no room, which is counted. */
-static __always_inline struct um_task *um_follow(u32 tid, struct um_task *fresh)
+/* An entry in the map for those whose place is taken. */
+static __always_inline struct um_task *um_displace(u32 tid, struct um_active *n)
+{
+	u32 zero = 0;
+	struct um_task *empty = no_task.lookup(&zero);
+	struct um_task *task = !empty || displaced.update(&tid, empty) ? 0 : displaced.lookup(&tid);
+
+	if (!task) {
+		um_lost(UM_LOSS_TASK_MAP);
+		return 0;
+	}
+	__sync_fetch_and_add(&n->displaced, 1);
+	return task;
+}
+
+/* Returns an empty entry, to be filled before um_followed(); 0 if there is no room, which is counted. */
+static __always_inline struct um_task *um_place(u32 tid)
 {
 	struct um_active *n = um_active();
 	struct um_task *task = um_task_slot(tid);
@@ -250,20 +281,34 @@ static __always_inline struct um_task *um_follow(u32 tid, struct um_task *fresh)
 	/* Of two that come at once, none or one reads 1: an addition that returns the sum is not in 5.10. */
 	__sync_fetch_and_add(users, 1);
 	if (*(volatile u32 *)users == 1) {
-		*task = *fresh;
-		asm volatile("" ::: "memory"); /* a context switch here finds no entry yet */
-		task->tid = tid;
+		__builtin_memset(task, 0, sizeof(*task));
 	} else {
 		__sync_fetch_and_add(users, -1);
-		fresh->tid = tid;
-		task = displaced.update(&tid, fresh) ? 0 : displaced.lookup(&tid);
-		if (!task) {
-			um_lost(UM_LOSS_TASK_MAP);
+		task = um_displace(tid, n);
+		if (!task)
 			return 0;
-		}
-		__sync_fetch_and_add(&n->displaced, 1);
 	}
 	__sync_fetch_and_add(&n->followed, 1);
+	return task;
+}
+
+/* The entry is filled: from here on the task has it. */
+static __always_inline void um_followed(u32 tid, struct um_task *task)
+{
+	asm volatile("" ::: "memory"); /* a context switch before this finds no entry yet */
+	task->tid = tid;
+}
+
+/* Returns the entry of the task, a copy of ``fresh``; 0 as above. */
+static __always_inline struct um_task *um_follow(u32 tid, struct um_task *fresh)
+{
+	struct um_task *task = um_place(tid);
+
+	if (!task)
+		return 0;
+	fresh->tid = 0;
+	*task = *fresh;
+	um_followed(tid, task);
 	return task;
 }
 
@@ -271,31 +316,24 @@ static __always_inline struct um_task *um_follow(u32 tid, struct um_task *fresh)
 
 static __always_inline int um_is_kthread(void)
 {
-	u32 flags = 0;
 #ifdef UM_OFF_TASK_FLAGS
-	bpf_probe_read_kernel(&flags, sizeof(flags),
-			      (char *)bpf_get_current_task() + UM_OFF_TASK_FLAGS);
+	return um_half_word((u64)bpf_get_current_task() + UM_OFF_TASK_FLAGS) & UM_PF_KTHREAD;
+#else
+	return 0;
 #endif
-	return flags & UM_PF_KTHREAD;
 }
 
 /* Read a word of the current task's struct mnt_namespace; 0 where it cannot be read. */
 static __always_inline u32 um_read_mnt_ns(u32 offset)
 {
-	u32 word = 0;
 #ifdef UM_OFF_TASK_NSPROXY
-	char *task = (char *)bpf_get_current_task();
-	char *nsproxy = 0, *mnt_ns = 0;
+	u64 nsproxy = um_word((u64)bpf_get_current_task() + UM_OFF_TASK_NSPROXY);
+	u64 mnt_ns = nsproxy ? um_word(nsproxy + UM_OFF_NSPROXY_MNT_NS) : 0;
 
-	bpf_probe_read_kernel(&nsproxy, sizeof(nsproxy), task + UM_OFF_TASK_NSPROXY);
-	if (!nsproxy)
-		return 0;
-	bpf_probe_read_kernel(&mnt_ns, sizeof(mnt_ns), nsproxy + UM_OFF_NSPROXY_MNT_NS);
-	if (!mnt_ns)
-		return 0;
-	bpf_probe_read_kernel(&word, sizeof(word), mnt_ns + offset);
+	return mnt_ns ? um_half_word(mnt_ns + offset) : 0;
+#else
+	return 0;
 #endif
-	return word;
 }
 
 static __always_inline u32 um_mntns(void)
@@ -325,7 +363,7 @@ static __always_inline void um_send_opener(u64 ts, u32 tid, u32 tgid, u16 kind, 
 	e->ret = ret;
 	e->a = bpf_get_current_cgroup_id();
 	e->b = mntns;
-	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	um_own_name(e->comm);
 	um_submit(e);
 }
 

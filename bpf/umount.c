@@ -7,22 +7,23 @@
 #include "locked.h"
 #include "operation.h"
 #include "placement.h"
+#include "words.h"
 
 /*
  * The function of the system call. Its only argument points at the registers of the caller, and two
- * of them, which are next to each other, hold the arguments of umount(2).
+ * of them hold the arguments of umount(2).
  */
 #ifdef UM_SYSCALL_FUNCTION
 static __always_inline void um_umount_called(const char *regs)
 {
-	u64 words[2] = {};
+#if defined(__aarch64__)
+	u64 x0 = um_word((u64)regs), x1 = um_word((u64)regs + 8);
 
-#if defined(__aarch64__) /* x0, x1 */
-	bpf_probe_read_kernel(words, sizeof(words), regs);
-	um_umount_begins((const char *)words[0], words[1]);
-#else /* x86-64: rsi, rdi */
-	bpf_probe_read_kernel(words, sizeof(words), regs + 104);
-	um_umount_begins((const char *)words[1], words[0]);
+	um_umount_begins((const char *)x0, x1);
+#else
+	u64 rsi = um_word((u64)regs + 104), rdi = um_word((u64)regs + 112);
+
+	um_umount_begins((const char *)rdi, rsi);
 #endif
 }
 
@@ -55,11 +56,9 @@ UM_RETURN(__x64_sys_umount)
 UM_ENTRY(__ia32_sys_umount)
 {
 	const char *regs = (const char *)UM_ARG(0);
-	u64 name = 0, flags = 0;
+	u32 name = um_half_word((u64)regs + 40), flags = um_half_word((u64)regs + 88);
 
-	bpf_probe_read_kernel(&name, sizeof(name), regs + 40);
-	bpf_probe_read_kernel(&flags, sizeof(flags), regs + 88);
-	um_umount_begins((const char *)(u64)(u32)name, (u32)flags);
+	um_umount_begins((const char *)(u64)name, flags);
 	return 0;
 }
 
@@ -150,6 +149,22 @@ UM_RETURN(path_umount)
 
 /* ---- the busy check ---- */
 
+/* Each mount of a tree that is put passes mnt_get_count as well: one test for all tasks is cheaper. */
+static __always_inline int um_any_checks(void)
+{
+	struct um_active *n = um_active();
+
+	return n && n->checking;
+}
+
+static __always_inline void um_checks(int change)
+{
+	struct um_active *n = um_active();
+
+	if (n)
+		__sync_fetch_and_add(&n->checking, change);
+}
+
 UM_ENTRY(propagate_mount_busy)
 {
 	u32 tid;
@@ -157,6 +172,8 @@ UM_ENTRY(propagate_mount_busy)
 
 	if (!task || task->phase != UM_INSIDE)
 		return 0;
+	if (!task->in_check)
+		um_checks(1);
 	task->in_check = 1;
 	task->count = -1;
 	task->busy_ns = 0;
@@ -174,6 +191,7 @@ UM_RETURN(propagate_mount_busy)
 	if (!task || !task->in_check)
 		return 0;
 	task->in_check = 0;
+	um_checks(-1);
 	if (ret && task->count > 2)
 		um_arm(task->mnt);
 	um_emit(tid, task, UM_CHECKED, task->mnt, ret, task->count < 0 ? ~0ULL : task->count,
@@ -184,8 +202,11 @@ UM_RETURN(propagate_mount_busy)
 UM_COUNT_ENTRY(mnt_get_count)
 {
 	u32 tid;
-	struct um_task *task = um_current(&tid);
+	struct um_task *task;
 
+	if (!um_any_checks())
+		return 0;
+	task = um_current(&tid);
 	if (task && task->in_check)
 		task->counted = UM_ARG(0);
 	return 0;
@@ -194,12 +215,16 @@ UM_COUNT_ENTRY(mnt_get_count)
 UM_RETURN(mnt_get_count)
 {
 	u32 tid;
-	struct um_task *task = um_current(&tid);
-	int count = (int)UM_RETVAL(1);
+	struct um_task *task;
+	int count;
 	u64 mnt;
 
+	if (!um_any_checks())
+		return 0;
+	task = um_current(&tid);
 	if (!task || !task->in_check)
 		return 0;
+	count = (int)UM_RETVAL(1);
 	mnt = UM_RETURN_ARG(0, task->counted);
 	if (mnt == task->mnt)
 		task->count = count;

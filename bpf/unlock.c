@@ -23,12 +23,13 @@ static __always_inline struct um_task *um_unlocking(u32 *tid)
  */
 static __always_inline u64 um_switches(void)
 {
-	u64 counts[2] = {};
 #ifdef UM_OFF_TASK_SWITCHES /* nvcsw and nivcsw lie side by side */
-	bpf_probe_read_kernel(counts, sizeof(counts),
-			      (char *)bpf_get_current_task() + UM_OFF_TASK_SWITCHES);
+	u64 counts = (u64)bpf_get_current_task() + UM_OFF_TASK_SWITCHES;
+
+	return um_word(counts) + um_word(counts + 8);
+#else
+	return 0;
 #endif
-	return counts[0] + counts[1];
 }
 
 UM_ENTRY(namespace_unlock)

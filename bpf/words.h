@@ -41,4 +41,9 @@ static __always_inline u32 um_half_word(u64 at)
 	return UM_LOAD(u32, at);
 }
 
+/* Reads a field of 4 or 8 bytes into a variable of its size. */
+#define UM_READ(to, from) \
+	((to) = sizeof(to) == 8 ? (typeof(to))um_word((u64)(from)) : \
+				  (typeof(to))um_half_word((u64)(from)))
+
 #endif

@@ -19,6 +19,7 @@ from umtrace.model.kinds import Loss
 from umtrace.sources.bpf import compiler, text
 from umtrace.sources.bpf.bpf_object import BpfObject
 from umtrace.sources.bpf.bpf_syscall import ProgramType
+from umtrace.sources.bpf.kernel_tables import CAST
 from umtrace.sources.bpf.program_cache import ProgramCache
 from umtrace.sources.bpf.source import EVENT_RING_BYTES, NAME_RING_BYTES, BpfSource
 
@@ -43,7 +44,7 @@ def run(program_fd, *arguments):
     syscall(number, TEST_RUN, ctypes.cast(attr, ctypes.c_void_p), len(attr) - 1)
 
 
-def compiled(monkeypatch, *, readable):
+def loadable(monkeypatch, *, readable):
     source = BpfSource("fentry")
     whole = text.program_text()
     assert whole.count(READ) == 1
@@ -52,14 +53,15 @@ def compiled(monkeypatch, *, readable):
     with closing(compiler.Compiler(ProgramCache(None))) as bcc:
         source._learn_kernel(bcc.tables())
         constants = {name: w for name, w in source._constants.items() if "FENTRY" not in name}
-        return bcc.compile({**constants, "UM_FENTRY": 1})
+        compiled = bcc.compile({**constants, "UM_FENTRY": 1})
+    return BpfObject(compiled, source._btf_ids.get(CAST, 0))
 
 
 @pytest.mark.parametrize(("readable", "origin", "lost"), [(True, "other", 0), (False, None, 1)])
 def test_a_stack_that_is_not_read_names_nobody(monkeypatch, readable, origin, lost):
     from umtrace.sources.bpf.rings import Rings
 
-    with closing(BpfObject(compiled(monkeypatch, readable=readable))) as loaded:
+    with closing(loadable(monkeypatch, readable=readable)) as loaded:
         loaded.set_word("all_there", 1)
         program = loaded._load(PROGRAM, ProgramType.RAW_TRACEPOINT)
         with closing(Rings(loaded.map_fd, EVENT_RING_BYTES, NAME_RING_BYTES)) as rings:
