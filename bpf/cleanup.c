@@ -17,11 +17,14 @@ static __always_inline void um_send_cleanup(u32 tid, struct um_task *task, u16 k
 					    int own)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
-	/* The mount of the task's own operation, or of one that it leaves. Any other has no sequence. */
-	struct um_event *e = um_reserve(ts, tid, id >> 32, kind, own ? um_next(task, kind, ts) : 0);
+	struct um_event *e;
 
-	if (own)
+	if (own) {
+		um_notes_first(tid, task);
 		task->cleaned_ns = ts;
+	}
+	/* The mount of the task's own operation, or of one that it leaves. Any other has no sequence. */
+	e = um_reserve(ts, tid, id >> 32, kind, own ? um_next(task, kind, ts) : 0);
 	if (!e)
 		return;
 	e->mnt = mnt;
@@ -92,7 +95,12 @@ UM_RETURN(cleanup_mnt)
 	} else {
 		u64 mnt = UM_RETURN_ARG(0, outermost ? task->cleaned : um_stashed(UM_SLOT_CLEANUP));
 
-		um_send_cleanup(tid, task, UM_CLEANUP_EXIT, mnt, 0, own);
+		if (own && um_may_be_last(task)) {
+			task->cleaned_ns = bpf_ktime_get_ns();
+			um_note_at(tid, task, UM_CLEANUP_EXIT, task->cleaned_ns, mnt, 0, 0, 0);
+		} else {
+			um_send_cleanup(tid, task, UM_CLEANUP_EXIT, mnt, 0, own);
+		}
 	}
 	if (own)
 		um_cleaned(tid, task);

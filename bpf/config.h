@@ -143,6 +143,7 @@
  *   UM_LOCK_WAITS            the wait for a semaphore is probed
  *   UM_SPREAD                propagate_umount is probed
  *   UM_ENDS_BY_WORK          a task's list of work says where an umount ends
+ *   UM_NOTES                 nothing but the functions of an operation sends its events
  *
  * struct task_struct, or where sched_switch has the same:
  *   UM_OFF_TASK_PID          task_struct.pid

@@ -94,6 +94,9 @@ int bpf_probe_read_user_str(void *to, u32 size, const void *from);
 #ifndef UM_ENDS_BY_WORK
 #define UM_ENDS_BY_WORK 1
 #endif
+#ifndef UM_NOTES
+#define UM_NOTES 1
+#endif
 #ifndef UM_OFF_TASK_PID
 #define UM_OFF_TASK_PID 16
 #endif

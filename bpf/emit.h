@@ -22,7 +22,6 @@ BPF_PERCPU_ARRAY(losses, u64, UM_LOSS_MAX);
 #define UM_WAKEUP 2 /* BPF_RB_FORCE_WAKEUP */
 #define UM_EBUSY 16
 #define UM_EIGHTH (UM_EVENT_PAGES * PAGE_SIZE / 8) /* of the event ring, bytes */
-#define UM_RECORD (8 + sizeof(struct um_event)) /* with the header that the kernel adds */
 
 static __always_inline void um_lost(u32 why)
 {
@@ -44,14 +43,38 @@ static __always_inline void um_ring(u64 why)
 }
 
 /*
- * Whether this record is the first one in an eighth of the ring. The records lie one after the
+ * Events that are reserved at once. The reader finds them as if each had been reserved by itself:
+ * between two of them is the header that the kernel would have written.
+ */
+struct um_run {
+	struct um_event event;
+	u64 header; /* of the next one */
+};
+#define UM_RUN_BYTES(n) ((n) * sizeof(struct um_run) - 8)
+_Static_assert(sizeof(struct um_run) == 8 + sizeof(struct um_event), "a record with its header");
+
+/*
+ * Whether this record reaches the end of an eighth of the ring. The records lie one after the
  * other, so the address says it. The verifier allows no bit operations on a pointer, but it does
  * on a number that was read from memory. This takes 4 instructions, bpf_ringbuf_query() some 20.
  */
-static __always_inline bool um_begins_eighth(struct um_event *e)
+static __always_inline void um_watch_fill(void *record, u64 bytes)
 {
-	*(volatile u64 *)e = (u64)e;
-	return (*(volatile u64 *)e & (UM_EIGHTH - 1)) < UM_RECORD;
+	*(volatile u64 *)record = (u64)record;
+	if ((*(volatile u64 *)record & (UM_EIGHTH - 1)) + bytes + 8 >= UM_EIGHTH) /* 8: its header */
+		um_ring(UM_BELL_FILL);
+}
+
+static __always_inline void um_begin_event(struct um_event *e, u64 ts_ns, u32 tid, u32 tgid, u16 kind,
+					   u32 seq)
+{
+	__builtin_memset(e, 0, sizeof(*e));
+	e->ts_ns = ts_ns;
+	e->tid = tid;
+	e->tgid = tgid;
+	e->kind = kind;
+	e->seq = seq;
+	e->cpu = bpf_get_smp_processor_id();
 }
 
 /* Reserves an event and fills everything that does not depend on the kind. */
@@ -63,15 +86,8 @@ static __always_inline struct um_event *um_reserve(u64 ts_ns, u32 tid, u32 tgid,
 		um_lost(UM_LOSS_EVENT_RING);
 		return 0;
 	}
-	if (um_begins_eighth(e))
-		um_ring(UM_BELL_FILL);
-	__builtin_memset(e, 0, sizeof(*e));
-	e->ts_ns = ts_ns;
-	e->tid = tid;
-	e->tgid = tgid;
-	e->kind = kind;
-	e->seq = seq;
-	e->cpu = bpf_get_smp_processor_id();
+	um_watch_fill(e, sizeof(*e));
+	um_begin_event(e, ts_ns, tid, tgid, kind, seq);
 	return e;
 }
 

@@ -139,6 +139,13 @@ static __always_inline int um_more_follow(struct um_task *task)
 	return 1;
 }
 
+/* Whether the task may be done with its operation after the cleanup_mnt that it is in. */
+static __always_inline int um_may_be_last(struct um_task *task)
+{
+	return task->phase == UM_LEAVING && task->cleaning == 1 && task->cleanups <= 1 && !task->other &&
+	       !task->silent;
+}
+
 /* Called after a cleanup_mnt, which may have added work for mounts that were attached below. */
 static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 {
@@ -151,10 +158,17 @@ static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 		return;
 	}
 	um_count_own_cleanups(task);
-	if (task->other)
+	if (task->other) {
 		um_done_of_two(tid, task);
-	else if (!task->cleanups)
-		um_finish(tid, task, UM_RETURNED_NO_WORK);
+		return;
+	}
+	if (!task->cleanups) {
+		um_before_returned(tid, task);
+		um_note(tid, task, UM_RETURNED, 0, 0, UM_RETURNED_NO_WORK, 0);
+	}
+	um_send_notes(tid, task, 2); /* with the end of the cleanup, which is noted if it may be the last */
+	if (!task->cleanups)
+		um_forget(tid, task);
 }
 
 /* Not 0 if mounts that the task has just taken down are still to be cleaned up. */
@@ -167,6 +181,7 @@ static __always_inline u32 um_left(struct um_task *task)
 #define um_cleaning(task, mnt) ((task)->cleaning++)
 #define um_left(task) 1
 #define um_more_follow(task) 0
+#define um_may_be_last(task) 0
 
 static __always_inline void um_cleaned(u32 tid, struct um_task *task)
 {

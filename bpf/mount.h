@@ -186,9 +186,50 @@ static __always_inline void um_send_names(u64 ts, u32 tid, u64 mnt, struct um_vi
 }
 #endif
 
-static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
+static __always_inline void um_fill_identity(struct um_event *e, u64 mnt, u32 flags, u32 dev, u64 type)
 {
-	u64 ts = bpf_ktime_get_ns(), type = 0, name = 0;
+	u64 name = 0;
+
+	e->mnt = mnt;
+	e->ret = flags;
+	if (um_watching())
+		e->ret |= UM_WALKERS_WATCHED;
+	e->a = um_mount_id(mnt);
+	e->b = dev;
+	UM_READ(name, type + UM_OFF_FSTYPE_NAME);
+	bpf_probe_read_kernel_str(e->comm, sizeof(e->comm), (void *)name);
+}
+
+#ifdef UM_NOTES
+/* The one event that is noted, and the identity: in one record. */
+static __always_inline void um_send_note_and_identity(u32 tid, struct um_task *task, u64 ts, u64 mnt,
+						      u32 flags, u32 dev, u64 type)
+{
+	u32 seq = um_next(task, UM_MOUNT, ts);
+	struct um_notes *mine = um_notes_of(tid);
+	struct um_run *run;
+
+	task->noted = 0;
+	run = events.ringbuf_reserve(UM_RUN_BYTES(2));
+	if (!run) {
+		um_lost(UM_LOSS_EVENT_RING);
+		um_lost(UM_LOSS_EVENT_RING);
+		return;
+	}
+	um_watch_fill(run, UM_RUN_BYTES(2));
+	if (mine)
+		um_fill_from(&run[0].event, &mine->note[0], tid, task->tgid);
+	run[0].header = sizeof(struct um_event);
+	um_begin_event(&run[1].event, ts, tid, task->tgid, UM_MOUNT, seq);
+	um_fill_identity(&run[1].event, mnt, flags, dev, type);
+	events.ringbuf_submit(run, UM_NO_WAKEUP);
+}
+#endif
+
+/* ``noted``: the event before this one is noted. */
+static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt, const int noted)
+{
+	u64 ts = bpf_ktime_get_ns(), type = 0;
 	u32 dev = 0;
 	struct um_view view;
 	struct um_event *e;
@@ -196,17 +237,17 @@ static __always_inline void um_describe(u32 tid, struct um_task *task, u64 mnt)
 	um_read_mount(&view, mnt);
 	um_read_sb(view.sb, &dev, &type);
 	um_send_names(ts, tid, mnt, &view);
+#ifdef UM_NOTES
+	if (noted && task->noted == 1) {
+		um_send_note_and_identity(tid, task, ts, mnt, view.flags, dev, type);
+		return;
+	}
+#endif
+	um_notes_first(tid, task);
 	e = um_reserve_of(task, tid, UM_MOUNT, ts);
 	if (!e)
 		return;
-	e->mnt = mnt;
-	e->ret = view.flags;
-	if (um_watching())
-		e->ret |= UM_WALKERS_WATCHED;
-	e->a = um_mount_id(mnt);
-	e->b = dev;
-	UM_READ(name, type + UM_OFF_FSTYPE_NAME);
-	bpf_probe_read_kernel_str(e->comm, sizeof(e->comm), (void *)name);
+	um_fill_identity(e, mnt, view.flags, dev, type);
 	um_submit(e);
 }
 
@@ -219,7 +260,7 @@ static __always_inline u64 um_mount_of_path(u64 path)
 	return vfsmount ? vfsmount - UM_OFF_MOUNT_MNT : 0;
 }
 #else
-#define um_describe(tid, task, mnt)
+#define um_describe(tid, task, mnt, noted)
 #define um_mount_of_path(path) 0
 #endif
 
@@ -248,15 +289,7 @@ static __always_inline u64 um_unmounted(void)
 static __always_inline void um_emit(u32 tid, struct um_task *task, u16 kind, u64 mnt, int ret,
 				    u64 a, u32 b)
 {
-	struct um_event *e = um_reserve_of(task, tid, kind, bpf_ktime_get_ns());
-
-	if (!e)
-		return;
-	e->mnt = mnt;
-	e->ret = ret;
-	e->a = a;
-	e->b = b;
-	um_submit(e);
+	um_emit_at(tid, task, kind, bpf_ktime_get_ns(), mnt, ret, a, b);
 }
 
 #endif

@@ -24,6 +24,7 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 	if (old) {
 		if (um_is_on_its_way_out(old))
 			um_returned(tid, old, UM_RETURNED_SYSCALL);
+		um_notes_first(tid, old);
 		um_forget(tid, old);
 	}
 	task = um_place(tid);
@@ -41,30 +42,36 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 	task->phase = UM_INSIDE;
 }
 
+/* The operation began before the probes. */
+static __always_inline void um_send_exit_alone(u64 id, u64 ts, int ret)
+{
+	struct um_event *e = um_reserve(ts, id, id >> 32, UM_EXIT, 0);
+
+	if (!e)
+		return;
+	e->ret = ret;
+	e->a = UM_EXIT_ALONE;
+	um_own_name(e->comm);
+	um_submit(e);
+}
+
 static __always_inline void um_umount_ends(s64 ret)
 {
 	u64 id = bpf_get_current_pid_tgid(), ts = bpf_ktime_get_ns();
 	u32 tid = id;
 	struct um_task *task = um_task_of(tid);
-	struct um_event *e;
 
 	/* The kernel skipped the entry of the system call, so the probes of path_umount have ended it. */
 	if (task && task->by_function && task->phase == UM_LEAVING)
 		return;
 	if (!task && !um_all_there())
 		return;
-	/* Without a task the operation began before the probes: its exit is sent alone. */
-	e = um_reserve(ts, tid, id >> 32, UM_EXIT, task ? um_next(task, UM_EXIT, ts) : 0);
-	if (e) {
-		e->ret = ret;
-		if (task && task->by_function)
-			e->a = 2;
-		if (!task) {
-			e->a = 1;
-			bpf_get_current_comm(e->comm, sizeof(e->comm));
-		}
-		um_submit(e);
-	}
+	if (!task)
+		um_send_exit_alone(id, ts, ret);
+	else
+		um_note_at(tid, task, UM_EXIT, ts, 0, ret, task->by_function ? UM_EXIT_FROM_PATH : 0, 0);
+	if (task)
+		um_send_notes(tid, task, 4);
 	if (task && ret < 0) /* nothing was unmounted: no shutdown is due */
 		um_forget(tid, task);
 	else if (task)

@@ -259,6 +259,7 @@ static __always_inline void um_send_spread(u32 tid, struct um_task *task, struct
 	first = um_large_space(s, 0);
 	second = um_large_space(s, 1);
 	third = um_large_space(s, 2);
+	um_notes_first(tid, task);
 	e = um_reserve_of(task, tid, UM_SPREAD_OVER, bpf_ktime_get_ns());
 	if (!e)
 		return;

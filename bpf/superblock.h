@@ -119,6 +119,7 @@ static __always_inline void um_lives_on(struct um_task *task, u64 sb, u32 active
 	known = &task->reported[(word ^ word >> 5) & (UM_REPORTED_SBS - 1)];
 	if (known->sb == word) {
 		known->active = active | UM_COUNTED_AGAIN;
+		task->again = 1;
 		return;
 	}
 	if (known->active & UM_COUNTED_AGAIN)

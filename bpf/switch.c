@@ -276,10 +276,12 @@ static __always_inline void um_task_exited(u32 tid)
 	if (!old)
 		return;
 	um_end_parked(tid, old, UM_RETURNED_DEATH);
-	if (um_is_on_its_way_out(old))
+	if (um_is_on_its_way_out(old)) {
 		um_returned(tid, old, UM_RETURNED_DEATH);
-	else if (old->phase == UM_INSIDE)
+	} else if (old->phase == UM_INSIDE) {
+		um_notes_first(tid, old);
 		um_emit_simple(tid, old, UM_DEAD, 0);
+	}
 	um_forget(tid, old);
 }
 

@@ -37,6 +37,8 @@ struct um_light {
 	char fstype[16];
 };
 
+#define UM_TASK_SLOTS 16384
+
 struct um_task {
 	u32 tid; /* the task of this entry; 0 if it is free */
 	u32 tgid;
@@ -83,6 +85,9 @@ struct um_task {
 	u8 silently;	 /* this mount is one of them */
 	u8 spreads;	 /* in umount_tree, before propagate_umount is over: see spread.h */
 	u64 locked_ns;	 /* the first event since it has namespace_sem; 0 if it has not, or none came */
+	u8 again;	 /* a superblock in ``reported`` was seen again */
+	u8 takes_notes;	 /* its events may be noted: see notes.h */
+	u8 noted;	 /* how many are */
 	union {
 		struct um_reported reported[UM_REPORTED_SBS];
 		struct um_light light;

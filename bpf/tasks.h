@@ -7,6 +7,7 @@
 #define UMTRACE_TASKS_H
 
 #include "emit.h"
+#include "notes.h"
 #include "task.h"
 #include "words.h"
 
@@ -25,7 +26,6 @@ BPF_ARRAY(active, struct um_active, 1);
  * A task's entry lies in an array, at its id modulo the size: a look-up takes a fifth of a hash
  * map's. Where two tasks that are followed at once share a place, the later one is in the map.
  */
-#define UM_TASK_SLOTS 16384
 BPF_ARRAY(tasks, struct um_task, UM_TASK_SLOTS);
 BPF_ARRAY(slot_users, u32, UM_TASK_SLOTS); /* a task has the place if it was counted as the first */
 BPF_HASH(displaced, u32, struct um_task, UM_MAX_TASKS);
@@ -76,46 +76,6 @@ static __always_inline struct um_task *um_task_of(u32 tid)
 		return tid ? task : 0;
 	n = um_active();
 	return n && n->displaced ? displaced.lookup(&tid) : 0;
-}
-
-/* Where an operation is, for a reader of its entry; with or without an event. */
-static __always_inline void um_stands(struct um_task *task, u16 kind, u64 ts)
-{
-	task->last_kind = kind;
-	task->since_ns = ts;
-}
-
-static __always_inline void um_begun(struct um_task *fresh, u16 kind, u64 ts)
-{
-	fresh->begun_ns = ts;
-	um_stands(fresh, kind, ts);
-}
-
-/* Every event of an operation takes its number here, and is where the operation is from then on. */
-static __always_inline u32 um_next(struct um_task *task, u16 kind, u64 ts)
-{
-	um_stands(task, kind, ts);
-	return task->seq++;
-}
-
-/* An event of an operation, with its next number. */
-static __always_inline struct um_event *um_reserve_of(struct um_task *task, u32 tid, u16 kind, u64 ts)
-{
-	struct um_event *e = um_reserve(ts, tid, task->tgid, kind, um_next(task, kind, ts));
-
-	if (e)
-		e->cpu |= task->lane;
-	return e;
-}
-
-static __always_inline void um_emit_simple(u32 tid, struct um_task *task, u16 kind, u64 a)
-{
-	struct um_event *e = um_reserve_of(task, tid, kind, bpf_ktime_get_ns());
-
-	if (!e)
-		return;
-	e->a = a;
-	um_submit(e);
 }
 
 static __always_inline void um_not_leaving(struct um_active *n, u8 leaves, u8 unended)
@@ -199,17 +159,23 @@ static __always_inline void um_report_silent(u32 tid, struct um_task *task)
 	um_submit(e);
 }
 
-/* The task is done with an operation. */
-static __always_inline void um_returned(u32 tid, struct um_task *task, u64 how)
+/* Before the end of an operation is sent. */
+static __always_inline void um_before_returned(u32 tid, struct um_task *task)
 {
 #ifdef UM_FUNCTIONS
 	if (task->silent && !task->cleaned_ns) { /* the last one was not seen: a missing number marks the row */
 		task->seq++;
 		task->cleaned_ns = bpf_ktime_get_ns();
 	}
-	if (task->cleaned_ns)
+	if (task->silent || task->again)
 		um_report_silent(tid, task);
 #endif
+}
+
+/* The task is done with an operation. There are no notes: they were sent when its call was over. */
+static __always_inline void um_returned(u32 tid, struct um_task *task, u64 how)
+{
+	um_before_returned(tid, task);
 	um_emit_simple(tid, task, UM_RETURNED, how);
 }
 
@@ -282,6 +248,7 @@ static __always_inline struct um_task *um_place(u32 tid)
 	__sync_fetch_and_add(users, 1);
 	if (*(volatile u32 *)users == 1) {
 		__builtin_memset(task, 0, sizeof(*task));
+		task->takes_notes = 1;
 	} else {
 		__sync_fetch_and_add(users, -1);
 		task = um_displace(tid, n);

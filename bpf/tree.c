@@ -99,14 +99,14 @@ UM_ENTRY(umount_tree)
 		return 0;
 	if (task->phase == UM_OPENING || !task->mnt) { /* no mount: the task was first seen asleep */
 		task->mnt = mnt;
-		um_describe(tid, task, mnt); /* called in one place, since the verifier needs long for it */
+		um_describe(tid, task, mnt, 0); /* called in one place, since the verifier needs long for it */
 	}
 	/* An umount(2) of which nothing was seen so far still ends as one, and its row is marked. */
 	if (task->phase == UM_OPENING)
 		task->phase = task->origin == UM_BY_UMOUNT ? UM_INSIDE : UM_TEARDOWN_IN;
 	um_has_lock(task);
 	um_tree_begins(task, mnt, (int)UM_ARG(1));
-	um_emit(tid, task, UM_TREE, mnt, (int)UM_ARG(1), 0, 0);
+	um_note(tid, task, UM_TREE, mnt, (int)UM_ARG(1), 0, 0);
 	return 0;
 }
 

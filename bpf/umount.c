@@ -103,9 +103,12 @@ UM_ENTRY(path_umount)
 	task->count = -1;
 	task->in_umount = 1;
 	task->mnt = mnt;
-	um_emit(tid, task, UM_PATH_UMOUNT, task->mnt, flags, 0, 0);
-	if (task->mnt)
-		um_describe(tid, task, task->mnt);
+	if (task->mnt) { /* both are sent, since the task may wait for the lock */
+		um_note(tid, task, UM_PATH_UMOUNT, task->mnt, flags, 0, 0);
+		um_describe(tid, task, task->mnt, 1);
+	} else {
+		um_emit(tid, task, UM_PATH_UMOUNT, 0, flags, 0, 0);
+	}
 #ifndef UM_LOCK_WAITS
 	um_ask_who_locks(tid, task);
 #endif
@@ -135,7 +138,7 @@ UM_RETURN(path_umount)
 		return 0;
 	task->in_umount = 0;
 	left = um_umount_returns(task->mnt, ret, &bits);
-	um_emit(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, bits, left);
+	um_note(tid, task, UM_PATH_UMOUNT_EXIT, task->mnt, ret, bits, left);
 	if (!task->by_function)
 		return 0;
 	um_emit(tid, task, UM_EXIT, task->mnt, ret, 2, 0);
@@ -178,7 +181,7 @@ UM_ENTRY(propagate_mount_busy)
 	task->count = -1;
 	task->busy_ns = 0;
 	um_has_lock(task);
-	um_emit(tid, task, UM_CHECK, UM_ARG(0), 0, 0, 0);
+	um_note(tid, task, UM_CHECK, UM_ARG(0), 0, 0, 0);
 	return 0;
 }
 
@@ -194,7 +197,7 @@ UM_RETURN(propagate_mount_busy)
 	um_checks(-1);
 	if (ret && task->count > 2)
 		um_arm(task->mnt);
-	um_emit(tid, task, UM_CHECKED, task->mnt, ret, task->count < 0 ? ~0ULL : task->count,
+	um_note(tid, task, UM_CHECKED, task->mnt, ret, task->count < 0 ? ~0ULL : task->count,
 		task->busy_ns);
 	return 0;
 }

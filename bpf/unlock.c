@@ -44,7 +44,7 @@ UM_ENTRY(namespace_unlock)
 	task->in_unlock = 1;
 	um_count_victims(task, &victims);
 	spaces = um_spread_ends(tid, task, victims.mounts);
-	um_emit(tid, task, UM_UNLOCK, task->mnt, victims.held, victims.mounts, spaces);
+	um_note(tid, task, UM_UNLOCK, task->mnt, victims.held, victims.mounts, spaces);
 	return 0;
 }
 
@@ -58,7 +58,7 @@ UM_RETURN(namespace_unlock)
 		return 0;
 	task->in_unlock = 0;
 	task->locked_ns = 0;
-	um_emit(tid, task, UM_UNLOCK_EXIT, task->mnt, 0, 0, 0);
+	um_note(tid, task, UM_UNLOCK_EXIT, task->mnt, 0, 0, 0);
 	if (task->phase != UM_TEARDOWN_IN)
 		return 0;
 	if (task->lane) {
@@ -94,7 +94,8 @@ UM_ENTRY(synchronize_rcu_expedited)
 	task->in_rcu = 1;
 	task->switches = um_switches();
 	um_gp_begins(task, UM_GP_EXPEDITED_SEQ);
-	um_emit(tid, task, UM_RCU, task->mnt, 0, 0, 0);
+	um_note(tid, task, UM_RCU, task->mnt, 0, 0, 0);
+	um_send_notes(tid, task, 5); /* a lazy one checks nothing, and has three */
 	return 0;
 }
 
@@ -144,6 +145,6 @@ UM_RETURN(synchronize_rcu_expedited)
 	task->in_rcu = 0;
 	if (task->grace_period == UM_GP_UNKNOWN && um_switches() != task->switches)
 		task->grace_period = UM_GP_SLEPT;
-	um_emit(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, um_gp_waited_for(task), 0);
+	um_note(tid, task, UM_RCU_EXIT, task->mnt, task->grace_period, um_gp_waited_for(task), 0);
 	return 0;
 }

@@ -1,19 +1,16 @@
 """Who called ``umount_tree`` where the kernel's stack cannot be read: nobody knows, so it is null.
 
-The real program runs in the kernel, without a probe: BPF_PROG_TEST_RUN gives it its arguments.
+The real program runs in the kernel, without a probe.
 """
 
 from __future__ import annotations
 
-import ctypes
-import platform
-import struct
 from contextlib import closing
 
 import pytest
 
+from tests.sources.by_hand import run
 from umtrace.correlate.umounts import UmountCorrelator
-from umtrace.kernel.syscalls import BPF_SYSCALL, syscall
 from umtrace.model.events import Kind, Unseen
 from umtrace.model.kinds import Loss
 from umtrace.sources.bpf import compiler, text
@@ -25,23 +22,10 @@ from umtrace.sources.bpf.source import EVENT_RING_BYTES, NAME_RING_BYTES, BpfSou
 
 pytestmark = pytest.mark.kernel
 
-TEST_RUN = 10  # BPF_PROG_TEST_RUN
 PROGRAM = "um_entry_umount_tree"
 READ = "UM_FRAMES * sizeof(u64), 0)"
 #: a flag that no kernel knows: the helper says -EINVAL
 REFUSED = READ.replace(", 0)", ", 1ULL << 63)")
-
-
-def run(program_fd, *arguments):
-    """Run a raw tracepoint's program once with these arguments."""
-    words = ctypes.create_string_buffer(struct.pack(f"={len(arguments)}Q", *arguments))
-    head = struct.pack("=IIIIQQ", program_fd, 0, 0, 0, 0, 0)
-    tail = struct.pack(
-        "=IIIIQQIII", 0, 0, 8 * len(arguments), 0, ctypes.addressof(words), 0, 0, 0, 0
-    )
-    attr = ctypes.create_string_buffer(head + tail)
-    number = BPF_SYSCALL[platform.machine()]
-    syscall(number, TEST_RUN, ctypes.cast(attr, ctypes.c_void_p), len(attr) - 1)
 
 
 def loadable(monkeypatch, *, readable):

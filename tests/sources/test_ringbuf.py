@@ -31,6 +31,16 @@ class Ring:
         self.write(struct.pack("=II", 64 | busy << 31, 0) + event.tobytes())
         self.map[mmap.PAGESIZE : mmap.PAGESIZE + 8] = struct.pack("=Q", self.written)
 
+    def put_run(self, first, n, *, busy=False):
+        """Put events that are one record for the kernel: bpf/emit.h."""
+        events = np.zeros(n, [("header", "<u8"), ("event", EVENT_DTYPE)])
+        events["header"] = 64
+        events["event"]["ts_ns"] = range(first, first + n)
+        events["event"]["comm"] = [f"n{number}" for number in range(first, first + n)]
+        length = struct.pack("=II", n * RECORD - 8 | busy << 31, 0)
+        self.write(length + events.tobytes()[8:])
+        self.map[mmap.PAGESIZE : mmap.PAGESIZE + 8] = struct.pack("=Q", self.written)
+
     def write(self, data):
         for byte in data:
             self.map[2 * mmap.PAGESIZE + self.written % SIZE] = byte
@@ -63,6 +73,23 @@ def test_everything_comes_once_and_in_order_over_many_laps(ring, at_once):
             ring.put(number)
         assert numbers(reader) == list(range(first, first + at_once))
     assert numbers(reader) == []
+    reader.close()
+
+
+@pytest.mark.parametrize("before", range(45, 60))
+def test_events_that_are_one_record_are_read_one_by_one(ring, before):
+    reader = RingReader(ring.fd, SIZE, EVENT_DTYPE)
+    for number in range(before):
+        ring.put(number)
+        if number % 20 == 19:
+            numbers(reader)
+    numbers(reader)
+    ring.put_run(100, 3)
+    ring.put_run(200, 5, busy=True)
+    ring.put(300)
+    assert numbers(reader) == [100, 101, 102]
+    ring.commit(6)
+    assert numbers(reader) == [200, 201, 202, 203, 204, 300]
     reader.close()
 
 

@@ -30,6 +30,7 @@ from umtrace.probes.plan import (
     Plan,
     PlannedProbe,
     make_plan,
+    needs_switches,
     not_ended_by_work,
 )
 from umtrace.probes.purposes import LOCK_WAIT, PROPAGATION, SYSTEM_CALL, SYSTEM_CALL_32
@@ -206,6 +207,9 @@ class BpfSource:
                 constants[name] = 1
         if not not_ended_by_work(self._offer, self._chosen):
             constants["UM_ENDS_BY_WORK"] = 1
+        # A context switch could send an event while a program notes one.
+        if not self._chosen.light and not needs_switches(self._offer, self._chosen):
+            constants["UM_NOTES"] = 1
         if self._placement == "fentry":
             by_kprobe = any(probe.how == "kprobe" for probe in self._chosen.probes)
             constants["UM_FENTRY_WALKS" if by_kprobe else "UM_FENTRY"] = 1
