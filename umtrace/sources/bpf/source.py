@@ -18,7 +18,6 @@ from umtrace.model.clock import ClockPair
 from umtrace.model.errors import NoTierError, UmtraceError, UsageError
 from umtrace.model.kinds import Loss
 from umtrace.model.losses import LossReport
-from umtrace.model.pathcalls import words as path_call_words
 from umtrace.model.plan_line import PROGRAMS, PlanLine
 from umtrace.model.tiers import tier_named
 from umtrace.probes.capabilities import Capabilities
@@ -30,10 +29,9 @@ from umtrace.probes.plan import (
     Plan,
     PlannedProbe,
     make_plan,
-    needs_switches,
-    not_ended_by_work,
 )
-from umtrace.probes.purposes import LOCK_WAIT, PROPAGATION, SYSTEM_CALL, SYSTEM_CALL_32
+from umtrace.probes.plan_constants import plan_constants
+from umtrace.probes.purposes import SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.probes.stacks import function_constants
 from umtrace.sources.bpf.adaptive import AdaptiveProbes
 from umtrace.sources.bpf.bpf_object import BpfObject
@@ -197,27 +195,7 @@ class BpfSource:
             try_kprobe(first.symbol)
 
     def _function_tier_constants(self) -> dict[str, int | str]:
-        constants: dict[str, int | str] = {"UM_FUNCTIONS": 1}
-        if self._chosen.light:
-            constants["UM_LIGHT"] = 1
-        if self._chosen.probe_for(SYSTEM_CALL):
-            constants["UM_SYSCALL_FUNCTION"] = 1
-        for name, what in (("UM_LOCK_WAITS", LOCK_WAIT), ("UM_SPREAD", PROPAGATION)):
-            if self._chosen.probe_for(what):
-                constants[name] = 1
-        if not not_ended_by_work(self._offer, self._chosen):
-            constants["UM_ENDS_BY_WORK"] = 1
-        # A context switch could send an event while a program notes one.
-        if not self._chosen.light and not needs_switches(self._offer, self._chosen):
-            constants["UM_NOTES"] = 1
-        if self._placement == "fentry":
-            by_kprobe = any(probe.how == "kprobe" for probe in self._chosen.probes)
-            constants["UM_FENTRY_WALKS" if by_kprobe else "UM_FENTRY"] = 1
-        if any(probe.hot for probe in self._chosen.probes):
-            constants["UM_WITH_WALKERS"] = 1
-            constants["UM_PATH_CALLS"] = " ".join(
-                f"UM_WORD({n}, {word:#x}ULL)" for n, word in enumerate(path_call_words())
-            )
+        constants = plan_constants(self._offer, self._chosen, self._placement)
         constants |= reading_constants(self._symbols, self._btf_ids)
         offsets_at = self._symbols.data_address("__per_cpu_offset")
         return constants | counting_constants(offsets_at, self._cpus)
