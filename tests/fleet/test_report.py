@@ -162,7 +162,7 @@ def test_a_reimaged_host_and_two_of_one_name(fleet, tmp_path):
 def test_open_mixed_and_filtered(fleet, tmp_path):
     record(
         tmp_path / "o.umt", [row(t_start=T0_NS, rcu_ns=3, tier="kprobe")] * 3, host="open",
-        close=False, tier="kprobe", format=(1, 2), filters={"comm": ["runc*"]},
+        close=False, tier="kprobe", format=(1, 9), filters={"comm": ["runc*"]},
     )  # fmt: skip
     found = report(fleet, tmp_path / "o.umt")
     kinds = {kind for kind, _ in verdicts(found)}

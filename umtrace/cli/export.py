@@ -79,12 +79,13 @@ def command(
     opened = Recording.open(recording)
     chosen = Selection(opened, row_filter, internal=True)
     _check(form, has_columns=columns is not None, rcu_track=rcu_track)
+    unknown = chosen.unknown()  # before anything is written: it may refuse the filter
     with destination(output, force=force) as out:
         if form == "perfetto":
             _write_trace(out, chosen, rcu_track=rcu_track)
         else:
             _write_rows(out, chosen, form, columns)
-    complain(f"warning: {each}" for each in (*chosen.unknown(), *opened.problems))
+    complain(f"warning: {each}" for each in (*unknown, *opened.problems))
     return read_status(opened)
 
 

@@ -61,12 +61,35 @@ _TYPES = {
     "by_command": pa.bool_(),
 }
 _NAMES = tuple(f.name for f in fields(Fact))
+_MEANING = {
+    "learnt": "when it was learnt, wall clock",
+    "what": "what the fact is about: host, cgroup, gone, container, layer, pod, mntns, task",
+    "at_row": "id of the first umount row that the fact counts for",
+    "cgroup_id": "cgroup v2 id",
+    "mntns": "inode number of a mount namespace",
+    "pid": "thread group id",
+    "path": "absolute path of the cgroup",
+    "container": "id of the container",
+    "name": "name of the container",
+    "runtime": "container runtime",
+    "pod": "namespace and name of the pod",
+    "pod_uid": "uid of the pod",
+    "image": "image of the container",
+    "layer": "id of a layer or folder of the container's storage",
+    "by_command": "whether the task is of the recorded command",
+    "source": "file or tracepoint that it is from",
+}
+
+
+def _field(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, metadata={b"doc": _MEANING[name].encode()})
+
 
 #: ``learnt`` is the time, UTC
 SCHEMA: pa.Schema = pa.schema(
     [
-        pa.field("learnt", pa.timestamp("ns", tz="UTC")),
-        *(pa.field(name, _TYPES.get(name, pa.string())) for name in _NAMES),
+        _field("learnt", pa.timestamp("ns", tz="UTC")),
+        *(_field(name, _TYPES.get(name, pa.string())) for name in _NAMES),
     ]
 )
 

@@ -366,7 +366,7 @@ def test_a_number_that_no_kernel_prints_makes_a_line_none_of_a_trace(tmp_path, l
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(UsageError, match="no such file"):
         TextSource(tmp_path / "absent").open()
 
 
