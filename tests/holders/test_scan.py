@@ -332,7 +332,7 @@ def test_why_of_mounts_that_only_share_a_superblock(tmp_path):
 def test_why_of_nothing():
     done = why("/no/such/path")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "umtrace: /no/such/path: No such file or directory\n"
+    assert done.stderr == "umtrace: /no/such/path: no such file or directory\n"
 
 
 @root_only

@@ -65,14 +65,14 @@ filter_options = as_one(
         "--container",
         multiple=True,
         metavar="NAME|ID",
-        help="Select by the container whose mount it was: its name, its id, the beginning of "
+        help="Select by the container that owns the mount: its name, its id, the beginning of "
         "that, or a pattern such as 'web*'.",
     ),
     click.option(
         "--owner",
         multiple=True,
         metavar="GLOB",
-        help="Select by whose mount it was, as --by owner.",
+        help="Select by the owner of the mount, as --by owner.",
     ),
     click.option(
         "--pod",

@@ -58,8 +58,8 @@ def command(
     It fits a screen of 24 lines; --full, --section and other formats print all.
 
     KEY is one or more of mode, fstype, comm, origin, errno, tier, final_put, rcu_kind, mntns,
-    latency_bound, lock_holder_comm, lock_holder_op; of whose mount it was: owner, owner_kind,
-    owner_by, container, container_name, pod, image, unit, runtime; of who unmounted it:
+    latency_bound, lock_holder_comm, lock_holder_op; of the owner of the mount: owner,
+    owner_kind, owner_by, container, container_name, pod, image, unit, runtime; of who unmounted it:
     actor_unit, actor_container, actor_runtime, by_command.
     """
     from umtrace.present.heading import heading_of
