@@ -91,7 +91,7 @@ def test_sums_and_unknowns_are_those_of_duckdb(path):
     for measure, (suffix, which) in product(METRICS, _POPULATIONS.items()):
         query = f"""
             select count({measure}), count(*) - count({measure}), coalesce(sum({measure}), 0),
-            min({measure}), max({measure}) from '{path}/umounts-*.parquet'
+            min({measure}), max({measure}) from {all_columns(path)}
             where origin is distinct from 'mount-internal' and {which}
         """
         mine = f"""
@@ -112,7 +112,7 @@ def test_errnos_and_windows_are_those_of_duckdb():
         found=found,
     )
     rows = sql(f"""
-        select coalesce(errno, -1), count(*) from '{path}/umounts-*.parquet'
+        select coalesce(errno, -1), count(*) from {all_columns(path)}
         where origin is distinct from 'mount-internal' group by all
     """)
     assert set(errnos) == set(rows)

@@ -30,14 +30,15 @@ histogram is empty where it is that of all groups together.
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
+from umtrace.model.clock import utc
 from umtrace.present.escaped import to_json, with_times
 from umtrace.present.heading import Heading
 from umtrace.present.report.section import Report
 
-_EPOCH, _US = datetime.fromtimestamp(0, timezone.utc), timedelta(microseconds=1)
+_EPOCH, _US = utc(0), timedelta(microseconds=1)
 
 
 def report_json(report: Report) -> str:
