@@ -17,6 +17,7 @@ from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
     from umtrace.present.report.section import Report
+    from umtrace.recording import Recording
 
 _FORMATS = ("table", "json", "csv", "markdown")
 _SECTIONS = sorted(module.name for module in iter_modules(sections.__path__))
@@ -62,21 +63,26 @@ def command(
     owner_kind, owner_by, container, container_name, pod, image, unit, runtime; of who unmounted it:
     actor_unit, actor_container, actor_runtime, by_command.
     """
-    from umtrace.present.heading import heading_of
     from umtrace.present.terminal import complain, write
-    from umtrace.query.selection import Selection
     from umtrace.recording import Recording
-    from umtrace.report_contents import gather, report_of
 
     style = _chosen_style(style, as_json=as_json, full=full or bool(names))
     opened = Recording.open(recording)
-    chosen = Selection(opened, row_filter)
-    found, unknown = gather(chosen, key_list(by)), chosen.unknown()
-    report = report_of(found, heading_of(opened, row_filter.describe(), unknown)).only(names)
+    report = _report_of(opened, by, row_filter).only(names)
     if style == "csv":
         complain(report.heading.problems)
     write(_written(report, style), sys.stdout)
     return read_status(opened)
+
+
+def _report_of(opened: Recording, by: str, row_filter: RowFilter) -> Report:
+    from umtrace.present.heading import heading_of
+    from umtrace.query.selection import Selection
+    from umtrace.report_contents import gather, report_of
+
+    chosen = Selection(opened, row_filter)
+    found, unknown = gather(chosen, key_list(by)), chosen.unknown()
+    return report_of(found, heading_of(opened, row_filter.describe(), unknown))
 
 
 def _chosen_style(style: str | None, *, as_json: bool, full: bool) -> str:
