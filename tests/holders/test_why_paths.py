@@ -132,7 +132,7 @@ syscalls.mount("none", mnt, "tmpfs"); why(f"/proc/{os.getpid()}/cwd"); child.kil
         assert line.startswith("2 umtrace: /proc/")
         assert "not in this mount namespace" in line
     assert own.startswith(f"11 {tmp_path}: tmpfs")
-    assert namespace == "2 umtrace: /proc/self/ns/mnt: No such file or directory"
+    assert namespace == "2 umtrace: /proc/self/ns/mnt: no such file or directory"
     assert covered.startswith("2 umtrace: /proc/")
     assert "covered by another" in covered
 

@@ -49,7 +49,7 @@ def test_it_counts_the_umounts_of_a_known_workload(tmp_path):
         (["somefile"], "--merge"),
         (["--merge"], "needs the files"),
         (["--merge", "--replay", "x", "y"], "give one of them"),
-        (["--merge", "/nowhere/at/all"], "No such file"),
+        (["--merge", "/nowhere/at/all"], "o such file"),
         (["--merge", "/proc/self/status"], "no survey in it"),
     ],
 )
