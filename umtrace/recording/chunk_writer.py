@@ -127,7 +127,10 @@ class TableWriter:
         stream.finish()
         reader = StreamReader(stream.path)
         path = parquet_path(self._directory, self.kind.name, self._index)
-        rows = write_parquet(path, self.kind, reader.schema, reader.batches())
+        try:
+            rows = write_parquet(path, self.kind, reader.schema, reader.batches())
+        finally:
+            reader.close()
         if rows != stream.rows:
             path.unlink()
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(stream.path))

@@ -103,6 +103,10 @@ class StreamReader:
         if self.readable > self.size:
             self.schema, self.readable = None, 0
 
+    def close(self) -> None:
+        """Close the file, which the traceback of an error would keep open."""
+        self._file.close()
+
     @property
     def torn(self) -> int:
         """Return the bytes at the end that cannot be read."""
