@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.stats.rows import batch_of
 from umtrace.model.errors import DamagedInputError
 from umtrace.model.losses import LossReport
-from umtrace.survey.bounded import cpus, kernel_version, number, percent, read_number, time
+from umtrace.present.units import percent
+from umtrace.survey.bounded import cpus, kernel_version, number, read_number, time
 from umtrace.survey.counts import COLUMNS, Counts
 from umtrace.survey.host import Host, recorded_host
 from umtrace.survey.merge import read_surveys, table

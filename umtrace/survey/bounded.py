@@ -78,13 +78,3 @@ def _decimals(value: float) -> int:
 
 def _two(value: float) -> float:
     return float(f"{value:.2g}")
-
-
-def percent(part: float) -> str:
-    """Return a fraction of 1 in percent, never 0 or 100 for what is not: ``2.7 %``, ``<0.1 %``."""
-    value = 100 * part
-    if 0 < value < 0.05:  # noqa: PLR2004
-        return "<0.1 %"
-    if 99.95 <= value < 100:  # noqa: PLR2004
-        return ">99.9 %"
-    return f"{value:.0f} %" if value in {0.0, 100.0} else f"{value:.1f} %"

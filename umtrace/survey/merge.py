@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from umtrace.model.errors import DamagedInputError
-from umtrace.present.units import plural
-from umtrace.survey.bounded import NUMBER, number, percent, read_number
+from umtrace.present.units import percent, plural
+from umtrace.survey.bounded import NUMBER, number, read_number
 from umtrace.survey.share import share_interval
 from umtrace.survey.text import COLUMNS, FORMAT
 

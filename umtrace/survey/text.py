@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from umtrace.model.losses import LossReport
-from umtrace.survey.bounded import cpus, number, percent, time
+from umtrace.present.units import percent
+from umtrace.survey.bounded import cpus, number, time
 from umtrace.survey.counts import KINDS, LAZY, Counts, Held
 from umtrace.survey.host import Host
 from umtrace.survey.share import share_interval
