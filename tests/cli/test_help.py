@@ -28,6 +28,10 @@ def _command(name):
     return umtrace.get_command(context, name)
 
 
+def _context(command, name):
+    return click.Context(command, info_name=name, **command.context_settings)
+
+
 def _examples(name):
     command = _command(name)
     return re.findall(r"^ *(umtrace .*)$", command.epilog or "", re.MULTILINE)
@@ -106,7 +110,7 @@ def test_the_line_of_a_command_fits_on_one(name):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_options_show_their_defaults(name):
     command = _command(name)
-    context = click.Context(command, info_name=name)
+    context = _context(command, name)
     for option in command.params:
         if isinstance(option, click.Argument) or option.is_flag or option.multiple or option.hidden:
             continue
@@ -118,7 +122,7 @@ def test_options_show_their_defaults(name):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_plain_words(name):
     command = _command(name)
-    text = command.get_help(click.Context(command, info_name=name))
+    text = command.get_help(_context(command, name))
     assert not _WORDS.findall(COMMANDS[name] + text)
 
 

@@ -37,6 +37,10 @@ COMMANDS = {
 }
 
 
+#: options of every command that show its help
+HELP_OPTIONS = ["-h", "--help"]
+
+
 class Interrupted(BaseException):
     """Ctrl-C, past click."""
 
@@ -57,6 +61,8 @@ class Commands(click.Group):
         if cmd_name not in self.names:
             return None
         command: click.Command = import_module(self.module_of(cmd_name)).command
+        # click keeps the first help option that it makes for a command.
+        command.context_settings.setdefault("help_option_names", HELP_OPTIONS)
         return command
 
     def module_of(self, name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from umtrace.cli import working
-from umtrace.cli.group import Interrupted, LazyGroup
+from umtrace.cli.group import HELP_OPTIONS, Interrupted, LazyGroup
 from umtrace.cli.mistakes import os_text, usage_text
 from umtrace.cli.unfailing import unfailing
 from umtrace.model.errors import UmtraceError, not_installed
@@ -33,7 +33,7 @@ _WITHOUT_A_LINE = ("exercise",)
 _NOT_MAPPED = "failed to map segment"
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, context_settings={"help_option_names": HELP_OPTIONS})
 @click.version_option(__version__, "-V", "--version", prog_name="umtrace")
 def umtrace() -> None:
     """Record umounts and show where their time goes and what keeps a mount busy.
