@@ -10,6 +10,20 @@ import pytest
 
 from umtrace.exercise import namespace
 
+_LEAVES_BESIDE_A_THREAD = """
+import os, sys, threading, time
+from pathlib import Path
+from umtrace.exercise import namespace, syscalls
+from umtrace.model.clock import ClockPair
+
+origin = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+syscalls.unshare_mounts()
+ours = namespace.PrivateNamespace(Path("/"))
+threading.Thread(target=time.sleep, args=(0.2,)).start()
+ours.leave(origin, ClockPair.here())
+print(ours.teardown.how, threading.active_count())
+"""
+
 
 @pytest.fixture
 def tmp(tmp_path, monkeypatch):
@@ -61,3 +75,12 @@ def test_the_mount_under_the_root_counts(tmp_path, monkeypatch):
     assert namespace.count_all_mounts() == 3
     table.write_text("27 27 254:0 / / rw - ext4 /dev/vda rw\n22 27 0:2 / /proc rw - proc proc rw\n")
     assert namespace.count_all_mounts() == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a mount namespace")
+def test_the_namespace_is_left_when_the_last_thread_has_ended():
+    # setns(2) answers EINVAL while a thread shares the working directory.
+    done = subprocess.run(
+        [sys.executable, "-c", _LEAVES_BESIDE_A_THREAD], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("setns 1\n", "")

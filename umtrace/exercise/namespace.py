@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,9 @@ from umtrace.model.errors import NotPermittedError, UmtraceError
 
 PREFIX: Final = "umtrace-exercise-"
 _MOUNTINFO: Final = Path("/proc/self/mountinfo")  # never held open
+_TASKS: Final = Path("/proc/self/task")
+_PATIENCE_S: Final = 30.0
+_POLL_S: Final = 0.0005
 
 
 class PrivateNamespace:
@@ -36,6 +40,7 @@ class PrivateNamespace:
     def leave(self, origin_fd: int, clock: ClockPair) -> None:
         """Go back to the namespace of `origin_fd`; this one ends with that."""
         actor, n_mounts = Actor.current(), count_all_mounts()
+        _wait_for_threads()
         begin = ClockPair.here().monotonic_ns
         syscalls.enter_mounts(origin_fd)
         end = ClockPair.here().monotonic_ns
@@ -73,6 +78,17 @@ def private_namespace(clock: ClockPair) -> Iterator[PrivateNamespace]:
         finally:
             space.leave(origin, clock)
             _restore(slash, cwd)
+
+
+def _wait_for_threads() -> None:
+    """Wait until the threads that were joined have ended.
+
+    A join returns in the kernel's exit_mm(). The thread shares our root and working directory
+    until exit_fs(), and setns(2) answers EINVAL for so long.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while len(list(_TASKS.iterdir())) > 1 and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
 
 
 def _unshare() -> None:
