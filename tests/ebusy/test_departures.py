@@ -371,5 +371,5 @@ def test_the_ring_that_a_look_saw_is_named():
 def test_the_first_check_without_a_count_is_a_submount_where_later_ones_counted(later, said):
     rows = [busy(0, tier="fentry", tid=UMOUNTER), umount(400, tier="fentry", tid=UMOUNTER)]
     check = Check(T0_NS + 50_000, UMOUNTER, MNT, "unknown")
-    window = one(rows, evidence=Evidence(checks=(check,), counts=later is not None))
+    window = one(rows, evidence=Evidence(checks=(check,), counted_ns=later))
     assert window.klass == said

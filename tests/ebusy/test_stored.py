@@ -103,7 +103,7 @@ def test_only_rows_that_may_matter_become_attempts():
     rows = batch_of([*_rows(), row(t_start=T0_NS, path="/b", errno=0, tid=77)])
     mask = candidate_rows(rows, (), ())
     assert mask.tolist() == [True, False, True, True, True, True, False]
-    assert [a.path for a, _ in attempts(rows, mask)] == ["/a", "/a", "/c", "/a", "/c/"]
+    assert [a.path for a, *_ in attempts(rows, mask)] == ["/a", "/a", "/c", "/a", "/c/"]
     assert candidate_rows(rows, (), (77,)).tolist()[-1]
     assert candidate_rows(batch_of(_rows()[1:2]), [("path", None, "/b", None)], ()).tolist() == [
         True

@@ -10,7 +10,7 @@ from umtrace.ebusy.downstream import Downstream
 from umtrace.ebusy.evidence_store import EvidenceStore
 from umtrace.ebusy.latetails import LateTails
 from umtrace.holders.worker import MOST_AT_ONCE, ScanWorker
-from umtrace.model.evidence import Check, Evidence, Failure, Walk
+from umtrace.model.evidence import Check, Failure, Walk
 from umtrace.model.holders import ScanRequest
 from umtrace.model.losses import LossReport
 from umtrace.pipeline import RecordingSink, Until, run
@@ -46,10 +46,11 @@ def test_evidence_that_no_umount_asked_for(monkeypatch):
     monkeypatch.setattr(evidence_store, "_MOST_EACH", 3)
     monkeypatch.setattr(evidence_store, "_MOST_KEYS", 2)
     store = EvidenceStore(0)
-    checks = [Check(ts_ns=ts, tid=1, mnt=1, site="self") for ts in range(5)]
-    store.add(Evidence(checks=tuple(checks)))
+    for ts in range(5):
+        store.add("checks", Check(ts_ns=ts, tid=1, mnt=1, site="self"))
     assert store.dropped == 2
-    store.add(Evidence(checks=tuple(Check(9, tid, 1, "self") for tid in (2, 3))))
+    for tid in (2, 3):
+        store.add("checks", Check(9, tid, 1, "self"))
     assert store.dropped == 5  # those of task 1
 
 

@@ -131,22 +131,26 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def attempts(rows: pa.RecordBatch, wanted: Mask | None = None) -> Iterator[tuple[Attempt, int]]:
+def attempts(
+    rows: pa.RecordBatch, wanted: Mask | None = None
+) -> Iterator[tuple[Attempt, int, int]]:
     """Yield the rows that are umount calls with a known result, in their order.
 
-    Each comes with the latest begin of the rows before it in the batch, 0 for the first.
-    Only the ``wanted`` ones, bool of shape (n,), are converted to Python values.
+    Each comes with the latest begin of the rows before it in the batch, 0 for the first, and with
+    the latest end of the rows up to it, tails included, ns. Only the ``wanted`` ones, bool of shape
+    (n,), are converted to Python values.
     """
     before = np.concatenate([[0], np.maximum.accumulate(_begins(rows))])[: len(rows)]
+    until = np.maximum.accumulate(_ends(rows))
     rows = rows.select(_COLUMNS)
     if wanted is not None and not wanted.all():
-        before = before[wanted]
+        before, until = before[wanted], until[wanted]
         rows = rows.take(fixed(np.flatnonzero(wanted), pa.int64()))
-    columns = (_plain(rows, name) for name in _COLUMNS)
-    for latest, values in zip(before.tolist(), zip(*columns, strict=True), strict=True):
+    columns = zip(*(_plain(rows, name) for name in _COLUMNS), strict=True)
+    for begin, end, values in zip(before.tolist(), until.tolist(), columns, strict=True):
         attempt = Attempt(*values)
         if attempt.origin == "umount" and attempt.errno is not None and attempt.t_start is not None:
-            yield attempt, latest
+            yield attempt, begin, end
 
 
 def candidate_rows(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Collection[int]) -> Mask:
@@ -164,7 +168,7 @@ def candidate_rows(rows: pa.RecordBatch, open_keys: Collection[Key], tids: Colle
     if tids:
         found |= np.isin(integers(rows.column("tid")), list(tids))
     if open_keys or busy.any():
-        keys = {*open_keys, *(attempt.key for attempt, _ in attempts(rows, busy))}
+        keys = {*open_keys, *(attempt.key for attempt, *_ in attempts(rows, busy))}
         found |= _maybe_of(rows, keys)
     return found
 
@@ -207,10 +211,14 @@ def latest_begin(rows: pa.RecordBatch) -> int:
 
 def latest_end(rows: pa.RecordBatch) -> int:
     """Return the latest end of the rows, including tails, ns."""
-    ends = _begins(rows).copy()
+    return int(_ends(rows).max(initial=0))
+
+
+def _ends(rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    ends: npt.NDArray[np.int64] = _begins(rows).copy()
     for name in ("latency_ns", "tail_ns"):
         ends += integers(rows.column(name))
-    return int(ends.max(initial=0))
+    return ends
 
 
 def _begins(rows: pa.RecordBatch) -> npt.NDArray[np.int64]:

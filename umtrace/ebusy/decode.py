@@ -43,7 +43,7 @@ class EvidenceDecoder:
     """
 
     def __init__(self) -> None:
-        self._counts = False
+        self._counted_ns: int | None = None  # the first check that had a count
         self._shared: dict[int, None] = {}  # superblocks that had references left
 
     def read(self, events: Array) -> Evidence:
@@ -56,7 +56,7 @@ class EvidenceDecoder:
         checks = self._checks(events[kinds == Kind.CHECKED])
         return Evidence(
             checks=checks,
-            counts=self._counts,
+            counted_ns=self._counted_ns,
             walks=tuple(_walk(event) for event in events[walked]),
             lazies=tuple(_walk(event) for event in events[_detaching(events)]),
             final_puts=tuple(_walk(event) for event in events[put]),
@@ -66,10 +66,10 @@ class EvidenceDecoder:
         )
 
     def _checks(self, events: Array) -> tuple[Check, ...]:
-        counted = (events["a"] != _NO_COUNT) | self._counts
+        counted = (events["a"] != _NO_COUNT) | (self._counted_ns is not None)
         known = np.logical_or.accumulate(counted) if events.size else counted
-        if events.size:
-            self._counts = bool(known[-1])
+        if self._counted_ns is None and known.any():
+            self._counted_ns = int(events["ts_ns"][np.argmax(known)])
         busy = np.flatnonzero(events["ret"] != 0)
         return tuple(_check(events[i], counts=bool(known[i])) for i in busy)
 

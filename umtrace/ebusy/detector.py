@@ -8,7 +8,7 @@ from itertools import islice
 
 import pyarrow as pa
 
-from umtrace.ebusy.attempts import Attempt, Key, attempts, candidate_rows, latest_begin
+from umtrace.ebusy.attempts import Attempt, Key, attempts, candidate_rows, latest_begin, latest_end
 from umtrace.ebusy.downstream import Downstream
 from umtrace.ebusy.evidence_store import EvidenceStore
 from umtrace.ebusy.latetails import LateTails
@@ -16,7 +16,7 @@ from umtrace.ebusy.runs import Run
 from umtrace.ebusy.shared import SharedSuperblocks
 from umtrace.ebusy.tails import tail_window
 from umtrace.ebusy.verdict import judge
-from umtrace.model.evidence import NO_EVIDENCE, Evidence
+from umtrace.model.evidence import NO_EVIDENCE, Evidence, Failure, Piece, Superblock, Walk
 from umtrace.model.holders import HolderScan
 from umtrace.model.losses import LossReport
 from umtrace.model.windows import EbusyWindow
@@ -31,8 +31,9 @@ _MOST_EARLY_SCANS = 65536
 class EbusyDetector:
     """Takes row batches and returns windows; the same rows and scans give the same windows.
 
-    The split of the rows into batches makes no difference. Neither does the time at which a scan
-    comes, if ``pending`` has the scans that are still to come.
+    The split of the rows into batches makes no difference, since each row is judged by the evidence
+    up to its end. Neither does the time at which a scan comes, if ``pending`` has the scans that
+    are still to come.
 
     Parameters
     ----------
@@ -55,11 +56,12 @@ class EbusyDetector:
         self._gap = gap_ns
         self._max_open = max_open
         self._now = 0  # the latest begin of a row
+        self._until = 0  # the latest end of a row
         self._open: dict[Key, Run] = {}
         self._closed: deque[Run] = deque()  # waiting for their scans, in order of closing
         self._scans: dict[int, HolderScan] = {}  # scans that came before their row
         self._awaited: dict[int, Run] = {}
-        self._evidence = EvidenceStore(offset_ns)
+        self._evidence = EvidenceStore(offset_ns, self._needed_since)
         self._downstream = Downstream(offset_ns)
         self._shared = SharedSuperblocks(offset_ns)
         self._late = LateTails(offset_ns)
@@ -88,27 +90,45 @@ class EbusyDetector:
         ----------
         rows : RecordBatch of ``model.umounts.SCHEMA``
             In order of completion.
+        evidence : Evidence
+            It comes no later than the row that ends after it. What comes earlier than the rows that
+            need it takes room.
         scans : iterable of HolderScan
             Scans of rows of this batch, of earlier or of later ones.
         pending : collection of int
             Ids of rows for which a scan is still to come.
         """
-        self._evidence.add(evidence)
         for scan in scans:
             self._add_scan(scan)
-        found = self._downstream.add_failures(evidence.failures)
-        for put in evidence.final_puts:
-            found += self._joined(self._late.put(put))
-        for superblock in evidence.superblocks:
-            self._evidence.add_superblock(superblock)
-            if superblock.active <= 1:
-                found += self._joined(self._shared.died(superblock))
-        for attempt, before in self._needed(rows):
+        self._evidence.note_counted(evidence.counted_ns)
+        ahead, found = deque(evidence.in_order()), list[EbusyWindow]()
+        for attempt, before, until in self._needed(rows, evidence):
+            self._until = max(self._until, until)
+            found += self._hear(ahead, self._until - self._offset)
             self._now = max(self._now, before)
-            found += self._take(attempt, pending)
+            found += self._take(attempt, pending) + self._settle()
+        self._until = max(self._until, latest_end(rows))
+        found += self._hear(ahead)
         self._now = max(self._now, latest_begin(rows))
         self._expire()
         return found + self._settle()
+
+    def _hear(
+        self, ahead: deque[tuple[int, str, Piece]], until_ns: int | None = None
+    ) -> list[EbusyWindow]:
+        """Take the evidence up to a time, in its order; return the windows that it ends."""
+        found: list[EbusyWindow] = []
+        while ahead and (until_ns is None or ahead[0][0] <= until_ns):
+            _, name, piece = ahead.popleft()
+            self._evidence.add(name, piece)
+            match name, piece:
+                case "failures", Failure():
+                    found += self._downstream.add_failures((piece,))
+                case "final_puts", Walk():
+                    found += self._joined(self._late.put(piece))
+                case "superblocks", Superblock() if piece.active <= 1:
+                    found += self._joined(self._shared.died(piece))
+        return found
 
     def add_scans(self, scans: Iterable[HolderScan]) -> list[EbusyWindow]:
         """Take scans that came without rows; return the windows that waited for them."""
@@ -119,7 +139,7 @@ class EbusyDetector:
     def finish(self) -> list[EbusyWindow]:
         """Return the open windows, and those that still wait for a scan."""
         for run in list(self._open.values()):
-            self._close(run)
+            self._close(run, all_came=True)
         for run in self._closed:
             run.awaited = 0
         self._awaited.clear()
@@ -127,7 +147,10 @@ class EbusyDetector:
 
     def preview(self, limit: int = MAX_OPEN) -> list[EbusyWindow]:
         """Return the open windows as they are known now, at most ``limit`` of them."""
-        return [self._judge(run) for run in islice(self._open.values(), limit)]
+        some = list(islice(self._open.values(), limit))
+        for run in some:
+            self._evidence.give(run)
+        return [self._judge(run) for run in some]
 
     @property
     def busy(self) -> Collection[Key]:
@@ -139,11 +162,18 @@ class EbusyDetector:
         """Number of open windows."""
         return len(self._open)
 
-    def _needed(self, rows: pa.RecordBatch) -> Iterable[tuple[Attempt, int]]:
+    def _needed_since(self) -> int | None:
+        oldest = next(iter(self._open.values()), None)
+        return None if oldest is None else oldest.first.t_start - self._offset
+
+    def _needed(
+        self, rows: pa.RecordBatch, evidence: Evidence
+    ) -> Iterable[tuple[Attempt, int, int]]:
         """Skip nearly all rows: those that can neither begin nor end a window."""
         if not rows.num_rows:
             return ()
-        wanted = candidate_rows(rows, self._open, self._evidence.awaited_tasks)
+        tids = {*self._evidence.awaited_tasks, *(sb.tid for sb in evidence.superblocks)}
+        wanted = candidate_rows(rows, self._open, tids)
         return attempts(rows, wanted) if wanted.any() else ()
 
     def _take(self, attempt: Attempt, pending: Collection[int]) -> list[EbusyWindow]:
@@ -219,8 +249,11 @@ class EbusyDetector:
             run.why_over = f"closed early: more than {self._max_open} mounts were busy"
             self._close(run)
 
-    def _close(self, run: Run) -> None:
+    def _close(self, run: Run, *, all_came: bool = False) -> None:
+        """Give a run its evidence, which the wait for scans would outlive."""
         del self._open[run.key]
+        self._evidence.give(run, None if all_came else self._until)
+        self._evidence.forget_walks(run)
         self._closed.append(run)
 
     def _settle(self) -> list[EbusyWindow]:
@@ -229,10 +262,7 @@ class EbusyDetector:
         while self._closed and not self._closed[0].awaited:
             run = self._closed.popleft()
             found += self._joined([self._judge(run)])
-            self._evidence.forget_walks(run)
         return found
 
     def _judge(self, run: Run) -> EbusyWindow:
-        self._evidence.decide_checks(run)
-        self._evidence.give_walks(run)
         return judge(run, spurious_within_ns=self._within, offset_ns=self._offset)

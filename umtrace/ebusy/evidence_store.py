@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TypeVar
 
 from umtrace.ebusy.attempts import Attempt
+from umtrace.ebusy.holes import Holes
 from umtrace.ebusy.runs import Run
-from umtrace.model.evidence import Check, Evidence, Skip, Superblock, Walk
+from umtrace.ebusy.watches import Watches
+from umtrace.model.evidence import Check, Piece, Skip, Superblock, Walk
 
 _MOST_KEYS = 4096
 _MOST_EACH = 256
-_MOST_WALKS = 2048  #: of one address, which many mounts have in turn
-_MOST_IN_ALL = 16384
-_MOST_SKIPS = 4096
 _LATER_NS = 1_000_000_000
 
 _Evidence = TypeVar("_Evidence")
 
 
 class EvidenceStore:
-    """Bounded: 256 pieces for each of the 4096 tasks that came last, and 16384 walks in all.
+    """Bounded: 256 pieces for each of the 4096 tasks that came last; of walks, see `Watches`.
 
     Attributes
     ----------
@@ -30,57 +29,44 @@ class EvidenceStore:
         Pieces of evidence that were dropped before their row came.
     """
 
-    def __init__(self, offset_ns: int) -> None:
+    def __init__(
+        self, offset_ns: int, needed_since_ns: Callable[[], int | None] = lambda: None
+    ) -> None:
         self._offset = offset_ns
         self._checks: dict[int, deque[Check]] = {}
-        self._walks: dict[int, deque[Walk]] = {}
-        self._n_walks = 0
-        self._counts = False  # whether any busy check has a count
-        self._dropped: dict[int, int] = {}  # by address, the time of the latest dropped walk
-        self._any_dropped = 0  # the latest one of addresses that are not in that any more
+        self._watches = Watches(needed_since_ns)
+        self._counted_ns: int | None = None  # from when on busy checks are known to count
         self._superblocks: dict[int, deque[Superblock]] = {}
         self._final_puts: dict[int, deque[Walk]] = {}
         self._lazies: dict[int, deque[Walk]] = {}
-        self._skips: deque[Skip] = deque()
-        self.dropped = 0
+        self._holes = Holes()
+        self._dropped = 0
 
-    def add(self, evidence: Evidence) -> None:
-        """Store the evidence of a batch."""
-        self._counts |= evidence.counts
-        for check in evidence.checks:
-            self._keep(self._checks, check.tid, check)
-        for walk in evidence.walks:
-            self._keep_walk(walk)
-        for lazy in evidence.lazies:
-            self._keep(self._lazies, lazy.tid, lazy)
-        for put in evidence.final_puts:
-            self._keep(self._final_puts, put.ts_ns, put)
-        for skip in evidence.skips:
-            joins = self._skips and skip.begin_ns <= self._skips[-1].end_ns
-            begin = self._skips.pop().begin_ns if joins else skip.begin_ns
-            self._skips.append(Skip(begin, skip.end_ns))
-            if len(self._skips) > _MOST_SKIPS:
-                self._any_dropped = max(self._any_dropped, self._skips.popleft().end_ns)
-                self.dropped += 1
+    @property
+    def dropped(self) -> int:
+        """Return how many pieces were dropped so far."""
+        return self._dropped + self._watches.dropped + self._holes.dropped
 
-    def _keep_walk(self, walk: Walk) -> None:
-        walks = self._walks.setdefault(walk.mnt, deque())
-        walks.append(walk)
-        self._n_walks += 1
-        if len(walks) > _MOST_WALKS:
-            self._drop(walk.mnt, [walks.popleft()])
-        while self._n_walks > _MOST_IN_ALL:  # drop those of the address that was busy first
-            first = next(iter(self._walks))
-            self._drop(first, self._walks.pop(first))
+    def note_counted(self, counted_ns: int | None) -> None:
+        """Note the time of the first busy check that had a count."""
+        if self._counted_ns is None:
+            self._counted_ns = counted_ns
 
-    def _drop(self, mnt: int, walks: Sequence[Walk]) -> None:
-        """Note dropped walks: if a put of a run is missing, the others must not decide it."""
-        self._n_walks -= len(walks)
-        self.dropped += len(walks)
-        self._dropped[mnt] = max(self._dropped.get(mnt, 0), *(walk.ts_ns for walk in walks))
-        if len(self._dropped) > _MOST_KEYS:
-            oldest = self._dropped.pop(next(iter(self._dropped)))
-            self._any_dropped = max(self._any_dropped, oldest)
+    def add(self, name: str, piece: Piece) -> None:
+        """Store a piece of evidence; ``name`` is its field of `Evidence`."""
+        match name, piece:
+            case "checks", Check():
+                self._keep(self._checks, piece.tid, piece)
+            case "walks", Walk():
+                self._watches.add(piece)
+            case "lazies", Walk():
+                self._keep(self._lazies, piece.tid, piece)
+            case "final_puts", Walk():
+                self._keep(self._final_puts, piece.ts_ns, piece)
+            case "superblocks", Superblock():
+                self.add_superblock(piece)
+            case "skips", Skip():
+                self._holes.add(piece.begin_ns, piece.end_ns)
 
     def add_superblock(self, superblock: Superblock) -> None:
         """Store a superblock that an umount leaves alive; its death counts only after that.
@@ -94,7 +80,7 @@ class EvidenceStore:
         if counted is not None and len(counted) == _MOST_EACH:
             oldest = next((s for s in counted if not s.mntns), counted[0])
             counted.remove(oldest)
-            self.dropped += 1
+            self._dropped += 1
         self._keep(self._superblocks, superblock.tid, superblock)
 
     @property
@@ -111,38 +97,44 @@ class EvidenceStore:
         mine = [c for c in checks if begin <= c.ts_ns <= end]
         room = _MOST_EACH - len(run.checks)
         run.checks += mine[:room]
-        self.dropped += len(mine[room:])
+        self._dropped += len(mine[room:])
         if run.mnt is None and mine:
             run.mnt = next((c.mnt for c in mine if c.site != "copy"), None)
 
-    def decide_checks(self, run: Run) -> None:
+    def give(self, run: Run, until_ns: int | None = None) -> None:
+        """Add the walks of its mount to a run, and decide its checks.
+
+        ``until_ns`` is the wall clock up to which the rows have come. What is known of later times
+        depends on how the rows are cut into batches, so it does not count; None counts all.
+        """
+        self._decide_checks(run, until_ns)
+        # Before the run, the address was that of another mount. And the last reference may be
+        # dropped when the umount that succeeds has begun already.
+        begin = run.first.t_start - self._offset
+        end = (run.over.end_ns if run.over else run.end_ns + _LATER_NS) - self._offset
+        if until_ns is not None:
+            end = min(end, until_ns - self._offset)
+        holes = [self._holes.first(begin, end)]
+        if run.mnt is not None:
+            run.walks = self._watches.between(run.mnt, begin, end)
+            holes.append(self._watches.first_dropped(run.mnt, begin, end))
+        run.unseen_ns = min((hole for hole in holes if hole is not None), default=None)
+
+    def _decide_checks(self, run: Run, until_ns: int | None) -> None:
         """Decide the first check of a recording, which depends on whether later ones count."""
-        if self._counts and any(check.site == "unknown" for check in run.checks):
+        counted = self._counted_ns is not None and (
+            until_ns is None or self._counted_ns <= until_ns - self._offset
+        )
+        if counted and any(check.site == "unknown" for check in run.checks):
             run.checks = [
                 replace(check, site="submount") if check.site == "unknown" else check
                 for check in run.checks
             ]
 
-    def give_walks(self, run: Run) -> None:
-        """Add the walks of its mount to a run; before it, the address was that of another mount."""
-        begin = run.first.t_start - self._offset
-        # The last reference may be dropped when the umount that succeeds has begun already.
-        end = (run.over.end_ns if run.over else run.end_ns + _LATER_NS) - self._offset
-        walks = () if run.mnt is None else self._walks.get(run.mnt, ())
-        run.walks = [walk for walk in walks if begin <= walk.ts_ns <= end]
-        dropped = max(self._any_dropped, self._dropped.get(run.mnt or 0, 0))
-        run.skipped = dropped >= begin or any(
-            s.begin_ns <= end and s.end_ns >= begin for s in self._skips
-        )
-
     def forget_walks(self, run: Run) -> None:
         """Forget the walks of a run that is over."""
-        walks = self._walks.get(run.mnt or 0)
-        while walks and walks[0].ts_ns <= run.end_ns - self._offset:
-            walks.popleft()
-            self._n_walks -= 1
-        if walks is not None and not walks:
-            del self._walks[run.mnt or 0]
+        if run.mnt is not None:
+            self._watches.forget(run.mnt, run.end_ns - self._offset)
 
     def stealing_puts(self, attempt: Attempt) -> list[Walk]:
         """Return the final put that ended an umount's tail, and the walks that led to it."""
@@ -154,8 +146,8 @@ class EvidenceStore:
             *(
                 walk
                 for put in puts
-                for walk in self._walks.get(put.mnt, ())
-                if walk.what == "must-put" and begin <= walk.ts_ns <= put.ts_ns
+                for walk in self._watches.between(put.mnt, begin, put.ts_ns)
+                if walk.what == "must-put"
             ),
         ]
 
@@ -181,7 +173,7 @@ class EvidenceStore:
 
     def _keep(self, store: dict[int, deque[_Evidence]], key: int, evidence: _Evidence) -> None:
         of_key = store.setdefault(key, deque(maxlen=_MOST_EACH))
-        self.dropped += len(of_key) == _MOST_EACH
+        self._dropped += len(of_key) == _MOST_EACH
         of_key.append(evidence)
         while len(store) > _MOST_KEYS:
-            self.dropped += len(store.pop(next(iter(store))))
+            self._dropped += len(store.pop(next(iter(store))))

@@ -129,7 +129,7 @@ def _departed(run: Run, seen: Sequence[Walk], offset_ns: int, *, free: bool) -> 
         free=free,
         unnumbered=_unnumbered(seen),
         kept=tuple(w for w in earlier if not w.walked and _watched(run, w, offset_ns)),
-        skipped=run.skipped,
+        skipped=not run.seen_until(seen[-1].ts_ns),
         shown_ns=seen[-1].ts_ns + offset_ns,
     )
 
@@ -139,7 +139,7 @@ def _watched(run: Run, last: Walk, offset_ns: int) -> bool:
 
     The number of a watch is the time at which it began.
     """
-    if last.arming is None or run.skipped:
+    if last.arming is None or not run.seen_until(last.ts_ns):
         return False
     begin = (run.first.t_start - offset_ns) >> ARMING_NS_SHIFT
     checked = run.checks[0].ts_ns >> ARMING_NS_SHIFT

@@ -35,7 +35,8 @@ class Run:
     below: list[Attempt] = field(default_factory=list)  #: umounts of mounts below
     walks: list[Walk] = field(default_factory=list)
     mnt: int | None = None
-    skipped: bool = False  #: some puts were not seen meanwhile
+    #: from when on puts may not have been seen, CLOCK_MONOTONIC; None: they all were
+    unseen_ns: int | None = None
     awaited: int = 0  #: scans that are still to come
     tids: set[int] = field(default_factory=set)  #: tasks that called umount(2)
 
@@ -88,6 +89,10 @@ class Run:
     def end_ns(self) -> int:
         """The begin of the first call without EBUSY, or the end of the last EBUSY, ns."""
         return self.over.t_start if self.over is not None else self.last.end_ns
+
+    def seen_until(self, ts_ns: int) -> bool:
+        """Whether all was seen until then, CLOCK_MONOTONIC."""
+        return self.unseen_ns is None or ts_ns < self.unseen_ns
 
     def timely_scans(self) -> list[HolderScan]:
         """Return the scans made while the mount was still in the state of the EBUSYs."""

@@ -7,6 +7,7 @@ time, or by the address of the struct mount.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,33 @@ class Evidence:
     superblocks: tuple[Superblock, ...] = ()
     failures: tuple[Failure, ...] = ()
     skips: tuple[Skip, ...] = ()
-    counts: bool = False  #: a busy check was seen to count, so one that does not says something
+    #: time of the first busy check that counted: from then on, one that does not says something
+    counted_ns: int | None = None
+
+    def in_order(self) -> list[tuple[int, str, Piece]]:
+        """Return each piece with its time and its field, in order of time.
+
+        The time of a `Skip` is the earliest one at which something was not seen.
+        """
+        found = [(_moment(piece), name, piece) for name in _PIECES for piece in getattr(self, name)]
+        return sorted(found, key=lambda each: each[0])
+
+
+Piece = Walk | Check | Superblock | Failure | Skip
+#: a loss before what was seen at the same time, and counts before what they may decide
+_PIECES: Final = (
+    "skips",
+    "checks",
+    "lazies",
+    "walks",
+    "final_puts",
+    "superblocks",
+    "failures",
+)
+
+
+def _moment(piece: Piece) -> int:
+    return piece.begin_ns if isinstance(piece, Skip) else piece.ts_ns
 
 
 NO_EVIDENCE = Evidence()

@@ -133,7 +133,7 @@ def _requests(rows: pa.RecordBatch, open_keys: Collection[Key]) -> list[ScanRequ
     The latter is needed only if nothing but the path shows that it was the same mount.
     """
     found, busy = [], set(open_keys)
-    for attempt, _ in attempts(rows, candidate_rows(rows, open_keys, ())):
+    for attempt, *_ in attempts(rows, candidate_rows(rows, open_keys, ())):
         known = attempt.mount_id is not None
         succeeded = attempt.proves_free and not known and attempt.key in busy
         if attempt.busy:

@@ -32,11 +32,10 @@ from umtrace.sources.replay import ReplaySource
 from umtrace.stats.filters import RowFilter
 from umtrace.stats.unseen import Undecided
 
-# Evidence is kept for the last 4096 mounts, so rows and events must be read in step. And in a small
-# batch, few rows are of a mount that is busy in another row of it.
+# In a small batch, few rows are of a mount that is busy in another row of it.
 _ROWS_AT_ONCE = 512
-#: few, since the evidence of a task is bounded until its rows come
-_ROWS_WITH_EVIDENCE = 128
+#: few, since evidence takes room from its batch until its rows
+_ROWS_WITH_EVIDENCE = 32
 
 
 def replay(
@@ -109,17 +108,15 @@ def ebusy_windows(
     source: Path | Recording,
     *,
     spurious_within_ns: int | None = None,
-    rows_at_once: int | None = None,
 ) -> Iterator[EbusyWindow]:
     """Return the EBUSY windows of a recording, from its rows, its events and its scans.
 
     With the threshold of the recording, the default, they are those of its ``ebusy`` table. What
-    cannot be read is listed in the recording's ``problems``. With a smaller ``rows_at_once``, fewer
-    records of path walks are dropped.
+    cannot be read is listed in the recording's ``problems``.
     """
     recording = source if isinstance(source, Recording) else Recording.open(source)
     stage = _stage(recording, spurious_within_ns, previews=False)
-    for rows, events in _rows_with_events(recording, rows_at_once):
+    for rows, events in _rows_with_events(recording):
         yield from stage.feed(rows, events).windows
     yield from stage.finish().windows
 
@@ -145,14 +142,12 @@ def _stage(
     )
 
 
-def _rows_with_events(
-    recording: Recording, rows_at_once: int | None
-) -> Iterator[tuple[pa.RecordBatch, Array]]:
+def _rows_with_events(recording: Recording) -> Iterator[tuple[pa.RecordBatch, Array]]:
     """Yield rows, each with the events up to its end; no events if the tier has no evidence."""
     # The events of an unknown tier are read, since they may have some.
     has_evidence = tier_named(recording.meta.tier).gives_evidence is not False
     batches = recording.event_batches() if has_evidence else iter(())
-    at_once = rows_at_once or (_ROWS_WITH_EVIDENCE if has_evidence else _ROWS_AT_ONCE)
+    at_once = _ROWS_WITH_EVIDENCE if has_evidence else _ROWS_AT_ONCE
     ahead = np.empty(0, EVENT_DTYPE)
     for whole in recording.batches("umounts"):
         for rows in (whole.slice(at, at_once) for at in range(0, len(whole), at_once)):
