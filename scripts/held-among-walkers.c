@@ -3,11 +3,11 @@
  * Mounts that are held among path walkers, and mounts that only walkers are in. What was true of
  * each comes as one line of JSON, by the clocks of those who did it (CLOCK_MONOTONIC, ns).
  *
- *     held-among-walkers DIR EVERY_MS ROUNDS CASE...
+ *     held-among-walkers DIR EVERY_MS ROUNDS WALKERS CASE...
  *
- * A CASE is HOLD_WALK: HOLD is fd, cwd, map or none, WALK is stat, rename, open or rest. Each
- * round mounts a tmpfs, has three walkers walk in it without a pause and a keeper hold it until 60 ms
- * after the first EBUSY, and calls umount(2) every so many ms until it succeeds. The walkers stop
+ * A CASE is HOLD_WALK: HOLD is fd, cwd, map or none, WALK is one of walks.h. Each round mounts a
+ * tmpfs, has so many walkers walk in it without a pause and a keeper hold it until 60 ms after the
+ * first EBUSY, and calls umount(2) every so many ms until it succeeds. The walkers stop
  * 60 ms after the keeper.
  */
 #define _GNU_SOURCE
@@ -26,7 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WALKERS 3
+#include "walks.h"
+
+#define WALKERS 8 /* at most */
 #define KEEP_NS 60000000ULL
 #define WALK_NS 120000000ULL
 #define GIVE_UP_NS 10000000000ULL
@@ -59,34 +61,15 @@ static void fail(const char *what)
 	exit(1);
 }
 
-static void walk_once(const char *how, const char *file, const char *other)
+static void walker(struct told *told, int number, const struct walk *walk, const char *path)
 {
-	struct stat found;
-	int fd;
-
-	if (!strcmp(how, "stat")) {
-		stat(file, &found);
-	} else if (!strcmp(how, "rename")) {
-		rename(other, other);
-	} else if (!strcmp(how, "open")) {
-		fd = open(file, O_RDONLY);
-		if (fd >= 0)
-			close(fd);
-	} else {
-		rest(1000000);
-	}
-}
-
-static void walker(struct told *told, int number, const char *how, const char *path)
-{
-	char file[4096], other[4096];
+	static struct room room;
 	uint64_t entered, busy;
 
-	snprintf(file, sizeof(file), "%s/x", path);
-	snprintf(other, sizeof(other), "%s/w%d", path, number);
+	enter(&room, path, number);
 	while (!told->stop) {
 		entered = now();
-		walk_once(how, file, other);
+		walk->once(&room);
 		busy = told->busy;
 		if (busy && entered < busy && !told->slowest[number])
 			told->slowest[number] = now() - busy;
@@ -131,12 +114,30 @@ static void keeper(struct told *told, const char *hold, const char *path)
 	_exit(0);
 }
 
-static void make_files(const char *path)
+static void copy_itself(const char *path)
+{
+	char file[4096];
+	int from = open("/proc/self/exe", O_RDONLY), to;
+	ssize_t n = 1;
+
+	snprintf(file, sizeof(file), "%s/p", path);
+	to = open(file, O_CREAT | O_WRONLY, 0700);
+	while (n > 0)
+		n = copy_file_range(from, 0, to, 0, 1 << 20, 0);
+	if (n < 0) /* from another file system, before 5.19 */
+		while ((n = read(from, page, sizeof(page))) > 0)
+			if (write(to, page, n) != n)
+				fail(file);
+	close(from);
+	close(to);
+}
+
+static void make_files(const char *path, int walkers)
 {
 	char file[4096];
 	int number, fd;
 
-	for (number = -1; number < WALKERS; number++) {
+	for (number = -1; number < walkers; number++) {
 		if (number < 0)
 			snprintf(file, sizeof(file), "%s/x", path);
 		else
@@ -146,10 +147,14 @@ static void make_files(const char *path)
 			fail(file);
 		close(fd);
 	}
+	snprintf(file, sizeof(file), "%s/l", path);
+	if (symlink("x", file))
+		fail(file);
+	copy_itself(path);
 }
 
-static void one_round(const char *name, const char *path, const char *hold, const char *how,
-		      uint64_t every)
+static void one_round(const char *name, const char *path, const char *hold,
+		      const struct walk *walk, int walkers, uint64_t every)
 {
 	struct told *told = mmap(0, sizeof(*told), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -161,7 +166,7 @@ static void one_round(const char *name, const char *path, const char *hold, cons
 		fail(path);
 	if (mount("none", path, "tmpfs", 0, 0))
 		fail("mount");
-	make_files(path);
+	make_files(path, walkers);
 	if (held) {
 		keeper_pid = fork();
 		if (!keeper_pid)
@@ -169,9 +174,9 @@ static void one_round(const char *name, const char *path, const char *hold, cons
 		while (!told->ready)
 			sched_yield();
 	}
-	for (i = 0; i < WALKERS; i++)
+	for (i = 0; i < walkers; i++)
 		if (!fork())
-			walker(told, i, how, path);
+			walker(told, i, walk, path);
 	rest(2000000);
 	for (start = now();;) {
 		called = now();
@@ -192,12 +197,12 @@ static void one_round(const char *name, const char *path, const char *hold, cons
 	told->stop = 1;
 	while (wait(0) > 0)
 		;
-	for (i = 0; i < WALKERS; i++)
+	for (i = 0; i < walkers; i++)
 		slowest = told->slowest[i] > slowest ? told->slowest[i] : slowest;
 	printf("{\"name\": \"%s\", \"path\": \"%s\", \"hold\": \"%s\", \"walk\": \"%s\", "
 	       "\"keeper\": %d, \"in\": %llu, \"out\": %llu, \"first_call\": %llu, "
 	       "\"first_end\": %llu, \"slowest\": %llu, \"busy\": %d, \"free\": %llu}\n",
-	       name, path, hold, how, keeper_pid, (unsigned long long)told->in,
+	       name, path, hold, walk->name, keeper_pid, (unsigned long long)told->in,
 	       (unsigned long long)told->out, (unsigned long long)first_call,
 	       (unsigned long long)first_end, (unsigned long long)slowest, busy,
 	       (unsigned long long)called);
@@ -209,22 +214,25 @@ static void one_round(const char *name, const char *path, const char *hold, cons
 int main(int argc, char **argv)
 {
 	uint64_t every;
-	int round, i;
+	int round, i, walkers;
 
-	if (argc < 5) {
-		fprintf(stderr, "usage: held-among-walkers DIR EVERY_MS ROUNDS CASE...\n");
+	if (argc < 2) /* it was started out of a mount, by a walker */
+		return 0;
+	walkers = argc > 4 ? atoi(argv[4]) : 0;
+	if (argc < 6 || walkers < 1 || walkers > WALKERS) {
+		fprintf(stderr, "usage: held-among-walkers DIR EVERY_MS ROUNDS WALKERS CASE...\n");
 		return 2;
 	}
 	every = strtod(argv[2], 0) * 1000000;
 	for (round = 0; round < atoi(argv[3]); round++) {
-		for (i = 4; i < argc; i++) {
+		for (i = 5; i < argc; i++) {
 			char hold[16], how[16], name[64], path[3000];
 
-			if (sscanf(argv[i], "%15[a-z]_%15[a-z]", hold, how) != 2)
+			if (sscanf(argv[i], "%15[a-z]_%15[a-z]", hold, how) != 2 || !walk_of(how))
 				return 2;
 			snprintf(name, sizeof(name), "%s_%s.%d", hold, how, round);
 			snprintf(path, sizeof(path), "%s/%s", argv[1], name);
-			one_round(name, path, hold, how, every);
+			one_round(name, path, hold, walk_of(how), walkers, every);
 		}
 	}
 	return 0;
