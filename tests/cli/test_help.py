@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from umtrace.cli.first_page import first_page
 from umtrace.cli.group import COMMANDS
 from umtrace.cli.main import umtrace
 
@@ -130,3 +131,13 @@ def test_help_has_plain_words(name):
 def test_no_two_parameters_have_one_name(name):
     names = [parameter.name for parameter in _command(name).params]
     assert sorted(names) == sorted(set(names))
+
+
+def test_umtrace_alone_names_each_command_on_one_screen():
+    lines = first_page(COMMANDS).splitlines()
+    assert len(lines) <= 23  # the 24th has the prompt
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert all(len(re.findall(rf"\b{name}\b[ ,\n]", text + "\n")) >= 1 for name in COMMANDS)
+    described = [line.split()[0] for line in lines if line[2:].split("  ")[0] in COMMANDS]
+    assert described == [name for name in COMMANDS if name in described]

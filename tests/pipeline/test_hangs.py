@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from contextlib import nullcontext
 
@@ -11,10 +12,12 @@ from tests.builders import Stream
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.correlate.waits import Wait
 from umtrace.model.events import Kind, OnStack
+from umtrace.model.hangs import Hang
 from umtrace.model.open_tasks import OpenTask
+from umtrace.model.umounts import SCHEMA as ROWS
 from umtrace.pipeline import Until, run
 from umtrace.pipeline.hangs import MOST, HangWatch
-from umtrace.present.lines import hang_line
+from umtrace.present.lines import behind_lines, hang_lines, line
 from umtrace.present.rows import hang_json
 from umtrace.sources.fake import FakeSource
 from umtrace.stats.filters import RowFilter
@@ -171,11 +174,40 @@ def test_a_run_gives_them_to_its_sinks_and_they_have_a_line_each():
     keep = _Keep()
     run(FakeSource([batch], tier="tracepoint"), [keep], until=Until())
     (hang,) = keep.hangs
-    text = hang_line(hang)
+    (text,) = hang_lines(hang)
     assert "hangs" in text
     assert "/mnt/dead (in the fs shutdown for " in text
-    assert len(hang_line(hang, 100)) <= 100
     data = json.loads(hang_json(hang))
     assert (data["event"], data["phase"], data["path"]) == ("hang", "shutdown", "/mnt/dead")
     assert data["latency_ns"] is None
     assert data["so_far_ns"] > S
+
+
+_TIMES_S = (1, 10, 60, 41 * 60, 3600 * 30, 86400 * 900)
+_NAMES = {"pid": 4194304, "comm": "containerd-shim", "mode": "expire", "n_mounts": None}
+
+
+@pytest.mark.parametrize("seconds", _TIMES_S)
+@pytest.mark.parametrize("phase", ["lookup", "lock", "tree", "rcu", "put", "shutdown", "other"])
+@pytest.mark.parametrize("path", ["/mnt", "/var/lib/containerd/" + "x" * 4000, None])
+def test_its_lines_fit_80_columns(seconds, phase, path):
+    row = {**dict.fromkeys(ROWS.names), **_NAMES, "path": path, "t_start": S, "origin": "umount"}
+    hang = Hang(row=row, phase=phase, so_far_ns=seconds * S, phase_ns=seconds * S)
+    lines = hang_lines(hang, 80)
+    assert max(map(len, lines)) <= 80
+    assert phase == "other" or phase in " ".join(lines).replace("RCU", "rcu").replace("mntp", "p")
+    assert (path or "-")[-6:] in lines[0]
+
+
+@pytest.mark.parametrize("path", ["/mnt", "/var/lib/containerd/" + "x" * 4000])
+@pytest.mark.parametrize("name", ["ENAMETOOLONG", "ok"])
+def test_lines_of_umounts_fit_80_columns(path, name):
+    row = {**dict.fromkeys(ROWS.names), **_NAMES, "path": path, "t_start": S, "origin": "umount"}
+    row |= {"errno": 0 if name == "ok" else errno.ENAMETOOLONG, "complete": True, "lock_ns": 9 * S}
+    row |= {"lock_holder_tid": 4194304, "lock_holder_comm": "containerd-shim"}
+    row |= {"lock_holder_op": "ns-exit", "latency_ns": 3000 * S, "rcu_ns": 3000 * S}
+    assert name in line(row, 80)
+    lines = [line(row, 80), *behind_lines(row, 80)]
+    assert max(map(len, lines)) <= 80
+    assert "behind the end of a namespace by containerd-shim" in lines[1]
+    assert all(each.endswith(path[-4:]) for each in (lines[0], lines[-1]))

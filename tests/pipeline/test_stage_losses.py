@@ -84,3 +84,26 @@ def test_they_are_in_the_recording(tmp_path):
 def test_a_recording_that_did_not_count_them_says_nothing(losses):
     assert "scan" not in loss_text(losses)
     assert not losses.lost_anything
+
+
+def test_calls_of_rows_that_came_are_no_loss(monkeypatch):
+    monkeypatch.setattr(evidence_store, "_MOST_EACH", 2)
+    store = EvidenceStore(100)
+    for ts in range(10):
+        store.add("lazies", walk(ts * 10, mnt=ts))
+        if ts:  # the row of the first call is held back for its last put
+            store.forget_calls([(7, 100 + ts * 10, 105 + ts * 10)])
+    assert (store.dropped, store.holds_calls) == (0, True)
+    store.forget_calls([(7, 100, 105)])
+    assert not store.holds_calls
+
+
+def test_last_puts_that_no_row_can_need_are_no_loss(monkeypatch):
+    monkeypatch.setattr(evidence_store, "_MOST_KEYS", 2)
+    store = EvidenceStore(0)
+    for s in range(9):
+        store.add("final_puts", walk(s * 11 * 10**9, mnt=s))
+    assert store.dropped == 0
+    for ns in range(9):
+        store.add("final_puts", walk(10**12 + ns, mnt=ns))
+    assert store.dropped == 7

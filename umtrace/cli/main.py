@@ -13,9 +13,11 @@ from typing import Any
 import click
 
 from umtrace.cli import working
-from umtrace.cli.group import HELP_OPTIONS, Interrupted, LazyGroup
+from umtrace.cli.first_page import first_page
+from umtrace.cli.group import COMMANDS, HELP_OPTIONS, Interrupted, LazyGroup
 from umtrace.cli.mistakes import os_text, usage_text
 from umtrace.cli.unfailing import unfailing
+from umtrace.cli.whole import whole
 from umtrace.model.errors import UmtraceError, not_installed
 from umtrace.present.terminal import clean  # now: later there may be no descriptor to read it by
 from umtrace.version import __version__
@@ -45,7 +47,7 @@ def umtrace() -> None:
 def main() -> None:
     """Run the command line and exit with the code design gives to each failure."""
     _open_closed_streams()
-    sys.stderr = unfailing(sys.stderr)
+    sys.stderr, sys.stdout = unfailing(sys.stderr), whole(sys.stdout)
     if sys.argv[1:2] not in ([name] for name in _WITHOUT_A_LINE) and _COMPLETE not in os.environ:
         working.announce()
     try:
@@ -83,7 +85,8 @@ def run(args: list[str]) -> int:
             return 0
         return stop.code if isinstance(stop.code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help())
+        top = error.ctx.command is umtrace
+        click.echo(first_page(COMMANDS) if top else error.ctx.get_help())
         return 0
     except Exception as error:
         return _complain(*_explained(error))

@@ -153,7 +153,6 @@ class _Lines:
         """Print what one tick brought, without what nobody unmounted unless that is asked for."""
         from umtrace.present import lines
         from umtrace.present.rows import hang_json, write_jsonl
-        from umtrace.present.terminal import write
         from umtrace.stats.matching import without_internal
 
         self._losses, self._undecided = tick.losses, tick.undecided
@@ -166,13 +165,11 @@ class _Lines:
             write_jsonl(sys.stdout.buffer, rows.schema, [rows])
         else:
             for row in lines.line_rows(rows):
-                for line in (lines.line(row, self._width), *lines.behind_line(row)):
-                    write(line + "\n", sys.stdout)
+                _print((lines.line(row, self._width), *lines.behind_lines(row, self._width)))
         for window, over in found:
             _print_window(window, self._width, over=over, as_json=self._as_json)
         for hang in hangs:
-            text = hang_json(hang) if self._as_json else lines.hang_line(hang, self._width)
-            write(text + "\n", sys.stdout)
+            _print([hang_json(hang)] if self._as_json else lines.hang_lines(hang, self._width))
         sys.stdout.flush()
 
     def finish(self) -> None:
@@ -234,13 +231,17 @@ class _TeardownLines(_Lines):
             sys.stdout.flush()
 
 
+def _print(lines: Iterable[str]) -> None:
+    from umtrace.present.terminal import write
+
+    write("".join(f"{line}\n" for line in lines), sys.stdout)
+
+
 def _print_window(window: EbusyWindow, width: int | None, *, over: bool, as_json: bool) -> None:
     from umtrace.present.ebusy import jsonl, window_lines
-    from umtrace.present.terminal import write
 
     if as_json:
         event = {"event": "ebusy" if over else "ebusy-open"}
         sys.stdout.buffer.write(jsonl(window, event).encode())
     else:
-        lines = window_lines(window, width, over=over)
-        write("".join(f"{line}\n" for line in lines), sys.stdout)
+        _print(window_lines(window, width, over=over))

@@ -221,6 +221,14 @@ def _ends(rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
     return ends
 
 
+def spans(rows: pa.RecordBatch) -> Iterator[tuple[int, int, int]]:
+    """Return the task of each row, and when its call began and ended, ns."""
+    begins = _begins(rows)
+    ends = begins + integers(rows.column("latency_ns"))
+    tids = integers(rows.column("tid"))
+    return zip(tids.tolist(), begins.tolist(), ends.tolist(), strict=True)
+
+
 def _begins(rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
     return integers(rows.column("t_start").cast(pa.int64()))
 

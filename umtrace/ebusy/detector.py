@@ -8,7 +8,15 @@ from itertools import islice
 
 import pyarrow as pa
 
-from umtrace.ebusy.attempts import Attempt, Key, attempts, candidate_rows, latest_begin, latest_end
+from umtrace.ebusy.attempts import (
+    Attempt,
+    Key,
+    attempts,
+    candidate_rows,
+    latest_begin,
+    latest_end,
+    spans,
+)
 from umtrace.ebusy.downstream import Downstream
 from umtrace.ebusy.evidence_store import EvidenceStore
 from umtrace.ebusy.latetails import LateTails
@@ -83,6 +91,7 @@ class EbusyDetector:
         evidence: Evidence = NO_EVIDENCE,
         scans: Iterable[HolderScan] = (),
         pending: Collection[int] = (),
+        came: pa.RecordBatch | None = None,
     ) -> list[EbusyWindow]:
         """Take one batch and return the windows that are over.
 
@@ -97,6 +106,8 @@ class EbusyDetector:
             Scans of rows of this batch, of earlier or of later ones.
         pending : collection of int
             Ids of rows for which a scan is still to come.
+        came : RecordBatch, optional
+            The rows with those that a filter left out: no evidence has to wait for them.
         """
         for scan in scans:
             self._add_scan(scan)
@@ -110,6 +121,8 @@ class EbusyDetector:
         self._until = max(self._until, latest_end(rows))
         found += self._hear(ahead)
         self._now = max(self._now, latest_begin(rows))
+        if self._evidence.holds_calls:
+            self._evidence.forget_calls(spans(rows if came is None else came))
         self._expire()
         return found + self._settle()
 

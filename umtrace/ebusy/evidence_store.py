@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,6 +16,8 @@ from umtrace.model.evidence import Check, Piece, Skip, Superblock, Walk
 _MOST_KEYS = 4096
 _MOST_EACH = 256
 _LATER_NS = 1_000_000_000
+#: ns of event time after which no row comes that needs a last put: a row is held back for 5 s
+_PUT_NEEDED_NS = 10_000_000_000
 
 _Evidence = TypeVar("_Evidence")
 
@@ -62,11 +64,34 @@ class EvidenceStore:
             case "lazies", Walk():
                 self._keep(self._lazies, piece.tid, piece)
             case "final_puts", Walk():
+                self._forget_puts(piece.ts_ns - _PUT_NEEDED_NS)
                 self._keep(self._final_puts, piece.ts_ns, piece)
             case "superblocks", Superblock():
                 self.add_superblock(piece)
             case "skips", Skip():
                 self._holes.add(piece.begin_ns, piece.end_ns)
+
+    @property
+    def holds_calls(self) -> bool:
+        """Whether `forget_calls` would find anything."""
+        return bool(self._lazies)
+
+    def forget_calls(self, spans: Iterable[tuple[int, int, int]]) -> None:
+        """Forget the MNT_DETACH calls of rows that came: task, begin and end, wall clock in ns.
+
+        Rows of one task may come in another order than it called: a row waits for its last put.
+        """
+        for tid, begin, end in spans:
+            calls = self._lazies.get(tid, ())
+            mine = [c for c in calls if begin <= c.ts_ns + self._offset <= end]
+            for call in mine:
+                self._lazies[tid].remove(call)
+            if mine and not self._lazies[tid]:
+                del self._lazies[tid]
+
+    def _forget_puts(self, before_ns: int) -> None:
+        while self._final_puts and (oldest := next(iter(self._final_puts))) < before_ns:
+            del self._final_puts[oldest]
 
     def add_superblock(self, superblock: Superblock) -> None:
         """Store a superblock that an umount leaves alive; its death counts only after that.

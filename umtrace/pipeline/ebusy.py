@@ -82,8 +82,16 @@ class EbusyStage:
         self._reader = EvidenceDecoder()
         self._told: dict[int | None, str] = {}
 
-    def feed(self, rows: pa.RecordBatch, events: Array | None = None) -> EbusyUpdate:
-        """Take the rows of one batch, and the events that came with them; never waits."""
+    def feed(
+        self,
+        rows: pa.RecordBatch,
+        events: Array | None = None,
+        came: pa.RecordBatch | None = None,
+    ) -> EbusyUpdate:
+        """Take the rows of one batch, and the events that came with them; never waits.
+
+        ``came`` has the rows that a filter left out as well.
+        """
         evidence = NO_EVIDENCE if events is None else self._reader.read(events)
         scans: list[HolderScan] = []
         if self._scanner is not None:
@@ -91,7 +99,9 @@ class EbusyStage:
                 self._scanner.ask(_requests(rows, self._detector.busy))
             scans = self._scanner.answers()
         pending = self._scanner.pending if self._scanner is not None else ()
-        windows = self._detector.feed(rows, evidence=evidence, scans=scans, pending=pending)
+        windows = self._detector.feed(
+            rows, evidence=evidence, scans=scans, pending=pending, came=came
+        )
         return EbusyUpdate(windows, scans, self._news(windows) if self._previews else [])
 
     def finish(self) -> EbusyUpdate:

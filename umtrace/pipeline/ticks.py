@@ -124,7 +124,7 @@ def stream(
         found = correlator.feed(batch)
         undecided.feed(found)
         rows = row_filter.apply(found)
-        update = ebusy.feed(rows, batch.events) if ebusy else EbusyUpdate()
+        update = ebusy.feed(rows, batch.events, found) if ebusy else EbusyUpdate()
         losses = _lost(source, correlator, ebusy)
         hangs = watch.look(source, correlator, row_filter) if watch else ()
         learnt = owners.take_learnt()

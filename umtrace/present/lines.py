@@ -18,7 +18,7 @@ HEADER = (
     f"{'LATENCY':>8} {'RCU WAIT':>8} PATH"
 )
 _UNKNOWN = "-: unknown"
-_PATH_AT = HEADER.index("PATH")
+_INDENT = " " * 4
 _MOST_RUNNING = 3
 _WORTH_NS = 1_000_000
 _PHASES = {
@@ -56,22 +56,32 @@ def line(row: Mapping[str, Any], width: int | None = None, result: str = "") -> 
         f"{row['mode'] or _origin(row):<5} {result or _result(row):<7} "
         f"{padded(row['latency_ns'])} {padded(row['rcu_ns'])} "
     )
-    return clean(text) + _fit(_where(row), None if width is None else width - _PATH_AT)
+    return clean(text) + _fit(_where(row), None if width is None else width - len(text))
 
 
-def hang_line(hang: Hang, width: int | None = None) -> str:
-    """Return the line of an umount that has not ended; its latency is the time so far."""
+def hang_lines(hang: Hang, width: int | None = None) -> list[str]:
+    """Return the line of an umount that has not ended; its latency is the time so far.
+
+    Where the phase does not fit beside the path, it has a line of its own.
+    """
     row = {**hang.row, "latency_ns": hang.so_far_ns, "rcu_ns": None, "complete": True}
-    phase = f" ({_PHASES[hang.phase]} for {duration(hang.phase_ns)})"
-    room = None if width is None else width - len(phase)
-    return line(row, room, result="hangs") + phase
+    phase = f"({_PHASES[hang.phase]} for {duration(hang.phase_ns)})"
+    return _beside(line(row, result="hangs"), phase, width, line(row, width, result="hangs"))
 
 
-def behind_line(row: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line that says behind whom an umount waited for the namespace lock, if for long."""
+def behind_lines(row: Mapping[str, Any], width: int | None = None) -> list[str]:
+    """Return what says behind whom an umount waited for the namespace lock, if for long."""
     text = behind_row(row) if (row["lock_ns"] or 0) >= _WORTH_NS else ""
-    if text:
-        yield clean(f"  {text}: {_where(row)}")
+    if not text:
+        return []
+    where = _fit(_where(row), None if width is None else width - len(_INDENT))
+    return _beside(clean(f"  {text}:"), where, width)
+
+
+def _beside(text: str, more: str, width: int | None, alone: str = "") -> list[str]:
+    """Return both on one line if they fit, else on two; ``alone`` is ``text`` without more."""
+    one = f"{text} {more}"
+    return [one] if width is None or len(one) <= width else [alone or text, _INDENT + more]
 
 
 def still_running(hangs: Sequence[Hang]) -> Iterator[str]:

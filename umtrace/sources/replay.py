@@ -8,7 +8,11 @@ from dataclasses import replace
 from umtrace.model.events import EventBatch
 from umtrace.model.losses import LossReport
 from umtrace.model.plan_line import PlanLine
+from umtrace.model.tiers import tier_named
 from umtrace.recording.reader import Recording
+
+#: events at a time where they are evidence: what a stage keeps of it is bounded until the rows come
+_AT_ONCE = 1024
 
 
 class ReplaySource:
@@ -25,7 +29,9 @@ class ReplaySource:
 
     def open(self) -> None:
         """Start at the first event."""
-        self._batches = self.recording.event_batches()
+        batches = self.recording.event_batches()
+        has_evidence = tier_named(self.tier).gives_evidence is not False
+        self._batches = _pieces(batches) if has_evidence else batches
 
     def read(self, timeout_s: float) -> EventBatch | None:
         """Return the next batch at once; None at the end, before ``open`` and after ``close``."""
@@ -60,3 +66,11 @@ class ReplaySource:
     def close(self) -> None:
         """Release the recording's files."""
         self._batches = None
+
+
+def _pieces(batches: Iterator[EventBatch]) -> Iterator[EventBatch]:
+    """Yield small batches, as a live source does; names and births come with the first piece."""
+    for batch in batches:
+        yield replace(batch, events=batch.events[:_AT_ONCE])
+        for begin in range(_AT_ONCE, len(batch.events), _AT_ONCE):
+            yield EventBatch(batch.events[begin : begin + _AT_ONCE])
