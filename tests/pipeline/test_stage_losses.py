@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.builders import Stream
@@ -13,7 +15,7 @@ from umtrace.holders.worker import MOST_AT_ONCE, ScanWorker
 from umtrace.model.evidence import Check, Failure, Walk
 from umtrace.model.holders import ScanRequest
 from umtrace.model.losses import LossReport
-from umtrace.pipeline import RecordingSink, Until, run
+from umtrace.pipeline import RecordingSink, Until, offline, run
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.present.heading import loss_text
 from umtrace.recording import Recording
@@ -107,3 +109,12 @@ def test_last_puts_that_no_row_can_need_are_no_loss(monkeypatch):
     for ns in range(9):
         store.add("final_puts", walk(10**12 + ns, mnt=ns))
     assert store.dropped == 7
+
+
+@pytest.mark.parametrize("name", ["lab-ebusy", "lab-6.12-rt"])
+def test_a_replay_drops_no_evidence_for_being_fast(name):
+    recording = Recording.open(Path("recordings") / f"{name}.umt")
+    *_, last = offline.replay(recording)
+    assert (recording.losses.evidence_dropped, last.losses.evidence_dropped) == (None, 0)
+    text = loss_text(recording.losses, recording.meta.tier)
+    assert text == "none (not counted: evidence about EBUSY dropped)"

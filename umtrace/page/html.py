@@ -166,7 +166,7 @@ def _view(page: Page) -> dict[str, Any]:
         "worst": [_worst(row) for row in page.worst],
         "windows": [_window(row) for row in page.windows],
         "n_windows": page.n_windows,
-        "losses": loss_text(heading.losses),
+        "losses": loss_text(heading.losses, heading.tier),
         "counters": [(name.replace("_", " "), _counter(v)) for name, v in page.counters.items()],
         "plan": page.plan,
         "command": clean(" ".join(page.command)),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from umtrace.model.clock import date_time, utc
 from umtrace.model.errors import UsageError
 from umtrace.model.losses import LossReport
+from umtrace.model.tiers import tier_named
 from umtrace.present.terminal import clean
 from umtrace.present.units import NS_PER_S, NULL, duration, plural
 from umtrace.stats.filters import RowFilter
@@ -110,15 +111,15 @@ def heading_lines(heading: Heading, n_incomplete: int, n_rows: int) -> list[str]
         Of the rows that the report is about.
     """
     lines = [clean(line) for line in _about(heading)]
-    lines.append(f"losses: {loss_text(heading.losses)}")
+    lines.append(f"losses: {loss_text(heading.losses, heading.tier)}")
     if n_incomplete:
         lines.append(f"INCOMPLETE: {n_incomplete:,} of {plural(n_rows, 'row')}")
     lines += [f"DAMAGED: {clean(problem)}" for problem in heading.problems]
     return lines
 
 
-def loss_text(losses: LossReport) -> str:
-    """Return what was lost, `none`, or what this tier cannot count."""
+def loss_text(losses: LossReport, tier: str | None = None) -> str:
+    """Return what was lost, `none`, or what this tier, or an old umtrace, did not count."""
     kinds = {**_LOSSES, **_STAGE_LOSSES}
     counts: dict[str, int | None] = {name: getattr(losses, name) for name in kinds}
     lost = [
@@ -131,6 +132,8 @@ def loss_text(losses: LossReport) -> str:
     ]
     if len(uncounted) == len(_LOSSES) and not lost:
         return "not counted"
+    if losses.evidence_dropped is None and tier and tier_named(tier).gives_evidence:
+        uncounted.append("evidence about EBUSY dropped")
     text = "; ".join(lost) or "none"
     return f"{text} (not counted: {'; '.join(uncounted)})" if uncounted else text
 

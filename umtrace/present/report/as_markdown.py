@@ -19,7 +19,7 @@ _MARKUP = re.compile(r"([\\`*_<>|\[\]#])")
 def report_markdown(report: Report) -> str:
     """Return the head, what it comes to, and each section under a heading."""
     form = MarkdownFormat()
-    losses = loss_text(report.heading.losses)
+    losses = loss_text(report.heading.losses, report.heading.tier)
     lines = [f"`{clean(report.heading.source)}`, losses: {losses}"]
     lines += [part for text in report.heading.problems for part in ("", _damage(text))]
     lines += ["", *form.lines(Lines([*_facts(report), *sentences(report)]))]
