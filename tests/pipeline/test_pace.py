@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import closing
 
@@ -17,6 +18,7 @@ from umtrace.pipeline.pace import (
     LOWER_FILL,
     RAISE_FILL,
     TICK_S,
+    WAITING_NICE,
     LivePace,
     ReaderPriority,
 )
@@ -25,6 +27,7 @@ from umtrace.sources.fake import FakeSource
 HIGH, BETWEEN, LOW = RAISE_FILL * 2, (RAISE_FILL + LOWER_FILL) / 2, 0.0
 BEFORE = os.getpriority(os.PRIO_PROCESS, 0)
 RAISED = min(BEFORE, READER_NICE)
+WAITING = min(BEFORE, WAITING_NICE)
 
 
 class Clock:
@@ -89,6 +92,33 @@ def test_it_is_restored_once_and_only_if_it_was_raised(priority, changes):
     assert changes == [RAISED, BEFORE]
 
 
+def test_it_sleeps_with_the_higher_one_and_works_with_its_own(priority, changes):
+    for _ in range(2):
+        priority.sleep()
+        priority.note(LOW)
+        priority.woke(busy=False)
+    assert changes == [WAITING, BEFORE] * 2
+
+
+def test_an_ebusy_is_handled_with_the_higher_one(priority, changes):
+    priority.sleep()
+    priority.note(LOW)
+    priority.woke(busy=True)
+    assert changes == [WAITING]
+    priority.sleep()
+    priority.woke(busy=False)
+    assert changes == [WAITING, BEFORE]
+
+
+def test_a_run_knows_an_ebusy_by_its_events(priority, changes):
+    busy = Stream().umount(3, 5000, ret=-errno.EBUSY).batch()
+    source = FakeSource([*batches(2), busy], fills=[LOW] * 3)
+    ticks = steps(source, until=Until(), pace=LivePace(priority))
+    with closing(priority), closing(ticks):
+        seen = [list(changes) for _ in ticks]
+    assert seen[1:3] == [[WAITING, BEFORE], [WAITING, BEFORE, WAITING]]
+
+
 def test_waits_are_longer_while_nothing_comes(priority, clock):
     pace = LivePace(priority, clock=clock)
     pace.note(LOW, 0)
@@ -140,8 +170,9 @@ def test_a_run_follows_the_fill_of_its_source(priority, changes):
     with closing(priority), closing(ticks):
         seen = [list(changes) for _ in ticks]
     assert at_ready == []
-    assert seen[:3] == [[], [], [RAISED]]
-    assert changes == [RAISED, BEFORE]
+    slept = [WAITING, BEFORE]
+    assert seen[:3] == [[], slept, [*slept, WAITING, RAISED]]
+    assert changes == [*slept, WAITING, RAISED, BEFORE]
 
 
 class Watches:

@@ -269,11 +269,20 @@ _QUESTIONS: dict[str, Callable[..., object]] = {
     "seen_from": seen_from,
     "queued": queued,
 }
+_LOOKING = frozenset({"opened", "of_threads", "samples"})  # functions of looking.py
+
+
+def _question(what: str) -> Callable[..., object]:
+    if what in _LOOKING:
+        import looking  # type: ignore[import-not-found] # noqa: PLC0415 - beside this file
+
+        _QUESTIONS.update({name: getattr(looking, name) for name in _LOOKING})
+    return _QUESTIONS[what]
 
 
 def _answer(what: str, args: tuple[Any, ...]) -> Any:
     try:
-        return 0, _QUESTIONS[what](*args)
+        return 0, _question(what)(*args)
     except OSError as error:
         return error.errno or 5, None
 
@@ -300,4 +309,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    sys.path.append(os.path.dirname(__file__))  # noqa: PTH120
     main()

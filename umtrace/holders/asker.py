@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -31,6 +32,7 @@ _TURNS, _TURN_S = 100, 0.1
 #: questions sent ahead of their answers
 _AT_ONCE = 256
 _here = threading.local()
+_askers: weakref.WeakSet[Asker] = weakref.WeakSet()
 #: children that were left behind; subprocess warns if one is collected before it has ended
 _left_behind: list[subprocess.Popen[bytes]] = []
 
@@ -229,5 +231,11 @@ def asker() -> Asker:
     """Return the `Asker` of this thread."""
     if not hasattr(_here, "asker"):
         _here.asker = Asker()
+        _askers.add(_here.asker)
     found: Asker = _here.asker
     return found
+
+
+def children() -> set[int]:
+    """Return the pids of the child processes of all threads, which hold nothing by themselves."""
+    return set().union(*(each.pids for each in [*_askers]))

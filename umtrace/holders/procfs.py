@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from umtrace.holders import looking
 from umtrace.holders.asker import asker
 
 _PROC = "/proc"
@@ -130,8 +131,7 @@ def mapped(
     wanted = [os.fsencode(prefix).replace(b"\n", b"\\012") for prefix in prefixes]
     restored = {found: os.fsencode(p) for found, p in zip(wanted, prefixes, strict=True)}
     numbers = [b"%02x:%02x" % tuple(map(int, dev.split(":"))) for dev in devs]
-    # A process without an answer in the last scan comes last: it may use up the 50 ms of a scan.
-    pids = sorted(pids, key=_silent.__contains__)
+    pids = silent_last(pids)
     left = dict.fromkeys(pids)
     for pid, answer in asker().of_each("mapped", pids, wanted, numbers, until=until):
         del left[pid]
@@ -141,6 +141,11 @@ def mapped(
         else:
             yield pid, [_mapping(pid, _restored(name, restored), *how) for name, *how in answer]
     _silent.update([*left][:1])
+
+
+def silent_last(pids: Iterable[int]) -> list[int]:
+    """Return processes in order; one without an answer in the last scan may use up the time."""
+    return sorted(pids, key=_silent.__contains__)
 
 
 def _mapping(pid: int, path: str, dev: bytes, writes: bool, mnt_id: int) -> Open:
@@ -199,11 +204,7 @@ def running(pid: int, tid: int) -> tuple[bool, int | None]:
 
     The time is None if the kernel does not count it.
     """
-    task = f"{_PROC}/{pid}/task/{tid}"
-    with suppress(OSError, ValueError, IndexError):
-        text, times = (_text(f"{task}/{name}") for name in ("stat", "schedstat"))
-        return text.rpartition(")")[2].split()[0] == "R", int(times.split()[0]) or None
-    return False, None
+    return looking.running(b"/proc/%d/task/%d" % (pid, tid))
 
 
 def mntns(pid: int | str) -> int | None:

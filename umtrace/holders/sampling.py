@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from umtrace.holders import procfs
+from umtrace.holders import looking
+from umtrace.holders.asker import asker
 from umtrace.holders.procfs import Open
-
-#: A task that opens and closes in a loop is missing from one of these; a holder never is.
-SAMPLES = 24
-SAMPLES_SPAN_S = 0.014
-#: While a task waits for a CPU, all samples of it are equal; at least so many must be valid.
-_FEWEST_SAMPLES = SAMPLES // 2
-#: A timer tick during an open(2) often preempts the task when the file is open. Most samples of a
-#: task that competes for a CPU then show the file, so such a task needs more samples.
-_MOST_SAMPLES = 4 * SAMPLES
 
 
 class Sample(NamedTuple):
@@ -28,36 +20,9 @@ class Sample(NamedTuple):
     missing_ns: int | None = None
 
 
-@dataclass(slots=True)
-class _Watched:
-    opened: Open
-    ran_ns: int | None
-    seen: int = 1
-    samples: int = 1
-    ran: bool = False
-    missing_ns: int | None = None
-
-    def sample(self, clock: Callable[[], int]) -> None:
-        if not self.opened.still():
-            self.samples += 1
-            if self.missing_ns is None:
-                self.missing_ns = clock()
-            return
-        waiting, ran_ns = procfs.running(self.opened.pid, self.opened.tid)
-        self.ran = self.ran or waiting
-        if waiting and ran_ns is not None and ran_ns == self.ran_ns:
-            return
-        self.ran_ns = ran_ns
-        self.seen, self.samples = self.seen + 1, self.samples + 1
-
-    def undecided(self) -> bool:
-        """Whether more samples may show that it is no holder."""
-        return self.ran and self.seen == self.samples < _MOST_SAMPLES
-
-    def result(self) -> Sample:
-        known = self.samples >= _FEWEST_SAMPLES or self.seen < self.samples
-        # With too few samples it is not called a holder.
-        return Sample(self.seen, self.samples if known else self.samples + 1, self.missing_ns)
+_PATIENCE_S = 10.0  # it always answers; on a loaded host it may wait long for a CPU
+#: of something that could not be sampled, which is not called a holder
+_NOT_SAMPLED = Sample(1, 2)
 
 
 def resample(
@@ -67,21 +32,48 @@ def resample(
 
     A mapping, or None, counts as seen once: it does not come and go. Times are in seconds.
     """
-    watched = {
-        index: _Watched(one, procfs.running(one.pid, one.tid)[1])
-        for index, one in enumerate(opened)
-        if one is not None and one.kind != "maps"
-    }
-    pause_s = SAMPLES_SPAN_S / (SAMPLES - 1)
-    for _ in range(SAMPLES - 1 if watched else 0):
-        _sample_all(watched.values(), pause_s, clock)
-    until = time.monotonic() + patience_s
-    while (left := [w for w in watched.values() if w.undecided()]) and time.monotonic() < until:
-        _sample_all(left, pause_s, clock)
-    return [watched[i].result() if i in watched else Sample() for i in range(len(opened))]
+    found = looking.samples(_links(opened), patience_s, clock)
+    return _all_of(opened, [Sample(*each) for each in found])
 
 
-def _sample_all(watched: Iterable[_Watched], pause_s: float, clock: Callable[[], int]) -> None:
-    time.sleep(pause_s)
-    for one in watched:
-        one.sample(clock)
+def resample_apart(
+    opened: Sequence[Open | None], clock: Callable[[], int] = time.time_ns
+) -> list[Sample]:
+    """Do the same as `resample` in the child process of this thread, which has its priority."""
+    links = _links(opened)
+    try:
+        found = _ask(links) if links else []
+    except OSError:
+        return _all_of(opened, [_NOT_SAMPLED] * len(links))
+    ahead = clock() - time.monotonic_ns()
+    samples = [
+        Sample(seen, looks, None if missing is None else missing + ahead)
+        for seen, looks, missing in found
+    ]
+    return _all_of(opened, samples)
+
+
+def _ask(links: list[tuple[bytes, bytes, bytes]]) -> list[tuple[int, int, int | None]]:
+    found: list[tuple[int, int, int | None]] = asker().ask("samples", links, patience_s=_PATIENCE_S)
+    return found
+
+
+def _is_sampled(opened: Open | None) -> bool:
+    return opened is not None and opened.kind != "maps"
+
+
+def _links(opened: Sequence[Open | None]) -> list[tuple[bytes, bytes, bytes]]:
+    return [
+        (
+            b"/proc/%d/task/%d" % (one.pid, one.tid),
+            os.fsencode(one.link),
+            os.fsencode(one.reads or one.path),
+        )
+        for one in opened
+        if one is not None and _is_sampled(one)
+    ]
+
+
+def _all_of(opened: Sequence[Open | None], samples: Sequence[Sample]) -> list[Sample]:
+    left = iter(samples)
+    return [next(left) if _is_sampled(one) else Sample() for one in opened]

@@ -1,23 +1,26 @@
-"""The scan of a recording: one pass over /proc for all requested mounts, then samples."""
+"""The scan of a recording: one pass over /proc for all requested mounts, and samples."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from umtrace.holders import procfs
 from umtrace.holders.claimed import claimed
 from umtrace.holders.kernelrefs import kernel_files, swap_is_on
+from umtrace.holders.likely import likely
 from umtrace.holders.match import Matcher
 from umtrace.holders.mounts import MountTable
 from umtrace.holders.procfs import Open
-from umtrace.holders.sampling import resample
-from umtrace.holders.sweep import Sweep
+from umtrace.holders.quick import QuickSweep
+from umtrace.holders.sampling import resample_apart
 from umtrace.holders.target import Target, find_target
 from umtrace.model.holders import Holder, HolderScan, ScanRequest
 
-BUDGET_S = 0.05
+BUDGET_S = 0.05  #: of CPU time
+END_S = 0.5  #: on a loaded host the same work takes longer
+_LEAST_S = 0.1  #: for what takes long, while another EBUSY waits and nobody was found
 _MOST_HOLDERS = 32
 
 
@@ -28,50 +31,113 @@ class _Found:
     opened: Open | None
 
 
+class Scan:
+    """The scan for some requests, in two steps, which may be taken by two threads.
+
+    `look` reads and samples what processes have open, which is quick. `finish` does all else.
+
+    Parameters
+    ----------
+    clock : callable
+        Wall clock in ns, the same as that of the rows.
+    budget_s : float
+        CPU time in seconds, of each of the two processes that read. Each step ends after END_S.
+    before : iterable of int
+        Processes to begin with.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[ScanRequest],
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        budget_s: float = BUDGET_S,
+        before: Iterable[int] = (),
+    ) -> None:
+        self._clock, self._begin = clock, clock()
+        own = procfs.mntns("self")
+        self._table = MountTable.of()
+        self._targets = [find_target(request, self._table, own) for request in requests]
+        self._present = [target for target in self._targets if _is_read_for(target)]
+        first = likely(requests, before, self._table) if self._present else ()
+        devs = {target.mount.dev for target in self._present if target.mount}
+        elsewhere = any(target.mount is None for target in self._present)  # its dev is not known
+        self._end_s = END_S if budget_s else 0.0
+        self._sweep = QuickSweep(
+            budget_s,
+            time.monotonic() + self._end_s,
+            prefixes=[target.point for target in self._present],
+            devs=() if elsewhere else tuple(devs),
+            likely=first,
+        )
+        self._matcher = Matcher(self._present, own)
+        self._found: list[_Found] = []
+
+    def look(self) -> None:
+        """Read and sample what processes have open."""
+        found = [f for target in self._present for f in _mounts_on(target)]
+        if self._present:
+            found += self._matched(self._sweep.opened())
+        self._found = _sampled(found, self._clock)
+
+    def finish(self, hurry: Callable[[], bool] = lambda: False) -> list[HolderScan]:
+        """Read all else; return one scan per request.
+
+        ``hurry`` says that others wait. Then what takes longest ends, if somebody was found.
+        """
+        busy = [target for target in self._present if not target.request.over]
+        if busy:
+            self._found += _kernel(self._present)
+            now = time.monotonic()
+            soon = now + (_LEAST_S if self._lacks_holder(busy) else 0.0)
+            self._sweep.go_on(now + self._end_s, lambda: time.monotonic() >= soon and hurry())
+            self._found += _sampled(self._matched(self._sweep.rest()), self._clock)
+        if self._lacks_holder(busy):
+            claims = claimed(self._present, self._table, self._sweep)
+            self._found += [_Found(target, holder, None) for target, holder in claims]
+        end = self._clock()
+        return [_answer(t, self._found, self._sweep, self._begin, end) for t in self._targets]
+
+    def _matched(self, opened: Iterable[Open]) -> list[_Found]:
+        pairs = ((one, self._matcher.holders(one)) for one in opened)
+        return [_Found(t, holder, one) for one, found in pairs for t, holder in found]
+
+    def _lacks_holder(self, targets: Sequence[Target]) -> bool:
+        """Whether no lasting holder was found of one of the mounts."""
+        held = {id(f.target) for f in self._found if f.holder.stays}
+        return any(id(target) not in held for target in targets)
+
+
 def scan(
     requests: Sequence[ScanRequest],
     *,
     clock: Callable[[], int] = time.time_ns,
     budget_s: float = BUDGET_S,
 ) -> list[HolderScan]:
-    """Return one scan per request; takes about ``budget_s`` and SAMPLES_SPAN_S at most.
+    """Take both steps of a `Scan`."""
+    found = Scan(requests, clock=clock, budget_s=budget_s)
+    found.look()
+    return found.finish()
 
-    Parameters
-    ----------
-    clock : callable
-        Wall clock in ns, the same as that of the rows.
+
+def _is_read_for(target: Target) -> bool:
+    """Whether processes are read for a target: its mount is there, or is not known to be gone.
+
+    After a success the question is whether a mount is there still, and the table may answer it.
     """
-    begin, deadline = clock(), time.monotonic() + budget_s
-    own = procfs.mntns("self")
-    table = MountTable.of()
-    targets = [find_target(request, table, own) for request in requests]
-    present = [
-        target for target in targets if target.placed and (target.table is None or target.mount)
-    ]
-    devs = {target.mount.dev for target in present if target.mount}
-    elsewhere = any(target.mount is None for target in present)  # its superblock is not known
-    points = [target.point for target in present]
-    sweep = Sweep(deadline, prefixes=points, devs=() if elsewhere else devs)
-    found = [f for target in present for f in _mounts_on(target)]
-    found += _kernel(present)
-    if present:
-        found += _processes(sweep, Matcher(present, own))
-    samples = resample([f.opened for f in found], clock)
-    found = [
+    if not target.placed:
+        return False
+    if target.request.over and target.table is not None:
+        target.blind.append("processes (read only after an EBUSY)")
+        return False
+    return target.table is None or target.mount is not None
+
+
+def _sampled(found: Sequence[_Found], clock: Callable[[], int]) -> list[_Found]:
+    samples = resample_apart([f.opened for f in found], clock)
+    return [
         replace(f, holder=replace(f.holder, **each._asdict()))
         for f, each in zip(found, samples, strict=True)
-    ]
-    if len({id(f.target) for f in found if f.holder.stays}) < len(present):
-        found += [_Found(target, holder, None) for target, holder in claimed(present, table, sweep)]
-    end = clock()
-    return [_answer(target, found, sweep, begin, end) for target in targets]
-
-
-def _processes(sweep: Sweep, matcher: Matcher) -> list[_Found]:
-    return [
-        _Found(target, holder, opened)
-        for opened in sweep.everything()
-        for target, holder in matcher.holders(opened)
     ]
 
 
@@ -99,7 +165,9 @@ def _kernel(targets: list[Target]) -> list[_Found]:
     return found
 
 
-def _answer(target: Target, found: list[_Found], sweep: Sweep, begin: int, end: int) -> HolderScan:
+def _answer(
+    target: Target, found: list[_Found], sweep: QuickSweep, begin: int, end: int
+) -> HolderScan:
     mine = [_readable(f.holder) for f in found if f.target is target]
     blind = [*target.blind, *sweep.blind]
     if len(mine) > _MOST_HOLDERS:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from umtrace.holders import procfs
-from umtrace.holders.asker import asker
+from umtrace.holders.asker import asker, children
 from umtrace.holders.carried import RING, may_carry
 from umtrace.holders.procfs import Open
 from umtrace.holders.sockets import bound_sockets
@@ -16,6 +16,7 @@ from umtrace.kernel.uprobes import LINK_PATHS
 
 #: at most so many processes are named one by one
 MOST_NAMED = 8
+DIRECTORIES, FILES, THREADS = "working directories", "open files", "threads"
 _SOCKET = "socket:["
 
 
@@ -43,8 +44,8 @@ class Sweep:
         self.n_read = 0
         self._hidden: list[Open] = []  # sockets, rings and the like
         self._instead: dict[int, int] = {}  # thread to process, if its first thread has ended
-        ours = asker().start().process.pid
-        self.pids = [pid for pid in procfs.pids() if pid != ours]
+        asker().start()
+        self.pids = [pid for pid in procfs.pids() if pid not in children()]
         self._ring_maps: set[int] = set()
         self.links: list[Open] = []  #: descriptors of BPF links
         self.lost: list[str] = []
@@ -57,14 +58,22 @@ class Sweep:
 
     def everything(self) -> Iterator[Open]:
         """Yield directories and executables, then files, mappings, threads and bound sockets."""
+        yield from self.opened()
+        yield from self.rest()
+
+    def opened(self) -> Iterator[Open]:
+        """Yield directories and executables, then open files."""
         steps: tuple[tuple[str, Callable[[int], Iterable[Open]]], ...] = (
-            ("working directories", self._links),
-            ("open files", self._files),
+            (DIRECTORIES, self._links),
+            (FILES, self._files),
         )
         for what, step in steps:
             yield from self._each(what, step)
+
+    def rest(self) -> Iterator[Open]:
+        """Yield mappings, then what threads have open, then bound sockets."""
         yield from self._mapped()
-        yield from self._each("threads", self._threads)
+        yield from self._of_threads()
         yield from self._bound()
         if unseen := procfs.unseen_processes():
             self.lost.append(unseen)
@@ -121,14 +130,18 @@ class Sweep:
 
     def _files(self, pid: int, tid: int | None = None) -> Iterator[Open]:
         for opened in procfs.files(pid, tid):
-            # The perf events of a recorder are its probes; a program that uses umtrace as a library
-            # may have a socket.
-            own = pid == os.getpid() and not opened.path.startswith(_SOCKET)
-            if may_carry(opened.path) and not own:
-                self._hidden.append(opened)
-            elif opened.path in LINK_PATHS:
-                self.links.append(opened)
+            self._note(opened)
             yield opened
+
+    def _note(self, opened: Open) -> None:
+        """Keep a descriptor that may hold other files."""
+        # The perf events of a recorder are its probes; a program that uses umtrace as a library
+        # may have a socket.
+        own = opened.pid == os.getpid() and not opened.path.startswith(_SOCKET)
+        if may_carry(opened.path) and not own:
+            self._hidden.append(opened)
+        elif opened.path in LINK_PATHS:
+            self.links.append(opened)
 
     def _bound(self) -> Iterator[Open]:
         """Yield the sockets that are bound to a path, which keep its mount busy."""
@@ -143,13 +156,15 @@ class Sweep:
                 held = replace(opened, kind="socket", path=file.path, dev=file.dev)
                 yield replace(held, reads=opened.path)
 
+    def _maps(self, tids: Sequence[int]) -> Iterator[tuple[int, list[Open] | OSError]]:
+        prefixes = [*self._prefixes, RING]
+        return procfs.mapped(tids, prefixes, self._mapped_devs, self._deadline)
+
     def _mapped(self) -> Iterator[Open]:
         n_answers = 0
         ended = set(self._instead.values())
         tids = [*self._instead, *(pid for pid in self.pids if pid not in ended)]
-        for tid, answer in procfs.mapped(
-            tids, [*self._prefixes, RING], self._mapped_devs, self._deadline
-        ):
+        for tid, answer in self._maps(tids):
             n_answers += 1
             pid = self._instead.get(tid, tid)
             if isinstance(answer, TimeoutError):
@@ -161,6 +176,9 @@ class Sweep:
                 self._ring_maps |= {pid} if len(files) < len(answer) else set()
                 yield from (replace(each, pid=pid, tid=tid) for each in files)
         self._out_of_time("mapped files", len(tids) - n_answers)
+
+    def _of_threads(self) -> Iterator[Open]:
+        return self._each(THREADS, self._threads)
 
     def _threads(self, pid: int) -> Iterator[Open]:
         tids = procfs.threads(pid)

@@ -1,8 +1,11 @@
 """How long the reader sleeps, and with which priority it runs.
 
 An umount shares its CPU with the reader. So the reader has the priority that it was started with,
-and wakes a few times a second until events come. It has a higher priority only while events fill
-the ring faster than it reads them.
+and wakes a few times a second until events come. It has a higher priority only
+
+- while events fill the ring faster than it reads them;
+- while it sleeps, and until it has handled an EBUSY. On a loaded host it would otherwise wait for a
+  CPU for longer than the holder stays.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ IDLE_TICK_S = 0.25  #: and while none came for `IDLE_AFTER_S`
 IDLE_AFTER_S = 1.0
 
 READER_NICE = -15  #: while the ring fills, since with 64 busy tasks a fair share loses events
+WAITING_NICE = (
+    -14
+)  #: while it sleeps; another number, so that it can be seen which of the two it is
 #: a read that finds more of the ring in use raises the priority; a probe wakes the reader at each
 #: eighth of the ring, so it is raised long before the ring is full
 RAISE_FILL = 1 / 16
@@ -50,8 +56,19 @@ class ReaderPriority:
     ) -> None:
         self._renice, self._clock = renice, clock
         self._before = os.getpriority(os.PRIO_PROCESS, 0)
+        self._now = self._before
         self._raised = False
         self._lower_at = 0.0
+
+    def sleep(self) -> None:
+        """Raise it until `woke`."""
+        if not self._raised:
+            self._apply(min(self._before, WAITING_NICE))
+
+    def woke(self, *, busy: bool) -> None:
+        """Restore it, if it was raised for a sleep only; after an EBUSY it stays until the next."""
+        if not self._raised and not busy:
+            self._apply(self._before)
 
     def note(self, fill: float | None) -> None:
         """Take the fill that a read found, 0 to 1; where it is unknown, the worst is assumed."""
@@ -67,9 +84,13 @@ class ReaderPriority:
         self._set(raised=False)
 
     def _set(self, *, raised: bool) -> None:
-        if raised != self._raised:
-            self._raised = raised
-            self._renice(min(self._before, READER_NICE) if raised else self._before)
+        self._raised = raised
+        self._apply(min(self._before, READER_NICE) if raised else self._before)
+
+    def _apply(self, nice: int) -> None:
+        if nice != self._now:
+            self._now = nice
+            self._renice(nice)
 
 
 class Pace:
@@ -80,8 +101,8 @@ class Pace:
         """How long the next read may wait for events."""
         return TICK_S
 
-    def note(self, fill: float | None, events: int) -> None:
-        """Take what a read found: the fill of `Source.fill`, and how many events it returned."""
+    def note(self, fill: float | None, events: int, *, busy: bool = False) -> None:
+        """Take what a read found: `Source.fill`, the number of events, whether one is an EBUSY."""
 
 
 class LivePace(Pace):
@@ -111,15 +132,18 @@ class LivePace(Pace):
     @property
     def wait_s(self) -> float:
         """A tick; longer while nothing comes, if the source would end the wait itself."""
+        if not self._first:
+            self._priority.sleep()
         idle = self._ends_waits and self._clock() >= self._idle_at
         # A wait of 0 would be the last one.
         return min(IDLE_TICK_S if idle else TICK_S, max(self._left_s(), 0.001))
 
-    def note(self, fill: float | None, events: int) -> None:
+    def note(self, fill: float | None, events: int, *, busy: bool = False) -> None:
         """Take what a read found; the first changes nothing, since the run starts others then."""
         self._ends_waits = fill is not None
         if events:
             self._idle_at = self._clock() + IDLE_AFTER_S
         if not self._first:
             self._priority.note(fill)
+            self._priority.woke(busy=busy)
         self._first = False

@@ -18,7 +18,7 @@ from umtrace.model.stopping import StopSignals
 from umtrace.owners.resolve import Owners
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.hangs import HangWatch
-from umtrace.pipeline.pace import LivePace, Pace, ReaderPriority
+from umtrace.pipeline.pace import READER_NICE, LivePace, Pace, ReaderPriority
 from umtrace.pipeline.ticks import Tick, Totals, stream
 from umtrace.probes.constants import host_mntns
 from umtrace.runtimes.learner import HostLearner
@@ -237,7 +237,7 @@ def _finding_holders(clock: ClockPair, spurious_within_ns: int) -> Iterator[Ebus
     def now() -> int:
         return monotonic_ns() + clock.offset_ns
 
-    with closing(ScanWorker(now)) as worker:
+    with closing(ScanWorker(now, nice=READER_NICE)) as worker:
         yield EbusyStage(
             offset_ns=clock.offset_ns, scanner=worker, spurious_within_ns=spurious_within_ns
         )

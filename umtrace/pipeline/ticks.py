@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -117,7 +118,8 @@ def stream(
         batch = source.read(0 if stopping else pace.wait_s)
         if batch is None:
             break
-        pace.note(source.fill(), len(batch.events))
+        busy = bool((batch.events["ret"] == -errno.EBUSY).any())
+        pace.note(source.fill(), len(batch.events), busy=busy)
         if questions is not None:
             batch = questions.leave_out(batch)
         owners.born(batch.births)
