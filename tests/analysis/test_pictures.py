@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from tests.stats.rows import T0_NS, container_host
-from umtrace.analysis.figures import KINDS, figure_of
+from umtrace.analysis.figures import KINDS, figure_of, save
+from umtrace.analysis.svg import svg_of
 from umtrace.model.windows import CLASSES, EbusyWindow
 
 BASELINES = Path(__file__).parent / "baselines"
@@ -84,3 +85,13 @@ def test_the_comparison_notices_a_lost_series(select):
     one = [row | {"mode": "sync"} for row in rows]
     less = _thumbnail(_image(figure_of("cdf", select(one))))
     assert np.abs(both - less).max() > _WORST_CELL
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_letter_that_the_font_lacks_is_no_warning(select, tmp_path, suffix):
+    rows = [row | {"comm": "日本語"} for row in _rows(30)]
+    figure = figure_of("cdf", select(rows), by=("comm",))
+    save(figure, tmp_path / f"x.{suffix}")
+    assert (tmp_path / f"x.{suffix}").stat().st_size
+    assert "日本語" in svg_of(figure, "x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -38,10 +39,17 @@ Floats = npt.NDArray[np.float64]
 
 @contextmanager
 def pinned_style() -> Iterator[None]:
-    """Draw the same whatever the user's matplotlibrc says, and no path as a formula."""
-    with rc_context(
-        {"hatch.linewidth": 0.7, "font.family": "DejaVu Sans", "text.parse_math": False}
+    """Draw the same whatever the user's matplotlibrc says, and no path as a formula.
+
+    A letter that the font does not have is drawn as a box; that is no warning for the user.
+    """
+    with (
+        rc_context(
+            {"hatch.linewidth": 0.7, "font.family": "DejaVu Sans", "text.parse_math": False}
+        ),
+        warnings.catch_warnings(),
     ):
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
         yield
 
 
