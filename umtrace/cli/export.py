@@ -72,7 +72,7 @@ def command(
     has one track per task with the phases, one of the EBUSY windows and one of the teardowns with
     their critical paths; ui.perfetto.dev opens it.
     """
-    from umtrace.present.terminal import complain
+    from umtrace.present.terminal import complain, say_written
     from umtrace.query.selection import Selection
     from umtrace.recording.reader import Recording
 
@@ -85,6 +85,7 @@ def command(
             _write_trace(out, chosen, rcu_track=rcu_track)
         else:
             _write_rows(out, chosen, form, columns)
+    say_written(output)
     complain(f"warning: {each}" for each in (*unknown, *opened.problems))
     return read_status(opened)
 

@@ -48,6 +48,7 @@ def command(
     import_matplotlib()
     from umtrace.model.whole_file import check_replaceable
     from umtrace.page import page_of
+    from umtrace.present.terminal import say_written
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
 
@@ -57,4 +58,5 @@ def command(
     with destination(output, force=force) as file:
         page = page_of(Selection(opened, row_filter), key_list(by), size=size, dpi=dpi)
         file.write(page.encode())
+    say_written(output)
     return read_status(opened)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from umtrace.cli.options import Output, examples, given, several
 from umtrace.cli.pictures import import_matplotlib, picture_options
 from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
+
+if TYPE_CHECKING:
+    from umtrace.recording import Recording
 
 _KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy")
 _BY = ("hist", "cdf", "phases")  #: kinds that draw groups
@@ -74,17 +78,23 @@ def command(
     _prepare(ctx, kind)
     from umtrace.analysis.figures import DPI, check_suffix, figure_of, save
     from umtrace.model.whole_file import check_replaceable
-    from umtrace.present.terminal import clean, complain
+    from umtrace.present.terminal import complain, say_written
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
 
     check_suffix(output)
     check_replaceable(Path(output), force=force)
     opened = Recording.open(recording)
-    source = " ".join([clean(str(opened.path)), row_filter.describe()]).strip()
     chosen = Selection(opened, row_filter)
     complain(chosen.unknown())
-    figure = figure_of(kind, chosen, by=key_list(by), source=source, size=size)
+    figure = figure_of(kind, chosen, by=key_list(by), source=_source(opened, row_filter), size=size)
     complain(opened.problems)
     save(figure, output, force=force, dpi=dpi or DPI)
+    say_written(output)
     return read_status(opened)
+
+
+def _source(opened: Recording, row_filter: RowFilter) -> str:
+    from umtrace.present.terminal import clean
+
+    return f"{clean(str(opened.path))} {row_filter.describe()}".strip()

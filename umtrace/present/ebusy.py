@@ -230,6 +230,8 @@ def _lines(
     yield ""
     for line in counter_lines(counters):
         yield from _wrapped(line, width, subsequent_indent="  ")
+    if any(window.holders for _, window in refused):
+        yield "What holds a mount now, and how to free it: umtrace why PATH"
     if windows and not evidence:
         yield f"`umtrace ebusy DIR {windows_with_most(windows)}` shows the evidence of one window"
 

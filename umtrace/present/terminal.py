@@ -115,6 +115,12 @@ def say_wrapped(text: str) -> None:
     write("".join(f"{each}\n" for each in lines), sys.stderr)
 
 
+def say_written(path: str) -> None:
+    """Name a file that was written, to who watches; a pipe or a script has the exit status."""
+    if path != "-" and sys.stderr.isatty():
+        say(f"wrote {path}")
+
+
 def complain(problems: Iterable[str]) -> None:
     """Write problems to stderr, for formats that have no place for them."""
     for problem in problems:
