@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from umtrace.kernel.config import options_off
+from umtrace.kernel.function_tracing import REMEDY, switched_off
 from umtrace.kernel.refusals import missing_privilege
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
@@ -156,7 +157,9 @@ def tried(tier: str) -> TierResult:
 
 
 def _remedy(tier: str, exit_code: int) -> str:
-    """Return what would let a tier attach: a privilege, or a kernel with its options."""
+    """Return what would let a tier attach: a privilege, a switch, or a kernel with its options."""
+    if switched_off(tier_named(tier).placement):
+        return REMEDY
     if exit_code == NotPermittedError.exit_code and (lacking := missing_privilege()):
         return lacking.partition(": ")[2]
     off = options_off(tier_named(tier).options)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from umtrace.kernel.event_fields import objection
+from umtrace.kernel.function_tracing import require_function_tracing
 from umtrace.kernel.refusals import require_root
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
@@ -132,6 +133,7 @@ class BpfSource:
             The kernel refuses BPF, or function probes, to this user.
         """
         require_root()
+        require_function_tracing(self._placement)
         try:
             with closing(Compiler()) as compiler:
                 if not self._placement:

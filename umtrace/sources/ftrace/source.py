@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from umtrace.kernel.btf import Btf, BtfUnavailableError
+from umtrace.kernel.function_tracing import require_function_tracing
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
 from umtrace.model.clock import monotonic_ns
@@ -80,6 +81,7 @@ class FtraceSource(FtraceBase):
         self._tally: HitCount | None = None
 
     def _attach(self, tracefs: Tracefs) -> None:
+        require_function_tracing(tier_named(self.tier).placement)
         symbols = Symbols.load()
         layout, offer = _kernel(symbols)
         # A kprobe event can probe what a kprobe can, so the plan of that tier is used.
