@@ -129,6 +129,9 @@
 #ifndef UM_FN_CLEANUP_WORK
 #error "UM_FN_CLEANUP_WORK is missing (umtrace/probes/stacks.py)"
 #endif
+#ifndef UM_FN_ENTRY /* all entries into the kernel */
+#error "UM_FN_ENTRY is missing (umtrace/probes/stacks.py)"
+#endif
 
 /*
  * Optional.

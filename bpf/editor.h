@@ -304,5 +304,8 @@ int bpf_probe_read_user_str(void *to, u32 size, const void *from);
 #ifndef UM_FN_CLEANUP_WORK
 #define UM_FN_CLEANUP_WORK 0, 0
 #endif
+#ifndef UM_FN_ENTRY
+#define UM_FN_ENTRY 0, 0
+#endif
 
 #endif

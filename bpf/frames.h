@@ -81,6 +81,17 @@ static __always_inline u64 um_on_stack(struct um_frames *f, int n)
 	return found;
 }
 
+/*
+ * Whether the outermost frame is the entry into the kernel. The unwinder may stop before, and what it
+ * did not reach may be on the stack.
+ */
+static __always_inline u64 um_is_whole(struct um_frames *f, int n)
+{
+	u32 last = n - 1;
+
+	return last < UM_FRAMES && UM_IN(f->ip[last], UM_FN_ENTRY);
+}
+
 /* Task work is a few frames from the entry into the kernel, so the outermost frames are enough. */
 static __always_inline u64 um_in_task_work(struct um_frames *f, int n)
 {

@@ -24,13 +24,28 @@ static __always_inline void um_send_off(u32 tid, struct um_task *task, int state
 	um_submit(e);
 }
 
+/*
+ * Whether the task, which does no task work now, has none left either. It may have been preempted on
+ * the way out, before the work, and the stack is the same as after it. Without the list of work, the
+ * next system call ends the operation.
+ */
+static __always_inline int um_has_worked(struct um_frames *f, int n)
+{
+#ifdef UM_OFF_TASK_WORKS
+	return um_is_whole(f, n) && !um_word((u64)bpf_get_current_task() + UM_OFF_TASK_WORKS);
+#else
+	return 0;
+#endif
+}
+
 static __always_inline void um_leaving_off(struct um_frames *f, int n, u32 tid,
 					   struct um_task *task)
 {
 	if (n < 0 || !UM_KNOWS_TASK_WORK)
-		return; /* without task work on the stack, the next system call ends the operation */
+		return;
 	if (!um_in_task_work(f, n)) {
-		um_finish(tid, task, UM_RETURNED_USER);
+		if (um_has_worked(f, n))
+			um_finish(tid, task, UM_RETURNED_USER);
 	} else if (!task->shutdown) {
 		task->shutdown = 1;
 		um_send_off(tid, task, 0, UM_ON_TASK_WORK, 0);
@@ -94,8 +109,9 @@ static __always_inline void um_switch_out(void *ctx, u32 tid, struct um_task *ta
 			return;
 		um_ns_goes_down(tid, task);
 	}
-	if (task->phase == UM_NS_PUT && n >= 0 &&
-	    !(on_stack & (UM_ON_PUT_NS | UM_ON_UNLOCK | UM_ON_TASK_WORK))) {
+	if (task->phase == UM_NS_PUT && n >= 0 && UM_KNOWS_TASK_WORK &&
+	    !(on_stack & (UM_ON_PUT_NS | UM_ON_UNLOCK)) && !um_in_task_work(f, n) &&
+	    um_has_worked(f, n)) {
 		um_finish(tid, task, UM_RETURNED_USER);
 		return;
 	}

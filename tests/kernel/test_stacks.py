@@ -97,6 +97,14 @@ def test_constants_of_known_and_unknown_functions():
     assert function_constants(Symbols([], []))["UM_KNOWS_TASK_WORK"] == "0"
 
 
+def test_the_text_of_all_entries_into_the_kernel():
+    symbols = Symbols(
+        [0x1000, 0x1010, 0x1400], ["__entry_text_start", "entry_SYSCALL_64", "__entry_text_end"]
+    )
+    assert function_constants(symbols)["UM_FN_ENTRY"] == "0x1000ULL,1024"
+    assert function_constants(Symbols([], []))["UM_FN_ENTRY"] == "0x0ULL,0"
+
+
 def test_the_program_and_the_list_name_the_same_functions():
     used = set(re.findall(r"UM_FN_(?!\*)\w+", program_text()))
-    assert used == set(FUNCTIONS)
+    assert used == {*FUNCTIONS, "UM_FN_ENTRY"}

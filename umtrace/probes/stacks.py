@@ -49,6 +49,9 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "UM_FN_CLEANUP_WORK": ("__cleanup_mnt",),  # the task work that mntput() adds
 }
 
+#: around the entries into the kernel, of which one is the outermost frame of a whole stack
+ENTRY = ("__entry_text_start", "__entry_text_end")
+
 BITS: Mapping[str, OnStack] = {
     "UM_FN_UNLOCK": OnStack.UNLOCK,
     "UM_FN_RCU": OnStack.RCU,
@@ -76,6 +79,8 @@ def function_constants(symbols: Symbols) -> dict[str, str]:
         constants[name] = f"{start:#x}ULL,{end - start}"
         if name == "UM_FN_TASK_WORK" and start:
             constants["UM_KNOWS_TASK_WORK"] = "1"
+    start, end = (span[0] if (span := symbols.span(name)) else 0 for name in ENTRY)
+    constants["UM_FN_ENTRY"] = f"{start:#x}ULL,{max(end - start, 0)}"
     return constants
 
 

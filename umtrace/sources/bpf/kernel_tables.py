@@ -30,6 +30,7 @@ _READERS = (
     "umtrace.kernel.btf",
     "umtrace.probes.constants",
     "umtrace.probes.capabilities",
+    "umtrace.probes.stacks",
     "umtrace.kernel.symbols",
 )
 
