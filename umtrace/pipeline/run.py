@@ -13,9 +13,10 @@ from typing import Protocol
 
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.holders.worker import ScanWorker
-from umtrace.model.clock import ClockPair, monotonic_ns
+from umtrace.model.clock import monotonic_ns
 from umtrace.model.stopping import StopSignals
 from umtrace.owners.resolve import Owners
+from umtrace.pipeline.bell import raised_by
 from umtrace.pipeline.ebusy import EbusyStage
 from umtrace.pipeline.hangs import HangWatch
 from umtrace.pipeline.pace import READER_NICE, LivePace, Pace, ReaderPriority
@@ -186,7 +187,7 @@ def steps(
             end=until.end,
         )
         _ = [stack.enter_context(sink.opened(about)) for sink in sinks]
-        ebusy = stack.enter_context(_finding_holders(source.clock, spurious_within_ns))
+        ebusy = stack.enter_context(_finding_holders(source, spurious_within_ns))
         owners = stack.enter_context(_finding_owners(is_of_command))
         for number, tick in enumerate(_counted(about, ebusy, until, pace or Pace(), owners)):
             for sink in sinks:
@@ -231,13 +232,12 @@ def _finding_owners(is_of_command: Callable[[int], bool | None] | None) -> Itera
 
 
 @contextmanager
-def _finding_holders(clock: ClockPair, spurious_within_ns: int) -> Iterator[EbusyStage]:
+def _finding_holders(source: Source, spurious_within_ns: int) -> Iterator[EbusyStage]:
     """Make an EBUSY stage that searches holders, with the clock of the rows."""
+    offset_ns = source.clock.offset_ns
 
     def now() -> int:
-        return monotonic_ns() + clock.offset_ns
+        return monotonic_ns() + offset_ns
 
-    with closing(ScanWorker(now, nice=READER_NICE)) as worker:
-        yield EbusyStage(
-            offset_ns=clock.offset_ns, scanner=worker, spurious_within_ns=spurious_within_ns
-        )
+    with raised_by(source.bell()), closing(ScanWorker(now, nice=READER_NICE)) as worker:
+        yield EbusyStage(offset_ns=offset_ns, scanner=worker, spurious_within_ns=spurious_within_ns)

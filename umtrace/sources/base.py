@@ -88,6 +88,9 @@ class Source(Protocol):
     def follow_command(self) -> Follower | None:
         """Follow the processes of a command from now on; None if the source cannot."""
 
+    def bell(self) -> int | None:
+        """Return a descriptor that is readable when a probe wakes the reader; None if none does."""
+
     def losses(self) -> LossReport:
         """Return everything lost since ``open``."""
 

@@ -90,6 +90,9 @@ class FakeSource:
     def follow_command(self) -> None:
         """Return None: there is no command."""
 
+    def bell(self) -> None:
+        """Return None: no probe wakes the reader."""
+
     def losses(self) -> LossReport:
         """Return the losses it was made with."""
         return self._losses

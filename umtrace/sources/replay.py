@@ -48,6 +48,9 @@ class ReplaySource:
     def follow_command(self) -> None:
         """Return None: what is recorded says it."""
 
+    def bell(self) -> None:
+        """Return None: no probe wakes the reader."""
+
     def losses(self) -> LossReport:
         """Return what was lost while recording, without what the later stages count again."""
         return replace(

@@ -318,6 +318,10 @@ class BpfSource:
         """Follow a command's processes from now on; None if the kernel does not allow it."""
         return follow_command(self._loaded)
 
+    def bell(self) -> int | None:
+        """Return the ring that wakes the reader; None while not open."""
+        return None if self._loaded is None else self._loaded.map_fd("bell")
+
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``."""
         if self._loaded is None:

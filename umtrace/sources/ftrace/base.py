@@ -163,6 +163,9 @@ class FtraceBase:
     def follow_command(self) -> None:
         """Return None: tasks are not followed for this."""
 
+    def bell(self) -> None:
+        """Return None: no probe wakes the reader."""
+
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``.
 

@@ -163,6 +163,9 @@ class TextSource:
     def follow_command(self) -> None:
         """Return None: the trace has no command."""
 
+    def bell(self) -> None:
+        """Return None: no probe wakes the reader."""
+
     def losses(self) -> LossReport:
         """Return the losses that the file reports, and the operations that were not followed."""
         return LossReport(ring_events=self._parser.lost, task_map_full=self._not_followed)
