@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from lab import host, qemu, stuck
+from lab import host, programs, qemu, stuck
 from lab.errors import LabError
 from lab.job import initramfs, write_tar
 from lab.qemu import Disk, Machine
@@ -67,8 +67,7 @@ def run(
         else:
             timed_out = _piped(machine, job, stdout, stderr, folder)
         seconds = time.monotonic() - started
-        if out is not None:
-            _bring_back(folder / "out.raw", out)
+        _bring_back(folder, ready, out)
         return _outcome(folder, seconds, job.timeout_seconds if timed_out else None)
 
 
@@ -80,7 +79,8 @@ def stop_all() -> None:
 
 def _prepare(folder: Path, ready: Ready, job: Job) -> Machine:
     (folder / "initrd").write_bytes(initramfs(ready.kernel, ready.busybox))
-    write_tar(folder / "job.tar", job, ready.name, shutil.get_terminal_size())
+    terminal = shutil.get_terminal_size()
+    write_tar(folder / "job.tar", job, ready.name, terminal, ready.programs)
     with (folder / "out.raw").open("wb") as file:
         file.truncate(OUT_BYTES)
     disks = [
@@ -153,12 +153,16 @@ def _relay(source: int, target: IO[bytes]) -> None:
                 target.flush()
 
 
-def _bring_back(disk: Path, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+def _bring_back(folder: Path, ready: Ready, out: Path | None) -> None:
+    target = folder / "out" if out is None else out
+    target.mkdir(parents=True, exist_ok=True)
     try:
-        host.run(["tar", "-xf", disk, "-C", out, "--no-same-owner"])
+        host.run(["tar", "-xf", folder / "out.raw", "-C", target, "--no-same-owner"])
     except LabError as error:  # a guest that died while it was writing
-        host.say(f"the files in {out} are not complete: {error}")
+        if out is not None:
+            host.say(f"the files in {out} are not complete: {error}")
+        return
+    programs.take(target / programs.RETURNED, ready.programs)
 
 
 def _outcome(folder: Path, seconds: float, limit: float | None) -> Outcome:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from lab import cpio, project
+from lab import cpio, programs, project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,8 +71,14 @@ def initramfs(kernel: Bootable, busybox: Path) -> bytes:
     return cpio.pack(entries)
 
 
-def write_tar(target: Path, job: Job, name: str, terminal: tuple[int, int] = (80, 24)) -> None:
-    """Write what the guest unpacks over its root."""
+def write_tar(
+    target: Path,
+    job: Job,
+    name: str,
+    terminal: tuple[int, int] = (80, 24),
+    compiled: Path | None = None,
+) -> None:
+    """Write what the guest unpacks over its root; `compiled` is a folder of programs."""
     # GNU format: busybox reads no pax headers.
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as archive:
         _add(archive, "lab/init", _guest("stage2"), 0o755)
@@ -81,6 +87,8 @@ def write_tar(target: Path, job: Job, name: str, terminal: tuple[int, int] = (80
             _add(archive, "lab/command", (shell_line(job.command) + "\n").encode())
         if job.carried:
             archive.add(job.carried, "lab/in", filter=_owned_by_root)
+        if compiled is not None:
+            programs.add(archive, compiled)
         for path in project.sources():
             inside = str(project.ROOT / path).lstrip("/")
             archive.add(project.ROOT / path, inside, recursive=False, filter=_owned_by_root)

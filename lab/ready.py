@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab import cache, emulator, kernel, project, userland
+from lab import cache, emulator, kernel, programs, project, userland
 from lab.archive import Archive
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Ready:
     userland: Path
     busybox: Path
     venv: Path | None
+    programs: Path
 
 
 def set_up(
@@ -45,7 +46,7 @@ def set_up(
         machine = emulator.set_up(root, archive)
         booted = [(row, kernel.set_up(root, row, table, archive)) for row in kernels]
     venv = project.environment(root)
-    return [_ready(row, machine, boot, image, tool, venv) for row, boot in booted]
+    return [_ready(root, row, machine, boot, image, tool, venv) for row, boot in booted]
 
 
 def for_run(root: Path, table: Table, row: Kernel, extra: str | None = None) -> Ready:
@@ -54,7 +55,7 @@ def for_run(root: Path, table: Table, row: Kernel, extra: str | None = None) -> 
     tool, machine = root / "busybox", emulator.find(root)
     if machine is None or boot is None or image is None or not tool.is_file():
         return set_up(root, table, [row], extra=extra)[0]
-    return _ready(row, machine, boot, image, tool, project.environment(root))
+    return _ready(root, row, machine, boot, image, tool, project.environment(root))
 
 
 def in_use(root: Path, table: Table) -> set[Path]:
@@ -66,6 +67,7 @@ def in_use(root: Path, table: Table) -> set[Path]:
 
 
 def _ready(
+    root: Path,
     row: Kernel,
     machine: emulator.Emulator,
     boot: kernel.Bootable,
@@ -81,4 +83,5 @@ def _ready(
         userland=image,
         busybox=tool,
         venv=venv,
+        programs=programs.folder(root, row.name),
     )
