@@ -158,7 +158,8 @@ def test_the_kernel_is_as_it_was_afterwards(tmp_path, how):
     before = kernel_state()
     programs = bpf_program_ids()
     process = start_recording(tmp_path / "r")
-    assert len(bpf_program_ids() - programs) == 5, "the tier's five programs are loaded"
+    n_loaded = len(bpf_program_ids() - programs)
+    assert n_loaded == 7, "five of the tier, and two for births of cgroups"
     assert kernel_state()[0] == before[0], "nothing is mounted while tracing"
     process.send_signal(signal.SIGINT if how == "normally" else signal.SIGKILL)
     process.communicate(timeout=20)
