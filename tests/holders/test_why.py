@@ -197,8 +197,9 @@ def test_the_backing_file_of_a_loop_device(tmp_path):
 
 def test_a_file_opened_and_closed_all_the_time_is_no_holder(tmp_path):
     script = """
-    held = begin("import os, sys, threading; f = sys.argv[1] + '/x';"
-                 " loop = lambda: [os.close(os.open(f, os.O_RDONLY)) for _ in iter(int, 1)];"
+    held = begin("import os, sys, threading, time; f = sys.argv[1] + '/x';"
+                 " shut = lambda fd: (time.sleep(0.001), os.close(fd), time.sleep(0.001));"
+                 " loop = lambda: [shut(os.open(f, os.O_RDONLY)) for _ in iter(int, 1)];"
                  " threading.Thread(target=loop, daemon=True).start()")
     """
     for number in range(60):  # it may be out at the moment of every look
