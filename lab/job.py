@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from lab import cpio, programs, project
+from lab.members import owned_by_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,12 +87,12 @@ def write_tar(
         if job.command:
             _add(archive, "lab/command", (shell_line(job.command) + "\n").encode())
         if job.carried:
-            archive.add(job.carried, "lab/in", filter=_owned_by_root)
+            archive.add(job.carried, "lab/in", filter=owned_by_root)
         if compiled is not None:
             programs.add(archive, compiled)
         for path in project.sources():
             inside = str(project.ROOT / path).lstrip("/")
-            archive.add(project.ROOT / path, inside, recursive=False, filter=_owned_by_root)
+            archive.add(project.ROOT / path, inside, recursive=False, filter=owned_by_root)
 
 
 def _guest(name: str) -> bytes:
@@ -102,9 +103,3 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) ->
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(data), mode
     archive.addfile(member, io.BytesIO(data))
-
-
-def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.uid = member.gid = 0
-    member.uname = member.gname = "root"
-    return member

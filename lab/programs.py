@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab import cache
+from lab.members import owned_by_root
 
 #: umtrace's cache in the guest, as root
 IN_GUEST = "var/cache/umtrace"
@@ -68,7 +69,5 @@ def _files(programs: Path) -> list[Path]:
 
 
 def _of_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.uid = member.gid = 0
-    member.uname = member.gname = "root"
     member.mode = 0o600
-    return member
+    return owned_by_root(member)

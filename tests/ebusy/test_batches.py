@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ebusy.streams import MS
-from tests.ebusy.test_soundness import STEP, UMOUNTERS, WITHIN_NS, Tasks, World, said_free
+from tests.ebusy.test_soundness import STEP, UMOUNTERS, WITHIN_NS, Tasks, World, act_until_free
 from tests.stats.rows import T0_NS, batch_of
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.ebusy import watches
@@ -55,14 +55,7 @@ def _history(lives):
         world.take(UMOUNTERS[0], noted=False)
         tasks.files.append((60, -1))
         world.umount(UMOUNTERS[0])
-        for action, tid, pause in steps:
-            world.now += pause
-            if not said_free(world):
-                tasks.act(action, tid)
-        tasks.end()
-        world.now += MS
-        if not said_free(world):
-            world.umount(UMOUNTERS[1])
+        act_until_free(world, tasks, steps)
         rows += [row | {"mount_id": number} for row in world.rows]
         walks += world.walks
         checks += world.checks

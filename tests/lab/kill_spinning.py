@@ -15,7 +15,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.lab.held_umounts import until
-from tests.lab.kill_workload import FLUSHED_S, GONE_S, VM, is_written, of_a_tracer, recorder
+from tests.lab.kill_workload import (
+    FLUSHED_S,
+    GONE_S,
+    crash_with,
+    is_written,
+    of_a_tracer,
+    recorder,
+    write_back_soon,
+)
 from tests.lab.spinning import PHASES, SECONDS, Spinner, calls_for
 
 
@@ -50,18 +58,13 @@ def the_recorder(spinner, path, tier):
 
 def crash(spinner, path, tier):
     """The guest crashes meanwhile; does not return."""
-    (VM / "dirty_expire_centisecs").write_text("20")
-    (VM / "dirty_writeback_centisecs").write_text("20")
+    write_back_soon()
     recorder(path, tier)
     with spinner.there() as came:
         is_written(path, spinner.pids.values())
         time.sleep(FLUSHED_S)
         did = {"came": came, "still": spinner.still(), "pids": spinner.pids}
-        with path.with_suffix(".json").open("w") as file:
-            json.dump(did, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path("/proc/sysrq-trigger").write_text("c")
+        crash_with(path, did)
 
 
 KILLS = {"umounters": umounters, "recorder": the_recorder, "crash": crash}

@@ -102,22 +102,31 @@ def kill_recorder(room, path, tier):
     }  # fmt: skip
 
 
-def crash(room, path, tier):
-    """The guest crashes while an umount is in each phase; does not return."""
-    # The file system writes soon what the recorder has passed to it; the default is 30 s.
+def write_back_soon():
+    """Have the file system write soon what the recorder passes to it; the default is 30 s."""
     (VM / "dirty_expire_centisecs").write_text("20")
     (VM / "dirty_writeback_centisecs").write_text("20")
+
+
+def crash_with(path, did):
+    """Store what was done, and crash the guest; does not return."""
+    with path.with_suffix(".json").open("w") as file:
+        json.dump(did, file)
+        file.flush()
+        os.fsync(file.fileno())
+    Path("/proc/sysrq-trigger").write_text("c")
+
+
+def crash(room, path, tier):
+    """The guest crashes while an umount is in each phase; does not return."""
+    write_back_soon()
     recorder(path, tier)
     with Held(room) as held:
         began = held.begin_all()
         written = is_written(path, held.pids.values())
         time.sleep(FLUSHED_S)
         did = {"began": began, "there": held.still(), "pids": held.pids, "written": written}
-        with path.with_suffix(".json").open("w") as file:
-            json.dump(did, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path("/proc/sysrq-trigger").write_text("c")
+        crash_with(path, did)
 
 
 KILLS = {"umounters": kill_umounters, "recorder": kill_recorder, "crash": crash}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.lab.held_umounts import umounter, until
 from umtrace.exercise import syscalls
 from umtrace.sources.bpf.bpf_functions import STEPS, with_steps
 from umtrace.sources.bpf.bpf_object import memory_unlimited
@@ -21,6 +22,7 @@ from umtrace.sources.bpf.perf_event import attach_kprobe
 
 SECONDS = 12
 MOST_CALLS = 32
+BEGINS_S = 10
 _TURNS = 1 << 23  # the most that bpf_loop() makes
 _PID_TGID, _BPF_LOOP = 14, 181
 _RETURN_0 = bytes.fromhex("b7000000000000009500000000000000")  # r0 = 0; exit
@@ -89,7 +91,7 @@ class Spinner:
             folder.mkdir()
             syscalls.mount("none", str(folder), "tmpfs", data="size=4k")
             read, self._go[who] = os.pipe()
-            self.pids[who] = _umounter(folder, read)
+            self.pids[who] = umounter(folder, read)
             os.close(read)
 
     @contextmanager
@@ -97,11 +99,11 @@ class Spinner:
         """Begin the umounts; yield whether each is where it should be."""
         with spinning(SPINS_IN[self.spins], self.pids["spins"], self.calls):
             os.write(self._go["spins"], b".")
-            came = _until(lambda: _is_running(self.pids["spins"]))
+            came = until(lambda: _is_running(self.pids["spins"]), BEGINS_S)
             time.sleep(0.3)
             if self.stack:
                 os.write(self._go["waits"], b".")
-                came = came and _until(lambda: self.stack in _stack(self.pids["waits"]))
+                came = came and until(lambda: self.stack in _stack(self.pids["waits"]), BEGINS_S)
             yield came
 
     def still(self) -> bool:
@@ -115,17 +117,6 @@ class Spinner:
             self.ended[who] = os.waitpid(pid, 0)[1]
 
 
-def _umounter(path: Path, go: int) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        os.read(go, 1)
-        os._exit(syscalls.timed_umount(os.fsencode(path), 0)[2])
-    finally:
-        os._exit(255)
-
-
 def _is_running(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
@@ -136,12 +127,3 @@ def _stack(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stack").read_text()
     return ""
-
-
-def _until(what, seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True

@@ -51,12 +51,16 @@ modprobe -a fuse loop && mkdir /tmp/disk && mount $LAB_DISK /tmp/disk &&
 """
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    out = tmp_path_factory.mktemp("kills")
-    done = in_guest(KERNEL, INSIDE, out=out, timeout_s=1500)
+def left_by(script, out):
+    """Run a script in a guest and return the folder with what it left."""
+    done = in_guest(KERNEL, script, out=out, timeout_s=1500)
     assert done.returncode == 0, end_of(done)
     return out
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return left_by(INSIDE, tmp_path_factory.mktemp("kills"))
 
 
 @pytest.mark.parametrize("tier", TIERS)
@@ -71,10 +75,7 @@ def test_a_recorder_that_is_killed_leaves_a_recording_and_nothing_else(results, 
 
 @pytest.fixture(scope="module")
 def spun(tmp_path_factory):
-    out = tmp_path_factory.mktemp("spun")
-    done = in_guest(KERNEL, SPIN, out=out, timeout_s=1500)
-    assert done.returncode == 0, end_of(done)
-    return out
+    return left_by(SPIN, tmp_path_factory.mktemp("spun"))
 
 
 @pytest.mark.parametrize("phase", PHASES)

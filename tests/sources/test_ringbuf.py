@@ -65,6 +65,15 @@ def numbers(reader):
     return events["ts_ns"].tolist()
 
 
+def move_on(ring, reader, events):
+    """Have this many events written and read, so that the next lies elsewhere."""
+    for number in range(events):
+        ring.put(number)
+        if number % 20 == 19:
+            numbers(reader)
+    numbers(reader)
+
+
 @pytest.mark.parametrize("at_once", [1, 5, 55, 56])
 def test_everything_comes_once_and_in_order_over_many_laps(ring, at_once):
     reader = RingReader(ring.fd, SIZE, EVENT_DTYPE)
@@ -79,11 +88,7 @@ def test_everything_comes_once_and_in_order_over_many_laps(ring, at_once):
 @pytest.mark.parametrize("before", range(45, 60))
 def test_events_that_are_one_record_are_read_one_by_one(ring, before):
     reader = RingReader(ring.fd, SIZE, EVENT_DTYPE)
-    for number in range(before):
-        ring.put(number)
-        if number % 20 == 19:
-            numbers(reader)
-    numbers(reader)
+    move_on(ring, reader, before)
     ring.put_run(100, 3)
     ring.put_run(200, 5, busy=True)
     ring.put(300)
@@ -96,11 +101,7 @@ def test_events_that_are_one_record_are_read_one_by_one(ring, before):
 @pytest.mark.parametrize("before", range(50, 60))
 def test_a_record_that_is_not_submitted_ends_the_batch_wherever_it_lies(ring, before):
     reader = RingReader(ring.fd, SIZE, EVENT_DTYPE)
-    for number in range(before):
-        ring.put(number)
-        if number % 20 == 19:
-            numbers(reader)
-    numbers(reader)
+    move_on(ring, reader, before)
     ring.put(1000)
     ring.put(1001, busy=True)
     ring.put(1002)

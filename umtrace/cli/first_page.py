@@ -30,7 +30,5 @@ def first_page(commands: Mapping[str, str]) -> str:
     ]
     lines += [f"  {name:<10}  {commands[name]}" for name in _DAILY]
     lines += ["", *(f"  {what:<10}  {', '.join(names)}" for what, names in _OTHERS.items())]
-    return "\n".join([*lines, "", *_HINTS])
-
-
-_HINTS = ("All commands: umtrace --help. One, with examples: umtrace COMMAND --help.",)
+    lines += ["", "All commands: umtrace --help. One, with examples: umtrace COMMAND --help."]
+    return "\n".join(lines)

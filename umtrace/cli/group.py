@@ -36,7 +36,6 @@ COMMANDS = {
     "selftest": "Record known umounts in each tier and compare every count.",
 }
 
-
 #: options of every command that show its help
 HELP_OPTIONS = ["-h", "--help"]
 

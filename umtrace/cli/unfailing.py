@@ -7,25 +7,14 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from umtrace.cli.raw_stream import RawStream
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class _Unfailing(io.RawIOBase):
+class _Unfailing(RawStream):
     """Passes bytes on as long as they can be written, and drops the rest."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream  # owns the descriptor
-        self._fd = stream.fileno()
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
 
     def write(self, data: ReadableBuffer, /) -> int:
         with suppress(OSError):

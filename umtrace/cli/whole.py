@@ -10,29 +10,21 @@ import io
 import os
 from typing import TYPE_CHECKING, TextIO
 
+from umtrace.cli.raw_stream import RawStream
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class _Whole(io.RawIOBase):
+class _Whole(RawStream):
     """Writes all it is given, however often that is interrupted.
 
     The first error is raised. What Python still has then, and writes at its end, is dropped.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream  # owns the descriptor
-        self._fd = stream.fileno()
+        super().__init__(stream)
         self._failed = False
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
 
     def write(self, data: ReadableBuffer, /) -> int:
         rest = memoryview(data).cast("B")

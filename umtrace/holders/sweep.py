@@ -45,7 +45,8 @@ class Sweep:
         self._hidden: list[Open] = []  # sockets, rings and the like
         self._instead: dict[int, int] = {}  # thread to process, if its first thread has ended
         asker().start()
-        self.pids = [pid for pid in procfs.pids() if pid not in children()]
+        ours = children()
+        self.pids = [pid for pid in procfs.pids() if pid not in ours]
         self._ring_maps: set[int] = set()
         self.links: list[Open] = []  #: descriptors of BPF links
         self.lost: list[str] = []

@@ -20,9 +20,8 @@ IDLE_TICK_S = 0.25  #: and while none came for `IDLE_AFTER_S`
 IDLE_AFTER_S = 1.0
 
 READER_NICE = -15  #: while the ring fills, since with 64 busy tasks a fair share loses events
-WAITING_NICE = (
-    -14
-)  #: while it sleeps; another number, so that it can be seen which of the two it is
+#: while it sleeps; another number, so that it can be seen which of the two it is
+WAITING_NICE = -14
 #: a read that finds more of the ring in use raises the priority; a probe wakes the reader at each
 #: eighth of the ring, so it is raised long before the ring is full
 RAISE_FILL = 1 / 16
