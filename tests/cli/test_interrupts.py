@@ -46,5 +46,6 @@ def test_ctrl_c_at_a_moment(tmp_path, command, moment):
         assert done.stderr == "umtrace: interrupted\n"
         assert list(tmp_path.iterdir()) == []
     else:  # it had ended
-        assert done.returncode in {0, 13, 14}, done.stderr
+        ends = {11, 13, 14} if words[0] == "why" else {0}  # / is held, if it can be seen
+        assert done.returncode in ends, done.stderr
         assert moment > 300
