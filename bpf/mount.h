@@ -265,7 +265,11 @@ static __always_inline u64 um_mount_of_path(u64 path)
 #endif
 
 /* How many mounts namespace_unlock will put: the length of its list; ~0 unknown. */
+#ifdef UM_BPF_LOOP
+#define UM_MAX_COUNTED 8
+#else
 #define UM_MAX_COUNTED 2048
+#endif
 static __always_inline u64 um_unmounted(void)
 {
 	u64 count = 0;

@@ -8,17 +8,23 @@
 #define UMTRACE_VICTIMS_H
 
 #include "tasks.h"
-#include "unmounted.h"
+#include "mount.h"
 #include "words.h"
 
-#define UM_FEW_VICTIMS 2048 /* one by one */
+/* How many are followed in the program itself; a single one in most umounts. */
+#ifdef UM_BPF_LOOP
+#define UM_FEW_VICTIMS 2
+#else
+#define UM_FEW_VICTIMS 2048
+#endif
 
 struct um_victims {
 	u64 mounts; /* ~0 unknown */
 	int held;   /* as ret of UM_UNLOCK */
 };
 
-#if defined(UM_OFF_MOUNT_UMOUNT) && defined(UM_OFF_MOUNT_PCP) && \
+#if defined(UM_ADDR_UNMOUNTED) && defined(UM_OFF_MOUNT_UMOUNT) && \
+	defined(UM_OFF_MOUNT_PCP) && \
 	defined(UM_ADDR_PER_CPU_OFFSET) && defined(UM_CPUS)
 #define UM_COUNTS_HELD
 
@@ -28,7 +34,12 @@ struct um_victims {
 #else
 #define UM_HELD_READS 64
 #endif
-#define UM_MOST_HELD ((UM_HELD_READS + UM_CPUS - 1) / UM_CPUS)
+#define UM_HELD_FEW ((UM_HELD_READS + UM_CPUS - 1) / UM_CPUS)
+#ifdef UM_BPF_LOOP
+#define UM_MOST_HELD UM_HELD_FEW
+#else
+#define UM_MOST_HELD (UM_HELD_FEW < UM_FEW_VICTIMS ? UM_HELD_FEW : UM_FEW_VICTIMS)
+#endif
 
 /* __per_cpu_offset, which does not change after the boot. */
 struct um_cpus {
@@ -103,41 +114,80 @@ static __always_inline u64 um_own_reference(struct um_task *task)
 	return task->origin == UM_BY_UMOUNT || task->origin == UM_BY_FD_CLOSE ? task->mnt : 0;
 }
 
+#ifdef UM_COUNTS_HELD
+/* The list up to a mount. Under namespace_sem, which the umount has: there is one at a time. */
+struct um_held {
+	u64 node; /* of the next mount; 0 at the end */
+	u64 own;
+	u64 mounts;
+	u32 held;
+	u32 moved;
+};
+
+static __always_inline void um_next_victim(struct um_cpus *all, struct um_held *now)
+{
+	if (now->mounts < UM_MOST_HELD)
+		um_add_victim(all, now->node - UM_OFF_MOUNT_UMOUNT, now->own, &now->held, &now->moved);
+	now->mounts++;
+	now->node = um_word(now->node);
+}
+
+#ifdef UM_BPF_LOOP
+BPF_ARRAY(held, struct um_held, 1);
+
+UM_STEP(held)
+{
+	u32 zero = 0;
+	struct um_held *now = held.lookup(&zero);
+	struct um_cpus *all = um_cpus();
+
+	if (!now || !all || !now->node)
+		return 1;
+	um_next_victim(all, now);
+	return 0;
+}
+
+static __always_inline void um_held_on(struct um_held *now)
+{
+	u32 zero = 0;
+	struct um_held *all = held.lookup(&zero);
+
+	if (!now->node || !all)
+		return;
+	*all = *now;
+	um_each(UM_MOST_HELD, UM_STEP_HELD);
+	*now = *all;
+}
+#else
+#define um_held_on(now)
+#endif
+
 static __always_inline void um_count_victims(struct um_task *task, struct um_victims *victims)
 {
-#ifdef UM_ADDR_UNMOUNTED
-	u64 node = um_word(UM_ADDR_UNMOUNTED);
-	int i;
-#ifdef UM_COUNTS_HELD
+	struct um_held now = {.node = um_word(UM_ADDR_UNMOUNTED), .own = um_own_reference(task)};
 	struct um_cpus *all = um_cpus();
-	u64 own = um_own_reference(task);
-	u32 held = 0, moved = 0;
+	int i;
 
 	if (!all)
 		return;
-#endif
 	for (i = 0; i < UM_FEW_VICTIMS; i++) {
 		asm volatile("" : "+r"(i));
-		if (!node)
-			goto counted;
-#ifdef UM_COUNTS_HELD
-		if (i < UM_MOST_HELD)
-			um_add_victim(all, node - UM_OFF_MOUNT_UMOUNT, own, &held, &moved);
-#endif
-		node = um_word(node);
+		if (!now.node)
+			break;
+		um_next_victim(all, &now);
 	}
-	victims->held = UM_HELD_TOO_MANY;
-	victims->mounts = um_count_on(node, i);
-	return;
-counted:
-	victims->mounts = i;
-#ifdef UM_COUNTS_HELD
-	if (i > UM_MOST_HELD)
+	um_held_on(&now);
+	victims->mounts = um_count_on(now.node, now.mounts);
+	if (victims->mounts > UM_MOST_HELD)
 		victims->held = UM_HELD_TOO_MANY;
 	else
-		victims->held = moved ? UM_HELD_MOVED : (int)held + 1;
-#endif
-#endif
+		victims->held = now.moved ? UM_HELD_MOVED : (int)now.held + 1;
 }
+#else
+static __always_inline void um_count_victims(struct um_task *task, struct um_victims *victims)
+{
+	victims->mounts = um_unmounted();
+}
+#endif
 
 #endif

@@ -16,7 +16,12 @@ _LOAD_WORD = 0x18  # BPF_LD | BPF_DW | BPF_IMM: two instructions wide
 _PSEUDO_FUNC = 4
 _INSN = 8
 #: bpf/steps.h
-STEPS: Final = {7701: "um_step_victim", 7702: "um_step_tree", 7703: "um_step_largest"}
+STEPS: Final = {
+    7701: "um_step_victim",
+    7702: "um_step_tree",
+    7703: "um_step_largest",
+    7704: "um_step_held",
+}
 
 _MAGIC, _VERSION, _HEAD = 0xEB9F, 1, 24
 _INT, _FUNC, _FUNC_PROTO = 1, 12, 13
