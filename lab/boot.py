@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from lab import host, programs, qemu, stuck
+from lab import compiler, host, qemu, stuck
 from lab.errors import LabError
 from lab.job import initramfs, write_tar
 from lab.qemu import Disk, Machine
@@ -65,9 +65,10 @@ def run(
         if job.interactive:
             timed_out = _terminal(machine, job)
         else:
-            timed_out = _piped(machine, job, stdout, stderr, folder)
+            with compiler.Server(folder / compiler.SOCKET, ready.programs):
+                timed_out = _piped(machine, job, stdout, stderr, folder)
         seconds = time.monotonic() - started
-        _bring_back(folder, ready, out)
+        _bring_back(folder, out)
         return _outcome(folder, seconds, job.timeout_seconds if timed_out else None)
 
 
@@ -80,7 +81,7 @@ def stop_all() -> None:
 def _prepare(folder: Path, ready: Ready, job: Job) -> Machine:
     (folder / "initrd").write_bytes(initramfs(ready.kernel, ready.busybox))
     terminal = shutil.get_terminal_size()
-    write_tar(folder / "job.tar", job, ready.name, terminal, ready.programs)
+    write_tar(folder / "job.tar", job, ready.name, terminal)
     with (folder / "out.raw").open("wb") as file:
         file.truncate(OUT_BYTES)
     disks = [
@@ -153,16 +154,14 @@ def _relay(source: int, target: IO[bytes]) -> None:
                 target.flush()
 
 
-def _bring_back(folder: Path, ready: Ready, out: Path | None) -> None:
-    target = folder / "out" if out is None else out
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        host.run(["tar", "-xf", folder / "out.raw", "-C", target, "--no-same-owner"])
-    except LabError as error:  # a guest that died while it was writing
-        if out is not None:
-            host.say(f"the files in {out} are not complete: {error}")
+def _bring_back(folder: Path, out: Path | None) -> None:
+    if out is None:
         return
-    programs.take(target / programs.RETURNED, ready.programs)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        host.run(["tar", "-xf", folder / "out.raw", "-C", out, "--no-same-owner"])
+    except LabError as error:  # a guest that died while it was writing
+        host.say(f"the files in {out} are not complete: {error}")
 
 
 def _outcome(folder: Path, seconds: float, limit: float | None) -> Outcome:

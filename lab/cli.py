@@ -32,6 +32,9 @@ def _machine_options(command: Command) -> Command:
             "--icount", is_flag=True, help="Let guest time count instructions: 1 ns for each."
         ),
         click.option(
+            "--compile-inside", is_flag=True, help="Compile BPF programs in the guest: slow."
+        ),
+        click.option(
             "--in",
             "carried",
             type=click.Path(exists=True, file_okay=False, path_type=Path),

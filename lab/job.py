@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from lab import cpio, programs, project
+from lab import compiler, cpio, project
 from lab.members import owned_by_root
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Job:
     memory: str = "2G"
     cpus: int = 2
     icount: bool = False
+    compile_inside: bool = False
     carried: Path | None = None
     disk: Path | None = None
 
@@ -72,14 +73,8 @@ def initramfs(kernel: Bootable, busybox: Path) -> bytes:
     return cpio.pack(entries)
 
 
-def write_tar(
-    target: Path,
-    job: Job,
-    name: str,
-    terminal: tuple[int, int] = (80, 24),
-    compiled: Path | None = None,
-) -> None:
-    """Write what the guest unpacks over its root; `compiled` is a folder of programs."""
+def write_tar(target: Path, job: Job, name: str, terminal: tuple[int, int] = (80, 24)) -> None:
+    """Write what the guest unpacks over its root."""
     # GNU format: busybox reads no pax headers.
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as archive:
         _add(archive, "lab/init", _guest("stage2"), 0o755)
@@ -88,11 +83,20 @@ def write_tar(
             _add(archive, "lab/command", (shell_line(job.command) + "\n").encode())
         if job.carried:
             archive.add(job.carried, "lab/in", filter=owned_by_root)
-        if compiled is not None:
-            programs.add(archive, compiled)
         for path in project.sources():
             inside = str(project.ROOT / path).lstrip("/")
             archive.add(project.ROOT / path, inside, recursive=False, filter=owned_by_root)
+        if not job.compile_inside:
+            _add_compiler(archive)
+
+
+def _add_compiler(archive: tarfile.TarFile) -> None:
+    """Put what asks the host in the place of umtrace's compiler, and that beside it."""
+    own = project.ROOT / compiler.MODULE
+    if own.is_file():
+        beside = own.with_name("bcc_child_here.py")
+        archive.add(own, str(beside).lstrip("/"), filter=owned_by_root)
+        _add(archive, str(own).lstrip("/"), _guest("bcc_child.py"))
 
 
 def _guest(name: str) -> bytes:

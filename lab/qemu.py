@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab import stuck
+from lab import compiler, stuck
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ def command_line(machine: Machine, job: Job, outputs: dict[str, str]) -> list[st
         "-kernel", str(machine.kernel), "-initrd", str(machine.initrd),
         "-append", parameters(machine, job),
         *_console(machine.console),
-        "-device", "virtio-serial-pci",
+        "-device", "virtio-serial-pci", *_compiler(machine.console),
     ]  # fmt: skip
     for name, path in {"lab.status": str(machine.status), **outputs}.items():
         options += _port(name, path)
@@ -106,6 +106,16 @@ def _console(path: Path | None) -> list[str]:
     return [
         "-chardev", "stdio,id=tty,mux=on,signal=off",
         "-serial", "chardev:tty", "-mon", "chardev=tty",
+    ]  # fmt: skip
+
+
+def _compiler(console: Path | None) -> list[str]:
+    """Return the port where the host compiles; a guest at the terminal has none."""
+    if console is None:
+        return []
+    return [
+        "-chardev", _socket("compiler", console.with_name(compiler.SOCKET)),
+        "-device", f"virtserialport,chardev=compiler,name={compiler.PORT}",
     ]  # fmt: skip
 
 

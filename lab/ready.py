@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab import cache, emulator, kernel, programs, project, userland
+from lab import cache, compiler, emulator, kernel, project, userland
 from lab.archive import Archive
 
 if TYPE_CHECKING:
@@ -83,5 +83,5 @@ def _ready(
         userland=image,
         busybox=tool,
         venv=venv,
-        programs=programs.folder(root, row.name),
+        programs=compiler.folder(root),
     )

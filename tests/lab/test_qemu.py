@@ -45,10 +45,13 @@ def test_the_whole_line():
     assert after(line, "-chardev") == [
         "socket,id=line,path=/t/line,server=on,wait=off,logfile=/t/console",
         "socket,id=control,path=/t/control,server=on,wait=off",
+        "socket,id=compiler,path=/t/compiler,server=on,wait=off",
         "file,id=lab-status,path=/t/status",
         "file,id=lab-stdout,path=/dev/fd/7",
     ]
-    assert "virtserialport,chardev=lab-stdout,name=lab.stdout" in after(line, "-device")
+    ports = {value for value in after(line, "-device") if value.startswith("virtserialport")}
+    assert "virtserialport,chardev=lab-stdout,name=lab.stdout" in ports
+    assert "virtserialport,chardev=compiler,name=lab.compiler" in ports
 
 
 def test_a_clock_that_counts_instructions_has_one_thread():
