@@ -78,7 +78,7 @@ def _recorded(name):
     ("rows", "given", "splits"),
     [
         (_made, 300, 40),
-        pytest.param(_recorded, "lab-6.12.umt", 1000, marks=pytest.mark.slow),
+        pytest.param(_recorded, "lab-6.12.umt", 200, marks=pytest.mark.slow),
     ],
 )
 def test_random_halves_of_one_recording_are_seldom_different(rows, given, splits):
