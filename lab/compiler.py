@@ -29,6 +29,8 @@ SOCKET = "compiler"
 MOST = 128
 #: umtrace's compiler, in the project
 MODULE = Path("umtrace/sources/bpf/bcc_child.py")
+#: what it is called in the guest (lab/guest/bcc_child.py)
+OWN = "own_compiler"
 _HEADERS = project.ROOT / "bpf"
 _SECONDS = 300
 

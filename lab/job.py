@@ -91,11 +91,10 @@ def write_tar(target: Path, job: Job, name: str, terminal: tuple[int, int] = (80
 
 
 def _add_compiler(archive: tarfile.TarFile) -> None:
-    """Put what asks the host in the place of umtrace's compiler, and that beside it."""
+    """Put what asks the host in the place of umtrace's compiler, and that into /lab."""
     own = project.ROOT / compiler.MODULE
     if own.is_file():
-        beside = own.with_name("bcc_child_here.py")
-        archive.add(own, str(beside).lstrip("/"), filter=owned_by_root)
+        _add(archive, f"lab/{compiler.OWN}.py", own.read_bytes())
         _add(archive, str(own).lstrip("/"), _guest("bcc_child.py"))
 
 

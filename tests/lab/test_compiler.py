@@ -15,14 +15,14 @@ from tests.lab.guest import end_of, in_guest
 from umtrace.sources.bpf.text import bpf_directory
 
 OWN = str(job.project.ROOT / compiler.MODULE).lstrip("/")
-BESIDE = OWN.replace("bcc_child", "bcc_child_here")
+BESIDE = f"lab/{compiler.OWN}.py"
 
 
 def packed(tmp_path, **options):
     job.write_tar(tmp_path / "job.tar", Job(**options), "6.1")
     with tarfile.open(tmp_path / "job.tar") as archive:
         # The last member of a name is the one that stays.
-        return {m.name: archive.extractfile(m).read() for m in archive if "bcc_child" in m.name}
+        return {m.name: archive.extractfile(m).read() for m in archive if m.name in {OWN, BESIDE}}
 
 
 def request(text="int one(void *ctx) { return 1; }"):
