@@ -55,7 +55,7 @@ test-kernel: setup ## Tests on the running kernel (root)
 .PHONY: test-lab
 test-lab: setup ## Every tier on the oldest, an RT and the newest kernel, under QEMU
 	-$(BIN)/python -m lab apt-deps
-	$(PYTEST) -q -m "lab and not long"
+	$(PYTEST) -q -n 2 --dist loadscope -m "lab and not long"
 
 .PHONY: test-lab-long
 test-lab-long: lab-deps ## What takes a guest longer: holders, nested operations, kills, innocence, large hosts

@@ -7,11 +7,13 @@ needs the kernel or the lab into a failure.
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.working_tiers import working_tiers
 from umtrace.model.errors import UmtraceError
@@ -58,6 +60,23 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.relative_to(_TESTS).as_posix() in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
+
+
+class _ByGuest(LoadScopeScheduling):
+    """Tests of one file go to one process, of one kernel where each has a guest of its own."""
+
+    def _split_scope(self, nodeid):
+        file, _, test = nodeid.partition("::")
+        kernel = re.search(r"\d[^]]*(?=\]$)", test) if file == KERNEL_BY_KERNEL else None
+        return kernel[0] if kernel else file
+
+
+#: the last parameter of each test is its kernel, which begins with a digit
+KERNEL_BY_KERNEL = "tests/lab/test_real_kernels.py"
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return _ByGuest(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @lru_cache

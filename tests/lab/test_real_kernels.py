@@ -22,13 +22,20 @@ from umtrace.model.tiers import TIERS, names
 
 pytestmark = pytest.mark.lab
 
-KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "5.10,6.1-rt,7").split(",")
-#: of scripts/kernel-check; a trace that is imported takes a guest minutes: make lab-check
-PARTS = ("selftest", "share", "ebusy", "ftrace", "nobtf", "witness", "light")
+#: of scripts/kernel-check: what each kernel is asked here. A guest takes minutes for each part, so
+#: what depends little on the kernel is asked of one. All of all kernels: make lab-check.
+PARTS = {
+    "5.10": ("selftest", "nobtf", "loads", "oracle"),
+    "6.1-rt": ("tiers", "share", "light", "ftrace"),
+    "7": ("tiers", "share", "light", "ebusy", "innocence"),
+}
+#: where UMTRACE_LAB_KERNELS chooses the kernels
+EVERY_PART = ("selftest", "share", "ebusy", "ftrace", "nobtf", "light", "loads", "innocence")
+CHOSEN = os.environ.get("UMTRACE_LAB_KERNELS")
+KERNELS = CHOSEN.split(",") if CHOSEN else list(PARTS)
 #: those that are compared with each other: they know the path of every umount
 NAMING = {tier.name for tier in TIERS if tier.names_mounts}
-#: beside the oracle's ledger, on the first kernel alone: the selftest has compiled their programs.
-#: Every tier on four kernels takes an hour: make oracle
+#: beside the oracle's ledger; every tier on four kernels takes an hour: make oracle
 ORACLE_TIERS = ("fentry", "tracepoint")
 LEAST_KINDS = 75
 #: tiers whose programs run with preemption on; kprobes turn it off
@@ -39,38 +46,56 @@ INLINED_FUNNEL = re.compile(r"5\.10|6\.1(-|$)")
 RT = {kernel for kernel in KERNELS if kernel.endswith("-rt")}
 
 
+def parts_of(kernel):
+    return EVERY_PART if CHOSEN else PARTS[kernel]
+
+
+def asked(*parts):
+    """Parametrize by the kernels that are asked one of these parts."""
+    kernels = [kernel for kernel in KERNELS if set(parts) & set(parts_of(kernel))]
+    return pytest.mark.parametrize("kernel", kernels)
+
+
+class Results:
+    """What scripts/kernel-check left for each kernel: one boot each, when it is first asked for."""
+
+    def __init__(self, make):
+        self._make, self._of = make, {}
+
+    def of(self, kernel):
+        if kernel not in self._of:
+            self._of[kernel] = self._run(kernel)
+        return self._of[kernel]
+
+    def _run(self, kernel):
+        if not shutil.which("qemu-system-x86_64"):
+            pytest.skip("QEMU is not installed: make lab-deps, as root")
+        out, carried = self._make("lab"), self._make("in")
+        parts = [part for part in parts_of(kernel) if part != "oracle" or shutil.which("cc")]
+        if "oracle" in parts:
+            ledger.build(carried / "workload")
+        inside = f"ORACLE_TIERS='{' '.join(ORACLE_TIERS)}' scripts/kernel-check {' '.join(parts)}"
+        command = ["run-all", "--kernels", kernel, "--timeout", "2000", "--in", carried]
+        done = subprocess.run(
+            [sys.executable, "-m", "lab", *command, "--out", out, "--", inside],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        print(done.stdout[-3000:], done.stderr[-3000:])  # noqa: T201 - shown when a test fails
+        return out / kernel
+
+
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
-    """What scripts/kernel-check left for each kernel: one boot each, two at a time."""
-    if not shutil.which("qemu-system-x86_64"):
-        pytest.skip("QEMU is not installed: make lab-deps, as root")
-    out, carried = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("in")
-    command = ["run-all", "--kernels", ",".join(KERNELS), "--jobs", "2", "--timeout", "2000"]
-    command += ["--in", carried, "--out", out]
-    inside = f"scripts/kernel-check {' '.join(PARTS)}"
-    last = f"{inside} innocence"
-    first = f"{last if len(KERNELS) == 1 else inside} loads"
-    if shutil.which("cc"):
-        ledger.build(carried / "workload")
-        first = f"ORACLE_TIERS='{' '.join(ORACLE_TIERS)}' {first} oracle"
-    inside = (
-        f"case $LAB_KERNEL in {KERNELS[0]}) {first} ;; {KERNELS[-1]}) {last} ;; *) {inside} ;; esac"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", *command, "--", inside],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    print(done.stdout[-3000:], done.stderr[-3000:])  # noqa: T201 - shown when a test fails
-    return out
+    return Results(tmp_path_factory.mktemp)
 
 
 def left(results, kernel, name):
     """The text of a file that the guest left; what it did instead, where it left none."""
-    file = results / kernel / name
+    file = results.of(kernel) / name
     if not file.is_file():
-        ends = [tail(results / kernel / log) for log in ("output.log", "console.log")]
+        ends = [tail(results.of(kernel) / log) for log in ("output.log", "console.log")]
         pytest.fail("\n".join([f"the guest of {kernel} left no {name}", *ends]), pytrace=False)
     return file.read_text()
 
@@ -99,7 +124,7 @@ def counted_losses(tier, found):
     return tier in PREEMPTIBLE and bool(losses & {what for what, _expected, _seen in found})
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@asked("selftest", "tiers")
 def test_every_count_is_exact_in_every_tier(results, kernel):
     tiers = {tier["tier"]: tier for tier in selftest(results, kernel)["tiers"]}
     assert set(tiers) == set(names())
@@ -109,7 +134,7 @@ def test_every_count_is_exact_in_every_tier(results, kernel):
     assert not wrong
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@asked("light")
 @pytest.mark.parametrize("tier", ["fentry", "kprobe"])
 def test_every_count_is_exact_with_light_probes(results, kernel, tier):
     (found,) = json.loads(left(results, kernel, f"light-{tier}.json"))["tiers"]
@@ -120,7 +145,7 @@ def test_every_count_is_exact_with_light_probes(results, kernel, tier):
     assert not unseen & set(found["columns"])
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@asked("selftest")
 def test_tiers_that_run_at_once_say_the_same(results, kernel):
     pairs = selftest(results, kernel)["together"]
     assert len(pairs) == len(NAMING) - 1
@@ -133,7 +158,7 @@ def test_tiers_that_run_at_once_say_the_same(results, kernel):
     assert all(pair["rcu_ratio"] for pair in pairs if "tracepoint" not in pair["tiers"])
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@asked("selftest", "tiers")
 @pytest.mark.parametrize("tier", sorted(NAMING))
 def test_the_kind_of_grace_period_is_named(results, kernel, tier):
     tiers = {each["tier"]: each for each in selftest(results, kernel)["tiers"]}
@@ -146,7 +171,7 @@ def test_the_kind_of_grace_period_is_named(results, kernel, tier):
     assert kinds.keys() - {"null"} <= expected
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@asked("selftest", "tiers")
 @pytest.mark.parametrize("tier", ["fentry", "kprobe"])
 def test_no_function_probe_is_refused(results, kernel, tier):
     doctor = json.loads(left(results, kernel, "doctor.json"))
@@ -157,20 +182,22 @@ def test_no_function_probe_is_refused(results, kernel, tier):
     assert lost <= allowed | ({"lock wait"} if kernel in RT else set())
 
 
-def test_every_program_loads_with_a_thousand_cpus_on_the_oldest_kernel(results):
+@asked("loads")
+def test_every_program_loads_with_a_thousand_cpus(results, kernel):
     """Other numbers of CPUs and other kernels: test_loads."""
-    found = [json.loads(line) for line in left(results, KERNELS[0], "loads.jsonl").splitlines()]
+    found = [json.loads(line) for line in left(results, kernel, "loads.jsonl").splitlines()]
     assert [line["asked"] for line in found] == ["fentry", "kprobe"]
     assert not [line for line in map(not_loaded, found) if line]
 
 
-def test_the_best_tier_disturbs_nobody_on_the_newest_kernel(results):
+@asked("innocence")
+def test_the_best_tier_disturbs_nobody(results, kernel):
     """Other tiers, surfaces and kernels: test_innocence."""
-    text = left(results, KERNELS[-1], "innocence.txt")
+    text = left(results, kernel, "innocence.txt")
     assert re.search(r"^1 passed, \d+ deselected", text, re.MULTILINE), text[-6000:]
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@asked("share")
 def test_no_task_pays_at_a_system_call_or_a_context_switch(results, kernel):
     plan = json.loads(left(results, kernel, "share-meta.json"))["plan"]
     probes = [line["probe"] for line in plan]
@@ -180,7 +207,7 @@ def test_no_task_pays_at_a_system_call_or_a_context_switch(results, kernel):
     ]
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@asked("ebusy")
 def test_no_held_mount_is_called_spurious(results, kernel):
     script = load_script("ebusy-matrix")
     run = json.loads(left(results, kernel, "ebusy.json"))
@@ -198,11 +225,12 @@ def test_no_held_mount_is_called_spurious(results, kernel):
         assert (after, after) in calls
 
 
+@asked("oracle")
 @pytest.mark.parametrize("tier", ORACLE_TIERS)
-def test_every_row_is_what_a_ledger_that_knows_nothing_of_umtrace_says(results, tier):
+def test_every_row_is_what_a_ledger_that_knows_nothing_of_umtrace_says(results, kernel, tier):
     if not shutil.which("cc"):
         pytest.skip("a C compiler is needed: apt-get install gcc libc6-dev")
-    lines = map(json.loads, left(results, KERNELS[0], "oracle.jsonl").splitlines())
+    lines = map(json.loads, left(results, kernel, "oracle.jsonl").splitlines())
     found = {line["asked"]: line for line in lines}
     assert tier in found, "the guest ended before"
     assert wrong(found[tier]) == []
@@ -210,14 +238,14 @@ def test_every_row_is_what_a_ledger_that_knows_nothing_of_umtrace_says(results, 
     assert found[tier]["kinds"] >= LEAST_KINDS
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@asked("ftrace")
 def test_ftrace_works_without_bpf(results, kernel):
     lines = left(results, kernel, "ftrace-check.txt").splitlines()
     assert any(line.startswith("ok  tier chosen without bpf(2): ftrace") for line in lines), lines
     assert not [line for line in lines if line.startswith(("WRONG", "Traceback"))]
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@asked("nobtf")
 def test_without_btf_kprobes_give_times_and_no_identities(results, kernel):
     doctor = json.loads(left(results, kernel, "nobtf-doctor.json"))
     tiers = {tier["tier"]: tier for tier in doctor["tiers"]}
