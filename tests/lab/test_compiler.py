@@ -35,8 +35,9 @@ def test_a_guest_asks_the_host_and_has_the_compiler_beside(tmp_path):
     assert b"lab.compiler" in found[OWN]
 
 
-def test_a_guest_that_compiles_inside_is_as_the_project(tmp_path):
-    found = packed(tmp_path, compile_inside=True)
+@pytest.mark.parametrize("option", ["compile_inside", "icount"])
+def test_a_guest_that_compiles_inside_is_as_the_project(tmp_path, option):
+    found = packed(tmp_path, **{option: True})
     assert BESIDE not in found
     assert found[OWN] == (job.project.ROOT / compiler.MODULE).read_bytes()
 
