@@ -12,8 +12,9 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from umtrace.cli.first_page import first_page
+from umtrace.cli.first_page import all_commands, first_page
 from umtrace.cli.group import COMMANDS
 from umtrace.cli.main import umtrace
 
@@ -131,6 +132,17 @@ def test_help_has_plain_words(name):
 def test_no_two_parameters_have_one_name(name):
     names = [parameter.name for parameter in _command(name).params]
     assert sorted(names) == sorted(set(names))
+
+
+def test_the_help_has_the_line_of_each_command_on_one_screen():
+    lines = all_commands(COMMANDS).splitlines()
+    assert len(lines) <= 23  # the 24th has the prompt
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[1:-1]] == list(COMMANDS)
+    assert [line.split(None, 1)[1] for line in lines[1:-1]] == list(COMMANDS.values())
+    assert not _WORDS.findall("\n".join(lines))
+    done = CliRunner().invoke(umtrace, ["--help"])
+    assert done.stdout.splitlines() == lines
 
 
 def test_umtrace_alone_names_each_command_on_one_screen():

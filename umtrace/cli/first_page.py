@@ -1,4 +1,4 @@
-"""What `umtrace` alone prints: the commands of every day, and the names of the others."""
+"""What `umtrace` alone and `umtrace --help` print, on one screen of 24 lines each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OTHERS = {
 
 
 def first_page(commands: Mapping[str, str]) -> str:
-    """Return the page, which fits a screen of 24 lines with the prompt after it.
+    """Return the commands of every day, and the names of the others, in at most 23 lines.
 
     Parameters
     ----------
@@ -31,4 +31,12 @@ def first_page(commands: Mapping[str, str]) -> str:
     lines += [f"  {name:<10}  {commands[name]}" for name in _DAILY]
     lines += ["", *(f"  {what:<10}  {', '.join(names)}" for what, names in _OTHERS.items())]
     lines += ["", "All commands: umtrace --help. One, with examples: umtrace COMMAND --help."]
+    return "\n".join(lines)
+
+
+def all_commands(commands: Mapping[str, str]) -> str:
+    """Return each command with its line, in at most 23 lines."""
+    lines = ["Usage: umtrace [OPTIONS] COMMAND [ARGS]..."]
+    lines += [f"  {name:<9}  {line}" for name, line in commands.items()]
+    lines += ["Begin with `umtrace doctor`. Examples: `umtrace COMMAND --help`. Version: -V."]
     return "\n".join(lines)

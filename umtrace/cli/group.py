@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from umtrace.cli.first_page import all_commands
 from umtrace.cli.mistakes import closest
 
 #: command -> one line for `umtrace --help`; the module is umtrace.cli.<command>, or <command>_
@@ -100,6 +101,11 @@ class LazyGroup(Commands):
     """Start-up stays instant: `--help` imports no command."""
 
     names = COMMANDS
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help, which fits one screen."""
+        del ctx
+        return all_commands(COMMANDS)
 
     def module_of(self, name: str) -> str:
         """Return the module, which has another name where Python keeps that one."""

@@ -15,7 +15,7 @@ from umtrace.present.terminal import clean
 from umtrace.present.units import count, plural
 from umtrace.stats.unseen import sentences
 
-_EVERY_S = 0.5
+_EVERY_S = 0.2  #: less than an idle reader waits, so that each tick of it is shown
 
 
 class Missed(Protocol):
@@ -103,7 +103,10 @@ class Progress:
             sys.stderr.flush()
 
     def finish(self) -> None:
-        """Nothing is left to show until the recording is closed: see `summary`."""
+        """Show the last counts: what is still to be closed takes a third of a second."""
+        if self._live and self._begun:
+            sys.stderr.write(f"\r\033[K{_counts(self._totals)}; closing")
+            sys.stderr.flush()
 
     def summary(self, path: Path | str, totals: RunTotals) -> None:
         """Say what was recorded and what was lost."""
