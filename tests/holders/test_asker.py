@@ -171,3 +171,28 @@ def scripted(tmp_path, script):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+RUNS = (
+    "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); os.write(1, b'.')\n"
+    "while True: os.stat('/')"
+)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_task_that_runs_has_a_stack_for_who_has_its_cpu():
+    cpu = min(os.sched_getaffinity(0))
+    command = [sys.executable, "-c", RUNS, str(cpu)]
+    asker = Asker()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as runs:
+        try:
+            runs.stdout.read(1)
+            found = [each for _ in range(20) for each in asker.ask("asleep", runs.pid, True)]
+        finally:
+            runs.kill()
+    running = [stack for _, stat, *_, stack in found if stat.rpartition(b")")[2][1:2] == b"R"]
+    assert running
+    assert all(running)
+    (child,) = asker.pids
+    assert os.sched_getaffinity(child) == os.sched_getaffinity(0)
+    asker.close()

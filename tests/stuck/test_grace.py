@@ -46,6 +46,15 @@ def test_a_thread_of_rcu_that_gets_no_cpu():
     assert found.pids == (300,)
 
 
+def test_a_real_time_task_can_share_its_cpu():
+    hog = replace(HOG, realtime=True)
+    found = cause([THREAD, hog], [THREAD, later(hog, 500)])
+    assert found.command == "chrt -o -p 0 300"
+    assert cause([THREAD, HOG], [THREAD, later(HOG, 500)]).command is None
+    two = replace(hog, pid=301, tid=301)
+    assert cause([THREAD, hog, two], [THREAD, later(hog, 250), later(two, 250)]).command is None
+
+
 def test_a_thread_that_runs_now_and_then_is_not_starved():
     found = cause([THREAD, HOG], [later(THREAD, 1, slices=1), later(HOG, 500)])
     assert "gets no time" not in found.text

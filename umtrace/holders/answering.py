@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _RING = b"anon_inode:[io_uring]"
 _ADDRESS_FIELD, _DEV_FIELD, _PATH_FIELD = 0, 3, 5
 _FSOPEN, _FSCONFIG, _FSMOUNT, _FSCONFIG_CMD_CREATE = 430, 431, 432, 6
+_PRIORITY, _CPU = 15, 36  # positions after the name in /proc/PID/stat
 _MOST_TEXT = 1 << 20
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # one number on every architecture
 _SO_PEEK_OFF, _SCM_PIDFD, _EBUSY = 42, 4, 16
@@ -97,10 +98,11 @@ def calls(pid: int) -> list[tuple[int, bytes, bytes]]:
     return found
 
 
-def asleep(pid: int) -> list[tuple[int, bytes, bytes, bytes, bytes]]:
+def asleep(pid: int, beside: bool) -> list[tuple[int, bytes, bytes, bytes, bytes]]:
     """Return the threads of a process that may hang: id, stat, schedstat, system call, stack.
 
-    Left out are those that sleep where idle threads do, and those that have ended.
+    Left out are those that sleep where idle threads do, and those that have ended. With ``beside``
+    the stack of a thread that runs is there, too: it is read on the CPU of the thread.
     """
     found = []
     for name in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
@@ -111,9 +113,28 @@ def asleep(pid: int) -> list[tuple[int, bytes, bytes, bytes, bytes]]:
             continue
         if state == b"S" and _beginning(task + b"wchan").partition(b".")[0] in _IDLE:
             continue
-        texts = (_beginning(task + each) for each in (b"schedstat", b"syscall", b"stack"))
-        found.append((int(name), stat, *texts))
-    return found  # type: ignore[return-value] # of three texts each
+        ran, call, stack = (
+            _beginning(task + each) for each in (b"schedstat", b"syscall", b"stack")
+        )
+        if beside and state == b"R" and not stack:
+            stack = _beside(task, stat)
+        found.append((int(name), stat, ran, call, stack))
+    return found
+
+
+def _beside(task: bytes, stat: bytes) -> bytes:
+    """Return the stack of a thread that runs: while we have its CPU, it does not."""
+    fields = stat.rpartition(b")")[2].split()
+    if int(fields[_PRIORITY]) < 0:  # real-time: we would wait for it
+        return b""
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {int(fields[_CPU])})
+        return _beginning(task + b"stack")
+    except OSError:  # a CPU that we may not use
+        return b""
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def memory(pid: int, address: int, size: int) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from umtrace.holders import blocks
 from umtrace.holders.mounts import Mount, MountTable, parse
-from umtrace.stuck import grace, stacks
+from umtrace.stuck import grace, nfs, stacks
 from umtrace.stuck.answer import Cause
 from umtrace.stuck.sample import Sample, samples, text_of
 
@@ -77,7 +77,7 @@ class Surroundings:
         if wait == "grace-period":
             return self.grace_period
         if wait in {"nfs", "cifs", "ceph", "9p"}:
-            return self._network(wait, path)
+            return self._network(wait, sample, path)
         text = {
             "automount": "the automount daemon",
             "frozen": "a frozen file system, until fsfreeze -u",
@@ -140,14 +140,14 @@ class Surroundings:
         unknown = self.servers.get(None, {})
         return self.servers.get(number) or (unknown if len(unknown) == 1 else {})
 
-    def _network(self, wait: str, path: str | None) -> Cause:
-        mount = self.mount_of(path)
+    def _network(self, wait: str, sample: Sample, path: str | None) -> Cause:
+        shuts_down = sample.stand is not None and sample.stand.phase == stacks.SHUTDOWN
+        mount = None if shuts_down else self.mount_of(path)
+        if wait == "nfs":
+            return nfs.cause(mount)
         if mount is not None and mount.fstype.startswith(wait):
             return Cause(text=f"the {wait.upper()} server of {mount.source}")
-        text = f"the {wait.upper()} server"
-        lines = text_of("/proc/fs/nfsfs/servers").splitlines()[1:] if wait == "nfs" else []
-        names = dict.fromkeys(line.split()[-1] for line in lines if line.split())
-        return Cause(text=f"{text}: {', '.join(list(names)[:_MOST])}" if names else text)
+        return Cause(text=f"the {wait.upper()} server")
 
     def _device(self, wait: str, devs: Sequence[str]) -> Cause:
         for dev in devs:

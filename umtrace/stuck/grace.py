@@ -50,7 +50,11 @@ def _starved(thread: Sample, running: list[Sample]) -> Cause:
     text = f"{_TEXT}its thread {thread.comm} (pid {thread.pid}) gets no time on CPU {thread.cpu}"
     if running:
         text += f", where {' and '.join(map(_name, running[:2]))} run{'s' * (len(running) == 1)}"
-    return Cause(text=text, pids=tuple(each.pid for each in running))
+    pids = tuple(each.pid for each in running)
+    if len(running) == 1 and running[0].realtime:
+        remedy = "the task then shares its CPU with others"
+        return Cause(text=text, command=f"chrt -o -p 0 {running[0].tid}", remedy=remedy, pids=pids)
+    return Cause(text=text, pids=pids)
 
 
 def _never_leaves(old: Sample, new: Sample) -> bool:

@@ -54,8 +54,10 @@ class StuckQuery:
             watched_ns=self._watch_ns if first else 0,
         )
 
-    def _sampled(self, pids: Sequence[int], until: float) -> dict[int, Sample]:
-        taken = {s.tid: s for s in samples(pids, self._lost, until)}
+    def _sampled(
+        self, pids: Sequence[int], until: float, *, beside: bool = False
+    ) -> dict[int, Sample]:
+        taken = {s.tid: s for s in samples(pids, self._lost, until, beside=beside)}
         self._all.update(taken)
         for sample in taken.values():
             waits = sample.stand is not None and sample.stand.wait == "namespace-lock"
@@ -72,7 +74,7 @@ class StuckQuery:
             time.sleep(max(begun + self._watch_s * number / _ROUNDS - time.monotonic(), 0))
             waiters = any(s.stand and s.stand.phase == stacks.LOCK for s in left.values())
             again = pids if waiters else sorted({s.pid for s in left.values()})
-            taken = self._sampled(again, until)
+            taken = self._sampled(again, until, beside=waiters and not self._holders)
             left = {t: taken[t] for t, s in left.items() if t in taken and _same(s, taken[t])}
             left = {t: s for t, s in left.items() if _stays(first[t], s)}
             if not left:
@@ -157,8 +159,8 @@ class StuckQuery:
         if not who:
             return Cause(text="the namespace lock; its holder was not seen"), ()
         doing = next(iter(self._holders.values()))
-        what = doing.stand.phase if doing.stand else (doing.names or ("?",))[0]
-        text = f"the namespace lock, held by {' or '.join(who[:3])} (in {what})"
+        where = f" (in {stacks.holds_lock(doing.names)})"
+        text = f"the namespace lock, held by {' or '.join(who[:3])}{where if len(who) == 1 else ''}"
         return Cause(text=text), tuple(self._holders)
 
 

@@ -28,10 +28,11 @@ _UMOUNT = {
 }
 _CALLS = _UMOUNT.get(os.uname().machine, set())
 # positions after the name in /proc/PID/stat
-_STATE, _STIME, _START, _CPU = 0, 12, 19, 36
+_STATE, _STIME, _START, _CPU, _POLICY = 0, 12, 19, 36, 38
 _TICKS = os.sysconf("SC_CLK_TCK")
 _NS = 1_000_000_000
 _MOST_PATH = 4096
+_REALTIME = {os.SCHED_FIFO, os.SCHED_RR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class Sample:
     words: tuple[int, ...]  #: number and arguments of its system call; empty if not known
     names: tuple[str, ...]  #: of the functions on its kernel stack, innermost first
     stand: stacks.Stand | None
+    realtime: bool = False  #: SCHED_FIFO or SCHED_RR
 
     @property
     def in_umount(self) -> bool:
@@ -84,10 +86,15 @@ def stacks_hidden() -> str | None:
     return None
 
 
-def samples(pids: Sequence[int], lost: list[str], until: float) -> Iterator[Sample]:
-    """Yield the tasks of these processes that may hang; ``lost`` gets what could not be read."""
+def samples(
+    pids: Sequence[int], lost: list[str], until: float, *, beside: bool = False
+) -> Iterator[Sample]:
+    """Yield the tasks of these processes that may hang; ``lost`` gets what could not be read.
+
+    ``beside`` reads the stacks of tasks that run, too; each costs its task a switch.
+    """
     n_answers = 0
-    for pid, answer in asker().of_each("asleep", pids, until=until):
+    for pid, answer in asker().of_each("asleep", pids, beside, until=until):
         n_answers += 1
         if isinstance(answer, TimeoutError):
             lost.append(f"pid {pid} ({procfs.comm(pid) or '?'}): no answer")
@@ -116,6 +123,7 @@ def _sample(pid: int, tid: int, stat: bytes, ran: bytes, call: bytes, stack: byt
         words=words,
         names=names,
         stand=stacks.stand(names, comm, in_call=in_call),
+        realtime=int(fields[_POLICY]) in _REALTIME,
     )
 
 

@@ -6,7 +6,7 @@ Pure functions of function names, innermost first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 #: phases; the names of docs/glossary.md, and two for tasks that only wait behind an umount
@@ -161,10 +161,11 @@ def stand(names: Sequence[str], comm: str = "", *, in_call: bool = False) -> Sta
     return Stand(OTHER, wait) if there & _TEARDOWN else None
 
 
-def holds_lock(names: Iterable[str]) -> bool:
-    """Whether a task that does not wait for the namespace lock is where it is held."""
-    there = set(names)
-    return bool(there & _HOLDING) and "namespace_unlock" not in there
+def holds_lock(names: Sequence[str]) -> str | None:
+    """Return the function in which a task holds the namespace lock; it does not wait for it."""
+    if "namespace_unlock" in names:
+        return None
+    return next((name for name in names if name in _HOLDING), None)
 
 
 def _wait(names: Sequence[str]) -> str | None:
