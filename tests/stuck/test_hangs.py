@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -47,10 +48,15 @@ print(json.dumps({"answer": answer, "mine": mine, "server": server_pid}))
 
 
 def hang(tmp_path, script):
-    """Return the tasks of a script that hang, and the whole of what it printed."""
+    """Return the tasks of a script that hang, and the whole of what it printed.
+
+    One script at a time: of two FUSE connections without a mount, none is the cause for certain.
+    """
     code = textwrap.dedent(HEAD) + FUSE + UMOUNT + textwrap.dedent(script) + TAIL
     command = [sys.executable, "-c", code, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    with Path(__file__).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     return [t for t in seen["answer"]["tasks"] if t["pid"] in seen["mine"]], seen
