@@ -43,7 +43,9 @@ def _of_the_host(request: str) -> dict[str, Any] | None:
     with open(_LOCK, "w") as lock:  # noqa: PTH123 - a port can be opened once only
         fcntl.flock(lock, fcntl.LOCK_EX)
         with open(f"/dev/{name}", "r+b", buffering=0) as port:  # noqa: PTH123
-            _write(port.fileno(), json.dumps({"id": identity, "request": request}).encode() + b"\n")
+            asked = json.dumps({"id": identity, "request": request})
+            # A line that another process began, and did not end, ends here.
+            _write(port.fileno(), f"\n{asked}\n".encode())
             found = _read(port.fileno(), identity)
     if found is not None:
         # umtrace's cache in the guest asks whether the compiler is the same.

@@ -12,6 +12,7 @@ import pytest
 from lab import compiler, job
 from lab.job import Job
 from tests.lab.guest import end_of, in_guest
+from umtrace.sources.bpf.program_cache import ProgramCache
 from umtrace.sources.bpf.text import bpf_directory
 
 OWN = str(job.project.ROOT / compiler.MODULE).lstrip("/")
@@ -45,14 +46,16 @@ def test_a_guest_that_compiles_inside_is_as_the_project(tmp_path, option):
 @pytest.mark.kernel
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_an_answer_is_stored_until_the_compiler_changes(tmp_path):
-    first = compiler.answer(request(), tmp_path / "programs")
+    kept = tmp_path / "programs"
+    first = compiler.answer(request(), kept)
     assert set(first["programs"]) == {"one"}
-    (stored,) = (tmp_path / "programs").iterdir()
-    marked = first | {"maps": {"from the store": 1}}
-    stored.write_text(json.dumps(marked))
-    assert compiler.answer(request(), tmp_path / "programs") == marked
-    stored.write_text(json.dumps(marked | {"made_by": {"/usr/bin/true": [1, 2, 3]}}))
-    assert compiler.answer(request(), tmp_path / "programs") == first
+    (stored,) = kept.iterdir()
+    before = stored.stat().st_ino
+    assert compiler.answer(request(), kept) == first
+    assert stored.stat().st_ino == before
+    cache = ProgramCache(kept)
+    cache.put(stored.stem, first | {"made_by": {"/usr/bin/true": [1, 2, 3]}})
+    assert compiler.answer(request(), kept) == first
 
 
 @pytest.mark.kernel
@@ -70,6 +73,7 @@ def test_a_guest_is_answered_line_by_line(tmp_path, monkeypatch):
         with compiler.Server(tmp_path / "compiler", tmp_path / "programs"):
             port, _address = emulator.accept()
             with port, port.makefile("rw") as lines:
+                print('{"id": "0", "requ\n', file=lines, flush=True)  # its compiler was killed
                 for number in (1, 2):
                     print(json.dumps({"id": str(number), "request": "r"}), file=lines, flush=True)
                     answered = json.loads(lines.readline())

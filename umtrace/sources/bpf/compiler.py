@@ -142,10 +142,19 @@ class Compiler:
         flags = [_OWN_HEADERS_ONLY, f"-I{bpf_directory()}", "-w", *defines]
         request = json.dumps({"text": program_text(), "flags": flags})
         if request not in self._compiled:
-            self._compiled[request] = _decoded(self._answer(request, meanwhile))
+            self._compiled[request] = _decoded(self.answer(request, meanwhile))
         return replace(self._compiled[request], addresses=tuple(addresses))
 
-    def _answer(self, request: str, meanwhile: Callable[[], object]) -> dict[str, Any]:
+    def answer(
+        self, request: str, meanwhile: Callable[[], object] = lambda: None
+    ) -> dict[str, Any]:
+        """Return the child's answer to a request, which is a line of JSON, or the cached one.
+
+        Raises
+        ------
+        NoTierError
+            As of ``compile``.
+        """
         key = key_of(self._around, request)
         answer = self._kept.get(key)
         if answer is None:
