@@ -7,11 +7,11 @@
 #ifndef UMTRACE_VICTIMS_H
 #define UMTRACE_VICTIMS_H
 
-#include "tasks.h"
 #include "mount.h"
+#include "tasks.h"
 #include "words.h"
 
-/* How many are followed in the program itself; a single one in most umounts. */
+/* How many are followed in the program itself. Most umounts take down one. */
 #ifdef UM_BPF_LOOP
 #define UM_FEW_VICTIMS 2
 #else
@@ -23,8 +23,7 @@ struct um_victims {
 	int held;   /* as ret of UM_UNLOCK */
 };
 
-#if defined(UM_ADDR_UNMOUNTED) && defined(UM_OFF_MOUNT_UMOUNT) && \
-	defined(UM_OFF_MOUNT_PCP) && \
+#if defined(UM_ADDR_UNMOUNTED) && defined(UM_OFF_MOUNT_UMOUNT) && defined(UM_OFF_MOUNT_PCP) && \
 	defined(UM_ADDR_PER_CPU_OFFSET) && defined(UM_CPUS)
 #define UM_COUNTS_HELD
 
@@ -34,11 +33,11 @@ struct um_victims {
 #else
 #define UM_HELD_READS 64
 #endif
-#define UM_HELD_FEW ((UM_HELD_READS + UM_CPUS - 1) / UM_CPUS)
+#define UM_READ_WHOLLY ((UM_HELD_READS + UM_CPUS - 1) / UM_CPUS)
 #ifdef UM_BPF_LOOP
-#define UM_MOST_HELD UM_HELD_FEW
+#define UM_MOST_HELD UM_READ_WHOLLY
 #else
-#define UM_MOST_HELD (UM_HELD_FEW < UM_FEW_VICTIMS ? UM_HELD_FEW : UM_FEW_VICTIMS)
+#define UM_MOST_HELD (UM_READ_WHOLLY < UM_FEW_VICTIMS ? UM_READ_WHOLLY : UM_FEW_VICTIMS)
 #endif
 
 /* __per_cpu_offset, which does not change after the boot. */
@@ -147,16 +146,17 @@ UM_STEP(held)
 	return 0;
 }
 
+/* Goes on to the end of the list, or as far as references are counted. */
 static __always_inline void um_held_on(struct um_held *now)
 {
 	u32 zero = 0;
-	struct um_held *all = held.lookup(&zero);
+	struct um_held *state = held.lookup(&zero);
 
-	if (!now->node || !all)
+	if (!now->node || !state)
 		return;
-	*all = *now;
+	*state = *now;
 	um_each(UM_MOST_HELD, UM_STEP_HELD);
-	*now = *all;
+	*now = *state;
 }
 #else
 #define um_held_on(now)
