@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from umtrace.stuck.stacks import Stand, frames, holds_lock, stand
+from umtrace.stuck.stacks import Stand, frames, holding_function, stand
 
 _END = "do_syscall_64 entry_SYSCALL_64_after_hwframe"
 _LEAVING = f"task_work_run exit_to_user_mode_loop {_END}"
@@ -122,7 +122,7 @@ def test_names_have_no_offsets_and_no_suffixes_of_the_compiler():
 
 
 def test_the_lock_is_held_in_the_tree_and_not_after_its_release():
-    assert holds_lock(_of("propagate_umount umount_tree path_umount"))
-    assert holds_lock(_of("copy_tree copy_mnt_ns create_new_namespaces"))
-    assert not holds_lock(_of("synchronize_rcu_expedited namespace_unlock copy_mnt_ns"))
-    assert not holds_lock(["do_wait", "kernel_wait4"])
+    assert holding_function(_of("propagate_umount umount_tree path_umount"))
+    assert holding_function(_of("copy_tree copy_mnt_ns create_new_namespaces"))
+    assert not holding_function(_of("synchronize_rcu_expedited namespace_unlock copy_mnt_ns"))
+    assert not holding_function(["do_wait", "kernel_wait4"])

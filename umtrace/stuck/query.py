@@ -61,7 +61,7 @@ class StuckQuery:
         self._all.update(taken)
         for sample in taken.values():
             waits = sample.stand is not None and sample.stand.wait == "namespace-lock"
-            if not waits and stacks.holds_lock(sample.names):
+            if not waits and stacks.holding_function(sample.names):
                 self._holders[sample.tid] = sample
         return {tid: sample for tid, sample in taken.items() if sample.stand is not None}
 
@@ -159,7 +159,7 @@ class StuckQuery:
         if not who:
             return Cause(text="the namespace lock; its holder was not seen"), ()
         doing = next(iter(self._holders.values()))
-        where = f" (in {stacks.holds_lock(doing.names)})"
+        where = f" (in {stacks.holding_function(doing.names)})"
         text = f"the namespace lock, held by {' or '.join(who[:3])}{where if len(who) == 1 else ''}"
         return Cause(text=text), tuple(self._holders)
 

@@ -161,7 +161,7 @@ def stand(names: Sequence[str], comm: str = "", *, in_call: bool = False) -> Sta
     return Stand(OTHER, wait) if there & _TEARDOWN else None
 
 
-def holds_lock(names: Sequence[str]) -> str | None:
+def holding_function(names: Sequence[str]) -> str | None:
     """Return the function in which a task holds the namespace lock; it does not wait for it."""
     if "namespace_unlock" in names:
         return None
