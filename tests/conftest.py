@@ -75,6 +75,7 @@ class _ByGuest(LoadScopeScheduling):
 KERNEL_BY_KERNEL = "tests/lab/test_real_kernels.py"
 
 
+@pytest.hookimpl(optionalhook=True)  # some tests run others without xdist
 def pytest_xdist_make_scheduler(config, log):
     return _ByGuest(config, log) if config.getvalue("dist") == "loadscope" else None
 
