@@ -101,9 +101,16 @@ def _checks(
         exited = {(n["mntns"], n["tid"]) for n in ledger["ns_exits"]}
         exits = [r for r in rows if r["origin"] == "ns-exit" and (r["mntns"], r["tid"]) in exited]
         yield _exits_check(len(exited), len(exits), tier)
-    yield Check("incomplete rows", 0, sum(not row["complete"] for row in rows))
+    yield Check("incomplete rows", "none", _reasons(rows))
     yield Check("rows whose phases do not sum up", 0, sum(map(_unbalanced, rows)))
     yield Check("events, names and stacks lost", False, losses.lost_anything)
+
+
+def _reasons(rows: Sequence[Row]) -> str:
+    """Say why rows are incomplete, and of which origin they are."""
+    marked = (row for row in rows if not row["complete"])
+    found = Counter(f"{row['incomplete_why']} ({row['origin']})" for row in marked)
+    return ", ".join(f"{n} {what}" for what, n in sorted(found.items())) or "none"
 
 
 def _exits_check(done: int, seen: int, tier: Tier) -> Check:
