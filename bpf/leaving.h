@@ -14,6 +14,7 @@
 
 static __always_inline void um_finish(u32 tid, struct um_task *task, u64 how)
 {
+	um_closing(task);
 	um_returned(tid, task, how);
 	um_forget(tid, task);
 }
@@ -229,9 +230,9 @@ static __always_inline void um_begin_exit_work(u32 tid, struct um_task *task, in
 		__sync_fetch_and_add(&n->unended, 1);
 	}
 #endif
-	task->phase = UM_LEAVING;
 	task->leaves = 1;
 	__sync_fetch_and_add(&n->leaving, 1);
+	*(volatile u16 *)&task->phase = UM_LEAVING; /* the last thing: from here on a switch may end it */
 }
 
 #endif

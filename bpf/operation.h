@@ -22,7 +22,10 @@ static __always_inline void um_umount_begins(const char *name, u64 flags)
 
 	/* um_next_syscall does the same: the order in which the kernel calls the two programs is open. */
 	if (old) {
-		if (um_is_on_its_way_out(old))
+		int leaving = um_is_on_its_way_out(old);
+
+		um_closing(old);
+		if (leaving)
 			um_returned(tid, old, UM_RETURNED_SYSCALL);
 		um_notes_first(tid, old);
 		um_forget(tid, old);
@@ -66,6 +69,8 @@ static __always_inline void um_umount_ends(s64 ret)
 		return;
 	if (!task && !um_all_there())
 		return;
+	if (task)
+		um_closing(task);
 	if (!task)
 		um_send_exit_alone(id, ts, ret);
 	else

@@ -288,13 +288,18 @@ int um_switch(char *ctx)
 static __always_inline void um_task_exited(u32 tid)
 {
 	struct um_task *old = um_task_of(tid);
+	int leaving;
+	u16 phase;
 
 	if (!old)
 		return;
 	um_end_parked(tid, old, UM_RETURNED_DEATH);
-	if (um_is_on_its_way_out(old)) {
+	phase = old->phase;
+	leaving = um_is_on_its_way_out(old);
+	um_closing(old);
+	if (leaving) {
 		um_returned(tid, old, UM_RETURNED_DEATH);
-	} else if (old->phase == UM_INSIDE) {
+	} else if (phase == UM_INSIDE) {
 		um_notes_first(tid, old);
 		um_emit_simple(tid, old, UM_DEAD, 0);
 	}

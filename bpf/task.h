@@ -6,7 +6,7 @@
 #include "config.h"
 
 enum um_phase {
-	UM_OPENING = 0, /* its opener is not sent yet: since 7.x the task may be preempted here */
+	UM_OPENING = 0, /* its opener is not sent yet, or its last event is: see um_closing */
 	UM_INSIDE = 1,	/* in umount(2) */
 	UM_LEAVING = 2, /* past sys_exit: task work may still run */
 	UM_EXITING = 3, /* in do_exit, in another mount namespace than that of the host */

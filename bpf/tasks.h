@@ -86,6 +86,15 @@ static __always_inline void um_not_leaving(struct um_active *n, u8 leaves, u8 un
 		__sync_fetch_and_add(&n->unended, -1);
 }
 
+/*
+ * Called before the last event of an operation. Since 7.x the task may be preempted between that event
+ * and the end of the program: the context switch must neither add an event nor end it a second time.
+ */
+static __always_inline void um_closing(struct um_task *task)
+{
+	*(volatile u16 *)&task->phase = UM_OPENING;
+}
+
 /* Whether the next system call of the task ends its operation. */
 static __always_inline int um_is_on_its_way_out(struct um_task *task)
 {
@@ -204,8 +213,7 @@ static __always_inline void um_forget(u32 tid, struct um_task *task)
 		um_end_parked(tid, task, UM_RETURNED_SYSCALL);
 	if (!n || !mine || !users)
 		return;
-	/* A switch may preempt this on 7.x, and must not end the operation a second time. */
-	*(volatile u16 *)&task->phase = UM_OPENING;
+	um_closing(task);
 	if (*(volatile u32 *)&mine->tid == tid) {
 		mine->tid = 0;
 		__sync_fetch_and_add(users, -1);
