@@ -142,6 +142,15 @@ static __always_inline struct um_armed *um_armed(u64 mnt)
 	return 0;
 }
 
+/* The mount is about to be freed: the next one in its memory was not busy. */
+static __always_inline void um_disarm(u64 mnt)
+{
+	struct um_armed *slot = um_any_armed() ? um_slot_of(um_to_scalar(mnt)) : 0;
+
+	if (slot && slot->mnt == um_to_scalar(mnt))
+		slot->mnt = 0;
+}
+
 static __always_inline int um_take_budget(u32 *budget)
 {
 	if (!*budget)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The end of a mount: one event per dying mount names the task that dropped the last reference. */
+#include "armed.h"
 #include "leaving.h"
 #include "mount.h"
 #include "placement.h"
@@ -60,6 +61,12 @@ UM_ENTRY(cleanup_mnt)
 	int own = um_is_its_own(task, UM_CLEANUP);
 #ifdef UM_OFF_MOUNT_MNT
 	u64 sb;
+#endif
+
+#ifdef UM_WITH_WALKERS
+	um_disarm(mnt);
+#endif
+#ifdef UM_OFF_MOUNT_MNT
 
 	active = um_sb_of(mnt, &sb);
 	if (active > 1)
