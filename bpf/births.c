@@ -12,21 +12,17 @@
 
 BPF_RINGBUF_OUTPUT(births, UM_BIRTH_PAGES);
 
-/* The record of cgroup:cgroup_mkdir and cgroup_rmdir; umtrace/sources/bpf/births.py checks it. */
-struct um_cgroup_event {
-	u64 common;
-	u32 root;
-	u32 level;
-	u64 id;
-	u32 path; /* where the text is: the offset from here in the lower half */
-};
-
-static __always_inline int um_cgroup(struct um_cgroup_event *ctx, u32 gone)
+/*
+ * cgroup:cgroup_mkdir and cgroup_rmdir. The event's format gives the offsets (UM_AT_*): until 6.1,
+ * PREEMPT_RT has a longer header. The lower half of its path is the offset of the text.
+ */
+static __always_inline int um_cgroup(char *ctx, u32 gone)
 {
+#ifdef UM_AT_CGROUP_ID
 	struct um_birth *b;
 	long len;
 
-	if (ctx->root) /* of a v1 hierarchy, which has ids of its own */
+	if (*(u32 *)(ctx + UM_AT_CGROUP_ROOT)) /* of a v1 hierarchy, which has ids of its own */
 		return 0;
 	b = births.ringbuf_reserve(sizeof(struct um_birth));
 	if (!b) {
@@ -36,20 +32,22 @@ static __always_inline int um_cgroup(struct um_cgroup_event *ctx, u32 gone)
 	*(volatile u64 *)b = (u64)b;
 	if ((*(volatile u64 *)b & (UM_BIRTH_EIGHTH - 1)) < 8 + sizeof(struct um_birth))
 		um_ring(UM_BELL_FILL);
-	b->id = ctx->id;
+	b->id = *(u64 *)(ctx + UM_AT_CGROUP_ID);
 	b->gone = gone;
-	len = bpf_probe_read_kernel_str(b->path, UM_BIRTH_TEXT, (char *)ctx + (ctx->path & 0xffff));
+	len = bpf_probe_read_kernel_str(b->path, UM_BIRTH_TEXT,
+					ctx + (*(u32 *)(ctx + UM_AT_CGROUP_PATH) & 0xffff));
 	b->len = len > 0 ? len : 0;
 	births.ringbuf_submit(b, UM_NO_WAKEUP);
+#endif
 	return 0;
 }
 
-int um_cgroup_mkdir(struct um_cgroup_event *ctx)
+int um_cgroup_mkdir(char *ctx)
 {
 	return um_cgroup(ctx, 0);
 }
 
-int um_cgroup_rmdir(struct um_cgroup_event *ctx)
+int um_cgroup_rmdir(char *ctx)
 {
 	return um_cgroup(ctx, 1);
 }

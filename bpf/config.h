@@ -154,6 +154,9 @@
  *   UM_AT_PREV_PID           sched_switch: prev_pid
  *   UM_AT_PREV_STATE         sched_switch: prev_state
  *   UM_AT_NEXT_PID           sched_switch: next_pid
+ *   UM_AT_CGROUP_ROOT        cgroup_mkdir: root
+ *   UM_AT_CGROUP_ID          cgroup_mkdir: id
+ *   UM_AT_CGROUP_PATH        cgroup_mkdir: path
  *   UM_OFF_TASK_FLAGS        task_struct.flags
  *   UM_BIT_TASK_IN_IOWAIT    task_struct.in_iowait, in bits
  *   UM_OFF_TASK_WORKS        task_struct.task_works

@@ -10,9 +10,18 @@ from umtrace.sources.bpf.bpf_object import BpfObject
 from umtrace.sources.bpf.bpf_syscall import ProgramType
 
 _BORN, _GONE = "cgroup:cgroup_mkdir", "cgroup:cgroup_rmdir"
-#: struct um_cgroup_event in bpf/births.c
-_OFFSETS = {"root": 8, "id": 16, "path": 24}
 _MEANING = "births of cgroups"
+
+
+def birth_constants(tracefs: Tracefs) -> dict[str, int]:
+    """Return the offsets of the fields of ``cgroup:cgroup_mkdir``; none where it lacks one."""
+    try:
+        fields = tracefs.field_offsets(_BORN)
+    except UmtraceError:  # `attach_births` says so in the plan
+        return {}
+    if objection(_BORN, fields):
+        return {}
+    return {f"UM_AT_CGROUP_{name.upper()}": fields[name] for name in ("root", "id", "path")}
 
 
 def attach_births(loaded: BpfObject, tracefs: Tracefs) -> PlanLine:
@@ -20,8 +29,6 @@ def attach_births(loaded: BpfObject, tracefs: Tracefs) -> PlanLine:
     try:
         fields = tracefs.field_offsets(_BORN)
         why = objection(_BORN, fields)
-        if not why and {name: fields[name] for name in _OFFSETS} != _OFFSETS:
-            why = f"the fields of {_BORN} lie elsewhere on this kernel"
         if not why:
             for event, program in ((_BORN, "um_cgroup_mkdir"), (_GONE, "um_cgroup_rmdir")):
                 loaded.attach_event(tracefs.event_id(event), program, ProgramType.TRACEPOINT)

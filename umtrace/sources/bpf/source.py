@@ -35,6 +35,7 @@ from umtrace.probes.plan_constants import plan_constants
 from umtrace.probes.purposes import SYSTEM_CALL, SYSTEM_CALL_32
 from umtrace.probes.stacks import function_constants
 from umtrace.sources.bpf.adaptive import AdaptiveProbes
+from umtrace.sources.bpf.births import birth_constants
 from umtrace.sources.bpf.bpf_object import BpfObject
 from umtrace.sources.bpf.bpf_syscall import ProgramType, recursion_misses
 from umtrace.sources.bpf.capability_probe import kprobes_work, try_fentry, try_kprobe
@@ -169,12 +170,13 @@ class BpfSource:
             **function_constants(tables.symbols),
             **tables.layout,
         }
-        if not self._raw_switches:
-            with Tracefs() as tracefs:
+        with Tracefs() as tracefs:
+            self._constants |= birth_constants(tracefs)
+            if not self._raw_switches:
                 offsets = tracefs.field_offsets(SWITCH)
-            if unusable := objection(SWITCH, offsets):
-                raise NoTierError(unusable)
-            self._constants |= switch_constants(offsets)
+                if unusable := objection(SWITCH, offsets):
+                    raise NoTierError(unusable)
+                self._constants |= switch_constants(offsets)
         if self._placement == "fentry" and self._offer.preemptible and not kprobes_work():
             self._offer = replace(self._offer, preemptible=False)  # skipped hits mark their rows
         self._chosen = make_plan(self._offer, self._placement, self._probe_set)
