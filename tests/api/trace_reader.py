@@ -1,89 +1,26 @@
-"""Reads a Perfetto trace: what trace_processor does with the packets that umtrace writes.
-
-`slices` works on the messages of any classes with Perfetto's field names. `generic` makes such
-classes from the few fields below, so that a trace is read without Perfetto's package, too.
-"""
+"""Reads a Perfetto trace with Perfetto's own classes, packet by packet in the order of the file."""
 
 from __future__ import annotations
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+import zlib
+
+from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
 
 CLEARED, NEEDS = 1, 2
 BEGIN, END = 1, 2
 MONOTONIC = 3
-_INT, _TEXT, _BOOL = 4, 9, 8  # uint64, string, bool
-#: message: field name: (number, type or message, repeated)
-_FIELDS = {
-    "Trace": {"packet": (1, "TracePacket", True)},
-    "TracePacket": {
-        "clock_snapshot": (6, "ClockSnapshot", False),
-        "timestamp": (8, _INT, False),
-        "trusted_packet_sequence_id": (10, _INT, False),
-        "track_event": (11, "TrackEvent", False),
-        "interned_data": (12, "InternedData", False),
-        "sequence_flags": (13, _INT, False),
-        "timestamp_clock_id": (58, _INT, False),
-        "trace_packet_defaults": (59, "TracePacketDefaults", False),
-        "track_descriptor": (60, "TrackDescriptor", False),
-    },
-    "TracePacketDefaults": {"timestamp_clock_id": (58, _INT, False)},
-    "ClockSnapshot": {
-        "clocks": (1, "Clock", True),
-        "primary_trace_clock": (2, _INT, False),
-    },
-    "Clock": {
-        "clock_id": (1, _INT, False),
-        "timestamp": (2, _INT, False),
-        "is_incremental": (3, _BOOL, False),
-    },
-    "TrackEvent": {
-        "debug_annotations": (4, "DebugAnnotation", True),
-        "type": (9, _INT, False),
-        "name_iid": (10, _INT, False),
-        "track_uuid": (11, _INT, False),
-    },
-    "DebugAnnotation": {
-        "name_iid": (1, _INT, False),
-        "bool_value": (2, _BOOL, False),
-        "int_value": (4, 3, False),  # int64
-        "string_value_iid": (17, _INT, False),
-    },
-    "InternedData": {
-        "event_names": (2, "Named", True),
-        "debug_annotation_names": (3, "Named", True),
-        "debug_annotation_string_values": (29, "Text", True),
-    },
-    "Named": {"iid": (1, _INT, False), "name": (2, _TEXT, False)},
-    "Text": {"iid": (1, _INT, False), "str": (2, 12, False)},  # bytes
-    "TrackDescriptor": {
-        "uuid": (1, _INT, False),
-        "name": (2, _TEXT, False),
-        "process": (3, "Process", False),
-        "thread": (4, "Thread", False),
-        "parent_uuid": (5, _INT, False),
-    },
-    "Process": {"pid": (1, _INT, False), "process_name": (6, _TEXT, False)},
-    "Thread": {
-        "pid": (1, _INT, False),
-        "tid": (2, _INT, False),
-        "thread_name": (5, _TEXT, False),
-    },
-}
 
 
-def generic():
-    """Return a class that reads a trace, made of the fields above."""
-    file = descriptor_pb2.FileDescriptorProto(name="few.proto", package="few", syntax="proto2")
-    for message, fields in _FIELDS.items():
-        kind = file.message_type.add(name=message)
-        for name, (number, of, repeated) in fields.items():
-            field = kind.field.add(name=name, number=number, label=3 if repeated else 1)
-            field.type = of if isinstance(of, int) else 11
-            if not isinstance(of, int):
-                field.type_name = f".few.{of}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("few.Trace"))
+def parse(data):
+    """Return a trace whose packets are all plain."""
+    trace, plain = Trace(), Trace()
+    trace.ParseFromString(data)
+    for packet in trace.packet:
+        if packet.HasField("compressed_packets"):
+            plain.packet.extend(parse(zlib.decompress(packet.compressed_packets)).packet)
+        else:
+            plain.packet.append(packet)
+    return plain
 
 
 class Reader:

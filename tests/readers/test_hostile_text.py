@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.trace_reader import parse
 from tests.readers import hostile
 
 UMTRACE = [sys.executable, "-m", "umtrace"]
@@ -189,6 +190,8 @@ def test_files(words_of, recording, tmp_path, kind):
     check(said)
     data = file.read_bytes()
     if kind == "perfetto":
+        data = parse(data).SerializeToString()
+        assert b"umount" in data
         for nasty in ("\x1b[", "\x9b", "\u202e", "\u2028"):
             assert nasty.encode() not in data
     else:

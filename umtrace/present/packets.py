@@ -3,10 +3,14 @@
 A time is a difference from the packet before, on a clock of the sequence (64) that follows
 CLOCK_MONOTONIC. So events are sorted before they are written, some thousands at a time. One that
 is earlier than what was written has its time on CLOCK_MONOTONIC itself.
+
+The packets are written in blocks, each deflated into a packet of its own (``compressed_packets``),
+as Perfetto's own recorder can. Only the first packet, by which readers know a trace, is plain.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import BinaryIO
@@ -21,10 +25,12 @@ _SEQUENCE = number(10, 1)
 _CLEARED, _NEEDS = number(13, 1), number(13, 2)
 _DEFAULTS = message(59, number(58, _DIFFERENCES))
 _ON_MONOTONIC = number(58, _MONOTONIC)
+_COMPRESSED = 50  #: field of a packet that holds a block of deflated packets
 #: fields of InternedData
 _EVENT_NAMES, _ARGUMENT_NAMES, _VALUES = 2, 3, 29
 _MOST_SORTED = 1 << 16  #: events
 _MOST_TEXTS = 1 << 16  #: then the tables begin anew
+_BLOCK = 1 << 19  #: bytes before they are deflated
 
 
 class Packets:
@@ -37,7 +43,10 @@ class Packets:
         self._texts: dict[tuple[int, str], int] = {}
         self._new: list[bytes] = []
         self._last = 0
+        self._block = bytearray()
         self._clear()
+        self._out.write(self._block)
+        self._block.clear()
 
     def describe(self, descriptor: bytes) -> None:
         """Write the description of a track, before the events that are on it."""
@@ -53,8 +62,13 @@ class Packets:
         """End the slice of a track that began last."""
         self._add(at, message(11, number(9, _END), number(11, track)))
 
-    def flush(self) -> None:
-        """Write the events that came so far, in the order of their times."""
+    def finish(self) -> None:
+        """Write what is left."""
+        self._sort()
+        self._deflate()
+
+    def _sort(self) -> None:
+        """Make packets of the events that came so far, in the order of their times."""
         if self._new:
             self._packet(message(12, *self._new), _NEEDS)
             self._new.clear()
@@ -83,7 +97,7 @@ class Packets:
     def _add(self, at: int, event: bytes) -> None:
         self._events.append((max(at, 0), event))
         if len(self._events) >= _MOST_SORTED:
-            self.flush()
+            self._sort()
 
     def _iid(self, table: int, value: str) -> int:
         key = (table, clean(value))
@@ -103,4 +117,12 @@ class Packets:
         return message(4, number(1, self._iid(_ARGUMENT_NAMES, name)), held)
 
     def _packet(self, *fields: bytes) -> None:
-        self._out.write(message(1, *fields, _SEQUENCE))
+        self._block += message(1, *fields, _SEQUENCE)
+        if len(self._block) >= _BLOCK:
+            self._deflate()
+
+    def _deflate(self) -> None:
+        """Write the packets of the block."""
+        if self._block:
+            self._out.write(message(1, message(_COMPRESSED, zlib.compress(self._block))))
+            self._block.clear()

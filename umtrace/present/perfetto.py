@@ -6,7 +6,8 @@ and tracks have names and parents. The field numbers are those of Perfetto's
 package for users to install, for the sake of two dozen fields.
 
 A packet is small: names and values of arguments are numbers that a table of the trace
-explains, times are differences, and the clock is a default of the sequence.
+explains, times are differences, and the clock is a default of the sequence. Packets are deflated,
+which takes four fifths of what is left.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class _Trace:
 
     def finish(self) -> None:
         """Write what is left."""
-        self._packets.flush()
+        self._packets.finish()
 
     def umounts(self, batch: pa.RecordBatch) -> int:
         """Write the umounts of a batch."""
