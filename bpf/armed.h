@@ -40,6 +40,11 @@ static __always_inline int um_references(u64 mnt)
 }
 
 #ifdef UM_WITH_WALKERS
+#ifdef UM_PUTS_HIDDEN
+#define UM_HIDES_PUTS 1
+#else
+#define UM_HIDES_PUTS 0
+#endif
 #define UM_ARMED_SLOTS 64
 #define UM_ARMED_NS 1000000000ULL
 #define UM_ARMED_EVENTS 24 /* walks and puts that are sent per arming: enough to name the tasks */
@@ -91,11 +96,11 @@ static __always_inline void um_arm(u64 mnt)
 		return;
 	/* At 0 a walker found the time up just now: the mount was not armed for a while. */
 	if (!*latest || slot->mnt != mnt || now > slot->until_ns ||
-	    (slot->blind && um_watching())) {
+	    (slot->blind && um_watching() && !UM_HIDES_PUTS)) {
 		slot->mnt = 0;
 		slot->since_ns = now;
 		slot->inside = slot->settled = 0;
-		slot->blind = !um_watching();
+		slot->blind = UM_HIDES_PUTS || !um_watching();
 		slot->budget = UM_ARMED_EVENTS;
 		slot->earlier = UM_ARMED_EARLIER;
 		slot->until_ns = *latest = now + UM_ARMED_NS;

@@ -145,6 +145,9 @@
  *   UM_SYSCALL_FUNCTION      umount(2) is probed at its own function
  *   UM_LOCK_WAITS            the wait for a semaphore is probed
  *   UM_SPREAD                propagate_umount is probed
+ *   UM_DISSOLVE_PUTS         dissolve_on_fput puts the mount, and mntput is not called for it
+ *   UM_DISSOLVE_UNKNOWN      whether it does is not known
+ *   UM_PUTS_HIDDEN           it does, or may, and is not probed
  *   UM_ENDS_BY_WORK          a task's list of work says where an umount ends
  *   UM_NOTES                 nothing but the functions of an operation sends its events
  *

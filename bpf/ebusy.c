@@ -114,6 +114,27 @@ UM_ENTRY(mntput)
 	return vfsmount ? um_is_put(vfsmount - UM_OFF_MOUNT_MNT, UM_FLAGS_OF(vfsmount)) : 0;
 }
 
+/*
+ * The last close of a descriptor of open_tree(2) or fsmount(2). 7.3 puts the mount in this function,
+ * which has mntput inlined; until 6.18, its caller does by mntput.
+ */
+UM_ENTRY(dissolve_on_fput)
+{
+#ifdef UM_DISSOLVE_PUTS
+	u64 vfsmount = UM_ARG(0);
+
+	return um_is_put(vfsmount - UM_OFF_MOUNT_MNT, UM_FLAGS_OF(vfsmount));
+#else
+#ifdef UM_DISSOLVE_UNKNOWN
+	struct um_armed *slot = um_armed(UM_ARG(0) - UM_OFF_MOUNT_MNT);
+
+	if (slot)
+		slot->blind = 1;
+#endif
+	return 0;
+#endif
+}
+
 #ifndef UM_FENTRY
 /*
  * Whether fs/namespace.c itself puts this reference, which does not pass mntput: an umount puts the

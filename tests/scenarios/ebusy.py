@@ -225,6 +225,29 @@ def _others_among_walkers(begin: Callable[[Path], object]) -> Body:
     return body
 
 
+def _new_mount(place: Place, name: str) -> None:
+    """Hold a mount for 30 ms by the descriptor of open_tree(2) that it was made with.
+
+    Nobody closes it by name: it goes as the child of a fork calls execve.
+    """
+    source, path = place.mount(f"{name}-source"), place.root / name
+    path.mkdir()
+    fd = syscalls.open_tree_clone(str(source))
+    syscalls.move_mount(fd, str(path))
+    begun = SharedWords(1)
+    pid = os.fork()
+    if not pid:
+        begun.words[0] = 1
+        time.sleep(0.03)
+        os.execv("/bin/true", ["true"])
+    os.close(fd)
+    _wait_for(begun)
+    place.umount_retrying(path, 0.0002)
+    os.waitpid(pid, 0)
+    place.umount(source)
+    begun.close()
+
+
 def _stat(file: str) -> object:
     return os.stat(file)  # noqa: PTH116 - the call itself is the point
 
@@ -249,6 +272,7 @@ SCENARIOS: Final = (
     Scenario("bound-socket", "held", True, held(bind_socket)),
     Scenario("loop-backing", "held", True, back_loop),
     Scenario("held-30ms", "held", True, held_for(0.03), 5),
+    Scenario("new-mount-30ms", "held", True, _new_mount, 5, ("shared-sb",)),
     Scenario("held-100ms", "held", True, held_for(0.1), 5),
     Scenario("held-among-walkers", "held", True, _held_among_walkers, 5),
     Scenario("file-among-walkers", "held", True, _others_among_walkers(open_file), 5),

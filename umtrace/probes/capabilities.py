@@ -18,7 +18,7 @@ from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.preemption import preemptible
 from umtrace.kernel.symbols import Symbols
 from umtrace.probes.constants import KNOWN_MEMBERS
-from umtrace.probes.purposes import PURPOSES, SUBSTITUTES
+from umtrace.probes.purposes import PURPOSES, PUT_CALLS, SUBSTITUTES
 from umtrace.probes.stacks import ENTRY, FUNCTIONS
 
 #: functions that a plan may have, without those that are only searched on stacks
@@ -29,7 +29,7 @@ PROBED = frozenset(
 _SUFFIX = re.compile(r"(?:\.(?:isra|constprop|part)\.\d+)+")
 KNOWN = PROBED | {symbol.partition(".")[0] for symbols in FUNCTIONS.values() for symbol in symbols}
 #: what to read of kallsyms
-WANTED = frozenset(name.encode() for name in (*KNOWN, *ENTRY))
+WANTED = frozenset(name.encode() for name in (*KNOWN, *ENTRY, *PUT_CALLS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

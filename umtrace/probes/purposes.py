@@ -131,6 +131,32 @@ FINAL_PUT = Purpose(
     not_light="final_put, final_put_comm, tail_ns",
 )
 
+PUT = Purpose(
+    name="walker's put",
+    candidates=(
+        # Not called with NULL, while every path walk calls mntput with it; inlined since 6.19.
+        Candidate(function="mntput_no_expire", on_return=False, kprobe_only=True),
+        Candidate(function="mntput", on_return=False),
+    ),
+    why="path walks and holders drop references here; those of the umount are excluded",
+    lost="the puts of path walks",
+    not_light="the puts of path walks",
+    hot=True,
+    needs_layout=True,
+)
+#: what mntput calls where fs/namespace.c has mntput itself inlined
+PUT_CALLS = ("mntput_no_expire", "mntput_no_expire_slowpath")
+
+DETACHED_PUT = Purpose(
+    name="put of a new mount",
+    candidates=(Candidate(function="dissolve_on_fput", on_return=False),),
+    why="the last close of a descriptor of open_tree or fsmount may put the mount here",
+    lost="who held a mount by such a descriptor",
+    not_light="who held a mount by such a descriptor",
+    hot=True,
+    needs_layout=True,
+)
+
 TASK_WORK = Purpose(
     name="end of task work",
     candidates=(Candidate(function="task_work_run", entry=False, needs_arguments=False),),
@@ -229,19 +255,8 @@ PURPOSES: tuple[Purpose, ...] = (
         skippable=True,
         needs_layout=True,
     ),
-    Purpose(
-        name="walker's put",
-        candidates=(
-            # Not called with NULL, while every path walk calls mntput with it; inlined since 6.19.
-            Candidate(function="mntput_no_expire", on_return=False, kprobe_only=True),
-            Candidate(function="mntput", on_return=False),
-        ),
-        why="path walks and holders drop references here; those of the umount are excluded",
-        lost="the puts of path walks",
-        not_light="the puts of path walks",
-        hot=True,
-        needs_layout=True,
-    ),
+    PUT,
+    DETACHED_PUT,
 )
 
 #: well-known functions, and their substitutes if the compiler inlined them

@@ -8,7 +8,12 @@ from umtrace.model.kinds import Loss
 from umtrace.sources.bpf.bpf_object import BpfObject
 from umtrace.sources.bpf.bpf_syscall import counters
 
-_PUTS = ("um_entry_mntput_no_expire", "um_entry_mntput", "um_entry_path_umount")
+_PUTS = (
+    "um_entry_mntput_no_expire",
+    "um_entry_mntput",
+    "um_entry_dissolve_on_fput",
+    "um_entry_path_umount",
+)
 
 
 def puts_skipped(loaded: BpfObject) -> int | None:

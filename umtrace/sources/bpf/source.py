@@ -41,6 +41,7 @@ from umtrace.sources.bpf.bpf_syscall import ProgramType, recursion_misses
 from umtrace.sources.bpf.capability_probe import kprobes_work, try_fentry, try_kprobe
 from umtrace.sources.bpf.command import CommandProcesses, follow_command
 from umtrace.sources.bpf.compiler import Compiler
+from umtrace.sources.bpf.detached_puts import detached_put_constants
 from umtrace.sources.bpf.kernel_reads import reading_constants
 from umtrace.sources.bpf.kernel_tables import CAST
 from umtrace.sources.bpf.loss_counts import events_lost, missed_in, puts_skipped
@@ -201,6 +202,7 @@ class BpfSource:
     def _function_tier_constants(self) -> dict[str, int | str]:
         constants = plan_constants(self._offer, self._chosen, self._placement)
         constants |= reading_constants(self._symbols, self._btf_ids)
+        constants |= detached_put_constants(self._symbols, self._chosen)
         offsets_at = self._symbols.data_address("__per_cpu_offset")
         return constants | counting_constants(offsets_at, self._cpus)
 
