@@ -24,18 +24,25 @@ struct um_entered { /* the end of struct pt_regs */
 	unsigned short ss, rest_of_ss[3];
 };
 
-/* The number of the system call plus 1; -1 in none, or when it has a result already; 0 unknown. */
+/*
+ * The number of the system call plus 1; 0 unknown. When it has a result already, minus its number
+ * minus 2: the task is on its way back. -1 in none.
+ */
 static __always_inline int um_syscall_of(u64 top)
 {
 	struct um_entered in = {};
+	int has_result;
 
 	if (bpf_probe_read_kernel(&in, sizeof(in), (void *)(top - sizeof(in))))
 		return 0;
 	if (in.cs != UM_USER_CS || in.ss != UM_USER_DS)
 		return 0;
-	if ((int)in.ax != UM_UNSET || in.orig_ax < 0 || in.orig_ax > 0xffff)
+	if (in.orig_ax < 0 || in.orig_ax > 0xffff)
 		return -1;
-	return (int)in.orig_ax + 1;
+	has_result = (int)in.ax ^ UM_UNSET;
+	has_result |= -has_result;
+	asm volatile("" : "+r"(has_result)); /* no branch: the verifier would follow what comes twice */
+	return ((int)in.orig_ax + 1) ^ has_result >> 31;
 }
 
 /* The same of a task, by the address of its task_struct. */

@@ -141,7 +141,7 @@
  *   UM_LIGHT                 those of --probes light
  *   UM_FENTRY                they are fentry and fexit, else kprobe and kretprobe
  *   UM_FENTRY_WALKS          hot returns are fexit, the rest is kprobes
- *   UM_WITH_WALKERS          with the probes on path walks
+ *   UM_WITH_WALKERS          with the probes on path walks, and on files that are opened and closed
  *   UM_SYSCALL_FUNCTION      umount(2) is probed at its own function
  *   UM_LOCK_WAITS            the wait for a semaphore is probed
  *   UM_SPREAD                propagate_umount is probed
@@ -219,6 +219,14 @@
  *   UM_OFF_MOUNT_NEXT_FOR_SB mount.mnt_next_for_sb, since then
  *   UM_OFF_BDEV_DEV          block_device.bd_dev
  *   UM_CLAIM_ARGS            arguments of bd_prepare_to_claim
+ *   UM_OFF_FILE_MNT          file.f_path.mnt
+ *   UM_OFF_FS_PWD_MNT        fs_struct.pwd.mnt
+ *   UM_OFF_FS_USERS          fs_struct.users
+ *   UM_OFF_TASK_PARENT       task_struct.real_parent
+ *   UM_OFF_TASK_TGID         task_struct.tgid
+ *   UM_OFF_TASK_EXECS        task_struct.self_exec_id
+ *   UM_OFF_TASK_EXECS_BEFORE task_struct.parent_exec_id
+ *   UM_OFF_TASK_FS           task_struct.fs
  *   UM_ADDR_UNMOUNTED        address of fs/namespace.c: unmounted
  *   UM_PATH_CALLS            which system calls take a path: UM_WORD(number, bits) each
  */

@@ -15,9 +15,11 @@
  */
 
 #ifdef UM_WITH_WALKERS
+#define UM_BACK_FROM(call) (-(call) - 2) /* as um_syscall() says it */
+#define UM_PF_EXITING 4
 #define UM_MNT_DYING 0x0b000000 /* MNT_DOOMED | MNT_SYNC_UMOUNT | MNT_UMOUNT, 5.10 to 7.3 */
 
-static __always_inline void um_walker(u16 kind, u64 mnt, u64 flags, int ret, u32 left)
+static __always_inline void um_walker(u16 kind, u64 mnt, u64 flags, int ret, u32 left, u32 parent)
 {
 	struct um_event *e = um_foreign(kind, mnt, bpf_ktime_get_ns());
 
@@ -26,7 +28,32 @@ static __always_inline void um_walker(u16 kind, u64 mnt, u64 flags, int ret, u32
 	e->ret = ret;
 	e->a = flags;
 	e->b = left;
+	e->seq = parent;
 	um_submit(e);
+}
+
+/*
+ * Why a task puts a reference from before the check, as flags: it is exiting, or the first execve
+ * since its fork closed the file, which it had from its parent.
+ */
+static __always_inline u64 um_leaving(int syscall, u32 *parent)
+{
+	u64 task = bpf_get_current_task(), flags = 0, found = 0;
+#ifdef UM_OFF_TASK_PARENT
+	u64 father = um_word(task + UM_OFF_TASK_PARENT);
+	u32 execs = um_half_word(task + UM_OFF_TASK_EXECS);
+
+	*parent = um_half_word(father + UM_OFF_TASK_TGID);
+	if ((syscall == UM_BACK_FROM(59) || syscall == UM_BACK_FROM(322)) && /* execve, execveat */
+	    execs == um_half_word(task + UM_OFF_TASK_EXECS_BEFORE) + 1)
+		found |= UM_PUT_FIRST_EXEC;
+#endif
+#ifdef UM_OFF_TASK_FLAGS
+	flags = um_half_word(task + UM_OFF_TASK_FLAGS);
+	if (flags & UM_PF_EXITING)
+		found |= UM_PUT_EXITING;
+#endif
+	return found;
 }
 
 UM_HOT_ENTRY(__legitimize_mnt)
@@ -51,7 +78,7 @@ UM_HOT_RETURN(__legitimize_mnt)
 	if (ret) { /* of a mount that is not dying, this is noise: any mount or umount causes it */
 		UM_READ(flags, vfsmount + UM_OFF_VFSMOUNT_FLAGS);
 		if (flags & UM_MNT_DYING) {
-			um_walker(UM_WALK, mnt, flags, ret, 0);
+			um_walker(UM_WALK, mnt, flags, ret, 0, 0);
 			return 0;
 		}
 	}
@@ -63,7 +90,7 @@ UM_HOT_RETURN(__legitimize_mnt)
 	if (!ret) /* at -1 the put may come from an inlined mntput, which no probe sees */
 		um_take(slot, mnt);
 	if (um_take_budget(&slot->budget))
-		um_walker(UM_WALK, mnt, flags, ret, 0);
+		um_walker(UM_WALK, mnt, flags, ret, 0, 0);
 	return 0;
 }
 
@@ -71,10 +98,11 @@ static __always_inline int um_is_put(u64 mnt, u32 flags)
 {
 	struct um_armed *slot;
 	int now, syscall = 0;
+	u32 parent = 0;
 	u64 more = 0;
 
 	if (flags & UM_MNT_DYING) {
-		um_walker(UM_PUT, mnt, flags, 0, 0);
+		um_walker(UM_PUT, mnt, flags, 0, 0, 0);
 		return 0;
 	}
 	slot = um_armed(mnt);
@@ -102,7 +130,10 @@ static __always_inline int um_is_put(u64 mnt, u32 flags)
 		slot->mnt = 0; /* a retry would succeed from here on */
 	else if (!(more & (UM_PUT_SETTLED | UM_PUT_EARLIER)) && !um_take_budget(&slot->budget))
 		return 0;
-	um_walker(UM_PUT, mnt, flags | more, syscall, now > 0 ? now : 0);
+	/* Not before the counts: the verifier follows their loops once for each way to come there. */
+	if (more & UM_PUT_EARLIER)
+		more |= um_leaving(syscall, &parent);
+	um_walker(UM_PUT, mnt, flags | more, syscall, now > 0 ? now : 0, parent);
 	return 0;
 }
 

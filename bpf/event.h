@@ -64,8 +64,10 @@ enum um_kind {
 	 * ret = its return value, a = mount flags */
 	UM_WALK = 21,
 	/*
-	 * mntput on such a mount: ret = number plus 1 of the system call it is made in, -1 in none,
-	 * 0 unknown, a = mount flags with UM_PUT_*, b = references left plus 1, 0 unknown
+	 * mntput on such a mount: ret = number plus 1 of the system call it is made in; minus that
+	 * number minus 2 where the call has its result already; -1 in none, 0 unknown; a = mount flags
+	 * with UM_PUT_*, b = references left plus 1, 0 unknown; of a reference from before the check,
+	 * seq = process id of the task's parent, 0 unknown
 	 */
 	UM_PUT = 22,
 	/* deactivate_super entered with other references left: a = active references, b = s_dev,
@@ -160,7 +162,11 @@ enum um_failed {
 /* In the mount flags of UM_CLEANUP: it is the mount that the operation unmounts. */
 #define UM_IS_TARGET 0x40000000
 
-/* In the mount flags of UM_PUT: the task did not take this reference since the busy check. */
+/* In the mount flags of UM_PUT: the task is exiting. */
+#define UM_PUT_EXITING 0x80000000
+/* Also there: the first execve of a task since its fork closed the file that was open in both. */
+#define UM_PUT_FIRST_EXEC 0x40000000
+/* Also there: the task did not take this reference since the busy check. */
 #define UM_PUT_EARLIER (1ULL << 32)
 /* Also there: the first put that shows that all references left were taken since the busy check. */
 #define UM_PUT_SETTLED (1ULL << 33)

@@ -53,6 +53,7 @@ static __always_inline void um_send_locked(u32 tid, struct um_task *task, u64 ow
 		since = its->locked_ns;
 	} else {
 		does = um_syscall_in(owner);
+		does = does < 0 ? -1 : does;
 	}
 	e = um_reserve_of(task, tid, UM_LOCKED, bpf_ktime_get_ns());
 	if (!e)

@@ -20,6 +20,7 @@
 #ifdef UM_FUNCTIONS
 #include "umount.c"
 #include "ebusy.c"
+#include "opened.c"
 #ifdef UM_LIGHT
 #include "light.c"
 #else

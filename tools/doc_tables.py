@@ -81,7 +81,7 @@ def purposes() -> str:
     lines = []
     for purpose in PURPOSES:
         functions = ", ".join(f"`{each.function}`" for each in purpose.candidates)
-        cost = "each path walk" if purpose.hot else purpose.paid_by
+        cost = purpose.paid_by or ("each path walk" if purpose.hot else "")
         lines.append((purpose.name, functions, purpose.why, purpose.lost, cost))
     return table(("purpose", "functions", "why there", "unknown without it", "paid by"), lines)
 

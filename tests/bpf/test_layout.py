@@ -53,6 +53,8 @@ CONSTANTS = (
     "FOREIGN",
     "NESTED",
     "PUT_EARLIER",
+    "PUT_EXITING",
+    "PUT_FIRST_EXEC",
     "PUT_SETTLED",
     "PUT_WALKED",
     "ARMING_SHIFT",

@@ -53,7 +53,7 @@ def _history(lives):
         world.now = T0_NS + number * 60 * SECOND
         tasks = Tasks(world)
         world.take(UMOUNTERS[0], noted=False)
-        tasks.files.append((60, -1))
+        tasks.files.append((60, -1, None))
         world.umount(UMOUNTERS[0])
         act_until_free(world, tasks, steps)
         rows += [row | {"mount_id": number} for row in world.rows]

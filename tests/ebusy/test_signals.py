@@ -9,7 +9,16 @@ import pytest
 
 from tests.builders import Stream
 from umtrace.ebusy.decode import EvidenceDecoder
-from umtrace.model.events import ARMING_SHIFT, FOREIGN, PUT_EARLIER, PUT_SETTLED, PUT_WALKED, Kind
+from umtrace.model.events import (
+    ARMING_SHIFT,
+    FOREIGN,
+    PUT_EARLIER,
+    PUT_EXITING,
+    PUT_FIRST_EXEC,
+    PUT_SETTLED,
+    PUT_WALKED,
+    Kind,
+)
 from umtrace.model.evidence import NO_EVIDENCE, Check, Failure, Skip, Superblock, Walk
 
 UNKNOWN = 2**64 - 1
@@ -105,6 +114,8 @@ def test_puts_of_references_that_were_there_before():
         (3, Kind.PATH_UMOUNT_EXIT, {"ret": -16, "a": 1, "b": 3}),
         (4, Kind.WALK, {"cpu": FOREIGN, "a": 0x20}),
         (5, Kind.PUT, {"cpu": FOREIGN, "ret": -1, "a": PUT_EARLIER}),
+        (6, Kind.PUT, {"cpu": FOREIGN, "ret": -61, "a": PUT_FIRST_EXEC | PUT_EARLIER, "seq": 7}),
+        (7, Kind.PUT, {"cpu": FOREIGN, "ret": 232, "a": PUT_EXITING | PUT_EARLIER}),
     )
     seen = [(walk.earlier, walk.settled, walk.syscall) for walk in evidence.walks]
     assert seen == [
@@ -113,7 +124,12 @@ def test_puts_of_references_that_were_there_before():
         (False, True, None),
         (False, False, None),
         (True, False, -1),
+        (True, False, -1),
+        (True, False, 231),
     ]
+    by_exec, by_exit = evidence.walks[-2:]
+    assert (by_exec.first_exec, by_exec.exiting, by_exec.parent) == (True, False, 7)
+    assert (by_exit.first_exec, by_exit.exiting, by_exit.parent) == (False, True, None)
 
 
 def test_the_watch_in_which_a_put_was_seen():

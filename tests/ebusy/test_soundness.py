@@ -83,6 +83,16 @@ class World:
         self.watch["inside"] -= 1
         return True
 
+    def note(self):
+        """A file is opened: return what is noted of it, None where nothing is."""
+        return self.watch["since"] if self.armed() and not self.skipping else None
+
+    def claim(self, tid, noted):
+        """A file is closed for the last time, by this task: the put that follows is its put."""
+        if noted and self.armed() and not self.skipping and noted == self.watch["since"]:
+            self.taken[tid] += 1
+            self.watch["inside"] += 1
+
     def put(self, tid, syscall):
         if self.armed() and not self.skipping:
             since, earlier = self.untake(tid), False
@@ -148,18 +158,20 @@ class Tasks:
             self.calls[tid] = action
         elif action == "fork":  # it has a copy of a file, whose reference nobody sees taken
             self.world.take(tid, noted=False)
-            self.files.append((tid, CLOSE))
+            self.files.append((tid, CLOSE, None))
         elif action == "close" and self.files:
-            tid, call = self.files.pop(0)
+            tid, call, noted = self.files.pop(0)
             self.leave(tid)
+            self.world.claim(tid, noted)
             self.world.put(tid, call)
 
     def leave(self, tid):
         """Have it come out of its call; one that opened a file has that now."""
         call = self.calls.pop(tid, None)
         if call == "open":
+            noted = self.world.note()
             self.world.take(tid, noted=False)
-            self.files.append((tid, -1))
+            self.files.append((tid, -1, noted))
         if call:
             self.world.put(tid, STAT if call == "stat" else OPEN)
 
@@ -176,7 +188,8 @@ class Tasks:
             self.skip()
         for tid in list(self.calls):
             self.leave(tid)
-        for tid, call in self.files:
+        for tid, call, noted in self.files:
+            self.world.claim(tid, noted)
             self.world.put(tid, call)
 
 

@@ -50,6 +50,14 @@ def test_no_mount_is_called_settled_while_somebody_holds_it(saved):
     assert saved["settled"] == []
 
 
+def test_no_mount_that_walkers_left_at_once_is_called_held(saved, script):
+    assert script.wrongly_held(saved) == []
+
+
+def test_it_is_judged_again_as_it_was_live(saved, script):
+    assert script.called(saved["again"]) == script.called(saved["windows"])
+
+
 def test_the_keeper_is_named(saved, script):
     calls = script.called(saved["again"])
     held = [truth for truth in saved["truths"] if script.is_held(truth)]

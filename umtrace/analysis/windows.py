@@ -41,6 +41,7 @@ _STRANGER = Look("white", "", "-")
 _LOOKS = {
     "transient-ref": Look("#F0E442", "", "-"),
     "held": Look("#0072B2", "", "-"),
+    "inherited-fd": Look("#0072B2", "////", "-"),
     "submount": Look("#56B4E9", "----", "-"),
     "propagated-copy": Look("#56B4E9", "||||", "-"),
     "expire": Look("white", "////", "-"),

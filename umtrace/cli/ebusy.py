@@ -57,6 +57,7 @@ def command(
     \b
     transient-ref    a path walk held the mount, for less than --spurious-within
     held             a task or the kernel held the mount
+    inherited-fd     a child had a descriptor from its parent until its execve
     submount         another mount was mounted below
     propagated-copy  a propagated copy in another namespace was held
     expire           MNT_EXPIRE fails while there is any other reference

@@ -12,6 +12,8 @@ from umtrace.model.events import (
     FOREIGN,
     OPENERS,
     PUT_EARLIER,
+    PUT_EXITING,
+    PUT_FIRST_EXEC,
     PUT_SETTLED,
     PUT_WALKED,
     Array,
@@ -158,11 +160,16 @@ def _walk(event: np.void) -> Walk:
         syscall=_syscall(int(event["ret"])) if put else None,
         arming=(flags >> ARMING_SHIFT or None) if put or returned else None,
         walked=bool(put and flags & PUT_WALKED),
+        exiting=bool(put and flags & PUT_EXITING),
+        first_exec=bool(put and flags & PUT_FIRST_EXEC),
+        parent=(int(event["seq"]) or None) if put else None,
     )
 
 
 def _syscall(number_plus_1: int) -> int | None:
-    return number_plus_1 - 1 if number_plus_1 > 0 else number_plus_1 or None
+    if number_plus_1 < 0:  # in none, or on the way back from one
+        return -1
+    return number_plus_1 - 1 if number_plus_1 > 0 else None
 
 
 def _comm(event: np.void) -> str:

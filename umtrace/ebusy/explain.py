@@ -102,6 +102,18 @@ def of_slow_walks(gone: Release, walks: Sequence[Walk]) -> list[str]:
     return lines
 
 
+def of_children(gone: Release, children: Sequence[Walk]) -> list[str]:
+    """Return a line for each child that had a descriptor until its execve, and what helps."""
+    lines = []
+    for put in children[:4]:
+        later, parent = put.ts_ns - gone.asked_ns, f" (pid {put.parent})" if put.parent else ""
+        when = "before umount returned" if later < 0 else f"{ms(later)} after the first EBUSY"
+        task = f"{put.comm} ({put.tid})"
+        lines.append(f"{task} had a descriptor from its parent{parent} until its execve, {when}")
+    lines.append("a retry after a pause helps, or no fork while a descriptor of the mount is open")
+    return lines
+
+
 def of_unseen(gone: Release) -> str:
     """Return why references whose release was not seen belonged to no holder."""
     which = "one more release" if gone.unseen == 1 else f"{gone.unseen} more releases"

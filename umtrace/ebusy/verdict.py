@@ -73,6 +73,7 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
     if not any(rule(run, verdict, spurious_within_ns) for rule in rules):
         verdict.evidence += explain.of_nothing_found(run)
     _walked(run, verdict, gone, free_ns, spurious_within_ns)
+    _inherited(verdict, gone)
     return _window(run, verdict, hold_of(run, gone, offset_ns))
 
 
@@ -177,9 +178,10 @@ def _walked(
     verdict.evidence.append(explain.explain_release(gone, left_ns))
     slow = gone.later_than(within)
     walks = tuple(put for put in slow if put.syscall in PATH_CALLS)
+    inherited = tuple(put for put in slow if put.first_exec)
     # A hit that the kernel skipped makes a count wrong, so the puts must agree with it.
     freed = free_ns is not None and free_ns - run.first.end_ns <= within
-    if freed or (gone.accounted and walks == slow):
+    if freed or (gone.accounted and len(walks) + len(inherited) == len(slow)):
         verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
         verdict.evidence += explain.of_slow_walks(gone, walks)
         if not freed and gone.unseen:
@@ -197,8 +199,25 @@ def _walked(
         verdict.evidence.append(explain.explain_inconclusive(gone))
 
 
+def _inherited(verdict: Verdict, gone: Release | None) -> None:
+    """Tell descriptors that a child had until its execve from path walks: it did hold the mount."""
+    children = tuple(put for put in gone.earlier if put.first_exec) if gone else ()
+    if verdict.klass != "transient-ref" or gone is None or not children:
+        return
+    verdict.klass, verdict.spurious, verdict.site = "inherited-fd", False, "refcount"
+    verdict.holders = tuple(dict.fromkeys(_child(put) for put in children))
+    verdict.evidence += explain.of_children(gone, children)
+
+
+def _child(put: Walk) -> Holder:
+    parent = f" from pid {put.parent}" if put.parent else ""
+    return holder_of(put, f"inherited{parent}, closed by its execve")
+
+
 def _seen_to_put(run: Run, put: Walk) -> Holder:
-    return _ring(run) if for_a_ring(put) else holder_of(put, "released by it")
+    if for_a_ring(put):
+        return _ring(run)
+    return holder_of(put, "released by it as it exited" if put.exiting else "released by it")
 
 
 def _ring(run: Run) -> Holder:

@@ -23,6 +23,8 @@ class Walk:
     call that the put was made in, -1 where it was made in none; None is not known. ``arming`` is
     the same as long as the mount was watched without a break; None where it was not. ``walked``:
     the process has put references of path walks since the check, and may have opened a file.
+    ``exiting``: the task was exiting. ``first_exec``: the file was closed by the first execve since
+    the task was forked by process ``parent``.
     """
 
     ts_ns: int
@@ -37,6 +39,9 @@ class Walk:
     syscall: int | None = None
     arming: int | None = None
     walked: bool = False
+    exiting: bool = False
+    first_exec: bool = False
+    parent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ FOREIGN = 0x8000
 #: in ``cpu``: of an operation inside another one of the same task
 NESTED = 0x4000
 #: in ``a`` of PUT, beside the mount flags
+PUT_FIRST_EXEC = 1 << 30  #: the first execve since the task was forked closed the file
+PUT_EXITING = 1 << 31  #: the task is exiting
 PUT_EARLIER = 1 << 32  #: the task had it before the busy check
 PUT_SETTLED = 1 << 33  #: what is left was all taken since the check
 PUT_WALKED = 1 << 34  #: the process put others since, of path walks

@@ -19,6 +19,7 @@ from umtrace.model.umounts import Column
 CLASSES = (
     "transient-ref",
     "held",
+    "inherited-fd",
     "submount",
     "propagated-copy",
     "expire",

@@ -99,6 +99,20 @@ EBUSY_GROUPS: tuple[Mapping[str, tuple[str, ...]], ...] = (
         "UM_OFF_TASK_STACK": ("task_struct.stack",),
         "UM_OFF_TASK_STATUS": ("task_struct.thread_info.status",),
     },
+    # Who forked a task, and whether it has called execve since
+    {
+        "UM_OFF_TASK_PARENT": ("task_struct.real_parent",),
+        "UM_OFF_TASK_TGID": ("task_struct.tgid",),
+        "UM_OFF_TASK_EXECS": ("task_struct.self_exec_id",),
+        "UM_OFF_TASK_EXECS_BEFORE": ("task_struct.parent_exec_id",),
+    },
+    # The mount of an open file and of a working directory
+    {
+        "UM_OFF_FILE_MNT": ("file.f_path.mnt",),
+        "UM_OFF_FS_PWD_MNT": ("fs_struct.pwd.mnt",),
+        "UM_OFF_FS_USERS": ("fs_struct.users",),
+        "UM_OFF_TASK_FS": ("task_struct.fs",),
+    },
 )
 
 TASK_DEAD = 0x80  # include/linux/sched.h, the same from 5.10 to 7.3

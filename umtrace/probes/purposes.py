@@ -45,10 +45,10 @@ class Purpose:
     why: str
     lost: str = ""
     required: bool = False
-    hot: bool = False  #: path walks call it
+    hot: bool = False  #: path walks call it, or what every program does
     not_light: str = ""  #: ``--probes light`` leaves it out: what rows then lack
     only_light: bool = False  #: only ``--probes light`` has it
-    paid_by: str = ""  #: who else calls it often
+    paid_by: str = ""  #: who calls it often, if it is not path walks
     skippable: bool = False  #: may lose hits, so it is fentry even where that can be preempted
     needs_layout: bool = False  #: cannot be used without struct offsets from BTF
 
@@ -167,6 +167,47 @@ TASK_WORK = Purpose(
     paid_by="each close of a file until 6.1",
 )
 
+_BY_OBJECT = "which files and working directories took their reference since an EBUSY"
+
+
+def _of_object(name: str, function: str, why: str, paid_by: str) -> Purpose:
+    """Return a purpose that serves to tell the puts of holders from those of later files."""
+    return Purpose(
+        name=name,
+        candidates=(Candidate(function=function, on_return=False),),
+        why=why,
+        lost=_BY_OBJECT,
+        not_light=_BY_OBJECT,
+        hot=True,
+        needs_layout=True,
+        paid_by=paid_by,
+    )
+
+
+#: in the order of attaching: what is noted matters only where what makes it void is seen
+_OBJECTS: tuple[Purpose, ...] = (
+    _of_object(
+        "moved root",
+        "chroot_fs_refs",
+        "pivot_root moves working directories by it",
+        "each pivot_root",
+    ),
+    _of_object(
+        "file's end",
+        "__fput",
+        "the last close of a file puts its reference to the mount",
+        "each last close",
+    ),
+    _of_object("new file", "do_dentry_open", "an open file takes its reference here", "each open"),
+    _of_object(
+        "end of a task", "exit_fs", "puts the reference of a working directory", "each exit"
+    ),
+    _of_object("end of directories", "free_fs_struct", "the same for unshare(2)", "each unshare"),
+    _of_object(
+        "new directory", "set_fs_pwd", "chdir(2) takes and puts references by it", "each chdir"
+    ),
+)
+
 PURPOSES: tuple[Purpose, ...] = (
     SYSTEM_CALL,
     SYSTEM_CALL_32,
@@ -257,6 +298,7 @@ PURPOSES: tuple[Purpose, ...] = (
     ),
     PUT,
     DETACHED_PUT,
+    *_OBJECTS,
 )
 
 #: well-known functions, and their substitutes if the compiler inlined them
