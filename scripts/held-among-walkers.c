@@ -158,7 +158,7 @@ static void one_round(const char *name, const char *path, const char *hold,
 {
 	struct told *told = mmap(0, sizeof(*told), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	uint64_t start, called = 0, first_call = 0, first_end = 0, slowest = 0;
+	uint64_t start, called = 0, first_call = 0, first_end = 0, first_told = 0, slowest = 0;
 	int i, ret, busy = 0, held = strcmp(hold, "none") != 0;
 	pid_t keeper_pid = 0;
 
@@ -184,6 +184,7 @@ static void one_round(const char *name, const char *path, const char *hold,
 		if (ret == EBUSY && !first_end) {
 			first_call = called;
 			first_end = told->busy = now();
+			first_told = now(); /* a walker that was out by then may not have known */
 		}
 		if (!ret)
 			break;
@@ -201,11 +202,11 @@ static void one_round(const char *name, const char *path, const char *hold,
 		slowest = told->slowest[i] > slowest ? told->slowest[i] : slowest;
 	printf("{\"name\": \"%s\", \"path\": \"%s\", \"hold\": \"%s\", \"walk\": \"%s\", "
 	       "\"keeper\": %d, \"in\": %llu, \"out\": %llu, \"first_call\": %llu, "
-	       "\"first_end\": %llu, \"slowest\": %llu, \"busy\": %d, \"free\": %llu}\n",
+	       "\"first_end\": %llu, \"first_told\": %llu, \"slowest\": %llu, \"busy\": %d, \"free\": %llu}\n",
 	       name, path, hold, walk->name, keeper_pid, (unsigned long long)told->in,
 	       (unsigned long long)told->out, (unsigned long long)first_call,
-	       (unsigned long long)first_end, (unsigned long long)slowest, busy,
-	       (unsigned long long)called);
+	       (unsigned long long)first_end, (unsigned long long)first_told,
+	       (unsigned long long)slowest, busy, (unsigned long long)called);
 	fflush(stdout);
 	munmap(told, sizeof(*told));
 	rmdir(path);
