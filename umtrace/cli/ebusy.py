@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ def command(
     downstream       another call that failed within one of these windows
     unknown          no holder was seen and no retry succeeded in time
     """  # noqa: D301
-    from umtrace.present.terminal import complain, write
+    from umtrace.present.terminal import complain
     from umtrace.query.selection import Selection
     from umtrace.recording import Recording
     from umtrace.report_contents import walk_counters, windows_table
@@ -79,9 +79,15 @@ def command(
     counters = walk_counters(chosen)
     complain(opened.problems)
     texts = _text(table, counters, number, evidence, damaged=bool(opened.problems))
-    for part in _json(table, counters) if as_json else texts:
-        write(part, sys.stdout)
+    _print(_json(table, counters) if as_json else texts)
     return read_status(opened)
+
+
+def _print(parts: Iterable[str]) -> None:
+    from umtrace.present.terminal import write
+
+    for part in parts:
+        write(part, sys.stdout)
 
 
 def _only(table: pa.Table, number: int | None) -> pa.Table:
