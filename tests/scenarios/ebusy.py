@@ -272,7 +272,7 @@ SCENARIOS: Final = (
     Scenario("bound-socket", "held", True, held(bind_socket)),
     Scenario("loop-backing", "held", True, back_loop),
     Scenario("held-30ms", "held", True, held_for(0.03), 5),
-    Scenario("new-mount-30ms", "held", True, _new_mount, 5, ("shared-sb",)),
+    Scenario("new-mount-30ms", "inherited-fd", True, _new_mount, 5, ("shared-sb",)),
     Scenario("held-100ms", "held", True, held_for(0.1), 5),
     Scenario("held-among-walkers", "held", True, _held_among_walkers, 5),
     Scenario("file-among-walkers", "held", True, _others_among_walkers(open_file), 5),
