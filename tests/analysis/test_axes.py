@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import pytest
 from matplotlib.figure import Figure
@@ -96,13 +97,70 @@ def test_a_short_bar_has_its_number(tmp_path):
     rows = [row(t_start=T0_NS + k, rcu_ns=5_000_000) for k in range(5)]
     rows += [row(t_start=T0_NS, mode="lazy", rcu_ns=20 * 10**9)]
     texts = {text.get_text().strip() for text in drawn(tmp_path, "phases", rows).texts}
-    assert {"5 ms", "20 s"} <= texts
+    assert {"5 ms: RCU wait 100 %", "20 s"} <= texts
 
 
 def test_groups_that_are_not_drawn_are_counted(tmp_path):
     rows = [row(t_start=T0_NS + k, comm=f"t{k % 60}", rcu_ns=9) for k in range(120)]
     label = drawn(tmp_path, "phases", rows, by="comm").get_xlabel()
     assert label.endswith("(56 more groups of 112 umounts not drawn)")
+
+
+def test_they_are_counted_as_those_that_are(tmp_path):
+    rows = [
+        row(t_start=T0_NS + k, comm=f"t{k % 6}", rcu_ns=9, errno=16 * (k < 12)) for k in range(60)
+    ]
+    axes = drawn(tmp_path, "phases", rows, by="comm")
+    assert "(32 umounts that did not fail)" in axes.get_title(loc="left")
+    assert axes.get_xlabel().endswith("(2 more groups of 16 umounts not drawn)")
+
+
+def test_a_phase_that_took_no_time_has_no_key(tmp_path):
+    rows = [row(t_start=T0_NS, lookup_ns=5, rcu_ns=0, shutdown_ns=0)]
+    rows += [row(t_start=T0_NS, mode="lazy", lookup_ns=5, tree_ns=7, other_ns=3)]
+    axes = drawn(tmp_path, "phases", rows)
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == ["path lookup", "umount tree", "other"]
+    assert "(took no time: RCU wait, fs shutdown)" in axes.get_xlabel()
+
+
+def _outliers(n):
+    rows = [row(t_start=T0_NS + k, rcu_ns=1_000_000) for k in range(n)]
+    return rows + [row(t_start=T0_NS, mode="lazy", rcu_ns=20 * 10**9)] * 3
+
+
+def test_a_bar_too_low_to_be_seen_has_a_mark(tmp_path):
+    axes = drawn(tmp_path, "hist", _outliers(1000))
+    (marks, _key) = axes.lines
+    assert marks.get_marker() == "s", "that of the second series"
+    assert marks.get_xdata() == pytest.approx(20, rel=0.3)
+    assert "marks: too few for a bar" in [t.get_text() for t in axes.get_legend().get_texts()]
+
+
+def test_a_bar_that_is_seen_has_none(tmp_path):
+    assert not drawn(tmp_path, "hist", _outliers(100)).lines
+
+
+def test_three_histograms_over_one_another_are_outlines(tmp_path):
+    rows = [row(t_start=T0_NS + k, comm=f"t{k % 3}", rcu_ns=9 + k) for k in range(30)]
+    assert [bar.get_fill() for bar in drawn(tmp_path, "hist", rows, by="comm").patches] == [
+        False
+    ] * 3
+
+
+def test_two_are_filled(tmp_path):
+    assert [bar.get_fill() for bar in drawn(tmp_path, "hist", _outliers(9)).patches] == [True] * 2
+
+
+def test_decades_that_would_touch_are_labelled_in_part(tmp_path):
+    rows = [row(t_start=T0_NS, rcu_ns=10**k, lookup_ns=30) for k in range(2, 12)]
+    axes = drawn(tmp_path, "modes", rows)
+    axes.figure.set_size_inches(6, 4)
+    axes.figure.draw_without_rendering()
+    shown = [label for label in axes.get_xticklabels() if label.get_text()]
+    boxes = [label.get_window_extent() for label in shown]
+    assert len(boxes) >= 3
+    assert all(right.x0 - left.x1 > 2 for left, right in pairwise(boxes))
 
 
 def test_names_that_are_long_leave_room_and_stay_apart(tmp_path):

@@ -190,7 +190,7 @@ def _groups(
     if not rest:
         return drawn, ""
     more = f"{len(rest):,} more group{'' if len(rest) == 1 else 's'}"
-    return drawn, f"({more} of {umounts(sum(group.count for group in rest))} not drawn)"
+    return drawn, f"({more} of {umounts(sum(group.n_timed for group in rest))} not drawn)"
 
 
 def _without_begin(axes: Axes, selection: Selection) -> Axes:

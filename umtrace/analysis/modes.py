@@ -23,7 +23,6 @@ from umtrace.stats.summarize import LATENCY
 from umtrace.stats.summary import GroupSummary
 
 _ROWS = (LATENCY, *PHASES)
-_MARKS = ("o", "s", "^", "D")
 _TITLE_CHARS = 32
 _SPREAD = 0.5  # of the room of a row
 
@@ -52,7 +51,7 @@ def plot_modes(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) ->
     looks = [SERIES[place % len(SERIES)] for place in range(len(groups))]
     for place, (label, group) in enumerate(groups.items()):
         shift = _SPREAD * ((place + 0.5) / len(groups) - 0.5)
-        _series(axes, rows, group, looks[place], _MARKS[place % len(_MARKS)], shift, label)
+        _series(axes, rows, group, looks[place], shift, label)
     axes.set_yticks(range(len(rows)), [_words(name) for name in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     log_duration_axis(axes)
@@ -67,7 +66,6 @@ def _series(
     rows: Sequence[str],
     group: GroupSummary,
     look: Look,
-    mark: str,
     shift: float,
     label: str,
 ) -> None:
@@ -83,7 +81,7 @@ def _series(
         axes.plot(
             [median],
             [y],
-            marker=mark,
+            marker=look.mark,
             color=look.color,
             markersize=7,
             markeredgecolor="black",

@@ -79,7 +79,9 @@ def plot_rcu_by_mounts(data: RcuByMounts, *, ax: Axes | None = None) -> Axes:
     A point is an umount; more than 3,000 are counted in cells instead.
     """
     axes = new_axes() if ax is None else ax
-    axes.set_title(f"RCU wait by mounts taken down ({umounts(data.n)} with both)", loc="left")
+    axes.set_title(
+        f"RCU wait by mounts taken down ({umounts(data.n)} with both above 0)", loc="left"
+    )
     if not data.n:
         say_empty(axes, "No umount with a known number of mounts and RCU wait.")
         return axes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,12 @@ _PER_DECADE = 10
 _DECADES = np.logspace(0, 18, 18 * _PER_DECADE + 1).round().astype(np.int64)
 #: bin edges in ns, ten per decade, 1 ns to some 30 years; the last bin ends with int64
 EDGES = np.append(np.unique(_DECADES), np.iinfo(np.int64).max)
+_MOST_FILLED = 2  #: more histograms over one another are outlines
+_LEAST_SEEN = 0.008  #: of the highest bar: a lower one is no higher than the axis is thick
+_MARKS_AT, _MARKS_APART = 0.025, 0.04  #: of the height of the axes
 _LABELLED_SHARE = 0.08
 _LABELLED_WIDTH = 0.12  # of the longest bar: the text fits
+_MOST_NAMED = 2  #: phases beside a sliver
 _ROOM = 1.14  # for the number behind the longest bar
 _QUANTILES = (0.5, 0.9, 0.99)
 
@@ -43,6 +47,8 @@ def plot_hist(
     series: Mapping[str, Histogram], *, what: str, population: str = "", ax: Axes | None = None
 ) -> Axes:
     """Draw histograms over one another, counts on a logarithmic axis of time.
+
+    A bar too low to be seen has a mark above the axis instead.
 
     Parameters
     ----------
@@ -59,11 +65,12 @@ def plot_hist(
     n = _titled(axes, series, what, population)
     if not n:
         return axes
-    span = _used(series)
-    for look, (label, histogram) in zip(_looks(len(series)), series.items(), strict=True):
-        if histogram.count:
-            counts = histogram.rebin(EDGES)[span.start + 1 : span.stop]
-            _stairs(axes, counts, EDGES[span] / NS_PER_S, look, _label(label, histogram))
+    edges, bins = EDGES[_used(series)] / NS_PER_S, _bins(series)
+    for look, (label, counts) in zip(_looks(len(series)), bins.items(), strict=True):
+        if counts.any():
+            shown = _label(label, series[label])
+            _stairs(axes, counts, edges, look, shown, fill=len(series) <= _MOST_FILLED)
+    _mark_low_bars(axes, bins.values(), edges)
     _finish(axes, "umounts")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -124,8 +131,12 @@ def plot_phases(groups: Mapping[str, GroupSummary], *, ax: Axes | None = None) -
     axes.set_xlim(0, longest * _ROOM)
     tidy(axes)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("mean time per umount" + _unseen(known))
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
+    drawn = {bar.get_gid(): bar for bar in reversed(axes.patches)}
+    idle = known - drawn.keys()
+    axes.set_xlabel("mean time per umount" + _named("not seen", set(PHASES) - known)
+                    + _named("took no time", idle))  # fmt: skip
+    keys = [drawn[name] for name in PHASES if name in drawn]
+    axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
     return axes
 
 
@@ -143,9 +154,9 @@ def _stack(axes: Axes, row: int, group: GroupSummary, longest: float) -> None:
     left = 0.0
     for name, look in PHASES.items():
         metric = group.metric(name)
-        drawn = _is_drawn(group, name)
-        mean = (metric.histogram.mean or 0.0) / NS_PER_S if drawn else 0.0
-        fresh = name not in {bar.get_gid() for bar in axes.patches}
+        mean = (metric.histogram.mean or 0.0) / NS_PER_S if _is_drawn(group, name) else 0.0
+        if not mean:
+            continue
         bars = axes.barh(
             row,
             mean,
@@ -155,15 +166,24 @@ def _stack(axes: Axes, row: int, group: GroupSummary, longest: float) -> None:
             hatch=look.hatch,
             edgecolor="black",
             linewidth=0.6,
-            label=WORDS[name] if fresh and drawn else None,
-            gid=name if drawn else None,
+            gid=name,
         )
+        bars[0].set_label(WORDS[name])
         if mean >= _LABELLED_WIDTH * longest:
             _label_bar(axes, bars[0].get_x() + mean / 2, row, metric)
         left += mean
-    # A bar beside a much longer one is a sliver: its number is read all the same.
     whole = f" {seconds(left * NS_PER_S)}" if left else " unknown"
-    axes.text(left, row, whole, ha="left", va="center", fontsize="small")
+    # A bar beside a much longer one is a sliver: its numbers are read all the same.
+    parts = _largest(group) if left < _LABELLED_WIDTH * longest else ""
+    axes.text(left, row, whole + parts, ha="left", va="center", fontsize="small")
+
+
+def _largest(group: GroupSummary) -> str:
+    """Return the phases with the most of a mean umount's time, in words."""
+    shares = {name: group.metric(name).share or 0.0 for name in PHASES if _is_drawn(group, name)}
+    most = sorted(shares, key=shares.__getitem__, reverse=True)[:_MOST_NAMED]
+    texts = [f"{WORDS[n]} {100 * shares[n]:.0f} %" for n in most if shares[n] >= _LABELLED_SHARE]
+    return f": {', '.join(texts)}" if texts else ""
 
 
 def _label_bar(axes: Axes, x: float, row: int, metric: MetricSummary) -> None:
@@ -174,9 +194,9 @@ def _label_bar(axes: Axes, x: float, row: int, metric: MetricSummary) -> None:
         axes.text(x, row, text, ha="center", va="center", fontsize="small", bbox=box)
 
 
-def _unseen(known: set[str]) -> str:
-    unseen = [WORDS[name] for name in PHASES if name not in known]
-    return f"\n(not seen: {', '.join(unseen)})" if unseen else ""
+def _named(why: str, phases: set[str]) -> str:
+    words = [WORDS[name] for name in PHASES if name in phases]
+    return f"\n({why}: {', '.join(words)})" if words else ""
 
 
 def _titled(axes: Axes, series: Mapping[str, Histogram], what: str, population: str) -> int:
@@ -197,19 +217,54 @@ def _finish(axes: Axes, y_label: str) -> None:
 
 
 def _stairs(
-    axes: Axes, counts: Int64, edges: npt.NDArray[np.float64], look: Look, label: str
+    axes: Axes,
+    counts: Int64,
+    edges: npt.NDArray[np.float64],
+    look: Look,
+    label: str,
+    *,
+    fill: bool,
 ) -> None:
     axes.stairs(
         counts,
         edges,
-        fill=True,
-        facecolor=(look.color, 0.35),
+        fill=fill,
+        facecolor=(look.color, 0.35) if fill else "none",
         edgecolor=look.color,
-        hatch=look.hatch,
+        hatch=look.hatch if fill else None,
         linestyle=look.line,
         linewidth=1.6,
         label=label,
     )
+
+
+def _mark_low_bars(axes: Axes, bins: Iterable[Int64], edges: npt.NDArray[np.float64]) -> None:
+    """Put a mark where a bar cannot be seen beside the highest; a row of marks per series."""
+    counted = list(bins)
+    least = _LEAST_SEEN * max(int(counts.max()) for counts in counted)
+    middle = np.sqrt(edges[:-1] * edges[1:])
+    for place, (look, counts) in enumerate(zip(_looks(len(counted)), counted, strict=True)):
+        low = (counts > 0) & (counts < least)
+        if low.any():
+            axes.plot(
+                middle[low],
+                np.full(low.sum(), _MARKS_AT + _MARKS_APART * (place % len(SERIES))),
+                transform=axes.get_xaxis_transform(),
+                linestyle="none",
+                marker=look.mark,
+                markersize=3.5,
+                color=look.color,
+                markeredgecolor="black",
+                markeredgewidth=0.4,
+            )
+    if axes.lines:
+        axes.plot([], [], "o", markersize=3.5, color="0.4", label="marks: too few for a bar")
+
+
+def _bins(series: Mapping[str, Histogram]) -> dict[str, Int64]:
+    """Return the counts between the used `EDGES`, by label."""
+    span = _used(series)
+    return {name: each.rebin(EDGES)[span.start + 1 : span.stop] for name, each in series.items()}
 
 
 def _used(series: Mapping[str, Histogram]) -> slice:

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps, rc_context, rcParams
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.ticker import (
     EngFormatter,
@@ -59,14 +60,15 @@ class Look(NamedTuple):
     color: str
     hatch: str
     line: str
+    mark: str = "o"
 
 
 #: for series: dark and light alternate, so that they differ in grey as well
 SERIES = (
     Look("#0072B2", "", "-"),
-    Look("#E69F00", "////", "--"),
-    Look("#009E73", "----", "-."),
-    Look("#CC79A7", "xxxx", ":"),
+    Look("#E69F00", "////", "--", "s"),
+    Look("#009E73", "----", "-.", "^"),
+    Look("#CC79A7", "xxxx", ":", "D"),
 )
 
 #: for phases, by column; RCU stands out, and the shutdown is darker than the palette's
@@ -84,12 +86,15 @@ PHASES = {
 _SECONDS = EngFormatter(unit="s")
 _DIGITS = 3
 _NOTEBOOK_DPI = 96
+_POINTS = 72  # of an inch
 _LEAST_INCH, _MOST_INCH = 1, 100
 # Units of an axis of time beyond seconds, from so many of them on.
 _LONG_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _FEWEST_UNITS = 3
 _MINOR_PAD = 5.0  # points: their marks are shorter, and their labels end on the same line
 _SLACK = 1e-6  # of a decade: rounding must not add one
+_LABEL_ROOM = (4.0, 1.3)  # in letters' sizes, beside and above one another: the labels do not touch
+_MOST_LEFT_OUT = 3  # of so many decades one is labelled
 _APART = 1.5  # as a ratio: labels of counts that are closer would touch
 # cividis is the same to most of the colour-blind. Darker is more, as on paper: no ink is
 # no umount. Its brightest part is left out, so that a single umount differs from the paper.
@@ -145,6 +150,31 @@ def seconds(ns: float) -> str:
     return _SECONDS(round(ns, digits) / NS_PER_S)
 
 
+class _Decades(EngFormatter):
+    """Labels decades in seconds with units; each second or third where all would touch."""
+
+    def __init__(self, axis: Axis) -> None:
+        super().__init__(unit="s")
+        self._of = axis
+
+    def format_ticks(self, values: Iterable[float]) -> list[str]:
+        values = list(values)
+        every = min(max(math.ceil(self._needed()), 1), _MOST_LEFT_OUT)
+        kept = [round(math.log10(value)) % every == 0 for value in values]
+        texts = super().format_ticks(values)
+        return [text if keep else "" for text, keep in zip(texts, kept, strict=True)]
+
+    def _needed(self) -> float:
+        """Return the room of a label as a part of the room of a decade."""
+        axes = self._of.axes
+        low, high = self._of.get_view_interval()
+        beside = self._of is axes.xaxis
+        pixels = (axes.bbox.width if beside else axes.bbox.height) / math.log10(high / low)
+        letter = FontProperties(size=rcParams["font.size"]).get_size_in_points()
+        needed = letter * _LABEL_ROOM[0 if beside else 1]
+        return needed / (pixels * _POINTS / figure_with(axes).dpi)
+
+
 def duration_axis(axis: Axis) -> None:
     """Label an axis in seconds with units: `0 s`, `200 µs`, `1 ms`."""
     axis.set_major_formatter(EngFormatter(unit="s"))
@@ -175,7 +205,7 @@ def _decades(low: float, high: float) -> tuple[float, float]:
 
 
 def _label_decades(axis: Axis, low: float, high: float) -> None:
-    duration_axis(axis)
+    axis.set_major_formatter(_Decades(axis))
     axis.set_major_locator(LogLocator(numticks=20))
     axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=20))
     axis.set_minor_formatter(NullFormatter())
