@@ -27,7 +27,7 @@ FLAGS_AT = 44  # in struct um_task
 TYPED = "#ifdef UM_FENTRY\n\tu64 loaded;"
 #: this process has no mounts to clean up, so the flags of the call say how many it has
 COUNTS = "\tum_count_cleanups(task, um_word((u64)bpf_get_current_task() + UM_OFF_TASK_WORKS));\n"
-COUNTED = "\ttask->cleanups = task->phase == UM_INSIDE ? task->flags : 0;\n"
+COUNTED = "\ttask->cleanups = task->phase == UM_LEAVING ? 0 : task->flags;\n"
 
 
 def run(program_fd, *arguments):
