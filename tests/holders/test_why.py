@@ -23,6 +23,7 @@ pytestmark = [
 ]
 
 FREE = {"nobody-seen"}
+_TOO_BUSY = "no answer in 1 s"
 HEAD = """
 import mmap, os, subprocess, sys, threading, time
 from pathlib import Path
@@ -45,7 +46,21 @@ sys.exit(subprocess.run(command, timeout=100).returncode)
 
 
 def why(tmp_path, script=""):
-    """Return the state, the exit status, and the answer for a tmpfs after a script."""
+    """Return the answer for a tmpfs after a script.
+
+    It is asked for again if some process of this host, which is none of ours, was too busy to be
+    read: then the answer is rightly unknown.
+    """
+    answer = _asked(tmp_path, script)
+    for again in ("2", "3"):
+        if not any(what.endswith(_TOO_BUSY) for what in answer["blind"]):
+            break
+        (tmp_path / again).mkdir()
+        answer = _asked(tmp_path / again, script)
+    return answer
+
+
+def _asked(tmp_path, script):
     code = textwrap.dedent(HEAD) + textwrap.dedent(script) + TAIL
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -148,7 +163,8 @@ def test_any_name_of_a_mount_point(tmp_path, name):
                  " m = mmap.mmap(f.fileno(), 0)")
     """
     answer = why(tmp_path, named)
-    assert answer["mount"]["point"] == answer["path"] == f"{tmp_path}/a{name}b"
+    assert answer["mount"]["point"] == answer["path"]
+    assert answer["path"].endswith(f"/a{name}b")
     assert of(answer) == {("fd", "mount"), ("maps", "mount")}
 
 
