@@ -325,6 +325,7 @@ static __always_inline u32 um_umount_returns(u64 mnt, int ret, u64 *bits)
 }
 #else
 #define um_arm(mnt)
+#define um_disarm(mnt)
 #define um_umount_puts(mnt)
 #define um_umount_returns(mnt, ret, bits) 0
 #endif

@@ -59,14 +59,10 @@ UM_ENTRY(cleanup_mnt)
 	u64 mnt = UM_ARG(0); /* read once: the verifier refuses an address in ctx that stays in a register */
 	struct um_task *task = um_current(&tid);
 	int own = um_is_its_own(task, UM_CLEANUP);
+
+	um_disarm(mnt);
 #ifdef UM_OFF_MOUNT_MNT
 	u64 sb;
-#endif
-
-#ifdef UM_WITH_WALKERS
-	um_disarm(mnt);
-#endif
-#ifdef UM_OFF_MOUNT_MNT
 
 	active = um_sb_of(mnt, &sb);
 	if (active > 1)
