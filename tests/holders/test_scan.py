@@ -193,6 +193,26 @@ def test_the_id_of_the_row_tells_which_mount_it_was(tmp_path):
 
 
 @root_only
+def test_the_copy_that_the_kernel_found_in_use_is_held_by_tasks_of_its_namespace(tmp_path):
+    out = in_private_namespace(
+        tmp_path,
+        """
+        child = "from umtrace.exercise import syscalls; import sys; syscalls.unshare_mounts();"
+        child += "kept = open(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        held = subprocess.Popen([sys.executable, "-c", child, str(mnt / "x")], **pipes)
+        held.stdout.readline()
+        there = os.stat(f"/proc/{held.pid}/ns/mnt").st_ino
+        for copy in (None, there, 2):
+            found = scan_it(mntns=1, copy_mntns=copy)  # 1: the umounter's, of which nothing is known
+            print(kinds(found), [(h.pid == held.pid, h.match) for h in found.holders])
+        held.stdin.close(); held.wait()
+        """,
+    )
+    assert out == ["[] []", "[('fd', 'copy', True)] [(True, 'path+namespace')]", "[] []"]
+
+
+@root_only
 def test_a_copy_counts_only_where_the_parent_is_shared(tmp_path):
     script = """
         if SHARED: syscalls.mount("none", "/", flags=syscalls.MS_SHARED | 0x4000)

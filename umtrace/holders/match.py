@@ -5,7 +5,7 @@ from __future__ import annotations
 from umtrace.holders import procfs
 from umtrace.holders.procfs import Open
 from umtrace.holders.target import Target
-from umtrace.model.holders import Holder
+from umtrace.model.holders import Holder, ScanRequest
 
 
 def holder_of(
@@ -48,8 +48,7 @@ class Matcher:
 
     def _holder(self, target: Target, opened: Open, path: str) -> Holder | None:
         if target.table is None:
-            same = self._namespace(opened.task) == target.request.mntns
-            return self._found(opened, "mount", "path+namespace") if same else None
+            return self._by_namespace(target.request, opened)
         if target.mount is None:
             return None
         if opened.kind == "fd" or opened.mnt_id is not None:
@@ -58,6 +57,15 @@ class Matcher:
             return self._copy(target, opened)
         inside = target.table.holding(path) is target.mount
         return self._found(opened, "mount", "path") if inside else None
+
+    def _by_namespace(self, request: ScanRequest, opened: Open) -> Holder | None:
+        """Compare namespaces: of mounts in others, nothing but the path is known."""
+        mntns = self._namespace(opened.task)
+        if mntns == request.mntns:
+            return self._found(opened, "mount", "path+namespace")
+        if mntns is not None and mntns == request.copy_mntns:
+            return self._found(opened, "copy", "path+namespace")
+        return None
 
     def _bound(self, target: Target, opened: Open) -> Holder | None:
         """Compare the superblock of a socket's file; its name may be relative or have links."""

@@ -152,6 +152,7 @@ class ScanRequest:
     """An EBUSY whose holders are to be found; ``mount_id`` as in its row, null if not known.
 
     ``over``: no EBUSY but the umount that succeeded then, to see whether its path is free now.
+    ``copy_mntns``: the mount namespace of the propagated copy that the busy check found in use.
     """
 
     umount_id: int
@@ -160,6 +161,7 @@ class ScanRequest:
     pid: int | None = None
     mount_id: int | None = None
     over: bool = False
+    copy_mntns: int | None = None
 
 
 _TS = pa.timestamp("ns", tz="UTC")

@@ -13,7 +13,7 @@ from umtrace.ebusy.attempts import Attempt, Key, any_busy, attempts, candidate_r
 from umtrace.ebusy.decode import EvidenceDecoder
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS, EbusyDetector
 from umtrace.model.events import Array
-from umtrace.model.evidence import NO_EVIDENCE
+from umtrace.model.evidence import NO_EVIDENCE, Check
 from umtrace.model.holders import HolderScan, ScanRequest
 from umtrace.model.losses import LossReport
 from umtrace.model.windows import EbusyWindow
@@ -76,6 +76,7 @@ class EbusyStage:
         previews: bool = True,
     ) -> None:
         self._previews = previews
+        self._offset_ns = offset_ns
         self._detector = EbusyDetector(spurious_within_ns=spurious_within_ns, offset_ns=offset_ns)
         self._detector.add_scans(recorded)
         self._scanner = scanner
@@ -96,7 +97,8 @@ class EbusyStage:
         scans: list[HolderScan] = []
         if self._scanner is not None:
             if any_busy(rows) or self._detector.n_open:
-                self._scanner.ask(_requests(rows, self._detector.busy))
+                copies = _Copies(evidence.checks, self._offset_ns)
+                self._scanner.ask(_requests(rows, self._detector.busy, copies))
             scans = self._scanner.answers()
         pending = self._scanner.pending if self._scanner is not None else ()
         windows = self._detector.feed(
@@ -137,7 +139,23 @@ class EbusyStage:
         return news
 
 
-def _requests(rows: pa.RecordBatch, open_keys: Collection[Key]) -> list[ScanRequest]:
+class _Copies:
+    """The propagated copies that busy checks found in use, by task."""
+
+    def __init__(self, checks: Iterable[Check], offset_ns: int) -> None:
+        self._offset_ns = offset_ns
+        self._checks = [check for check in checks if check.mntns is not None]
+
+    def mntns(self, attempt: Attempt) -> int | None:
+        """Return the mount namespace of the copy that made this call fail; None if none did."""
+        begin, end = attempt.t_start - self._offset_ns, attempt.end_ns - self._offset_ns
+        its = (c.mntns for c in self._checks if c.tid == attempt.tid and begin <= c.ts_ns <= end)
+        return next(its, None)
+
+
+def _requests(
+    rows: pa.RecordBatch, open_keys: Collection[Key], copies: _Copies
+) -> list[ScanRequest]:
     """Return the scans to ask for: of busy mounts, and of a path after a success.
 
     The latter is needed only if nothing but the path shows that it was the same mount.
@@ -149,11 +167,11 @@ def _requests(rows: pa.RecordBatch, open_keys: Collection[Key]) -> list[ScanRequ
         if attempt.busy:
             busy.add(attempt.key)
         if attempt.path is not None and (attempt.busy or succeeded):
-            found.append(_request(attempt, over=succeeded))
+            found.append(_request(attempt, copies.mntns(attempt), over=succeeded))
     return found
 
 
-def _request(attempt: Attempt, *, over: bool) -> ScanRequest:
+def _request(attempt: Attempt, copy_mntns: int | None, *, over: bool) -> ScanRequest:
     return ScanRequest(
         umount_id=attempt.id,
         path=attempt.path or "",
@@ -161,4 +179,5 @@ def _request(attempt: Attempt, *, over: bool) -> ScanRequest:
         pid=attempt.pid,
         mount_id=attempt.mount_id,
         over=over,
+        copy_mntns=copy_mntns,
     )
