@@ -203,8 +203,8 @@ def test_the_copy_that_the_kernel_found_in_use_is_held_by_tasks_of_its_namespace
         held = subprocess.Popen([sys.executable, "-c", child, str(mnt / "x")], **pipes)
         held.stdout.readline()
         there = os.stat(f"/proc/{held.pid}/ns/mnt").st_ino
-        for copy in (None, there, 2):
-            found = scan_it(mntns=1, copy_mntns=copy)  # 1: the umounter's, of which nothing is known
+        for copy in (None, there, 2):  # of the namespace of the umount, nothing is known
+            found = scan_it(mntns=1, copy_mntns=copy)
             print(kinds(found), [(h.pid == held.pid, h.match) for h in found.holders])
         held.stdin.close(); held.wait()
         """,
