@@ -49,7 +49,7 @@ _IN_LINE = tuple(
             *TOTALLED,
             WINDOW_ID,
             *("begin", "end", "first_success_ns", "held_min_ns", "held_max_ns"),
-            *("path", "dev", "tier", "evidence", "holders", "walkers"),
+            *("path", "dev", "tier", "refs", "refs_named", "evidence", "holders", "walkers"),
         )
     )
 )

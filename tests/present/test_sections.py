@@ -14,6 +14,8 @@ import pytest
 from tests.present.reports import of_rows
 from tests.stats.rows import container_host
 from umtrace.ebusy.counters import WalkCounters
+from umtrace.model.holders import Holder
+from umtrace.model.windows import EbusyWindow, windows_to_arrow
 from umtrace.page.html import Page, page_html
 from umtrace.present import sections
 from umtrace.present.ebusy import UNSEEN_WALKS
@@ -36,6 +38,7 @@ from umtrace.present.report.short import short_text
 from umtrace.query.selection import Selection
 from umtrace.recording import Recording
 from umtrace.report_contents import gather, report_of
+from umtrace.stats.columns import plain_rows
 from umtrace.stats.summary import GroupSummary
 
 _WALKS = "Path walks at a dying mount"
@@ -192,6 +195,25 @@ def test_no_miss_of_a_probe_is_none_on_the_page(nothing):
     html = page_html(Page(report=nothing, total=GroupSummary(), counters=counters))
     for shown in ("not counted", "none", "um_entry_mntput: 3", "0, 7", "0"):
         assert f"<td>{shown}</td>" in html
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"), [(2, "held by: 2 of 3 references</p>"), (None, "held by</p>")]
+)
+def test_the_page_says_how_many_references_the_holders_have(nothing, named, shown):
+    holder = Holder(kind="fd", pid=7, comm="nginx", detail="/mnt/x")
+    window = EbusyWindow(
+        klass="held",
+        spurious=False,
+        begin_ns=1,
+        end_ns=2,
+        refs=3,
+        refs_named=named,
+        holders=(holder,),
+    )
+    rows = list(plain_rows([windows_to_arrow([window])]))
+    html = page_html(Page(report=nothing, total=GroupSummary(), windows=rows, n_windows=1))
+    assert shown in html
 
 
 def test_short_is_one_screen(rich, nothing, heading):

@@ -21,7 +21,7 @@ _TEXT, _INT, _BOOL = pa.string(), pa.int64(), pa.bool_()
 _FIELDS: dict[str, dict[str, pa.DataType]] = {
     "holders": {
         **dict.fromkeys(("kind", "of", "comm", "detail", "match", "note", "keeper"), _TEXT),
-        **dict.fromkeys(("pid", "tid", "fd", "mnt_id", "mntns", "seen", "looks"), _INT),
+        **dict.fromkeys(("pid", "tid", "fd", "mnt_id", "mntns", "seen", "looks", "ref"), _INT),
         "writes": _BOOL,
     },
     "walkers": {"tid": _INT, "comm": _TEXT, "what": _TEXT, "count": _INT},

@@ -37,6 +37,7 @@ class EvidenceStore:
         self._offset = offset_ns
         self._checks: dict[int, deque[Check]] = {}
         self._watches = Watches(needed_since_ns)
+        self._busy: deque[tuple[int, int]] = deque(maxlen=_MOST_KEYS)  # time and mount of checks
         self._counted_ns: int | None = None  # from when on busy checks are known to count
         self._superblocks: dict[int, deque[Superblock]] = {}
         self._final_puts: dict[int, deque[Walk]] = {}
@@ -59,6 +60,7 @@ class EvidenceStore:
         match name, piece:
             case "checks", Check():
                 self._keep(self._checks, piece.tid, piece)
+                self._busy.append((piece.ts_ns, piece.mnt))
             case "walks", Walk():
                 self._watches.add(piece)
             case "lazies", Walk():
@@ -139,11 +141,20 @@ class EvidenceStore:
         end = (run.over.end_ns if run.over else run.end_ns + _LATER_NS) - self._offset
         if until_ns is not None:
             end = min(end, until_ns - self._offset)
+        run.known_until_ns = end
+        run.others_busy_ns = self._others_busy(run, begin, end)
         holes = [self._holes.first(begin, end)]
         if run.mnt is not None:
             run.walks = self._watches.between(run.mnt, begin, end)
             holes.append(self._watches.first_dropped(run.mnt, begin, end))
         run.unseen_ns = min((hole for hole in holes if hole is not None), default=None)
+
+    def _others_busy(self, run: Run, begin_ns: int, end_ns: int) -> tuple[int, ...]:
+        """Return when other mounts were found busy; if that is not known any more, the begin."""
+        end_ns = min(end_ns, begin_ns + _LATER_NS)
+        found = [at for at, mnt in self._busy if begin_ns <= at <= end_ns and mnt != run.mnt]
+        gone = len(self._busy) == _MOST_KEYS and self._busy[0][0] > begin_ns
+        return (begin_ns, *found) if gone else tuple(found)
 
     def _decide_checks(self, run: Run, until_ns: int | None) -> None:
         """Decide the first check of a recording, which depends on whether later ones count."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from umtrace.ebusy.attempts import Attempt
+from umtrace.ebusy.references import Account
 from umtrace.ebusy.releases import Release
 from umtrace.ebusy.runs import Run
 from umtrace.model.evidence import Check, Walk
@@ -35,6 +36,23 @@ def of_attempts(run: Run) -> list[str]:
     if run.why_over:
         lines.append(run.why_over)
     return lines
+
+
+def of_account(account: Account) -> list[str]:
+    """Return how many of the references a scan named, and what is known of the rest."""
+    refs, named, rest = account.refs, account.named, account.rest
+    if refs is None or named is None:
+        return []
+    line = f"a scan named {named} of {refs} references"
+    if rest and account.whole:
+        other = "the other is" if rest == 1 else f"the other {rest} are"
+        line += (
+            f"; {other} no working directory, root, open file, program, mapping or bound socket "
+            "of a process, no loop device and no swap file"
+        )
+    elif rest:
+        line += f"; not seen: {', '.join(account.blind)}" if account.blind else ", or more"
+    return [line]
 
 
 def of_success(run: Run, within_ns: int) -> str:

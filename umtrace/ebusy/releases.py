@@ -91,7 +91,7 @@ def find_release(run: Run, offset_ns: int) -> Release | None:
     """
     if run.first.refcount is None or run.first.refcount <= _PLAIN_COUNT:
         return None
-    after = _walks_from_the_check(run, offset_ns)
+    after = walks_from_the_check(run, offset_ns)
     doubtful = None
     for number, walk in enumerate(after, 1):
         free = walk.left == 1 or _succeeds(run, walk, offset_ns)
@@ -125,16 +125,16 @@ def _departed(run: Run, seen: Sequence[Walk], offset_ns: int, *, free: bool) -> 
         earlier=earlier,
         last=seen[-1] if seen[-1].what == "put" else None,
         stayed=seen[-1].left == 1 and not others and len(seen) < _MOST_SEEN,
-        watched=_watched(run, seen[-1], offset_ns),
+        watched=watched(run, seen[-1], offset_ns),
         free=free,
         unnumbered=_unnumbered(seen),
-        kept=tuple(w for w in earlier if not w.walked and _watched(run, w, offset_ns)),
+        kept=tuple(w for w in earlier if not w.walked and watched(run, w, offset_ns)),
         skipped=not run.seen_until(seen[-1].ts_ns),
         shown_ns=seen[-1].ts_ns + offset_ns,
     )
 
 
-def _watched(run: Run, last: Walk, offset_ns: int) -> bool:
+def watched(run: Run, last: Walk, offset_ns: int) -> bool:
     """Whether the mount was watched from the busy check of the first umount to a walk.
 
     The number of a watch is the time at which it began.
@@ -159,7 +159,7 @@ def freed_at(run: Run, offset_ns: int) -> int | None:
     may have been free since the last put before that. This is known for the first umount only,
     since no put is seen before its busy check.
     """
-    after = _walks_from_the_check(run, offset_ns)
+    after = walks_from_the_check(run, offset_ns)
     end = next((number for number, walk in enumerate(after, 1) if walk.left == 1), None)
     if end is None:
         return None
@@ -169,10 +169,10 @@ def freed_at(run: Run, offset_ns: int) -> int | None:
 
 def freed_by(run: Run, offset_ns: int) -> Walk | None:
     """Return what showed first that the mount was free; None if nothing did."""
-    return next((w for w in _walks_from_the_check(run, offset_ns) if w.left == 1), None)
+    return next((w for w in walks_from_the_check(run, offset_ns) if w.left == 1), None)
 
 
-def _walks_from_the_check(run: Run, offset_ns: int) -> list[Walk]:
+def walks_from_the_check(run: Run, offset_ns: int) -> list[Walk]:
     """Return what was seen from the busy check of the first umount on; nothing without a check."""
     if not run.checks or run.checks[0].ts_ns > run.first.end_ns - offset_ns:
         return []

@@ -37,6 +37,9 @@ class Run:
     mnt: int | None = None
     #: from when on puts may not have been seen, CLOCK_MONOTONIC; None: they all were
     unseen_ns: int | None = None
+    #: up to when walks are known, and when other mounts were found busy, CLOCK_MONOTONIC
+    known_until_ns: int = 0
+    others_busy_ns: tuple[int, ...] = ()
     awaited: int = 0  #: scans that are still to come
     tids: set[int] = field(default_factory=set)  #: tasks that called umount(2)
 
@@ -93,6 +96,14 @@ class Run:
     def seen_until(self, ts_ns: int) -> bool:
         """Whether all was seen until then, CLOCK_MONOTONIC."""
         return self.unseen_ns is None or ts_ns < self.unseen_ns
+
+    def alone(self, begin_ns: int, end_ns: int) -> bool:
+        """Whether all was seen in between, and no other mount busy: its watch might end this one.
+
+        Times are CLOCK_MONOTONIC.
+        """
+        others = any(begin_ns <= at <= end_ns for at in self.others_busy_ns)
+        return end_ns <= self.known_until_ns and self.seen_until(end_ns) and not others
 
     def timely_scans(self) -> list[HolderScan]:
         """Return the scans made while the mount was still in the state of the EBUSYs."""

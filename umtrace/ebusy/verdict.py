@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from umtrace.ebusy import explain
 from umtrace.ebusy.hold import hold_of
+from umtrace.ebusy.references import Account, account_of
 from umtrace.ebusy.releases import (
     RING,
     Release,
@@ -44,6 +45,7 @@ class Verdict:
     holders: tuple[Holder, ...] = ()
     free_at_ns: int | None = None  #: the time from which a retry would have succeeded
     free_bound: str | None = None
+    refs_named: int | None = None  #: how many references the holders have
     evidence: list[str] = field(default_factory=list)
 
 
@@ -58,7 +60,9 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
     offset_ns : int
         Wall clock minus CLOCK_MONOTONIC, which is the clock of evidence.
     """
-    verdict = Verdict(evidence=explain.of_attempts(run))
+    account = account_of(run, offset_ns)
+    verdict = Verdict(refs_named=account.named)
+    verdict.evidence += [*explain.of_attempts(run), *explain.of_account(account)]
     gone = find_release(run, offset_ns)
     free_ns = freed_at(run, offset_ns)
     _note_free(run, verdict, free_ns)
@@ -74,7 +78,7 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
         verdict.evidence += explain.of_nothing_found(run)
     _walked(run, verdict, gone, free_ns, spurious_within_ns)
     _inherited(verdict, gone)
-    return _window(run, verdict, hold_of(run, gone, offset_ns))
+    return _window(run, verdict, account, hold_of(run, gone, offset_ns))
 
 
 def _expire(run: Run, verdict: Verdict, _within: int) -> bool:
@@ -195,6 +199,8 @@ def _walked(
     if holders:
         verdict.klass, verdict.spurious, verdict.site = "held", False, "refcount"
         verdict.holders = tuple(dict.fromkeys(_seen_to_put(run, put) for put in holders))
+        tids = {put.tid for put in holders}
+        verdict.refs_named = sum(put.tid in tids for put in known) if gone.all_seen else None
     else:
         verdict.evidence.append(explain.explain_inconclusive(gone))
 
@@ -206,6 +212,7 @@ def _inherited(verdict: Verdict, gone: Release | None) -> None:
         return
     verdict.klass, verdict.spurious, verdict.site = "inherited-fd", False, "refcount"
     verdict.holders = tuple(dict.fromkeys(_child(put) for put in children))
+    verdict.refs_named = len(children) if gone.all_seen else None
     verdict.evidence += explain.of_children(gone, children)
 
 
@@ -253,7 +260,9 @@ def _staying(run: Run) -> tuple[Holder, ...]:
     return tuple(found.values())
 
 
-def _window(run: Run, verdict: Verdict, hold: tuple[int | None, int | None]) -> EbusyWindow:
+def _window(
+    run: Run, verdict: Verdict, account: Account, hold: tuple[int | None, int | None]
+) -> EbusyWindow:
     first = run.first
     seen_dev = next((s.dev for s in run.timely_scans() if s.dev), None)
     free = None if verdict.free_at_ns is None else max(verdict.free_at_ns - first.t_start, 0)
@@ -267,6 +276,8 @@ def _window(run: Run, verdict: Verdict, hold: tuple[int | None, int | None]) -> 
         umount_id=first.id,
         errno_site=verdict.site,
         refcount=first.refcount,
+        refs=account.refs,
+        refs_named=verdict.refs_named if account.refs is not None else None,
         holders=verdict.holders,
         walkers=run_walkers(run),
         evidence=tuple(verdict.evidence[:_MOST_FACTS]),

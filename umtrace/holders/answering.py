@@ -298,6 +298,10 @@ def _question(what: str) -> Callable[..., object]:
         import looking  # type: ignore[import-not-found] # noqa: PLC0415 - beside this file
 
         _QUESTIONS.update({name: getattr(looking, name) for name in _LOOKING})
+    elif what == "compared":
+        import comparing  # type: ignore[import-not-found] # noqa: PLC0415 - beside this file
+
+        return comparing.compared  # type: ignore[no-any-return]
     return _QUESTIONS[what]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from umtrace.holders import procfs
+from umtrace.holders.asker import children
 from umtrace.holders.claimed import claimed
 from umtrace.holders.kernelrefs import kernel_files, swap_is_on
 from umtrace.holders.likely import likely
@@ -15,6 +17,7 @@ from umtrace.holders.mounts import MountTable
 from umtrace.holders.procfs import Open
 from umtrace.holders.quick import QuickSweep
 from umtrace.holders.sampling import resample_apart
+from umtrace.holders.sharing import references
 from umtrace.holders.target import Target, find_target
 from umtrace.model.holders import Holder, HolderScan, ScanRequest
 
@@ -72,13 +75,21 @@ class Scan:
         )
         self._matcher = Matcher(self._present, own)
         self._found: list[_Found] = []
+        self._sampled_ns: tuple[int, ...] = ()
+        self._readers = {os.getpid()}
 
     def look(self) -> None:
         """Read and sample what processes have open."""
         found = [f for target in self._present for f in _mounts_on(target)]
         if self._present:
             found += self._matched(self._sweep.opened())
-        self._found = _sampled(found, self._clock)
+        before = _references(found)
+        begin = self._clock()
+        found = _sampled(found, self._clock)
+        self._sampled_ns = (begin, self._clock())
+        # Where a descriptor was replaced meanwhile, both may be references that came later.
+        self._found = _with_references(found, before, _references(found))
+        self._readers |= children()
 
     def finish(self, hurry: Callable[[], bool] = lambda: False) -> list[HolderScan]:
         """Read all else; return one scan per request.
@@ -95,8 +106,15 @@ class Scan:
         if self._lacks_holder(busy):
             claims = claimed(self._present, self._table, self._sweep)
             self._found += [_Found(target, holder, None) for target, holder in claims]
+        self._readers |= children()
         end = self._clock()
-        return [_answer(t, self._found, self._sweep, self._begin, end) for t in self._targets]
+        scans = [_answer(t, self._found, self._sweep, self._begin, end) for t in self._targets]
+        # In another pid namespace the probes know them by other numbers.
+        readers = () if procfs.unseen_processes() else tuple(sorted(self._readers))
+        return [
+            replace(each, sampled_ns=self._sampled_ns, readers=readers) if each.mounted else each
+            for each in scans
+        ]
 
     def _matched(self, opened: Iterable[Open]) -> list[_Found]:
         pairs = ((one, self._matcher.holders(one)) for one in opened)
@@ -138,6 +156,20 @@ def _sampled(found: Sequence[_Found], clock: Callable[[], int]) -> list[_Found]:
     return [
         replace(f, holder=replace(f.holder, **each._asdict()))
         for f, each in zip(found, samples, strict=True)
+    ]
+
+
+def _references(found: Sequence[_Found]) -> list[int | None]:
+    return references([(id(f.target), f.opened) for f in found])
+
+
+def _with_references(
+    found: Sequence[_Found], before: Sequence[int | None], after: Sequence[int | None]
+) -> list[_Found]:
+    """Return them with the number of the reference that each had before and after its samples."""
+    return [
+        replace(f, holder=replace(f.holder, ref=one if one == other else None))
+        for f, one, other in zip(found, before, after, strict=True)
     ]
 
 

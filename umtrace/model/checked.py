@@ -37,6 +37,8 @@ def _fits(value: Any, annotation: str) -> bool:
     wanted = annotation.removesuffix(" | None")
     if wanted == "tuple[str, ...]":
         return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    if wanted == "tuple[int, ...]":
+        return isinstance(value, tuple) and all(_fits(each, "int") for each in value)
     if wanted == "int":
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LAST
     return isinstance(value, _TYPES[wanted])

@@ -76,6 +76,9 @@ class Holder:
         known, or not possible.
     tasks : tuple of int or None
         The processes of its namespace, where nothing but their end frees it.
+    ref : int or None
+        In a scan, of a descriptor, working directory or root: those with different numbers have
+        different references to the mount; those with one number share a reference.
     """
 
     kind: str
@@ -97,6 +100,7 @@ class Holder:
     unmount: tuple[str, ...] | None = None
     tasks: tuple[int, ...] | None = None
     writes: bool | None = None
+    ref: int | None = None
 
     @property
     def stays(self) -> bool:
@@ -128,6 +132,11 @@ class HolderScan:
         namespace, or with another root that is not known.
     blind : tuple of str
         What could not be looked at, one phrase each; empty: everything was.
+    sampled_ns : tuple of int
+        When the samples of the holders with a ``ref`` began and ended, wall clock; empty: not
+        known.
+    readers : tuple of int
+        The processes that looked. Reading a link takes a reference of its own for a moment.
     """
 
     umount_id: int
@@ -140,6 +149,8 @@ class HolderScan:
     holders: tuple[Holder, ...] = ()
     blind: tuple[str, ...] = ()
     n_processes: int = 0
+    sampled_ns: tuple[int, ...] = ()
+    readers: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -165,7 +176,7 @@ class ScanRequest:
 
 
 _TS = pa.timestamp("ns", tz="UTC")
-_PLAIN = ("mounted", "dev", "fstype", "blind", "n_processes")
+_PLAIN = ("mounted", "dev", "fstype", "blind", "n_processes", "sampled_ns", "readers")
 
 
 def _field(name: str, arrow_type: pa.DataType, doc: str, *, nullable: bool = True) -> pa.Field:
@@ -232,6 +243,8 @@ def _scan(
         dev=found.plain.dev,
         fstype=found.plain.fstype,
         n_processes=found.plain.n_processes,
+        sampled_ns=found.plain.sampled_ns,
+        readers=found.plain.readers,
         holders=_holders(holders or "[]"),
         blind=found.blind,
     )
@@ -243,6 +256,8 @@ class _Plain:
     dev: str | None = None
     fstype: str | None = None
     n_processes: int = 0
+    sampled_ns: tuple[int, ...] = ()
+    readers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class EbusyWindow:
     umount_id: int | None = None
     errno_site: str | None = None
     refcount: int | None = None
+    refs: int | None = None
+    refs_named: int | None = None
     holders: tuple[Holder, ...] = ()
     walkers: tuple[Walker, ...] = ()
     evidence: tuple[str, ...] = ()
@@ -129,6 +131,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("umount_id", _INT, "id of the umount row it began with"),
     Column("errno_site", _STR, "where EBUSY was decided: refcount, submount, copy, expire"),
     Column("refcount", pa.int32(), "reference count at the first busy check"),
+    Column("refs", pa.int32(), "references that umount does not allow, at the first busy check"),
+    Column("refs_named", pa.int32(), "how many of refs are known to be those of the holders"),
     Column("holders", _STR, "JSON list: who held it"),
     Column("walkers", _STR, "JSON list: who held it for a moment"),
     Column("evidence", _STR, "JSON list of sentences"),

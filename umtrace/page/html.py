@@ -16,7 +16,7 @@ from markupsafe import Markup
 from umtrace.model.umounts import PHASES
 from umtrace.model.windows import hold
 from umtrace.present.heading import heading_lines, loss_text
-from umtrace.present.held import held_words
+from umtrace.present.held import held_words, references_named
 from umtrace.present.names import phase_name
 from umtrace.present.report.as_html import report_views
 from umtrace.present.report.as_text import nothing
@@ -230,6 +230,7 @@ def _window(row: Row) -> dict[str, Any]:
         "who": clean(f"{row.get('comm') or ''} {row.get('pid') or ''}").strip(),
         "evidence": _sentences(row.get("evidence")),
         "holders": _sentences(row.get("holders"), _holder),
+        "references": references_named(row.get("refs"), row.get("refs_named")),
         "walkers": _sentences(row.get("walkers"), _walker),
     }
 

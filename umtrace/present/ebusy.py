@@ -11,7 +11,14 @@ from typing import Any, Protocol
 from umtrace.model.holders import Holder
 from umtrace.model.windows import AFTERWARDS, CLASSES, REFUSED, EbusyWindow, Walker, window_dict
 from umtrace.present.escaped import dumps, with_times
-from umtrace.present.held import held_short, held_words, hold_fact, next_steps, reason
+from umtrace.present.held import (
+    held_short,
+    held_words,
+    hold_fact,
+    next_steps,
+    reason,
+    references_named,
+)
 from umtrace.present.names import VERDICTS
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import NULL, clock, count, plural
@@ -80,7 +87,7 @@ def ebusy_json(
 
 def window_line(window: EbusyWindow, *, over: bool = True) -> str:
     """Return one line about a window, for `umtrace trace`."""
-    who = clean(holder_names(window) or walker_names(window))
+    who = clean(by_whom(window))
     attempts = plural(window.attempts, "call")
     what = f"EBUSY {window.klass} ({VERDICTS[window.spurious]})"
     what = "EBUSY of unknown cause" if window.klass == "unknown" else what
@@ -123,6 +130,15 @@ def holder_names(window: EbusyWindow) -> str:
     return ", ".join(named[:3]) + (f", {len(named) - 3} more" if len(named) > 3 else "")  # noqa: PLR2004
 
 
+def by_whom(window: EbusyWindow) -> str:
+    """Return the holders, else the walkers, and how many of the references the holders have."""
+    holders = holder_names(window)
+    counted = references_named(window.refs, window.refs_named)
+    if holders:
+        return f"{counted}: {holders}" if counted else holders
+    return walker_names(window)
+
+
 def walker_names(window: EbusyWindow) -> str:
     """Return the walkers in a few words."""
     names = dict.fromkeys(_walker(walker) for walker in window.walkers)
@@ -133,7 +149,7 @@ def longest_lines(longest: Sequence[EbusyWindow]) -> Iterator[str]:
     """Yield the longest windows for a report, none wider than 80."""
     for window in longest:
         line = window_line(window)
-        who = clean(holder_names(window) or walker_names(window))
+        who = clean(by_whom(window))
         fits = len(line) <= WIDTH or not who
         for part in [line] if fits else [line.removesuffix(f": {who}"), f"    by {who}"]:
             yield from _wrapped(part, WIDTH, subsequent_indent="      ")
@@ -261,7 +277,7 @@ def _facts(window: EbusyWindow, number: int, width: int) -> Iterator[str]:
 
 def _row(window: EbusyWindow, number: int, width: int) -> Iterator[str]:
     """Yield a line, and what does not fit into it on lines below its class."""
-    who = holder_names(window) or walker_names(window)
+    who = by_whom(window)
     path = clean(window.path or window.dev or NULL)
     calls = "" if window.klass in AFTERWARDS else count(window.attempts)
     verdict = "" if window.klass in AFTERWARDS else VERDICTS[window.spurious]

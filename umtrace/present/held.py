@@ -43,6 +43,13 @@ def hold_fact(window: EbusyWindow) -> str | None:
     return f"in use for {words}, counted from {since}"
 
 
+def references_named(refs: int | None, named: int | None) -> str:
+    """Return how many references the holders have, `3 of 4 references`; empty: none, or unknown."""
+    if refs is None or not named:
+        return ""
+    return f"{named} of {refs} reference{'' if refs == 1 else 's'}"
+
+
 def reason(window: EbusyWindow) -> str | None:
     """Return in one clause why the cause of a window is unknown; None if it is known."""
     if window.klass != "unknown" or not window.evidence:
