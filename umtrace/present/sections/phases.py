@@ -14,6 +14,7 @@ from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
 #: up to here each group gets its own phases and bars; beyond, all groups together
 _DETAILED_GROUPS = 3
 _SHARES = 3
+_SHUTDOWN = "shutdown_ns"
 _TIME_WIDTH = 7
 _NOTE = (
     "Times are of the umounts in which the phase took time. “-” is unknown, not zero; "
@@ -81,6 +82,9 @@ def _left_out(group: GroupSummary, seen: list[str]) -> list[str]:
     ]
     if any(not group.metric(name).occurred.count for name in seen):
         lines.append("p50, p99, max -: it took time in no umount")
+    if group.n_upper and _SHUTDOWN in seen:
+        name = phase_name(_SHUTDOWN)
+        lines.append(f"{name}: at most, to the next system call; a file system in use lives on")
     unseen = [phase_name(name) for name in PHASES if name not in seen]
     if unseen:
         lines.append(f"not seen: {', '.join(unseen)} (unknown, not zero)")
