@@ -29,6 +29,12 @@ def umounter(path, flags=0):
     child.stdout.readline()
     return in_call(child, 166, 39)
 """
+#: what a script leaves on the host is undone at its end, so it ends before it is killed
+IN_TIME = """
+import signal
+def too_late(*_): raise TimeoutError("the hang has not come, or not ended")
+signal.signal(signal.SIGALRM, too_late); signal.alarm(100)
+"""
 TAIL = """
 import json
 def stuck(*options):
@@ -52,7 +58,7 @@ def hang(tmp_path, script):
 
     One script at a time: of two FUSE connections without a mount, none is the cause for certain.
     """
-    code = textwrap.dedent(HEAD) + FUSE + UMOUNT + textwrap.dedent(script) + TAIL
+    code = textwrap.dedent(HEAD) + IN_TIME + FUSE + UMOUNT + textwrap.dedent(script) + TAIL
     command = [sys.executable, "-c", code, str(tmp_path)]
     with Path(__file__).open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -118,29 +124,21 @@ class TestFuse:
         assert task["cause"]["pids"] == [seen["server"]]
 
 
-#: the last reference is dropped by a kernel thread: of a file that is only in flight in a socket
+#: the last reference is dropped by a kernel thread: of a file that only an io_uring has
 WORKER = (
     FUSEBLK
     + """
-import array, socket
-one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-held = os.open(point / "x", os.O_RDONLY)
-with os.scandir(point): pass
-fds = array.array("i", [held, one.fileno(), two.fileno()])
-for end in (one, two):
-    end.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())])
+from tests.holders.ring import ring_with
+ring = ring_with(point / "x")
 assert syscalls.timed_umount(os.fsencode(point), 2)[2] == 0
-os.close(held); one.close(); two.close()
+os.close(ring)
 def workers():
     for path in Path("/proc").glob("[0-9]*/stack"):
         try:
             if "delayed_mntput" in path.read_text(): yield int(path.parent.name)
         except OSError: pass
-def found():
-    socket.socketpair()[0].close()  # starts the collection of sockets in flight
-    return list(workers())
-wait_for(found)
-processes, mine, server_pid = [], found(), server.pid
+wait_for(lambda: list(workers()))
+processes, mine, server_pid = [], list(workers()), server.pid
 """
 )
 
@@ -163,6 +161,9 @@ def ext4(image, point):
     subprocess.run(["mount", "-o", "loop", str(image), str(point)], check=True)
 ext4(mnt.parent / "image", outer); ext4(outer / "image", inner)
 (inner / "x").write_bytes(b"x" * (5 << 20))
+import atexit
+thaw = ["fsfreeze", "-u", str(outer)]
+atexit.register(lambda: subprocess.run(thaw, stderr=subprocess.DEVNULL))
 subprocess.run(["fsfreeze", "-f", str(outer)], check=True)
 processes = [umounter(inner)]
 mine, server_pid = [p.pid for p in processes], None
