@@ -65,6 +65,9 @@ test-lab-long: lab-deps ## What takes a guest longer: holders, nested operations
 KERNEL ?= 6.12-rt
 CMD ?= umtrace selftest
 KERNELS ?= 5.10 6.1-rt 7
+A ?= 6.12
+B ?= 7
+LOAD ?=
 BENCH_KERNEL ?= 6.12
 HELD_KERNELS ?= 5.10 6.12 7
 HELD_MOUNTS ?= 600
@@ -79,8 +82,13 @@ lab-setup: lab-deps ## Fetch and prepare the kernels KERNELS='5.10 6.1-rt 7'
 
 .PHONY: lab
 lab: export CMD := $(CMD)
-lab: lab-deps ## Boot one kernel and run a command: make lab KERNEL=6.12-rt CMD='umtrace doctor'
-	$(BIN)/python -m lab run $(KERNEL) -- "$$CMD"
+lab: lab-deps ## Boot one kernel, or that of a build tree, and run a command: make lab KERNEL=6.12-rt|/PATH CMD='umtrace doctor'
+	$(BIN)/python -m lab run "$(KERNEL)" -- "$$CMD"
+
+.PHONY: lab-compare
+lab-compare: export LOAD := $(LOAD)
+lab-compare: lab-deps ## Record the same load on two kernels and compare: make lab-compare A=6.12 B=/PATH LOAD='COMMAND'
+	$(BIN)/python -m lab compare "$(A)" "$(B)" $${LOAD:+-- "$$LOAD"}
 
 .PHONY: lab-shell
 lab-shell: lab-deps ## A root shell on a kernel: make lab-shell KERNEL=7
@@ -129,4 +137,4 @@ format: setup ## Rewrite the code in the project's style
 
 .PHONY: clean
 clean: ## Remove what the targets made, .venv included
-	rm -rf $(VENV) demo lab-results oracle-results dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo lab-compare lab-results oracle-results dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

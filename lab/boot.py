@@ -96,7 +96,7 @@ def _prepare(folder: Path, ready: Ready, job: Job) -> Machine:
         disks.append(Disk(serial="lab-venv", path=ready.venv))
     return Machine(
         emulator=ready.emulator,
-        kernel=ready.kernel.vmlinux,
+        kernel=ready.kernel.image,
         initrd=folder / "initrd",
         console=None if job.interactive else folder / "console",
         disks=tuple(disks),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from lab import batch, boot, cache, host, kernel, ready, table
+from lab import batch, boot, cache, compare, host, kernel, own, ready, table
 from lab.archive import Archive
 from lab.errors import LabError, NotServedError
 from lab.job import Job
+from umtrace.model import tiers
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -112,6 +114,8 @@ def run(
 ) -> None:
     """Run COMMAND as root on KERNEL and end with its exit status.
 
+    KERNEL is a name of the table, or the path of a kernel's build tree, with a slash in it.
+
     One word is a shell command line; several are a program and its arguments. The status is 200
     when the guest gave none: a crash, a hang, or the end of its time.
     """
@@ -155,9 +159,10 @@ def run_all(
 
     With --out every kernel's files, output.log and console.log go to a folder of its name.
     """
-    rows = _rows(tuple(name for name in names.split(",") if name))
-    extra = machine.pop("extra")
-    prepared = [ready.for_run(cache.folder(), table.load(), row, extra) for row in rows]
+    known, extra = table.load(), machine.pop("extra")
+    chosen = [name for name in names.split(",") if name] or list(known.kernels)
+    _check_names(chosen)
+    prepared = [ready.named(cache.folder(), known, name, extra) for name in chosen]
     job = _job(machine, command=command, timeout_seconds=timeout)
     failed = 0
     for result in batch.run(prepared, job, guests=jobs, out=out):
@@ -165,6 +170,44 @@ def run_all(
         _show(result, verbose=verbose)
     host.say(f"{len(prepared) - failed} of {len(prepared)} kernels ok")
     sys.exit(1 if failed else 0)
+
+
+@main.command("compare")
+@click.argument("kernel_a", metavar="KERNEL-A")
+@click.argument("kernel_b", metavar="KERNEL-B")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--tier",
+    type=click.Choice(["auto", *tiers.names()]),
+    default="auto",
+    show_default=True,
+    help="Record with this tier; auto: the best that each kernel has.",
+)
+@timeout_option
+@_machine_options
+def compare_(
+    kernel_a: str,
+    kernel_b: str,
+    command: tuple[str, ...],
+    tier: str,
+    timeout: float,
+    out: Path | None,
+    **machine: Any,
+) -> None:
+    """Record COMMAND on two kernels, one after the other, and print `umtrace diff`.
+
+    Without COMMAND the load is umounts of each kind by `umtrace exercise`. The recordings go to the
+    new folder --out, by default lab-compare/DATE-TIME.
+    """
+    names, extra = [kernel_a, kernel_b], machine.pop("extra")
+    _check_names(names)
+    prepared = [ready.named(cache.folder(), table.load(), name, extra) for name in names]
+    job = _job(machine, timeout_seconds=timeout)
+    place = out or Path("lab-compare") / time.strftime("%Y%m%d-%H%M%SZ", time.gmtime())
+    pair = compare.sides(prepared, place)
+    for side in pair:
+        compare.record(side, job, command, tier)
+    sys.exit(compare.show(pair))
 
 
 @main.command("apt-deps")
@@ -200,9 +243,17 @@ def _rows(names: tuple[str, ...]) -> list[table.Kernel]:
     return [known.kernel(name) for name in names or known.kernels]
 
 
+def _check_names(names: list[str]) -> None:
+    """Refuse an unknown kernel before anything is fetched for the others."""
+    for name in names:
+        if own.is_path(name):
+            own.check(Path(name), table.load())
+        else:
+            table.load().kernel(name)
+
+
 def _prepared(name: str, machine: dict[str, Any]) -> ready.Ready:
-    known = table.load()
-    return ready.for_run(cache.folder(), known, known.kernel(name), machine.pop("extra"))
+    return ready.named(cache.folder(), table.load(), name, machine.pop("extra"))
 
 
 def _job(machine: dict[str, Any], **rest: Any) -> Job:

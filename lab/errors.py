@@ -6,6 +6,7 @@
       MissingToolError   a program of the host is not installed
       NotServedError     the mirror has no such kernel
       NoSpaceError       the cache's disk is too full
+      PackingError       a kernel or a module is compressed in a way that is unknown here
       UnknownKernelError the table has no such name
 
 A guest that fails is no exception but an :class:`lab.boot.Outcome`.
@@ -28,6 +29,10 @@ class NotServedError(LabError):
 
 class NoSpaceError(LabError):
     """The disk that holds the cache is too full."""
+
+
+class PackingError(LabError):
+    """A kernel or a module is compressed in a way that is unknown here."""
 
 
 class UnknownKernelError(LabError):

@@ -24,6 +24,7 @@ TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "qemu-system-x86_64": "qemu-system-x86",
     "setpriv": "util-linux",
+    "strip": "binutils",
     "tar": "tar",
     "zstd": "zstd",
 }

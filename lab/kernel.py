@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Packages and unpacked tree at the worst moment; what stays is about 120 MiB.
 NEED_MIB = 700
+ELF_KERNEL, BOOT_IMAGE = "vmlinux", "bzImage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +29,10 @@ class Bootable:
     version: str
 
     @property
-    def vmlinux(self) -> Path:
-        """The ELF kernel."""
-        return self.folder / "vmlinux"
+    def image(self) -> Path:
+        """The ELF kernel; the boot image of one that QEMU can start in no other way."""
+        whole = self.folder / BOOT_IMAGE
+        return whole if whole.is_file() else self.folder / ELF_KERNEL
 
     @property
     def modules(self) -> Path:
@@ -42,21 +44,48 @@ class Bootable:
         return [(path.name, path.read_bytes()) for path in sorted((self.folder / "boot").iterdir())]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a kernel is made bootable of.
+
+    Attributes
+    ----------
+    image : bytes
+        The ELF kernel, or a boot image.
+    release : str
+        As ``uname -r`` says it.
+    tree : Path
+        A folder like ``lib/modules/RELEASE``.
+    unstripped : bool
+        Whether the modules may have debug information in them.
+    """
+
+    image: bytes
+    release: str
+    tree: Path
+    unstripped: bool = False
+
+
 def load(root: Path, kernel: Kernel, table: Table) -> Bootable | None:
     """Return the kernel as last set up, None when it is not (or for an older recipe)."""
-    facts = root / "kernels" / kernel.name / "facts.json"
+    return at(root / "kernels" / kernel.name, table)
+
+
+def at(folder: Path, table: Table) -> Bootable | None:
+    """Return the kernel that a folder of the cache holds, None as :func:`load`."""
+    facts = folder / "facts.json"
     if not facts.is_file():
         return None
     read = json.loads(facts.read_text(encoding="utf-8"))
-    if read["recipe"] != _recipe(table):
+    if read["recipe"] != recipe(table):
         return None
-    return Bootable(folder=facts.parent.resolve(), release=read["release"], version=read["version"])
+    return Bootable(folder=folder.resolve(), release=read["release"], version=read["version"])
 
 
 def set_up(root: Path, kernel: Kernel, table: Table, archive: Archive) -> Bootable:
     """Make the newest version of `kernel` bootable; the caller holds the cache's lock."""
     package = archive.pick(kernel)
-    name = f"{package.name}_{package.version}_{_recipe(table)}"
+    name = f"{package.name}_{package.version}_{recipe(table)}"
     place = root / "kernels" / "store" / name
     if not (place / "facts.json").is_file():
         cache.need(root, NEED_MIB, f"setting up {kernel.name}")
@@ -72,24 +101,37 @@ def set_up(root: Path, kernel: Kernel, table: Table, archive: Archive) -> Bootab
     return ready
 
 
+def put_together(work: Path, parts: Parts, table: Table) -> list[Path]:
+    """Make ``work/new`` of a kernel's parts; return the modules that a guest boots with."""
+    new, stage = work / "new", work / "stage"
+    boot = new / "boot"
+    boot.mkdir(parents=True)
+    name = ELF_KERNEL if parts.image.startswith(bzimage.ELF) else BOOT_IMAGE
+    (new / name).write_bytes(parts.image)
+    modules.select(parts.tree, stage / "lib" / "modules" / parts.release, table.module_folders)
+    if parts.unstripped:
+        modules.strip(stage)
+    modules.index(stage, parts.release)
+    order = modules.boot_order(stage, parts.release, table.boot_modules)
+    for number, module in enumerate(order):
+        (boot / f"{number:02d}-{modules.file_name(module)}").write_bytes(modules.plain(module))
+    image.build(stage / "lib" / "modules", new / "modules.ext4")
+    return order
+
+
+def note(new: Path, release: str, version: str, table: Table) -> None:
+    """Write what a folder of the cache holds; it is complete then."""
+    facts = {"release": release, "version": version, "recipe": recipe(table)}
+    (new / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
 def _make(work: Path, package: Package, table: Table, archive: Archive) -> None:
     unpacked = _unpack(work, package, archive)
     release, tree = _modules_of(unpacked)
-    new = work / "new"
-    new.mkdir()
-    (new / "vmlinux").write_bytes(bzimage.vmlinux(_boot_image(unpacked, tree).read_bytes()))
-    stage = work / "stage"
-    modules.select(tree, stage / "lib" / "modules" / release, table.module_folders)
-    modules.index(stage, release)
-    boot = new / "boot"
-    boot.mkdir()
-    order = modules.boot_order(stage, release, table.boot_modules)
-    for number, module in enumerate(order):
-        name = module.name.removesuffix(".xz")
-        (boot / f"{number:02d}-{name}").write_bytes(modules.plain(module))
-    image.build(stage / "lib" / "modules", new / "modules.ext4")
-    facts = {"release": release, "version": package.version, "recipe": _recipe(table)}
-    (new / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    elf = bzimage.vmlinux(_boot_image(unpacked, tree).read_bytes())
+    if not put_together(work, Parts(image=elf, release=release, tree=tree), table):
+        raise LabError(f"{release}: none of the modules the guest boots with was found")
+    note(work / "new", release, package.version, table)
 
 
 def _unpack(work: Path, package: Package, archive: Archive) -> Path:
@@ -119,5 +161,6 @@ def _boot_image(unpacked: Path, tree: Path) -> Path:
     raise LabError("the kernel's packages hold no boot image")
 
 
-def _recipe(table: Table) -> str:
+def recipe(table: Table) -> str:
+    """Return a name for the modules that the table takes."""
     return cache.digest(*table.boot_modules, "", *table.module_folders)

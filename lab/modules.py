@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import lzma
 import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import host
+from lab import host, unpack
 from lab.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+PACKED = re.compile(r"\.(xz|gz|zst)$")
 INSMOD = re.compile(r"insmod (\S+)")
 
 
@@ -30,8 +30,13 @@ def select(source: Path, target: Path, patterns: Iterable[str]) -> None:
                 shutil.copytree(path, place)
             else:
                 shutil.copy2(path, place)
-    if not any(target.rglob("*.ko*")):
-        raise LabError(f"the kernel package has no modules in {source.name}")
+
+
+def strip(tree: Path) -> None:
+    """Take debug information, which is most of it, out of the modules below `tree`; BTF stays."""
+    files = sorted(tree.rglob("*.ko"))
+    if files:
+        host.run(["strip", "--strip-debug", *files])
 
 
 def index(tree: Path, release: str) -> None:
@@ -40,19 +45,24 @@ def index(tree: Path, release: str) -> None:
 
 
 def boot_order(tree: Path, release: str, names: Iterable[str]) -> list[Path]:
-    """Return the module files behind `names` with all they depend on, in loading order."""
+    """Return the module files behind `names` with all they depend on, in loading order.
+
+    None for a name that is built in, or that the kernel lacks.
+    """
     ordered: dict[Path, None] = {}
     for name in names:
         ordered.update(dict.fromkeys(_closure(tree, release, name)))
-    if not ordered:
-        raise LabError(f"{release}: none of the modules the guest boots with was found")
     return list(ordered)
+
+
+def file_name(module: Path) -> str:
+    """Return what a module's file is called when it is unpacked."""
+    return PACKED.sub("", module.name)
 
 
 def plain(module: Path) -> bytes:
     """Return a module's ELF file, unpacked when the kernel ships it compressed."""
-    data = module.read_bytes()
-    return lzma.decompress(data) if module.suffix == ".xz" else data
+    return unpack.plain(module.read_bytes())
 
 
 def _closure(tree: Path, release: str, name: str) -> Iterator[Path]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import cache, compiler, emulator, kernel, project, userland
+from lab import cache, compiler, emulator, kernel, own, project, userland
 from lab.archive import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from lab.table import Kernel, Table
 
@@ -29,6 +29,15 @@ class Ready:
     programs: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What a guest needs besides its kernel."""
+
+    emulator: emulator.Emulator
+    userland: Path
+    busybox: Path
+
+
 def set_up(
     root: Path,
     table: Table,
@@ -38,24 +47,34 @@ def set_up(
     extra: str | None = None,
 ) -> list[Ready]:
     """Bring `kernels` to the newest version the mirror serves."""
-    packages = table.userland(extra)
     archive = Archive(root, table)
     with cache.lock(root):
         archive.update(force=refresh)
-        image, tool = userland.set_up(root, packages, archive), userland.busybox(root, archive)
-        machine = emulator.set_up(root, archive)
+        around = _set_up_around(root, table, archive, extra)
         booted = [(row, kernel.set_up(root, row, table, archive)) for row in kernels]
     venv = project.environment(root)
-    return [_ready(root, row, machine, boot, image, tool, venv) for row, boot in booted]
+    return [_ready(root, row.name, row.params, around, boot, venv) for row, boot in booted]
 
 
 def for_run(root: Path, table: Table, row: Kernel, extra: str | None = None) -> Ready:
     """Return what was set up, asking the network only for what was not."""
-    boot, image = kernel.load(root, row, table), userland.find(root, table.userland(extra))
-    tool, machine = root / "busybox", emulator.find(root)
-    if machine is None or boot is None or image is None or not tool.is_file():
+    boot, around = kernel.load(root, row, table), _around(root, table, extra)
+    if boot is None or around is None:
         return set_up(root, table, [row], extra=extra)[0]
-    return _ready(root, row, machine, boot, image, tool, project.environment(root))
+    return _ready(root, row.name, row.params, around, boot, project.environment(root))
+
+
+def named(root: Path, table: Table, name: str, extra: str | None = None) -> Ready:
+    """Return the kernel a person named: a row of the table, or the folder of one's own."""
+    if not own.is_path(name):
+        return for_run(root, table, table.kernel(name), extra)
+    boot, around = own.set_up(root, Path(name), table), _around(root, table, extra)
+    if around is None:
+        archive = Archive(root, table)
+        with cache.lock(root):
+            archive.update()
+            around = _set_up_around(root, table, archive, extra)
+    return _ready(root, boot.release, "", around, boot, project.environment(root))
 
 
 def in_use(root: Path, table: Table) -> set[Path]:
@@ -66,22 +85,34 @@ def in_use(root: Path, table: Table) -> set[Path]:
     return {boot.folder for boot in booted if boot} | {image for image in images if image}
 
 
+def _around(root: Path, table: Table, extra: str | None) -> Around | None:
+    """Return what was set up, None unless all of it was."""
+    machine, image = emulator.find(root), userland.find(root, table.userland(extra))
+    tool = root / "busybox"
+    if machine is None or image is None or not tool.is_file():
+        return None
+    return Around(emulator=machine, userland=image, busybox=tool)
+
+
+def _set_up_around(root: Path, table: Table, archive: Archive, extra: str | None) -> Around:
+    """Set up what is missing; the caller holds the cache's lock."""
+    return Around(
+        userland=userland.set_up(root, table.userland(extra), archive),
+        busybox=userland.busybox(root, archive),
+        emulator=emulator.set_up(root, archive),
+    )
+
+
 def _ready(
-    root: Path,
-    row: Kernel,
-    machine: emulator.Emulator,
-    boot: kernel.Bootable,
-    image: Path,
-    tool: Path,
-    venv: Path | None,
+    root: Path, name: str, params: str, around: Around, boot: kernel.Bootable, venv: Path | None
 ) -> Ready:
     return Ready(
-        name=row.name,
-        params=row.params,
-        emulator=machine,
+        name=name,
+        params=params,
+        emulator=around.emulator,
         kernel=boot,
-        userland=image,
-        busybox=tool,
+        userland=around.userland,
+        busybox=around.busybox,
         venv=venv,
         programs=compiler.folder(root),
     )

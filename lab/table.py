@@ -36,12 +36,17 @@ class Table:
     module_folders: tuple[str, ...]
     packages: tuple[str, ...]
     extras: dict[str, tuple[str, ...]]
+    own_options: tuple[str, ...]
+    own_modules: dict[str, str]
 
     def kernel(self, name: str) -> Kernel:
         """Return the kernel a person named."""
         if name not in self.kernels:
             known = ", ".join(self.kernels)
-            raise UnknownKernelError(f"no kernel named {name!r}; there are: {known}")
+            raise UnknownKernelError(
+                f"no kernel named {name!r}; there are: {known}, or the path of a build tree "
+                "(with a slash, such as ./linux)"
+            )
         return self.kernels[name]
 
     def userland(self, extra: str | None) -> tuple[str, ...]:
@@ -84,4 +89,6 @@ def load(path: Path = TABLE) -> Table:
         module_folders=tuple(raw["modules"]["folders"]),
         packages=tuple(raw["userland"]["packages"]),
         extras={name: tuple(packages) for name, packages in raw["extras"].items()},
+        own_options=tuple(raw["own"]["options"]),
+        own_modules=dict(raw["own"]["modules"]),
     )
