@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # bench is not installed
 
@@ -21,6 +23,7 @@ from umtrace.model.tiers import TIERS  # noqa: E402
 from umtrace.model.umounts import COLUMNS, SCHEMA, Use  # noqa: E402
 from umtrace.probes.purposes import PURPOSES  # noqa: E402
 from umtrace.teardowns import SCHEMA as TEARDOWNS  # noqa: E402
+from umtrace.whatif.tables import DESIGN_COLUMNS, TIME_COLUMNS  # noqa: E402
 
 
 def tiers() -> str:
@@ -86,10 +89,10 @@ def purposes() -> str:
     return table(("purpose", "functions", "why there", "unknown without it", "paid by"), lines)
 
 
-def teardowns() -> str:
-    """Return the table of the numbers of a teardown."""
-    lines = [(f"`{f.name}`", str(f.type), unit_of(f), description_of(f)) for f in TEARDOWNS]
-    return table(("column", "type", "unit", "meaning"), lines)
+def numbers(schema: pa.Schema) -> Callable[[], str]:
+    """Return what makes the table of the columns of a schema."""
+    lines = [(f"`{f.name}`", str(f.type), unit_of(f), description_of(f)) for f in schema]
+    return lambda: table(("column", "type", "unit", "meaning"), lines)
 
 
 _FIRST = "report recordings/first-look.umt"
@@ -103,7 +106,9 @@ TABLES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "costs", costs),
     ("docs/events.md", "columns", columns),
     ("docs/probes.md", "purposes", purposes),
-    ("docs/teardowns.md", "teardowns", teardowns),
+    ("docs/teardowns.md", "teardowns", numbers(TEARDOWNS)),
+    ("docs/python.md", "designs", numbers(DESIGN_COLUMNS)),
+    ("docs/python.md", "times", numbers(TIME_COLUMNS)),
     ("docs/use/slow-container.md", "report", transcript(f"{_SLOW} --full", "\nPhases of lazy")),
     (
         "docs/use/slow-container.md",

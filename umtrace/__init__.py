@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         UmtraceError,
         UsageError,
     )
+    from umtrace.whatif_frames import Simulated
 
 __all__ = [
     "Compared",
@@ -31,6 +32,7 @@ __all__ = [
     "LoadedRecording",
     "NoTierError",
     "NotPermittedError",
+    "Simulated",
     "UmtraceError",
     "UsageError",
     "__version__",
@@ -45,6 +47,7 @@ _MODULES = {
     "fleet": "umtrace.fleet",
     "Compared": "umtrace.analysis",
     "Histograms": "umtrace.analysis",
+    "Simulated": "umtrace.whatif_frames",
 }
 _API = ("LoadedRecording", "compare", "in_unit", "load", "record")
 

@@ -39,6 +39,7 @@ from umtrace.stats.filters import RowFilter
 from umtrace.stats.keywords import filter_of
 from umtrace.stats.summarize import METRICS
 from umtrace.teardown_frames import TeardownFrames
+from umtrace.whatif_frames import WhatIfFrames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,7 @@ Span = tuple[object, object]
 _LARGE = 64 << 20  # bytes of rows from which on a notebook gets no table unasked
 
 
-class LoadedRecording(TeardownFrames):
+class LoadedRecording(TeardownFrames, WhatIfFrames):
     """A recording, opened: nothing but its ``meta.json`` is read until asked for.
 
     The frames of the properties are read once, whole, and kept. The ``read_`` methods

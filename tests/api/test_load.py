@@ -133,7 +133,7 @@ def test_explains_itself(rec):
 
 
 @pytest.mark.parametrize(
-    "kind", ["hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy"]
+    "kind", ["hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy", "whatif"]
 )
 def test_every_plot_is_a_method(rec, kind):
     axes = getattr(rec.plot, kind)(span=(T0_NS, T0_NS + 1_000_000_000))

@@ -10,7 +10,7 @@ from tests.readers.conftest import written
 from tests.stats.rows import T0_NS, row
 
 BUNDLED = sorted((Path(__file__).parents[2] / "recordings").glob("*.umt"))
-KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy")
+KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy", "whatif")
 COMMANDS = [
     *("report", "report --json", "report --format csv", "report --format markdown"),
     *("report --full", "report --section ebusy --section phases --format csv"),

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from tests.whatif.loads import MS, lengths, load, umount
 from umtrace.cli.main import run, umtrace
+from umtrace.present.whatif import lines
+from umtrace.present.whatif_sentence import sentence
 from umtrace.whatif.answers import what_if
 from umtrace.whatif.designs import DESIGNS
-from umtrace.whatif.sentence import sentence
-from umtrace.whatif.text import lines
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 

@@ -24,35 +24,43 @@ if TYPE_CHECKING:
     )
     from umtrace.analysis.histograms import Histograms
     from umtrace.analysis.teardowns import lock_waits_frame, teardowns_frame
+    from umtrace.analysis.whatif import designs_frame, times_frame
+    from umtrace.analysis.whatif_plot import plot_simulated
 
 __all__ = [
     "Compared",
     "Histograms",
     "Plots",
+    "designs_frame",
     "details_frame",
     "ebusy_frame",
     "events_to_frame",
     "in_unit",
     "lock_waits_frame",
+    "plot_simulated",
     "rows_to_frame",
     "schema_frame",
     "summary_frame",
     "teardowns_frame",
+    "times_frame",
 ]
 
 _MODULES = {
     "Compared": "compared",
     "Histograms": "histograms",
     "Plots": "accessor",
+    "designs_frame": "whatif",
     "details_frame": "details",
     "ebusy_frame": "frames",
     "events_to_frame": "frames",
     "in_unit": "frames",
+    "plot_simulated": "whatif_plot",
     "rows_to_frame": "frames",
     "schema_frame": "frames",
     "lock_waits_frame": "teardowns",
     "summary_frame": "frames",
     "teardowns_frame": "teardowns",
+    "times_frame": "whatif",
 }
 
 

@@ -11,6 +11,7 @@ from umtrace.analysis import figures
 from umtrace.analysis.style import checked_size, figure_with, pinned_style
 from umtrace.model.errors import UsageError
 from umtrace.query.selection import Selection
+from umtrace.query.whatif import Assumptions
 
 By = str | tuple[str, ...] | list[str] | None
 Size = tuple[float, float] | None
@@ -87,6 +88,24 @@ class Plots:
     def ebusy(self, *, ax: Axes | None = None, figsize: Size = None, **where: object) -> Axes:
         """EBUSY windows over time, by class."""
         return self._draw(figures.draw_ebusy, None, where, ax, figsize)
+
+    def whatif(
+        self,
+        *,
+        normal_gp: str | tuple[str, ...] | list[str] = (),
+        hz: int | None = None,
+        ax: Axes | None = None,
+        figsize: Size = None,
+        **where: object,
+    ) -> Axes:
+        """Draw what callers would wait under other designs; see ``rec.whatif``.
+
+        All the rows are in memory at once. What a filter leaves out is not in the simulation.
+        """
+        lengths = normal_gp.split(",") if isinstance(normal_gp, str) else normal_gp
+        assume = Assumptions(normal_gp=lengths, hz=hz)
+        draw = partial(figures.draw_whatif, assume=assume)
+        return self._draw(draw, None, where, ax, figsize)
 
     def _draw(
         self,

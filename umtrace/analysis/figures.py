@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -25,11 +26,13 @@ from umtrace.analysis.style import (
     umounts,
 )
 from umtrace.analysis.timeline import MOST_DRAWN, plot_in_flight, plot_umounts
+from umtrace.analysis.whatif_plot import plot_simulated
 from umtrace.analysis.windows import COUNTED, DRAWN, MOST_BARS, plot_ebusy
 from umtrace.model.errors import UsageError
 from umtrace.model.umounts import WORDS
 from umtrace.model.whole_file import written_whole
 from umtrace.query.selection import Selection
+from umtrace.query.whatif import Assumptions, simulated
 from umtrace.stats.columns import START
 from umtrace.stats.histogram import Histogram
 from umtrace.stats.overtime import even_edges, heat, in_flight
@@ -53,14 +56,16 @@ def figure_of(
     by: Sequence[str] = ("mode",),
     source: str = "",
     size: tuple[float, float] | None = None,
+    assume: Assumptions | None = None,
 ) -> Figure:
-    """Return one of the `KINDS`, drawn from rows that are read once or twice, never held.
+    """Return one of the `KINDS`, drawn from rows that are read once or twice.
 
-    The largest four groups are drawn. ``source`` names the recording in the picture, ``size`` is
-    its width and height in inches.
+    They are held for ``whatif`` alone, which takes ``assume``. The largest four groups are drawn.
+    ``source`` names the recording in the picture, ``size`` is its width and height in inches.
     """
+    draw = partial(draw_whatif, assume=assume) if kind == "whatif" else DRAW[kind]
     with pinned_style():
-        figure = figure_with(DRAW[kind](selection, by, None))
+        figure = figure_with(draw(selection, by, None))
         if size is not None:
             figure.set_size_inches(size)
         if source:
@@ -127,6 +132,17 @@ def draw_ebusy(selection: Selection, by: Sequence[str] = (), ax: Axes | None = N
     return plot_ebusy(ebusy_frame(selection, DRAWN, many=(MOST_BARS, COUNTED)), ax=ax)
 
 
+def draw_whatif(
+    selection: Selection,
+    by: Sequence[str] = (),
+    ax: Axes | None = None,
+    assume: Assumptions | None = None,
+) -> Axes:
+    """Draw the selected umounts under other designs of the RCU wait."""
+    del by
+    return plot_simulated(simulated(selection, assume=assume), ax=ax)
+
+
 DRAW: dict[str, Callable[[Selection, Sequence[str], Axes | None], Axes]] = {
     "hist": draw_hist,
     "cdf": draw_cdf,
@@ -136,6 +152,7 @@ DRAW: dict[str, Callable[[Selection, Sequence[str], Axes | None], Axes]] = {
     "timeline": draw_timeline,
     "mounts": draw_mounts,
     "ebusy": draw_ebusy,
+    "whatif": draw_whatif,
 }
 KINDS = tuple(DRAW)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli.assumptions import Host, host_options
 from umtrace.cli.complete import RecordingPath
 from umtrace.cli.filters import by_option, filter_options, key_list
 from umtrace.cli.options import Output, examples, given, several
@@ -15,17 +17,26 @@ from umtrace.cli.status import read_status
 from umtrace.stats.filters import RowFilter
 
 if TYPE_CHECKING:
+    from umtrace.query.selection import Selection
     from umtrace.recording import Recording
 
-_KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy")
+_KINDS = ("hist", "cdf", "phases", "modes", "heatmap", "timeline", "mounts", "ebusy", "whatif")
 _BY = ("hist", "cdf", "phases")  #: kinds that draw groups
 _EPILOG = examples("umtrace plot rec.umt --kind phases -o phases.svg")
 
 
-def _prepare(ctx: click.Context, kind: str) -> None:
+def _prepare(ctx: click.Context, kind: str, output: str, *, force: bool) -> None:
     if kind not in _BY and given(ctx, "by"):
         raise click.UsageError(f"--by is for {', '.join(_BY)}; --kind {kind} draws no groups")
+    for name in ("normal_gp", "hz"):
+        if kind != "whatif" and given(ctx, name):
+            raise click.UsageError(f"--{name.replace('_', '-')} is for --kind whatif")
     import_matplotlib()
+    from umtrace.analysis.figures import check_suffix
+    from umtrace.model.whole_file import check_replaceable
+
+    check_suffix(output)
+    check_replaceable(Path(output), force=force)
 
 
 _output_options = several(
@@ -49,6 +60,7 @@ _output_options = several(
 )
 @by_option("Draw one series per value of these columns, or none.")
 @_output_options
+@host_options
 @filter_options
 @click.pass_context
 def command(
@@ -60,6 +72,7 @@ def command(
     force: bool,
     size: tuple[float, float] | None,
     dpi: int | None,
+    host: Host,
     row_filter: RowFilter,
 ) -> int:
     """Draw the recording DIR as PNG, SVG or PDF.
@@ -72,26 +85,33 @@ def command(
     timeline   umounts over time, with their phases
     mounts     RCU wait against the number of mounts unmounted at once
     ebusy      EBUSY windows over time
+    whatif     what callers would wait under other designs of the RCU wait
 
     --by is for hist, cdf and phases, with the four largest groups; see `umtrace report --help`.
     """  # noqa: D301
-    _prepare(ctx, kind)
-    from umtrace.analysis.figures import DPI, check_suffix, figure_of, save
-    from umtrace.model.whole_file import check_replaceable
+    _prepare(ctx, kind, output, force=force)
+    from umtrace.analysis.figures import DPI, figure_of, save
     from umtrace.present.terminal import complain, say_written
-    from umtrace.query.selection import Selection
+    from umtrace.query.whatif import Assumptions
     from umtrace.recording import Recording
 
-    check_suffix(output)
-    check_replaceable(Path(output), force=force)
     opened = Recording.open(recording)
-    chosen = Selection(opened, row_filter)
-    complain(chosen.unknown())
-    figure = figure_of(kind, chosen, by=key_list(by), source=_source(opened, row_filter), size=size)
+    chosen, source = _selected(opened, row_filter), _source(opened, row_filter)
+    assume = Assumptions(**asdict(host))
+    figure = figure_of(kind, chosen, by=key_list(by), source=source, size=size, assume=assume)
     complain(opened.problems)
     save(figure, output, force=force, dpi=dpi or DPI)
     say_written(output)
     return read_status(opened)
+
+
+def _selected(opened: Recording, row_filter: RowFilter) -> Selection:
+    from umtrace.present.terminal import complain
+    from umtrace.query.selection import Selection
+
+    chosen = Selection(opened, row_filter)
+    complain(chosen.unknown())
+    return chosen
 
 
 def _source(opened: Recording, row_filter: RowFilter) -> str:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
 
 import click
 
+from umtrace.cli.assumptions import Host, host_options
 from umtrace.cli.complete import RecordingPath
 from umtrace.cli.options import as_one, examples
 from umtrace.cli.status import read_status
-from umtrace.model.errors import UsageError
-from umtrace.stats.filters import parse_duration
 
-if TYPE_CHECKING:
-    from umtrace.recording import Recording
-    from umtrace.whatif.answers import WhatIf
-
-_HZ = 250
-_NS_PER_S = 1_000_000_000
 _EPILOG = examples(
     "umtrace whatif rec.umt",
     "umtrace whatif rec.umt --designs B,D --normal-gp 15ms",
@@ -27,47 +19,30 @@ _EPILOG = examples(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assumptions:
-    """What a recording does not say."""
+class How:
+    """How the simulation runs."""
 
-    lengths: str | None
-    hz: int | None
     open_loop: bool
     seed: int
 
-    @property
-    def texts(self) -> list[str]:
-        """What the screen says of them."""
-        given = f"assumed: normal grace periods of {self.lengths}"
-        return [
-            *([given] if self.lengths is not None else []),
-            *([f"assumed: {_HZ} timer ticks a second (--hz)"] if self.hz is None else []),
-        ]
 
-
-_assumptions = as_one(
-    "assume",
-    Assumptions,
-    click.option(
-        "--normal-gp",
-        "lengths",
-        metavar="TIME,…",
-        help="Assume these lengths of normal grace periods, such as 15ms or 12ms,15ms,22ms, "
-        "instead of those that the recording shows.",
-    ),
-    click.option(
-        "--hz",
-        type=click.IntRange(24, 10_000),
-        metavar="N",
-        help=f"Timer ticks a second on the recorded host.  [default: {_HZ}]",
-    ),
+_how = as_one(
+    "how",
+    How,
     click.option(
         "--open-loop",
         is_flag=True,
         help="Let each umount begin when it was recorded, not when its task has returned from the "
         "previous one.",
     ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of the simulation."),
+    click.option(
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        metavar="N",
+        show_default=True,
+        help="Of the order in which lengths of grace periods are drawn.",
+    ),
 )
 
 
@@ -80,9 +55,10 @@ _assumptions = as_one(
     metavar="LIST",
     help="Simulate these; A, which is the kernel today, always.",
 )
-@_assumptions
+@host_options
+@_how
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(recording: str, designs: str, assume: Assumptions, *, as_json: bool) -> int:
+def command(recording: str, designs: str, host: Host, how: How, *, as_json: bool) -> int:
     """Simulate the umounts of the recording DIR under other designs of namespace_unlock().
 
     Whether the wait for an RCU grace period may be deferred or left out has been argued since April
@@ -91,48 +67,15 @@ def command(recording: str, designs: str, assume: Assumptions, *, as_json: bool)
     """
     from umtrace.present.escaped import to_json
     from umtrace.present.terminal import complain
+    from umtrace.present.whatif import as_dict, lines
+    from umtrace.query.selection import Selection
+    from umtrace.query.whatif import Assumptions, design_names, simulated
     from umtrace.recording import Recording
-    from umtrace.whatif.text import as_dict, lines
 
-    chosen = _designs(designs)
+    names = design_names(designs)
+    assume = Assumptions(**asdict(host), **asdict(how))
     opened = Recording.open(recording)
-    found = _found(opened, chosen, assume)
+    found = simulated(Selection(opened), names, assume)
     sys.stdout.write(to_json(as_dict(found)) if as_json else "\n".join(lines(found)) + "\n")
     complain(opened.problems)
     return read_status(opened)
-
-
-def _found(recording: Recording, designs: list[str], assume: Assumptions) -> WhatIf:
-    import numpy as np
-
-    from umtrace.query.selection import Selection
-    from umtrace.whatif.answers import what_if
-    from umtrace.whatif.load import COLUMNS, load_of
-
-    given = assume.lengths
-    return what_if(
-        load_of(Selection(recording).batches(COLUMNS)),
-        designs,
-        lengths=None if given is None else np.array(_lengths(given), np.int64),
-        jiffy_ns=_NS_PER_S // (assume.hz or _HZ),
-        closed=not assume.open_loop,
-        seed=assume.seed,
-        assumed=assume.texts,
-    )
-
-
-def _designs(text: str) -> list[str]:
-    from umtrace.whatif.designs import DESIGNS
-
-    names = [name.strip().upper() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in DESIGNS:
-            raise UsageError(f"no design '{name}'; choose from {', '.join(DESIGNS)}")
-    return names
-
-
-def _lengths(text: str) -> list[int]:
-    found = [parse_duration(each) for each in text.split(",")]
-    if min(found) <= 0:
-        raise UsageError("--normal-gp: a grace period takes time; give such as 15ms")
-    return found

@@ -81,6 +81,8 @@ class WhatIf:
     ----------
     umounts, failed, left_out : int
         In the load; of these failed; rows without begin or end, which are not in it.
+    succeeded : dict of str to int
+        Umounts that succeeded: ``all``, and by kind.
     held, held_known : int
         Umounts of which somebody else held a victim, of how many that is known.
     lengths : tuple of Quantile
@@ -93,10 +95,20 @@ class WhatIf:
     umounts: int
     failed: int
     left_out: int
+    succeeded: Mapping[str, int]
     held: int
     held_known: int
     lengths: tuple[Quantile, ...]
     assumed: tuple[str, ...]
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why something is unknown, and of which designs: ``B, C``."""
+        names: dict[str, list[str]] = {}
+        for each in self.answers:
+            for why in each.why:
+                names.setdefault(why, []).append(each.design.name)
+        return {why: ", ".join(some) for why, some in names.items()}
 
     def __getitem__(self, name: str) -> Answer:
         """Return the answer for a design."""
@@ -137,6 +149,7 @@ def what_if(
         umounts=len(load),
         failed=int(np.count_nonzero(~load.succeeded)),
         left_out=load.left_out,
+        succeeded={name: int(np.count_nonzero(which)) for name, which in _by_kind(load).items()},
         held=int(np.count_nonzero(known & (load.held == HELD))),
         held_known=int(np.count_nonzero(known)),
         lengths=() if found is None else quantiles(found),
@@ -150,11 +163,10 @@ def answer(load: Load, design: Design, outcome: Outcome) -> Answer:
         return Answer(design=design, why=(NO_HELD,))
     done = load.succeeded
     complete = not (outcome.gone[done] < 0).any()
-    kinds = {"all": done} | {name: done & (load.kind == kind) for name, kind in KINDS.items()}
     late = outcome.deferred & done
     return Answer(
         design=design,
-        caller={name: quantiles(outcome.caller[which]) for name, which in kinds.items()},
+        caller={name: quantiles(outcome.caller[at]) for name, at in _by_kind(load).items()},
         gone=quantiles((outcome.gone - outcome.begin)[done]) if complete else (),
         waits=int(np.count_nonzero(outcome.waits & done)),
         deferred=int(np.count_nonzero(late)),
@@ -166,6 +178,12 @@ def answer(load: Load, design: Design, outcome: Outcome) -> Answer:
         mount_ns=_mount_ns(load, outcome, done) if complete else None,
         why=() if complete else (NO_LENGTH,),
     )
+
+
+def _by_kind(load: Load) -> dict[str, Bools]:
+    """Return which umounts succeeded: all, and of each kind."""
+    done = load.succeeded
+    return {"all": done} | {name: done & (load.kind == kind) for name, kind in KINDS.items()}
 
 
 def quantiles(values: Int64) -> tuple[Quantile, ...]:

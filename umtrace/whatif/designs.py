@@ -17,7 +17,7 @@ class Design:
     name : str
         A, B, B2, C or D.
     title : str
-        A few words for a table.
+        What it does, in a line.
     defers_lazy, defers_all : bool
         Which umounts return without a grace period and have their mounts put by a work item after
         a normal one.
@@ -44,10 +44,28 @@ class Design:
 DESIGNS = {
     design.name: design
     for design in (
-        Design(name="A", title="is today's kernel: each umount waits"),
-        Design(name="B", title="has a work item put lazy umounts", defers_lazy=True, in_turn=True),
-        Design(name="B2", title="is B, but work items shut down at once", defers_lazy=True),
-        Design(name="C", title="has one work item put all umounts", defers_all=True, in_turn=True),
-        Design(name="D", title="waits only if somebody else holds a victim", on_demand=True),
+        Design(name="A", title="the kernel today: each umount waits for a grace period"),
+        Design(
+            name="B",
+            title="lazy umounts return at once; one work item shuts file systems down in turn",
+            defers_lazy=True,
+            in_turn=True,
+        ),
+        Design(
+            name="B2",
+            title="as B, but file systems are shut down side by side",
+            defers_lazy=True,
+        ),
+        Design(
+            name="C",
+            title="all umounts return at once; one work item shuts file systems down in turn",
+            defers_all=True,
+            in_turn=True,
+        ),
+        Design(
+            name="D",
+            title="an umount waits only if somebody else holds one of its mounts",
+            on_demand=True,
+        ),
     )
 }

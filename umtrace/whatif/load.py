@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.model.arrow import Bools, integers
+from umtrace.model.umounts import SCHEMA
 from umtrace.stats.buckets import Int64
 from umtrace.stats.groups import encode
 
@@ -117,7 +118,9 @@ def load_of(batches: Iterable[pa.RecordBatch]) -> Load:
     A row without its begin or latency is left out. A phase that is unknown counts as part of the
     rest of the call.
     """
-    table = pa.Table.from_batches(list(batches))
+    found = [batch.select(COLUMNS) for batch in batches]
+    schema = found[0].schema if found else pa.schema([SCHEMA.field(name) for name in COLUMNS])
+    table = pa.Table.from_batches(found, schema)
     rows = table.combine_chunks().to_batches()
     whole = rows[0] if rows else pa.RecordBatch.from_pylist([], schema=table.schema)
     begins, latency = _ns(whole, "t_start"), _ns(whole, "latency_ns")

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from umtrace.present.units import NULL, count, duration, plural
+from umtrace.present.whatif_sentence import sentence
 from umtrace.whatif.answers import Answer, Quantile, WhatIf
-from umtrace.whatif.sentence import sentence
 
 _COLUMNS = 80
 _SHOWN = (0.5, 0.9, 0.99, 1.0)
@@ -17,6 +17,7 @@ _NAMES = ("p50", "p90", "p99", "max")
 _CELL = 9
 #: of the first column
 _LABEL = 12
+_NAME = 4  #: of a design
 
 
 def lines(found: WhatIf) -> list[str]:
@@ -70,19 +71,14 @@ def _after_row(each: Answer) -> list[str]:
 
 
 def _designs(found: WhatIf) -> list[str]:
-    text = "; ".join(f"{each.design.name} {each.design.title}" for each in found.answers)
-    return textwrap.wrap(text, _COLUMNS)
+    return [f"{each.design.name:<{_NAME}}{each.design.title}" for each in found.answers]
 
 
 def _notes(found: WhatIf) -> list[str]:
     notes = list(found.assumed)
     if found.left_out:
         notes.append(f"{plural(found.left_out, 'row')} without begin or end left out")
-    reasons: dict[str, list[str]] = {}
-    for each in found.answers:
-        for why in each.why:
-            reasons.setdefault(why, []).append(each.design.name)
-    notes += [f"- of {', '.join(names)}: {why}" for why, names in reasons.items()]
+    notes += [f"- of {names}: {why}" for why, names in found.reasons.items()]
     wrapped = [textwrap.wrap(note, _COLUMNS, subsequent_indent="  ") for note in notes]
     return [line for each in wrapped for line in each]
 
@@ -106,6 +102,7 @@ def as_dict(found: WhatIf) -> dict[str, Any]:
         "umounts": found.umounts,
         "failed": found.failed,
         "left_out": found.left_out,
+        "succeeded": dict(found.succeeded),
         "held": found.held,
         "held_known": found.held_known,
         "normal_gp_ns": [asdict(each) for each in found.lengths],

@@ -1,0 +1,21 @@
+"""What a simulation found, as DataFrames: the designs, and the quantiles of their times."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from umtrace.analysis.frames import rows_to_frame
+from umtrace.whatif.answers import WhatIf
+from umtrace.whatif.tables import design_rows, time_rows
+
+
+def designs_frame(found: WhatIf) -> pd.DataFrame:
+    """Return one row per design; columns of `umtrace.whatif.tables.DESIGN_COLUMNS`."""
+    frame = rows_to_frame(design_rows(found)).set_index("design")
+    typed: pd.DataFrame = frame.astype({"mount_ns": "Float64"})
+    return typed
+
+
+def times_frame(found: WhatIf) -> pd.DataFrame:
+    """Return one row per design, time, kind and quantile; columns of ``TIME_COLUMNS``."""
+    return rows_to_frame(time_rows(found))
