@@ -108,6 +108,8 @@ TABLE = [
     # options that contradict each other, or change nothing
     (f"report {_R} --json --format csv", "--json and --format csv contradict each other: give", 2),
     (f"fleet report {_R} --json --format csv", "--json and --format csv contradict each other", 2),
+    ("doctor --paths --clean", "--paths only lists paths; leave out --clean", 2),
+    ("doctor --paths --full", "--paths only lists paths; leave out --full", 2),
     (f"export {_R} --to perfetto --columns id", "--columns is for csv and jsonl; a trace has", 2),
     (
         f"plot {_R} --kind modes --by comm -o x.png",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from umtrace.cli.working import Announced, Working
+from umtrace.cli.working import Announced, Working, _age_s
 from umtrace.model.activity import NOW
 
 _TOP = Path(__file__).parents[2]
@@ -60,6 +60,22 @@ def test_it_shows_nothing_where_nobody_looks(terminal, monkeypatch, tmp_path):
     assert not Working(stream).is_shown
     with (tmp_path / "x").open("w") as file:
         assert not Working(file).is_shown
+
+
+def test_it_begins_before_the_command_line_is_imported():
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import umtrace.cli.streams; print("
+    code += "*{'click', 'dataclasses', 'inspect', 'pathlib', 'numpy'} & sys.modules.keys())"
+    command = [sys.executable, "-I", "-S", "-c", code, _TOP]
+    assert subprocess.check_output(command, text=True) == "\n"
+
+
+def test_a_slow_start_of_python_is_a_part_of_the_silence(terminal):
+    _, stream = terminal
+    assert 0 < _age_s() < time.clock_gettime(time.CLOCK_BOOTTIME)
+    working = Working(stream)
+    working.begin(0.0)
+    assert os.read(terminal[0], 200).startswith(b"\r\x1b[Kumtrace: ")
+    working.end()
 
 
 @pytest.mark.parametrize("words", ["report {}", "hist {}", "ebusy {}"])

@@ -12,14 +12,23 @@ def main() -> None:
     """Run the command line and exit; Ctrl-C while it is being imported is one line, too."""
     try:
         sys.unraisablehook = _unraisable
+        from umtrace.cli.streams import prepare
+
+        prepare()  # first of all: the imports below take half of the time that may be silent
         from umtrace.cli.main import main as run
 
         run()
     except KeyboardInterrupt:
-        # Nothing is open yet, and what is half imported had better not be torn down.
-        os.write(2, b"umtrace: interrupted\n")
-        os._exit(130)
+        _leave()
     sys.exit(0)  # not reached: it exits by itself
+
+
+def _leave() -> None:
+    """Exit at once: nothing is open yet, and what is half imported had better not be torn down."""
+    if end := getattr(sys.modules.get("umtrace.cli.working"), "end", None):
+        end()  # remove its line from the terminal
+    os.write(2, b"umtrace: interrupted\n")
+    os._exit(130)
 
 
 def _unraisable(found: sys.UnraisableHookArgs) -> None:

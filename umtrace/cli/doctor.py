@@ -39,6 +39,9 @@ def command(ctx: click.Context, as_json: bool, clean: bool, paths: bool, full: b
     from umtrace.present.escaped import dumps
     from umtrace.present.terminal import write
 
+    if paths and (clean or full):
+        other = "--clean" if clean else "--full"
+        raise click.UsageError(f"--paths only lists paths; leave out {other}")
     if paths:
         _list_paths(as_json=as_json)
         return

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umtrace.cli import working
 from umtrace.cli.complete import one_of, tiers
 from umtrace.cli.filters import spurious_option
 from umtrace.cli.options import Seconds, as_one
@@ -114,8 +113,7 @@ def attached(
             say(f"tier {source.tier} instead: {why}")
         if why := remark(source):
             say(why)
-        working.end()  # from here on it is silent when nobody unmounts
-        yield source
+        yield source  # the line goes when the command says that it traces: that takes a while
 
 
 @contextmanager

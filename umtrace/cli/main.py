@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,20 +16,12 @@ from umtrace.cli import working
 from umtrace.cli.first_page import first_page
 from umtrace.cli.group import COMMANDS, HELP_OPTIONS, Interrupted, LazyGroup
 from umtrace.cli.mistakes import os_text, usage_text
-from umtrace.cli.unfailing import unfailing
-from umtrace.cli.whole import whole
 from umtrace.model.errors import UmtraceError, not_installed
 from umtrace.present.terminal import clean  # now: later there may be no descriptor to read it by
 from umtrace.version import __version__
 
 #: environment variable that shows what an error message leaves out
 DEBUG = "UMTRACE_DEBUG"
-
-#: set while the shell completes a line
-_COMPLETE = "_UMTRACE_COMPLETE"
-
-#: commands that fork, which no thread of theirs may see
-_WITHOUT_A_LINE = ("exercise",)
 
 #: of an ImportError: what glibc says when there is no memory for a library
 _NOT_MAPPED = "failed to map segment"
@@ -47,23 +38,12 @@ def umtrace() -> None:
 
 def main() -> None:
     """Run the command line and exit with the code design gives to each failure."""
-    _open_closed_streams()
-    sys.stderr, sys.stdout = unfailing(sys.stderr), whole(sys.stdout)
-    if sys.argv[1:2] not in ([name] for name in _WITHOUT_A_LINE) and _COMPLETE not in os.environ:
-        working.announce()
     try:
         code = run(sys.argv[1:])
     finally:
         working.end()
     gc.freeze()  # or Python's end looks for cycles among all objects of matplotlib, for 0.3 s
     sys.exit(code)
-
-
-def _open_closed_streams() -> None:
-    """Give nothing to write to where who started us closed it: `umtrace … >&-`."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as we run
 
 
 def run(args: list[str]) -> int:

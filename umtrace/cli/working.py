@@ -16,9 +16,11 @@ from typing import Any, TextIO
 
 from umtrace.model.activity import NOW
 
-_SILENT_S = 0.1  # until it shows: Python itself has taken a part of the third of a second
-_EVERY_S = 0.25
+_SILENT_S = 0.1  # until it shows; less where Python itself was slow to start
+_START_S = 0.2  # from the start of the process
+_EVERY_S = 0.15  # an import can keep the thread from running for as long again
 _WIDEST = 79
+_STARTED = 19  # of /proc/PID/stat, counted from what follows the name
 _CLEAR = "\r\033[K"
 
 
@@ -36,13 +38,13 @@ class Working:
         """Whether there is a terminal to show it on."""
         return self._fd is not None
 
-    def begin(self) -> None:
-        """Wait for silence; does nothing on what is no terminal."""
+    def begin(self, silent_s: float = _SILENT_S) -> None:
+        """Show the line after so many seconds of silence; nothing on what is no terminal."""
         with self._lock:
             if self._fd is None or self._over is not None:
                 return
             self._over = threading.Event()
-            threading.Thread(target=self._draw, args=(self._over,), daemon=True).start()
+            threading.Thread(target=self._draw, args=(self._over, silent_s), daemon=True).start()
 
     def end(self) -> None:
         """Remove the line, since something else is going to be there."""
@@ -54,9 +56,8 @@ class Working:
                 self._drawn = False
                 self._put(_CLEAR)
 
-    def _draw(self, over: threading.Event) -> None:
+    def _draw(self, over: threading.Event, wait: float) -> None:
         begun = time.monotonic()
-        wait = _SILENT_S
         while not over.wait(wait):
             wait = _EVERY_S
             with self._lock:
@@ -103,7 +104,7 @@ def announce() -> None:
     sys.stderr = Announced(sys.stderr, working)
     if not _is_file(sys.stdout):
         sys.stdout = Announced(sys.stdout, working)
-    working.begin()
+    working.begin(max(0.0, min(_SILENT_S, _START_S - _age_s())))
 
 
 def begin() -> None:
@@ -116,6 +117,16 @@ def end() -> None:
     """Show no line, as long as the silence is meant."""
     for working in _CURRENT:
         working.end()
+
+
+def _age_s() -> float:
+    """Return for how long this process runs; 0 where /proc does not say."""
+    try:
+        with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - light
+            started = int(file.read().rpartition(b")")[2].split()[_STARTED])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
 
 
 def _line(seconds: float) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 
-
-@dataclass(slots=True)
 class Activity:
     """One thing at a time; ``part`` is how much of it is done, 0 to 1, or unknown."""
 
-    text: str = "starting"
-    part: float | None = None
+    # No dataclass: that import takes longer than all else until the first line is shown.
+    __slots__ = ("part", "text")
+
+    def __init__(self) -> None:
+        self.text = "starting"
+        self.part: float | None = None
 
     def note(self, text: str, part: float | None = None) -> None:
         """Say what begins, or how far it is; costs next to nothing."""
