@@ -211,7 +211,8 @@ def sections_of(found: Gathered) -> list[Section]:
 def _evidence(found: Gathered) -> Evidence:
     """Return what insights are made of."""
     ids = [w.umount_id for w in windows_from_arrow(found.longest) if w.klass in REFUSED]
-    meta, whole = found.meta, found.is_all
+    # A command whose umounts all failed did not wait for them: why they failed is the answer.
+    meta, whole = found.meta, found.is_all and not found.summary.total.all_failed
     return Evidence(
         notable=found.notable,
         windows=found.windows,
@@ -238,7 +239,7 @@ def report_of(found: Gathered, heading: Heading) -> Report:
         heading=heading,
         n_rows=total.count,
         n_incomplete=total.n_incomplete,
-        answer=answer(total, found.windows, longest),
+        answer=answer(total, found.windows, longest, found.notable),
         verdict=verdict(total) if total.count else (),
         notes=[*still_running(found.hangs), *caveats(total), *dash_notes(found.summary.by, keys)],
         sections=sections_of(found),
@@ -248,7 +249,8 @@ def report_of(found: Gathered, heading: Heading) -> Report:
 def answer_of(recording: Recording) -> str:
     """Return the first sentence of a report of all umounts; empty without one."""
     found = gather(Selection(recording, RowFilter()), ())
-    return answer(found.summary.total, found.windows, windows_from_arrow(found.longest))
+    longest = windows_from_arrow(found.longest)
+    return answer(found.summary.total, found.windows, longest, found.notable)
 
 
 def _totals_and_longest(

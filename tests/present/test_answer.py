@@ -4,6 +4,7 @@ import pytest
 
 from tests.present.reports import of_rows
 from tests.stats.rows import T0_NS, container_host, row
+from umtrace.model.holders import Holder
 from umtrace.model.windows import EbusyWindow
 
 
@@ -49,8 +50,91 @@ def test_bounds_and_unknown(heading):
     ],
 )
 def test_busy(heading, windows, what):
-    rows = [row(id=n, errno=16) for n in range(2)] + [row(id=2)]
+    rows = [row(id=n, errno=16) for n in range(2)] + [row(id=2, latency_ns=1000)]
     assert said(rows, heading, windows).endswith(what)
+
+
+def holder(kind="fd", detail="/mnt/data.log"):
+    return Holder(kind=kind, pid=77, comm="sleep", detail=detail)
+
+
+def busy(*holders, n=0, lasted=2_000_000):
+    return EbusyWindow(
+        begin_ns=T0_NS + n,
+        end_ns=T0_NS + n + lasted,
+        klass="held",
+        spurious=False,
+        path="/mnt",
+        holders=holders,
+        held_min_ns=lasted // 2,
+        held_max_ns=lasted,
+    )
+
+
+REFUSED_TWICE = [row(id=n, errno=16, path="/mnt") for n in range(2)]
+
+
+def test_a_busy_mount_that_took_longer_than_umount_comes_first(heading):
+    rows = [*REFUSED_TWICE, row(id=2, latency_ns=1000, rcu_ns=600)]
+    assert said(rows, heading, [busy(holder())]) == (
+        "/mnt was busy for 1.00 ms to 2.00 ms: sleep (77) had data.log open; 2 umounts failed "
+        "with EBUSY; 3 umounts, median latency 1.00 µs (of the 1 that did not fail); RCU wait "
+        "takes 60.0 % of their time."
+    )
+    slow = [*REFUSED_TWICE, row(id=2, latency_ns=9_000_000)]
+    assert said(slow, heading, [busy(holder())]).startswith("3 umounts, ")
+
+
+@pytest.mark.parametrize(
+    ("holders", "who"),
+    [
+        ([holder("cwd", "/mnt")], ": sleep (77) was in /mnt;"),
+        ([holder("fd", "/mnt/" + "d" * 90)], ": sleep (77) had …" + "d" * 59 + " open;"),
+        ([holder(), holder("cwd", "/mnt")], ": held by sleep 77 (fd, cwd);"),
+        ([Holder(kind="loop", detail="/mnt/img")], ": held by /mnt/img (loop);"),
+        ([], "2.00 ms; 2 umounts"),
+    ],
+)
+def test_who_held_it(heading, holders, who):
+    assert who in said([*REFUSED_TWICE, row(id=2, latency_ns=1)], heading, [busy(*holders)])
+
+
+def test_windows_that_overlap_count_once(heading):
+    windows = [busy(n=n * 1_000_000) for n in range(3)]
+    text = said([*REFUSED_TWICE, row(id=2, latency_ns=1)], heading, windows)
+    assert text.startswith("/mnt was busy longest, for 1.00 ms to 2.00 ms; 2 umounts failed")
+    assert "(3 windows: all real), for 4.00 ms together; 3 umounts" in text
+
+
+def test_umounts_that_all_failed_have_no_phases(heading):
+    assert said(REFUSED_TWICE, heading, [busy(holder())]) == (
+        "2 umounts, which all failed with EBUSY (1 window: 1 real), held by sleep 77 (fd): /mnt."
+    )
+    rows = [row(id=0, errno=22, path="/a", other_ns=5, latency_ns=5)]
+    assert said(rows, heading) == "1 umount, which failed with EINVAL: /a."
+    text = said([*rows, *REFUSED_TWICE], heading)
+    assert text == ("3 umounts, which all failed; 2 failed with EBUSY; 1 failed with EINVAL: /a.")
+
+
+def test_a_failure_names_its_errno_and_path(heading):
+    rows = [row(id=0, errno=22, path="/a"), row(id=1, errno=22, path="/b"), row(id=2)]
+    assert said(rows, heading).endswith("; 2 failed with EINVAL: /a and 1 other path.")
+
+
+def test_the_slowest_where_it_dominates(heading):
+    rows = [row(id=n, latency_ns=ns, path=f"/{n}") for n, ns in enumerate((5000, 7000, 90_000))]
+    assert "; the slowest took 90.0 µs: /2;" in said(rows, heading)
+    assert "slowest" not in said(rows[:1], heading), "the only one"
+    assert "slowest" not in said([*rows, row(id=3, latency_ns=90_000)], heading)
+
+
+def test_at_most_is_not_below_the_median(heading):
+    rows = [
+        row(id=n, latency_ns=ns, latency_bound="upper")
+        for n, ns in enumerate((1, 815_600, 815_700))
+    ]
+    number = float(said(rows, heading).partition("at most ")[2].partition(" µs")[0])
+    assert 815.6 <= number < 815.6 * 1.008
 
 
 def test_a_host(heading):

@@ -44,23 +44,26 @@ def test_a_failed_mount_that_did_not_wait_is_none():
     assert told.failed_mounts(counted(rows).failed_mounts) is None
 
 
-def window(klass, attempts):
+def window(klass, attempts, begin_ns=0):
     return EbusyWindow(
         klass=klass,
         spurious=False,
-        begin_ns=0,
-        end_ns=5 * MS,
+        begin_ns=begin_ns,
+        end_ns=begin_ns + 5 * MS,
         attempts=attempts,
         umount_id=attempts,
     )
 
 
 def test_retries():
-    windows = [window("held", n) for n in (1, 3, 4)]
+    windows = [window("held", n, n * 5 * MS) for n in (1, 3, 4)]
     totals = WindowTotals.of([windows_to_arrow(windows)])
     found = told.retried(totals, [4, 3])
     assert found.text == "5 umounts were retries after EBUSY, in 3 windows of 15.0 ms together"
     assert found.rows == (4, 3)
+    overlap = [window("held", n, n * MS) for n in (4, 1, 3)]
+    found = told.retried(WindowTotals.of([windows_to_arrow([each]) for each in overlap]))
+    assert found.short == "5 retries after EBUSY, busy for 8.00 ms", "1 ms to 9 ms"
     once = WindowTotals.of([windows_to_arrow(windows[:1])])
     assert told.retried(once) is None
     after = windows_to_arrow([window("lazy-tail", 9)])
@@ -151,6 +154,8 @@ def test_it_was_not_umount():
     assert told.not_umount(["x"], 670 * MS, 200 * MS) is None
     assert told.not_umount(["x"], 6 * MS, MS) is None, "to start it takes as long"
     assert told.not_umount(["x"], None, MS) is None
+    assert told.not_umount(["x"], 670 * MS, 23 * MS, 600 * MS) is None, "EBUSY took it"
+    assert told.not_umount(["x"], 670 * MS, 23 * MS, 60 * MS)
 
 
 def test_one_unknown_latency_makes_the_sum_unknown():

@@ -229,12 +229,12 @@ def test_short_is_one_screen(rich, nothing, heading):
 
 def test_short_has_the_heaviest_sections(rich):
     lines = short_text(rich).splitlines()
-    assert lines[0].startswith("635 umounts, median latency ")
+    assert lines[0].startswith("/tmp/e/exe.0 was busy longest, ")
     assert any(line.startswith("RCU wait: 88.8 % of the time of 198 umounts") for line in lines)
     heaviest = sorted(rich.sections, key=lambda section: -section.weight)
     shown = [section for section in heaviest if section.line in lines]
     assert shown == heaviest[: len(shown)]
-    assert len(shown) >= 5
+    assert len(shown) >= 3
     places = [lines.index(section.line) for section in shown]
     assert places == sorted(places)
     many = [replace(_toy(), name=f"toy{n}", line=f"toy {n}") for n in range(30)]
@@ -289,4 +289,4 @@ def test_short_says_how_much_is_left_out(rich):
         last = short_text(report).splitlines()[-1]
         assert last == f"The whole report has {whole} lines: --full"
     lines = short_text(rich).splitlines()
-    assert lines.index(rich.sections[1].line) < lines.index(rich.sections[3].line), "phases first"
+    assert lines.index(rich.sections[0].line) < lines.index(rich.sections[1].line), "umounts first"

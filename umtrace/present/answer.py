@@ -1,22 +1,32 @@
-"""The first sentence of a report: how many umounts, how slow, where the time went, who was busy."""
+"""The first sentence of a report: who was busy, how many umounts, how slow, where the time went."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from umtrace.model.umounts import PHASES
-from umtrace.model.windows import REFUSED, EbusyWindow
-from umtrace.present.ebusy import holder_names
-from umtrace.present.names import VERDICTS, phase_name
+from umtrace.model.windows import EbusyWindow
+from umtrace.present.busy import begins_busy, ends_busy
+from umtrace.present.names import path_text, phase_name
 from umtrace.present.units import count, duration, percent, plural
-from umtrace.stats.summarize import LATENCY, RCU
+from umtrace.stats.notable import Notable
+from umtrace.stats.summarize import LATENCY, RCU, errno_name
 from umtrace.stats.summary import GroupSummary
 from umtrace.stats.windows import WindowTotals
 
+_HALF = 0.5
 
-def answer(total: GroupSummary, windows: WindowTotals, longest: Sequence[EbusyWindow]) -> str:
+
+def answer(
+    total: GroupSummary,
+    windows: WindowTotals,
+    longest: Sequence[EbusyWindow],
+    notable: Notable,
+) -> str:
     """Return the sentence; empty without an umount.
+
+    It begins with the busy mount where EBUSY took longer than the umounts that succeeded. Of
+    umounts that all failed it says why, and nothing of their phases.
 
     Parameters
     ----------
@@ -25,19 +35,49 @@ def answer(total: GroupSummary, windows: WindowTotals, longest: Sequence[EbusyWi
     """
     if not total.count:
         return ""
-    parts = [_number(total), *_time(total), *_busy(total, windows, longest)]
+    failures = list(_failures(total, notable))
+    if total.all_failed:
+        failures = [*ends_busy(total, windows, longest), *failures]
+        return _sentence(_all_failed(total, failures))
+    spent = total.metric(LATENCY).histogram.sum
+    numbers = [_number(total), *_slowest(total, notable), *_time(total)]
+    if windows.n_refused and windows.busy_ns > spent:
+        return _sentence([*begins_busy(total, windows, longest), *numbers, *failures])
+    return _sentence([*numbers, *ends_busy(total, windows, longest), *failures])
+
+
+def _sentence(parts: Sequence[str]) -> str:
     return "; ".join(parts) + "."
+
+
+def _all_failed(total: GroupSummary, failures: Sequence[str]) -> list[str]:
+    """Return how many umounts there were, and why they failed; their number once if one errno."""
+    text = f"{plural(total.count, 'umount')}, which {'all ' * (total.count > 1)}failed"
+    if len(failures) > 1:
+        return [text, *failures]
+    return [text + failures[0].removeprefix(f"{count(total.count)} failed")]
 
 
 def _number(total: GroupSummary) -> str:
     known = total.metric(LATENCY)
-    text = plural(total.count, "umount") + (", which all failed" if total.all_failed else "")
+    text = plural(total.count, "umount")
     if not known.histogram.count:
         return f"{text}, latency unknown"
+    times = known.histogram
+    median = duration(times.quantile(0.5))
+    if total.n_upper:
+        median = f"at most {duration(times.quantile_at_most(0.5))}"
+    of = f" (of the {count(total.n_timed)}{total.population})" if total.n_failed else ""
+    return f"{text}, median latency {median}{of}"
+
+
+def _slowest(total: GroupSummary, notable: Notable) -> Iterator[str]:
+    """Yield the slowest umount where it took more than half of the time of several."""
+    times, slowest = total.metric(LATENCY).histogram, notable.slowest
+    if slowest is None or times.count < 2 or slowest.latency_ns <= times.sum * _HALF:  # noqa: PLR2004
+        return
     bound = "at most " if total.n_upper else ""
-    some = total.n_failed and not total.all_failed
-    of = f" (of the {count(total.n_timed)}{total.population})" if some else ""
-    return f"{text}, median latency {bound}{duration(known.histogram.quantile(0.5))}{of}"
+    yield f"the slowest took {bound}{duration(slowest.latency_ns)}: {path_text(slowest.path)}"
 
 
 def _time(total: GroupSummary) -> Iterator[str]:
@@ -45,40 +85,23 @@ def _time(total: GroupSummary) -> Iterator[str]:
     shares = {name: share for name in PHASES if (share := total.share(name))}
     largest = sorted(shares, key=lambda name: -shares[name])[:1]
     named = list(dict.fromkeys([*largest, *(name for name in shares if name == RCU)]))
+    of = "their time" if total.n_failed else "the time"
     if named:
         most, *rest = ((phase_name(name), percent(shares[name])) for name in named)
         yield (
             " and ".join([f"{most[0]} takes {most[1]}", *(" ".join(each) for each in rest)])
-            + " of the time"
+            + f" of {of}"
         )
     if RCU not in shares and not total.metric(RCU).histogram.count:
         yield "the RCU wait was not seen"
 
 
-def _busy(
-    total: GroupSummary, windows: WindowTotals, longest: Sequence[EbusyWindow]
-) -> Iterator[str]:
-    calls = total.errnos.get("EBUSY", 0)
-    if not calls:
-        return
-    found: Counter[bool | None] = Counter()
-    for row in windows.rows():
-        if row["class"] in REFUSED:
-            found[row["spurious"]] += row["windows"]
-    text = f"{count(calls)} failed with EBUSY"
-    whats = [_of_verdict(verdict, number) for verdict, number in found.most_common()]
-    if len(whats) == 1 and found.total() > 1:
-        whats = [f"all {whats[0].partition(' ')[2]}"]
-    if whats:
-        text += f" ({plural(found.total(), 'window')}: {', '.join(whats)})"
-    refused = [window for window in longest if window.klass in REFUSED]
-    names = {holder_names(window) for window in refused}
-    if len(refused) == found.total() and len(names) == 1 and (name := names.pop()):
-        text += f", held by {name}"
-    yield text
-
-
-def _of_verdict(verdict: bool | None, number: int) -> str:
-    if verdict is None:
-        return f"{count(number)} of unknown cause"
-    return f"{count(number)} {VERDICTS[verdict]}"
+def _failures(total: GroupSummary, notable: Notable) -> Iterator[str]:
+    """Yield how many failed with another errno than EBUSY, and one path of each."""
+    for name, number in total.errnos.items():
+        if name == "EBUSY":
+            continue
+        found = [path for errno, path in notable.failures if errno_name(errno) == name and path]
+        where = f": {path_text(found[0])}" if found else ""
+        more = f" and {plural(len(found) - 1, 'other path')}" if len(found) > 1 else ""
+        yield f"{count(number)} failed with {name}{where}{more}"

@@ -29,7 +29,7 @@ MOST = 40
 _HEADER = "   #  time (UTC)    class            verdict   calls      held  path, by whom"
 _AFTER_HEADER = "   #  time (UTC)    class                                 held  path, by whom"
 _STILL_IN_USE = "in use after its umount"
-_AFTER = "In use after an umount that succeeded (nobody got EBUSY):"
+AFTER = "In use after an umount that succeeded (nobody got EBUSY):"
 _RULE = "─"
 _SUMMED = {True: VERDICTS[True], False: VERDICTS[False]}
 UNSEEN_WALKS = "not seen in this tier (or with --probes light)"
@@ -234,7 +234,7 @@ def _lines(
     yield from _table(_HEADER, refused, width)
     if after or _all(totals, of=AFTERWARDS):
         yield ""
-        yield from _wrapped(f"{_AFTER} {_all(totals, of=AFTERWARDS)}", width)
+        yield from _wrapped(f"{AFTER} {_all(totals, of=AFTERWARDS)}", width)
         yield from _table(_AFTER_HEADER, after, width)
     rest = len(totals) - len(windows)
     if rest:

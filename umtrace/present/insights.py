@@ -109,13 +109,14 @@ def retried(windows: WindowTotals, ids: Sequence[int] = ()) -> Insight | None:
     refused = [row for row in windows.rows() if row["class"] in REFUSED]
     number = sum(row["windows"] for row in refused)
     retries = sum(row["attempts"] for row in refused) - number
-    lasted = sum(row["duration_ns"] for row in refused)
+    lasted = windows.busy_ns
     if retries <= 0:
         return None
-    short = f"{plural(retries, 'retry', 'retries')} after EBUSY, {duration(lasted)} in all windows"
+    short = f"{plural(retries, 'retry', 'retries')} after EBUSY, busy for {duration(lasted)}"
+    together = " together" if number > 1 else ""
     text = (
         f"{plural(retries, 'umount')} {'was a retry' if retries == 1 else 'were retries'} after "
-        f"EBUSY, in {plural(number, 'window')} of {duration(lasted)} together"
+        f"EBUSY, in {plural(number, 'window')} of {duration(lasted)}{together}"
     )
     return Insight("retries", short, text, lasted, tuple(ids), number)
 
@@ -159,7 +160,7 @@ def shutdown_dominates(teardown: Teardown) -> Insight | None:
     owner = owner_text(teardown.owner.kind, teardown.owner.name)
     return Insight(
         "shutdown",
-        f"shutdown of {kind} takes{bound} {duration(spent)}, {share} of a teardown",
+        f"shutdown of {kind} takes{bound} {duration(spent)}: {where}",
         f"the shutdown of {kind} at {where} takes{bound} {duration(spent)}, {share} of the "
         f"teardown of {owner}",
         spent,
@@ -183,12 +184,15 @@ def normal_grace_periods(tally: Tally, waited: int, why: str) -> Insight | None:
 
 
 def not_umount(
-    command: Sequence[str], ran_ns: int | None, latency_ns: int | None
+    command: Sequence[str], ran_ns: int | None, latency_ns: int | None, busy_ns: int = 0
 ) -> Insight | None:
-    """Tell of a command that took much longer than all umounts of the host meanwhile."""
+    """Tell of a command that took much longer than all umounts of the host meanwhile.
+
+    ``busy_ns`` is the time in EBUSY windows, which is umount's too: it was tried again.
+    """
     if not command or ran_ns is None or latency_ns is None or ran_ns < _NOT_BELOW_NS:
         return None
-    if latency_ns > ran_ns * _NOT_SHARE:
+    if latency_ns + busy_ns > ran_ns * _NOT_SHARE:
         return None
     what = clean(" ".join(command))
     what = what if len(what) <= 40 else what[:39] + "…"  # noqa: PLR2004 - half a line
@@ -207,7 +211,8 @@ def _all(evidence: Evidence) -> Iterator[Insight | None]:
     yield failed_mounts(notable.failed_mounts)
     yield retried(evidence.windows, evidence.window_ids)
     yield normal_grace_periods(notable.normal, notable.waited, evidence.rcu)
-    yield not_umount(evidence.command, evidence.ran_ns, notable.latency_ns)
+    busy = evidence.windows.busy_ns
+    yield not_umount(evidence.command, evidence.ran_ns, notable.latency_ns, busy)
     yield _heaviest(one_by_one(each) for each in evidence.teardowns)
     yield _heaviest(shutdown_dominates(each) for each in evidence.teardowns)
 

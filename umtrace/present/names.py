@@ -12,6 +12,7 @@ from umtrace.stats.summarize import errno_name
 from umtrace.stats.summary import GroupSummary
 
 _CONTAINER_CHARS = 12
+_PATH_CHARS = 60
 #: what a key that is `-` means, if not only that it is unknown
 _DASHES = {
     "mode": "no umount(2), for example the end of a mount namespace; or unknown",
@@ -32,6 +33,12 @@ def timed_text(group: GroupSummary) -> str:
 def phase_name(column: str) -> str:
     """Return the words for a duration column."""
     return WORDS[column]
+
+
+def path_text(path: str | None) -> str:
+    """Return a path for a sentence: of a long one the end."""
+    shown = clean(path or "an unknown path")
+    return shown if len(shown) <= _PATH_CHARS else f"…{shown[1 - _PATH_CHARS :]}"
 
 
 def key_texts(by: Sequence[str], key: Key) -> list[str]:

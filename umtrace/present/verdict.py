@@ -12,12 +12,11 @@ from umtrace.stats.summary import GroupSummary
 
 
 def verdict(total: GroupSummary) -> list[str]:
-    """Return the answer to "what did umount cost, and why" in one to three sentences."""
-    lines = [_rcu(total)]
+    """Return the answer to "what did umount cost, and why" in up to three sentences."""
+    if total.all_failed:  # a failed call ends before the phases that cost
+        return _failures(total)
     largest = _largest_phase(total)
-    lines += [largest] if largest else []
-    lines += _failures(total)
-    return lines
+    return [_rcu(total), *([largest] if largest else []), *_failures(total)]
 
 
 def caveats(total: GroupSummary) -> Iterator[str]:

@@ -138,6 +138,10 @@ class Histogram:  # noqa: PLW1641  it changes, so it has no hash
             raise ValueError(f"a quantile is between 0 and 1, not {q}")
         return self._at_rank(max(math.ceil(q * self.count), 1), buckets.middles)
 
+    def quantile_at_most(self, q: float) -> int | None:
+        """Return what `quantile` stands for, rounded up: no smaller than the value itself."""
+        return self._at_rank(max(math.ceil(q * self.count), 1), buckets.upper_bounds)
+
     def quantile_interval(
         self, q: float, confidence: float = 0.95
     ) -> tuple[int | None, int | None]:

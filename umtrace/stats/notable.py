@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from errno import EBUSY
 
 import numpy as np
 import pyarrow as pa
 
 from umtrace.model.arrow import integers
+from umtrace.stats.buckets import Int64
 from umtrace.stats.columns import durations
 from umtrace.stats.groups import encode
 from umtrace.stats.summarize import LATENCY, RCU
 
 #: the columns that are read
-COUNTED = ("id", "origin", "comm", LATENCY, RCU, "rcu_kind")
+COUNTED = ("id", "origin", "comm", "path", "errno", LATENCY, RCU, "rcu_kind")
 _IDS = 8
 _NAMES = 1 << 10
 
@@ -44,6 +46,14 @@ class Tally:
             self.by_comm.update(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Slowest:
+    """The umount with the largest latency; ``path`` None is unknown."""
+
+    latency_ns: int
+    path: str | None
+
+
 class Notable:
     """Counts over umount rows.
 
@@ -57,12 +67,18 @@ class Notable:
         Umounts that are known to have waited for a grace period.
     latency_ns : int or None
         Sum of all latencies; None where that of any row is unknown.
+    slowest : Slowest or None
+        Of the umounts that are not known to have failed; None without a latency of one.
+    failures : Counter of (int, str or None)
+        Umounts that failed with another errno than EBUSY, by errno and path.
     """
 
     def __init__(self) -> None:
         self.failed_mounts, self.normal = Tally(), Tally()
         self.waited = 0
         self.latency_ns: int | None = 0
+        self.slowest: Slowest | None = None
+        self.failures: Counter[tuple[int, str | None]] = Counter()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count a batch with at least the columns `COUNTED`."""
@@ -73,6 +89,25 @@ class Notable:
         if self.latency_ns is not None:
             known = not (latency < 0).any()
             self.latency_ns = self.latency_ns + int(latency.sum()) if known else None
+        errnos = integers(batch.column("errno"))
+        self._note_slowest(batch, np.where(errnos == 0, latency, -1))
+        self._note_failures(batch, errnos)
+
+    def _note_slowest(self, batch: pa.RecordBatch, latency: Int64) -> None:
+        most = int(latency.max(initial=-1))
+        if most > (self.slowest.latency_ns if self.slowest else -1):
+            path = batch.column("path")[int(latency.argmax())].as_py()
+            self.slowest = Slowest(most, path)
+
+    def _note_failures(self, batch: pa.RecordBatch, errnos: Int64) -> None:
+        failed = np.flatnonzero((errnos != 0) & (errnos != EBUSY))
+        if not failed.size or len(self.failures) >= _NAMES:
+            return
+        codes, paths = encode(batch.column("path"))
+        pairs = np.stack([errnos[failed], codes[failed]], axis=1)
+        found, counted = np.unique(pairs, axis=0, return_counts=True)
+        for (number, code), many in zip(found.tolist(), counted.tolist(), strict=True):
+            self.failures[number, paths[code]] += many
 
 
 def _is(batch: pa.RecordBatch, column: str, value: str) -> np.ndarray:

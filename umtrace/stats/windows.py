@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from umtrace.model.arrow import fixed, mask
+from umtrace.model.arrow import fixed, integers, mask
+from umtrace.model.windows import REFUSED
 from umtrace.stats.columns import durations
+from umtrace.stats.covered import Covered
 from umtrace.stats.groups import encode
 
 #: the columns that are summed up
-TOTALLED = ("class", "spurious", "attempts", "duration_ns")
+TOTALLED = ("class", "spurious", "attempts", "begin", "duration_ns")
 _LENGTH = "duration_ns"
 
 
@@ -22,6 +24,7 @@ class WindowTotals:
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, bool | None], list[int]] = {}
+        self._busy = Covered()
 
     @classmethod
     def of(cls, batches: Iterable[pa.RecordBatch]) -> WindowTotals:
@@ -37,6 +40,8 @@ class WindowTotals:
         verdicts, verdict_names = encode(batch.column("spurious"))
         group = classes * len(verdict_names) + verdicts
         attempts, lasted = durations(batch, "attempts"), durations(batch, _LENGTH)
+        refused = np.array([name in REFUSED for name in class_names], np.bool_)[classes]
+        self._busy.add(integers(batch.column("begin"))[refused], lasted[refused])
         for code in np.unique(group).tolist():
             mine = group == code
             klass, verdict = divmod(code, len(verdict_names))
@@ -44,8 +49,18 @@ class WindowTotals:
             found = (np.count_nonzero(mine), attempts[mine].sum(), lasted[mine].sum())
             sums[:] = [old + int(new) for old, new in zip(sums, found, strict=True)]
 
+    @property
+    def busy_ns(self) -> int:
+        """The time in windows in which a call got EBUSY; where some overlap, it counts once."""
+        return self._busy.ns
+
+    @property
+    def n_refused(self) -> int:
+        """How many windows there are in which a call got EBUSY."""
+        return sum(sums[0] for (klass, _), sums in self._sums.items() if klass in REFUSED)
+
     def __len__(self) -> int:
-        """Return how many windows there are."""
+        """Return how many windows there are, those after an umount that succeeded too."""
         return sum(windows for windows, _, _ in self._sums.values())
 
     def rows(self) -> list[dict[str, Any]]:

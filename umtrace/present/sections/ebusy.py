@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from umtrace.model.windows import REFUSED, EbusyWindow
-from umtrace.present.ebusy import longest_lines, summed
+from umtrace.model.windows import AFTERWARDS, REFUSED, EbusyWindow
+from umtrace.present.ebusy import AFTER, longest_lines, summed
 from umtrace.present.held import held_short
 from umtrace.present.report.section import Column, Kind, Lines, Section, Table
 from umtrace.present.terminal import clean
@@ -28,6 +28,7 @@ def section(
     """Return the section; ``counters`` are in its JSON, where they were before `walkers`."""
     found = totals.rows()
     rows = [[row[column.name] for column in _COLUMNS] for row in found]
+    refused = [row for row in rows if row[0] in REFUSED]
     return Section(
         name="ebusy",
         title="EBUSY windows",
@@ -35,7 +36,9 @@ def section(
         weight=85,
         blocks=[
             Lines(_lines(totals, longest) if found else [], ("text",)),
-            Table(_COLUMNS, rows, formats=("markdown", "csv", "html")),
+            Table(_COLUMNS, refused, formats=("markdown", "html")),
+            Lines(_afterwards(totals), ("markdown", "html")),
+            Table(_COLUMNS, rows, formats=("csv",)),
         ],
         data={"windows": found, "counters": counters},
     )
@@ -44,7 +47,15 @@ def section(
 def _lines(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> list[str]:
     rest = len(totals) - len(longest)
     more = [f"  and {count(rest)} more: `umtrace ebusy DIR` lists them"] if rest > 0 else []
-    return [f"EBUSY in {summed(totals)}", *longest_lines(longest), *more]
+    refused = [f"EBUSY in {summed(totals, of=REFUSED)}"] if totals.n_refused else []
+    return [*refused, *_afterwards(totals), *longest_lines(longest), *more]
+
+
+def _afterwards(totals: WindowTotals) -> list[str]:
+    """Return what was found after umounts that succeeded, which is no EBUSY; empty for none."""
+    if len(totals) == totals.n_refused:
+        return []
+    return [f"{AFTER} {summed(totals, of=AFTERWARDS)}"]
 
 
 def _line(totals: WindowTotals, longest: Sequence[EbusyWindow]) -> str:

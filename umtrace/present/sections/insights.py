@@ -47,4 +47,5 @@ def _line(found: Sequence[Insight]) -> str:
         return "insights: none"
     text = f"insight: {found[0].short}"
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return text + more if len(text + more) <= _LINE else text[:_LINE]
+    room = _LINE - len(more)
+    return (text if len(text) <= room else f"{text[: room - 1]}…") + more

@@ -7,6 +7,7 @@ from typing import Any
 from umtrace.model.umounts import PHASES
 from umtrace.present.names import key_label, phase_name, timed_text
 from umtrace.present.report.section import Block, Column, Kind, Lines, Section, Table
+from umtrace.present.terminal import WIDTH
 from umtrace.present.times import QUANTILES, quantiles, times
 from umtrace.present.units import NULL, count, percent
 from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
@@ -15,6 +16,7 @@ from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
 _DETAILED_GROUPS = 3
 _SHARES = 3
 _SHUTDOWN = "shutdown_ns"
+_WORTH = 0.01  # what is left out below it goes without a word
 _TIME_WIDTH = 7
 _NOTE = (
     "Times are of the umounts in which the phase took time. “-” is unknown, not zero; "
@@ -138,8 +140,19 @@ def _seen(metric: MetricSummary, n_rows: int) -> str:
 
 def _line(total: GroupSummary) -> str:
     shares = {name: share for name in PHASES if (share := total.share(name)) is not None}
+    if total.all_failed:
+        return "phases: no umount succeeded"
     if not shares:
         return "phases: shares of the time unknown"
-    largest = sorted(shares, key=lambda name: -shares[name])[:_SHARES]
-    parts = (f"{phase_name(name)} {percent(shares[name])}" for name in largest)
+    texts = (_largest(shares, number) for number in range(_SHARES, 0, -1))
+    return next((text for text in texts if len(text) <= WIDTH), _largest(shares, 1))
+
+
+def _largest(shares: dict[str, float], number: int) -> str:
+    """Return the largest shares, and what the others come to unless that is next to nothing."""
+    order = sorted(shares, key=lambda name: -shares[name])
+    parts = [f"{phase_name(name)} {percent(shares[name])}" for name in order[:number]]
+    rest = [shares[name] for name in order[number:] if shares[name]]
+    if sum(rest) >= _WORTH:
+        parts.append(f"{count(len(rest))} smaller {percent(sum(rest))}")
     return f"phases: {', '.join(parts)} of the time"
