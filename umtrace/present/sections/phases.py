@@ -152,7 +152,7 @@ def _largest(shares: dict[str, float], number: int) -> str:
     """Return the largest shares, and what the others come to unless that is next to nothing."""
     order = sorted(shares, key=lambda name: -shares[name])
     parts = [f"{phase_name(name)} {percent(shares[name])}" for name in order[:number]]
-    rest = [shares[name] for name in order[number:] if shares[name]]
-    if sum(rest) >= _WORTH:
-        parts.append(f"{count(len(rest))} smaller {percent(sum(rest))}")
+    rest = 1 - sum(shares[name] for name in order[:number])
+    if rest >= _WORTH:  # of phases with a smaller share, or with one that is not known
+        parts.append(f"the rest {percent(rest)}")
     return f"phases: {', '.join(parts)} of the time"
