@@ -11,7 +11,8 @@ from bench.table import table, wrapped
 from bench.tools import KEPT, MOUNTSNOOP
 
 Row = dict[str, Any]
-_MANY = 1500
+#: mounts of the largest namespace that is measured
+MANY = 1500
 
 
 def part(results: Row) -> str:
@@ -82,19 +83,28 @@ def _tree(samples: Sequence[Row]) -> str:
 
 def _namespace(sample: Row, kind: str) -> tuple[str, str, str]:
     """Return what a tracer adds to the end of a mount namespace, and to each mount of it."""
-    few, many = f"{kind}-0", f"{kind}-{_MANY}"
+    few, many = f"{kind}-0", f"{kind}-{MANY}"
     least = {
         side: (sample[side][few]["least_ns"], sample[side][many]["least_ns"])
         for side in ("untraced", "traced")
     }
     (base, base_many), (traced, traced_many) = least["untraced"], least["traced"]
-    each, each_traced = (base_many - base) / _MANY, (traced_many - traced) / _MANY
+    each, each_traced = (base_many - base) / MANY, (traced_many - traced) / MANY
     mean = sample["traced"][many]["mean_ns"] / sample["untraced"][many]["mean_ns"]
     return (
         f"{traced - base:+,.0f} ({base:,.0f})",
         f"{each_traced - each:+,.0f} ({each:,.0f})",
         f"{mean:.1f} x",
     )
+
+
+def each_more(sample: Row, mounts: int) -> float:
+    """Return the instructions that a tracer adds for each further mount of a copied namespace."""
+    few, many = (
+        sample["traced"][name]["least_ns"] - sample["untraced"][name]["least_ns"]
+        for name in ("copy-0", f"copy-{mounts}")
+    )
+    return float(many - few) / mounts
 
 
 def _added(loop: Row | None) -> str:
