@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.whatif.loads import MS, lengths, load, umount
+from umtrace.model.errors import DamagedInputError
 from umtrace.whatif.answers import NO_HELD, NO_LENGTH, what_if
 from umtrace.whatif.calibrate import recorded_lengths
 from umtrace.whatif.designs import DESIGNS
@@ -210,3 +211,9 @@ def test_phases_that_a_tier_does_not_see_are_part_of_the_rest():
     assert found.rest.tolist() == [85]
     assert not found.sees_lock
     assert np.array_equal(simulate(found, DESIGNS["A"], jiffy_ns=JIFFY).caller, [100])
+
+
+@pytest.mark.parametrize("field", ["latency_ns", "rcu_ns", "shutdown_ns"])
+def test_times_that_no_host_has_are_refused(field):
+    with pytest.raises(DamagedInputError, match="more than a year"):
+        load(*(umount(n, **{field: 2**62}) for n in (0, 1)))

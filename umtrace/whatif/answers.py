@@ -170,7 +170,7 @@ def answer(load: Load, design: Design, outcome: Outcome) -> Answer:
         gone=quantiles((outcome.gone - outcome.begin)[done]) if complete else (),
         waits=int(np.count_nonzero(outcome.waits & done)),
         deferred=int(np.count_nonzero(late)),
-        wait_ns=int(outcome.caller[done].sum()),
+        wait_ns=int(outcome.caller[done].astype(object).sum()),
         promise=int(np.count_nonzero(late & (load.kind == SYNC))),
         grace_periods=outcome.grace_periods,
         depth=_depth(outcome, late) if complete else None,

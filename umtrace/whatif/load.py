@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.model.arrow import Bools, integers
+from umtrace.model.errors import DamagedInputError
 from umtrace.model.umounts import SCHEMA
 from umtrace.stats.buckets import Int64
 from umtrace.stats.groups import encode
@@ -36,6 +37,9 @@ COLUMNS = (
     "complete",
 )
 
+_PHASES = ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")
+#: of all umounts together, which is more than a year
+_LONGEST_NS = 2.0**55
 #: values of ``Load.kind``
 SYNC, LAZY, TEARDOWN = range(3)
 #: values of ``Load.held``
@@ -117,6 +121,11 @@ def load_of(batches: Iterable[pa.RecordBatch]) -> Load:
 
     A row without its begin or latency is left out. A phase that is unknown counts as part of the
     rest of the call.
+
+    Raises
+    ------
+    DamagedInputError
+        The times are longer than any host has run, so that sums of them would overflow.
     """
     found = [batch.select(COLUMNS) for batch in batches]
     schema = found[0].schema if found else pa.schema([SCHEMA.field(name) for name in COLUMNS])
@@ -125,17 +134,25 @@ def load_of(batches: Iterable[pa.RecordBatch]) -> Load:
     whole = rows[0] if rows else pa.RecordBatch.from_pylist([], schema=table.schema)
     begins, latency = _ns(whole, "t_start"), _ns(whole, "latency_ns")
     usable = (begins >= 0) & (latency >= 0)
+    _refuse_long(whole, begins[usable], latency)
     order = np.flatnonzero(usable)[np.argsort(begins[usable], kind="stable")]
     return _arrays(whole.take(pa.array(order)), int(usable.size - order.size))
+
+
+def _refuse_long(rows: pa.RecordBatch, begins: Int64, latency: Int64) -> None:
+    """Refuse what only a damaged or made-up recording has; sums of floats do not overflow."""
+    spent = latency.sum(dtype=np.float64) + sum(
+        _phase(rows, name).sum(dtype=np.float64) for name in _PHASES
+    )
+    lasted = float(begins.max()) - float(begins.min()) if begins.size else 0.0
+    if lasted + spent > _LONGEST_NS:
+        raise DamagedInputError("its umounts lasted more than a year in all: cannot be simulated")
 
 
 def _arrays(rows: pa.RecordBatch, left_out: int) -> Load:
     begin, latency = _ns(rows, "t_start"), _ns(rows, "latency_ns")
     begin = begin - (begin[0] if begin.size else 0)
-    lookup, lock, hold, rcu, put, shutdown = (
-        _phase(rows, name)
-        for name in ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")
-    )
+    lookup, lock, hold, rcu, put, shutdown = (_phase(rows, name) for name in _PHASES)
     before = lookup + lock - _explained(begin + lookup, lock, hold)
     known = lookup + lock + hold + rcu + put + shutdown
     held = _ns(rows, "n_held")
