@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from umtrace.holders.answer import Answer, KernelAnswer
@@ -96,3 +99,17 @@ def test_a_name_with_blanks_and_control_characters():
     assert """'/m/a b'"'"'c""" in said
     swap = Holder(kind="swap", detail="/m/a b")
     assert remedy(swap).command == "swapoff '/m/a b'"
+
+
+def test_the_root_directory_has_no_remedy():
+    root = replace(MOUNT, point="/")
+    child = Holder(kind="submount", detail="/dev", unmount=("/dev",))
+    for whole in (False, True):
+        answer = Answer(path="/", dev="0:9", state="held", mount=root, holders=(CWD, child))
+        said = "\n".join(why_lines(answer, whole=whole))
+        assert "The root directory is in use as long as the system runs." in said
+        assert "kill" not in said
+        assert "to end" not in said
+        assert "Next" not in said
+    assert {h["command"] for h in json.loads(why_json(answer, 11))["holders"]} == {None}
+    assert "Next" not in text("nobody-seen", path="/d", mount=root)

@@ -129,5 +129,20 @@ def verdict_of_a_device(
     return "nobody-seen"  # a device that is not claimed may still be open
 
 
+def verdict_of_a_path(
+    holders: Iterable[Holder],
+    unread: Mapping[int, str],
+    lost: Iterable[str],
+    *,
+    n_read: int,
+    kernel: KernelAnswer | None = None,
+) -> str:
+    """Return the state of a path that is no mount point; a mount there elsewhere is an answer."""
+    found = list(holders)
+    state = verdict_of_a_mount(found, unread, lost, n_read=n_read, kernel=kernel)
+    elsewhere = any(holder.of == "superblock" and holder.kind == "mount" for holder in found)
+    return "superblock" if state == "unknown" and elsewhere else state
+
+
 def _too_little(unread: Mapping[int, str], lost: Iterable[str], n_read: int) -> bool:
     return any(lost) or len(unread) > MOST_NAMED or (bool(unread) and len(unread) >= n_read)

@@ -15,6 +15,7 @@ from umtrace.holders.answer import (
     KernelAnswer,
     verdict_of_a_device,
     verdict_of_a_mount,
+    verdict_of_a_path,
 )
 from umtrace.holders.ask_kernel import EXPIRE, Question, ask_device, ask_mount, refusal
 from umtrace.holders.asker import asker
@@ -59,7 +60,10 @@ class BusyQuery:
         self._all_devs = {dev for each in others for dev in each.devs}
         covers = {"covers": self._below.covers} if self._below else {}
         self._loops = LoopsBehind(self._spaces, self._of, self._devs, **covers)
-        self._known = [holder for each in others for holder in each.holders()]
+        own = (holder for each in others for holder in each.holders())
+        self._known = [*(self._below.mounts() if self._below else own)]
+        self._elsewhere = _elsewhere(self._known) if self._below else {}
+        self._points |= set(self._elsewhere.values())
         self._own: list[str] = []  # what this process has open there
         self._unclear: list[str] = []
 
@@ -96,7 +100,8 @@ class BusyQuery:
         unread = sweep.denied | {pid: procfs.comm(pid) or "?" for pid in more}
         blind = [describe(unread, "denied, their mount namespaces too")] if unread else []
         kernel = self._kernel_answer()
-        judge = verdict_of_a_device if self._device else verdict_of_a_mount
+        judge = verdict_of_a_path if self._below else verdict_of_a_mount
+        judge = verdict_of_a_device if self._device else judge
         return Answer(
             path=self._found.path,
             dev=self._device.dev if self._device else self._mount.dev if self._mount else "",
@@ -124,10 +129,7 @@ class BusyQuery:
         return Below(self._found.path, self._mount, self._spaces)
 
     def _not_of_processes(self) -> Iterator[Holder]:
-        if self._below is not None:
-            yield from self._below.mounts()
-        else:
-            yield from self._known
+        yield from self._known
         if self._device is not None:
             yield from self._device.claims()
         for loop in self._loops.holders():
@@ -186,9 +188,12 @@ class BusyQuery:
             return replace(holder, comm=procfs.comm(opened.pid, opened.tid))
         if not opened.path.startswith("/") and opened.kind != "socket":
             return None
-        if self._below is not None and not self._below.covers(opened.path):
+        if self._below is not None and not self._is_below(self._below, opened.path):
             return None
         mnt_id, dev = self._behind(opened)
+        if mnt_id in self._elsewhere:
+            mntns = procfs.mntns(opened.task)
+            return holder_of(opened, of="superblock", match="mount-id", mnt_id=mnt_id, mntns=mntns)
         of = self._of.get(mnt_id or 0)
         if of is None and dev in self._devs:
             of = "superblock"  # through a mount that is in no namespace
@@ -204,6 +209,9 @@ class BusyQuery:
         match = "mount-id" if mnt_id in self._of else "dev"
         mntns = procfs.mntns(opened.task)
         return holder_of(opened, of=of, match=match, mnt_id=mnt_id, mntns=mntns)
+
+    def _is_below(self, below: Below, path: str) -> bool:
+        return below.covers(path) or path.startswith(tuple(self._elsewhere.values()))
 
     def _behind(self, opened: Open) -> tuple[int | None, str | None]:
         """Return the mount id of something open, or its device if the mount is not known."""
@@ -237,3 +245,8 @@ class BusyQuery:
         if len(same) > 1 and set(same) & {i for i, of in self._of.items() if of != "superblock"}:
             self._unclear.append(f"through which mount pid {opened.pid} bound {opened.path}")
         return same[0] if len(same) == 1 else None
+
+
+def _elsewhere(holders: list[Holder]) -> dict[int, str]:
+    """Return the mounts in other namespaces: their ids and mount points."""
+    return {h.mnt_id: h.detail for h in holders if h.kind == "mount" and h.mnt_id and h.detail}

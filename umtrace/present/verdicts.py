@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from umtrace.present.terminal import WIDTH, clean
 
 if TYPE_CHECKING:
     from umtrace.holders.answer import Answer
@@ -30,11 +33,22 @@ _OF_A_PATH = {
     "transient": "Not a mount point. A path walk or a short open used it.",
     "unknown": "Not a mount point. Unknown: not everything could be read.",
 }
+#: what there is to say of the root directory: no command that ends a hold of it would do good
+ROOT = "the root directory is in use as long as the system runs"
 _BLOCKED = "While it is open these fail or wait: losetup -d, dmsetup remove, rereading its"
 
 
 def verdict(answer: Answer) -> Iterator[str]:
     """Yield the verdict."""
+    if answer.subject == "mount" and answer.path == "/":
+        yield f"{ROOT[0].upper()}{ROOT[1:]}."
+    elif elsewhere := _elsewhere(answer):
+        yield from textwrap.wrap(clean(elsewhere), WIDTH, break_on_hyphens=False)
+    else:
+        yield from _of_a_state(answer)
+
+
+def _of_a_state(answer: Answer) -> Iterator[str]:
     said = answer.kernel.said if answer.kernel is not None else ""
     texts = {"mount": {}, "device": _OF_A_DEVICE, "path": _OF_A_PATH}[answer.subject]
     busy = [h for h in answer.holders if h.of in {"mount", "copy", "claim"}]
@@ -60,6 +74,21 @@ def verdict(answer: Answer) -> Iterator[str]:
         yield "partitions; mount as well, where the kernel forbids writers of mounted devices."
     if said == "free" and answer.state in {"held", "claimed"}:
         yield from _disagree(answer)
+
+
+def _elsewhere(answer: Answer) -> str:
+    """Return where a path is still a mount point, if that is the answer."""
+    if answer.subject != "path" or answer.state != "superblock":
+        return ""
+    mounts = [
+        h for h in answer.holders if h.kind == "mount" and h.keeper and h.detail == answer.path
+    ]
+    if not mounts:
+        return ""
+    first, more = mounts[0], len({h.mntns for h in mounts}) - 1
+    others = f", and in {more} more" if more else ""
+    where = f"mount namespace {first.mntns}, kept by {first.keeper}"
+    return f"Not mounted here; still mounted in {where}{others}."
 
 
 def _disagree(answer: Answer) -> Iterator[str]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from umtrace.model.holders import KERNEL_KINDS, Holder
 from umtrace.present.escaped import dumps
-from umtrace.present.remedies import remedy
+from umtrace.present.remedies import Remedy, remedy
 from umtrace.present.tasks import by_process, line_of
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import plural
-from umtrace.present.verdicts import verdict
+from umtrace.present.verdicts import ROOT, verdict
 
 if TYPE_CHECKING:
     from umtrace.holders.answer import Answer
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: processes and others of the first group, and of each further one: some 20 lines in all
 _MOST, _MORE = (5, 3), (2, 2)
 _MOST_BLIND = 4
+_ADVICE = ("    to end ", "    then")
 _EVERYBODY = (sys.maxsize, sys.maxsize)
 _TITLES = {
     "mount": "",
@@ -39,13 +40,16 @@ def why_lines(answer: Answer, *, whole: bool = False) -> Iterator[str]:
     """Yield the lines of the answer, the verdict first; ``whole`` lists every holder."""
     yield clean(_subject(answer))
     yield from verdict(answer)
+    if _is_root(answer) and not whole:
+        return  # to end its holders would end the system
     most = _EVERYBODY if whole else _MOST
     for of, title in _TITLES.items():
         holders = [holder for holder in answer.holders if holder.of == of]
         if holders:
             yield ""
             yield from [f"{title}:"] if title else []
-            yield from _group(answer, holders, most)
+            lines = _group(answer, holders, most)
+            yield from (line for line in lines if not (_is_root(answer) and _advises(line)))
             most = _EVERYBODY if whole else _MORE
     if answer.blind or answer.kernel or answer.state in {"nobody-seen", "unknown"}:
         yield ""
@@ -74,7 +78,7 @@ def why_json(answer: Answer, exit_code: int) -> str:
             "mnt_id": mount.mnt_id,
         },
         "kernel": None if word is None else {"said": word.said, "how": word.how, "why": word.why},
-        "holders": [_holder(holder) for holder in answer.holders],
+        "holders": [_holder(answer, holder) for holder in answer.holders],
         "blind": list(answer.blind),
         "unread": [{"pid": pid, "comm": comm} for pid, comm in answer.unread.items()],
         "unseen": list(answer.unseen),
@@ -89,8 +93,16 @@ def _retry_would_do(answer: Answer) -> bool | None:
     return _RETRY.get(answer.state)
 
 
-def _holder(holder: Holder) -> dict[str, Any]:
-    found = remedy(holder)
+def _is_root(answer: Answer) -> bool:
+    return answer.path == "/" and answer.subject == "mount"
+
+
+def _advises(line: str) -> bool:
+    return line.startswith(_ADVICE)
+
+
+def _holder(answer: Answer, holder: Holder) -> dict[str, Any]:
+    found = Remedy(text=ROOT) if _is_root(answer) else remedy(holder)
     return {**holder.to_dict(), "remedy": str(found), "command": found.command or None}
 
 
@@ -108,9 +120,11 @@ def _subject(answer: Answer) -> str:
 def _group(answer: Answer, holders: list[Holder], most: tuple[int, int]) -> Iterator[str]:
     tasks = [h for h in holders if h.pid is not None and h.kind not in KERNEL_KINDS]
     others = [h for h in holders if h.pid is None or h.kind in KERNEL_KINDS]
+    users = _users(tasks, others)
     if holders[0].of == "superblock" and most != _EVERYBODY:
-        yield from _through_mounts(answer, [h for h in tasks if h.match == "mount-id"])
-        tasks = [h for h in tasks if h.match != "mount-id"]
+        through = [h for h in tasks if h.match == "mount-id" and h.mnt_id not in users]
+        yield from _through_mounts(answer, through)
+        tasks = [h for h in tasks if h not in through]
         if any(h.kind == "mount" and not h.keeper for h in others) and answer.subject == "mount":
             # One of our own mounts: that they are there is all that matters.
             yield from _other_mounts(others)
@@ -118,8 +132,25 @@ def _group(answer: Answer, holders: list[Holder], most: tuple[int, int]) -> Iter
     yield from _tasks(tasks, most[0])
     for holder in others[: most[1]]:
         yield "  " + clean(_what(holder))
-        yield "    " + clean(f"to end it: {remedy(holder)}")
+        yield "    " + clean(_to_end(holder, users.get(holder.mnt_id)))
     yield from _rest(len(others) - most[1])
+
+
+def _users(tasks: list[Holder], others: list[Holder]) -> dict[int | None, set[int | None]]:
+    """Return the processes that make the umount of a mount in another namespace fail."""
+    ids = {h.mnt_id for h in others if h.kind == "mount" and h.unmount and h.detail != "/"}
+    ids -= {None} | {h.mnt_id for h in others if not h.keeper}
+    return {
+        number: pids for number in ids if (pids := {h.pid for h in tasks if h.mnt_id == number})
+    }
+
+
+def _to_end(holder: Holder, users: set[int | None] | None) -> str:
+    if not users or holder.kind != "mount":
+        return f"to end it: {remedy(holder)}"
+    if holder.pid in users:  # the command would enter the namespace through it
+        return "then run this command again, if another process keeps the namespace"
+    return f"then, if it is still mounted: {remedy(holder)}"
 
 
 def _tasks(tasks: list[Holder], most: int) -> Iterator[str]:
@@ -185,6 +216,8 @@ def _next(answer: Answer) -> Iterator[str]:
         answer.state == "held" and not answer.holders
     ):
         yield from _wrapped(f"No program can see: {', '.join(answer.unseen)}.")
+    if answer.mount is not None and answer.mount.point == "/":
+        return  # the root directory is no question
     if answer.subject == "path" and answer.mount is not None:
         yield clean(f"Next: umtrace why {shlex.quote(answer.mount.point)}, its mount.")
     elif answer.state in {"nobody-seen", "unknown"} and word is None:
