@@ -183,6 +183,23 @@ def test_the_title_keeps_windows_apart_in_which_nobody_got_ebusy(tmp_path):
     assert axes.get_title(loc="left") == "EBUSY windows (1), in use after umount (1)"
 
 
+@pytest.mark.parametrize(("other_ns", "title"), [(900, "Time in umounts"), (None, "Umounts at")])
+def test_many_failed_calls_have_a_time_and_no_count_with_zeros(tmp_path, other_ns, title):
+    rows = [
+        row(t_start=T0_NS + n * 50_000_000, latency_ns=900, errno=-16, other_ns=other_ns)
+        for n in range(500)
+    ]
+    axes = drawn(tmp_path, "timeline", rows)
+    assert axes.get_title(loc="left").startswith(title)
+    if other_ns is None:
+        assert [text.get_text() for text in axes.texts][:1] == ["No umount with known phases."]
+        return
+    axes.figure.canvas.draw()
+    ticks = [label.get_text() for label in axes.get_yticklabels()]
+    assert all(tick.endswith("s") for tick in ticks), ticks
+    assert axes.get_ylabel().startswith("time in umounts in ")
+
+
 @pytest.mark.parametrize("kind", ["heatmap", "timeline", "ebusy"])
 def test_an_axis_begins_when_the_umounts_did(rec, kind):
     axes = getattr(rec.plot, kind)()
