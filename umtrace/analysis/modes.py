@@ -11,6 +11,7 @@ from umtrace.analysis.style import (
     SERIES,
     Look,
     log_duration_axis,
+    mark_median,
     new_axes,
     say_empty,
     tidy,
@@ -78,18 +79,7 @@ def _series(
         y = row + shift
         axes.plot([median, p99], [y, y], color=look.color, linewidth=1.2, linestyle=look.line)
         axes.plot([low, high], [y, y], color=look.color, linewidth=5, alpha=0.5)
-        axes.plot(
-            [median],
-            [y],
-            marker=look.mark,
-            color=look.color,
-            markersize=7,
-            markeredgecolor="black",
-            markeredgewidth=0.6,
-            linestyle="none",
-            clip_on=False,  # whole, too, at the edge
-            label=named,
-        )
+        mark_median(axes, (median, y), look, named)
         named = "_"  # once in the legend
 
 

@@ -269,6 +269,22 @@ def _counts_up_to(most: int) -> list[int]:
     return decades if most < _APART * decades[-1] else [*decades, most]
 
 
+def mark_median(axes: Axes, place: tuple[float, float], look: Look, label: str) -> None:
+    """Mark a median; whole, too, at the edge of the axes."""
+    axes.plot(
+        place[:1],
+        place[1:],
+        marker=look.mark,
+        color=look.color,
+        markersize=7,
+        markeredgecolor="black",
+        markeredgewidth=0.6,
+        linestyle="none",
+        clip_on=False,
+        label=label,
+    )
+
+
 def tidy(axes: Axes) -> None:
     """Take away what carries no information."""
     axes.spines[["top", "right"]].set_visible(False)

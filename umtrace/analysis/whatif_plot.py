@@ -16,6 +16,7 @@ from umtrace.analysis.style import (
     checked_size,
     figure_with,
     log_duration_axis,
+    mark_median,
     new_axes,
     pinned_style,
     say_empty,
@@ -116,18 +117,7 @@ def _mark(axes: Axes, series: _Series, shift: float) -> None:
         axes.plot([at, _s(tail.ns)], [y, y], color=look.color, linewidth=1.2, linestyle=look.line)
         ends = [at if end is None else _s(end) for end in (median.low_ns, median.high_ns)]
         axes.plot(ends, [y, y], color=look.color, linewidth=5, alpha=0.5, solid_capstyle="butt")
-        axes.plot(
-            [at],
-            [y],
-            marker=look.mark,
-            color=look.color,
-            markersize=7,
-            markeredgecolor="black",
-            markeredgewidth=0.6,
-            linestyle="none",
-            clip_on=False,
-            label=named,
-        )
+        mark_median(axes, (at, y), look, named)
         named = "_"  # once in the legend
 
 

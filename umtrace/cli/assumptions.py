@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from umtrace.cli.options import as_one
-
-_HZ, _LEAST_HZ, _MOST_HZ = 250, 24, 10_000  # as query/whatif.py, which help need not import
+from umtrace.whatif.designs import HZ, LEAST_HZ, MOST_HZ
 
 
 class Times(click.ParamType):  # type: ignore[type-arg] # generic in click 8.3 only
@@ -50,8 +49,8 @@ host_options = as_one(
     ),
     click.option(
         "--hz",
-        type=click.IntRange(_LEAST_HZ, _MOST_HZ),
+        type=click.IntRange(LEAST_HZ, MOST_HZ),
         metavar="N",
-        help=f"Timer ticks a second on the recorded host.  [default: {_HZ}]",
+        help=f"Timer ticks a second on the recorded host.  [default: {HZ}]",
     ),
 )

@@ -11,11 +11,9 @@ from umtrace.model.errors import UsageError
 from umtrace.query.selection import Selection
 from umtrace.stats.filters import parse_duration
 from umtrace.whatif.answers import WhatIf, what_if
-from umtrace.whatif.designs import DESIGNS
+from umtrace.whatif.designs import DESIGNS, HZ, LEAST_HZ, MOST_HZ
 from umtrace.whatif.load import COLUMNS, load_of
 
-HZ = 250
-LEAST_HZ, MOST_HZ = 24, 10_000
 _NS_PER_S = 1_000_000_000
 
 

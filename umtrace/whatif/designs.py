@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: timer ticks a second of the recorded host, where nothing else is given; what a kernel can have
+HZ = 250
+LEAST_HZ, MOST_HZ = 24, 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
