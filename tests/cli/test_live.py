@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from tests.builders import EBUSY, Stream
 from umtrace.cli.main import umtrace
+from umtrace.model.activity import NOW
 from umtrace.model.clock import ClockPair
 from umtrace.model.losses import LossReport
 from umtrace.recording import Recording
@@ -29,7 +30,11 @@ def run(monkeypatch):
         endless=True,
     )
     monkeypatch.setattr("umtrace.sources.select.open_source", lambda *_a, **_k: source)
-    return lambda *arguments: CliRunner().invoke(umtrace, [*arguments, "--duration", "0.1"])
+
+    def invoke(command, *arguments):
+        return CliRunner().invoke(umtrace, [command, "--duration", "0.1", *arguments])
+
+    return invoke
 
 
 def test_trace_prints_a_line_for_each(run):
@@ -71,3 +76,11 @@ def test_gap_is_for_teardowns(run):
     done = run("trace", "--gap", "2s")
     assert done.exit_code == 2
     assert "--gap is for --teardowns" in done.output
+
+
+@pytest.mark.parametrize("words", [(), ("-q",), ("--", "true")])
+def test_the_terminal_shows_that_a_recording_is_closed(run, tmp_path, monkeypatch, words):
+    shown = []
+    monkeypatch.setattr("umtrace.cli.working.begin", lambda: shown.append(NOW.text))
+    assert run("record", "-o", str(tmp_path / "r.umt"), *words).exit_code == 0
+    assert ("closing" in shown) == ("-q" not in words)

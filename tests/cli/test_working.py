@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from umtrace.cli.working import Announced, Working, _age_s
+from umtrace.cli.working import Announced, Working, _age_s, in_another_process
 from umtrace.model.activity import NOW
 
 _TOP = Path(__file__).parents[2]
@@ -100,3 +100,14 @@ def _all_of(fd: int) -> str:
         except OSError:  # its other end is closed
             return b"".join(parts).decode()
         time.sleep(0)
+
+
+def test_another_process_shows_it_for_a_command_that_forks(terminal, monkeypatch):
+    ours, stream = terminal
+    monkeypatch.setattr(sys, "stderr", stream)
+    with in_another_process("unmounting"):
+        assert os.read(ours, 200).decode() == "\r\x1b[Kumtrace: unmounting ... 0 s"
+    time.sleep(0.3)  # in which it would draw again
+    assert os.read(ours, 200).decode().endswith("\r\x1b[K")
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

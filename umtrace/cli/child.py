@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,14 @@ _POLL_S = 0.05
 class Child:
     """Runs COMMAND with our stdin and stdout; passes signals on that a terminal would not."""
 
-    def __init__(self, command: Sequence[str], signals: StopSignals) -> None:
-        self._command = list(command)
+    def __init__(
+        self,
+        command: Sequence[str],
+        signals: StopSignals,
+        on_end: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``on_end`` is called in another thread, as soon as the command has ended."""
+        self._command, self._on_end = list(command), on_end
         self._signals = signals
         self._passed_on = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,6 +83,7 @@ class Child:
                 self.ran_ns = time.monotonic_ns() - self._started_ns
             finally:
                 os.close(pidfd)
+            self._on_end()
 
     @property
     def done(self) -> bool:

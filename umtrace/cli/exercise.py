@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from umtrace.cli.options import Count, Milliseconds, Seconds, examples, given, several
+from umtrace.cli.working import in_another_process
 from umtrace.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -197,7 +198,8 @@ def command(
         duration_s=1.0 if duration is None else duration,
         hold_ms=hold * 1000 if hold_ms is None else hold_ms,
     )
-    ledger = run(config)
+    with in_another_process("unmounting"):
+        ledger = run(config)
     _print(ledger, as_json=as_json)
     return _exit_code(ledger)
 

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umtrace.cli import working
 from umtrace.cli.complete import one_of, tiers
 from umtrace.cli.filters import spurious_option
 from umtrace.cli.options import Seconds, as_one
+from umtrace.model.activity import NOW
 from umtrace.model.errors import StoppedError
 from umtrace.model.stopping import StopSignals
 from umtrace.model.tiers import names
 
 if TYPE_CHECKING:
+    from umtrace.pipeline import Until
     from umtrace.sources.base import Source
 
 
@@ -114,6 +117,26 @@ def attached(
         if why := remark(source):
             say(why)
         yield source  # the line goes when the command says that it traces: that takes a while
+
+
+def show_closing() -> None:
+    """Show on the terminal that the run is over: to detach the probes takes a while."""
+    NOW.note("closing")
+    working.begin()
+
+
+def stopping(signals: StopSignals, duration: float | None, *, quiet: bool = False) -> Until:
+    """Return when a run ends that shows counts on the terminal until then."""
+    from umtrace.pipeline import Until
+
+    class Shown(Until):
+        def __call__(self) -> bool:
+            over = super().__call__()
+            if over and not quiet:
+                show_closing()
+            return over
+
+    return Shown(signals, duration)
 
 
 @contextmanager

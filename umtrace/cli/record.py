@@ -18,7 +18,7 @@ import click
 from umtrace.cli import working
 from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options
-from umtrace.cli.live import LiveOptions, attached, live_options
+from umtrace.cli.live import LiveOptions, attached, live_options, show_closing, stopping
 from umtrace.cli.options import Count, Output, as_one, examples
 from umtrace.model.errors import StoppedError, UsageError
 from umtrace.model.stopping import StopSignals
@@ -155,7 +155,7 @@ def command(
     with (
         _said_when_cut_short(path) as state,
         StopSignals() as signals,
-        Child(command, signals) as child,
+        Child(command, signals, show_closing if not to.quiet else lambda: None) as child,
         attached(live, signals, to.say) as source,
     ):
         from umtrace.pipeline import run
@@ -172,7 +172,7 @@ def command(
         totals = run(
             source,
             [*to.sinks(path, command, child), progress],
-            until=_until(child, signals, live.duration),
+            until=_until(child, signals, live.duration, to),
             row_filter=row_filter,
             on_ready=start,
             spurious_within_ns=live.spurious_within_ns,
@@ -211,13 +211,13 @@ def _answer(path: Path | None, to: OutputOptions) -> None:
         to.say(f"next: umtrace report {shlex.quote(str(path))}")
 
 
-def _until(child: Child, signals: StopSignals, duration: float | None) -> Until:
+def _until(child: Child, signals: StopSignals, duration: float | None, to: OutputOptions) -> Until:
     """Return when a recording ends: signals are for the command, if there is one."""
     from umtrace.pipeline import Until
 
     if child.given:
         return Until(seconds=duration, also=lambda: child.done)
-    return Until(signals, duration)
+    return stopping(signals, duration, quiet=to.quiet)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from umtrace.cli.complete import RecordingPath
-from umtrace.cli.live import LiveOptions, attached, live_options
+from umtrace.cli.live import LiveOptions, attached, live_options, stopping
 from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
 from umtrace.model.errors import UsageError
@@ -66,7 +66,7 @@ def command(
 def _live(live: LiveOptions) -> int:
     seconds = _SECONDS if live.duration is None else live.duration
     with StopSignals() as signals, attached(live, signals, say) as source:
-        from umtrace.pipeline import Until, run
+        from umtrace.pipeline import run
         from umtrace.present.progress import Progress
         from umtrace.survey.host import this_host
         from umtrace.survey.live import SurveySink
@@ -79,7 +79,7 @@ def _live(live: LiveOptions) -> int:
         totals = run(
             source,
             [sink, progress],
-            until=Until(signals, seconds),
+            until=stopping(signals, seconds),
             on_ready=start,
             spurious_within_ns=live.spurious_within_ns,
         )

@@ -7,11 +7,13 @@ writes takes its place.
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from umtrace.model.activity import NOW
@@ -117,6 +119,36 @@ def end() -> None:
     """Show no line, as long as the silence is meant."""
     for working in _CURRENT:
         working.end()
+
+
+@contextmanager
+def in_another_process(text: str) -> Iterator[None]:
+    """Show the line from another process: for a command that forks, which no thread may see."""
+    working = Working(sys.stderr)
+    if not working.is_shown:
+        yield
+        return
+    parent = os.getpid()
+    pid = os.fork()
+    if not pid:
+        _draw_for(parent, working, text)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.write(sys.stderr.fileno(), _CLEAR.encode())
+
+
+def _draw_for(parent: int, working: Working, text: str) -> None:
+    """Draw until the parent is gone or kills this process, which has nothing to undo."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
+    NOW.note(text)
+    working.begin()
+    while os.getppid() == parent:
+        time.sleep(_EVERY_S)
+    os._exit(0)
 
 
 def _age_s() -> float:
