@@ -217,3 +217,18 @@ def test_phases_that_a_tier_does_not_see_are_part_of_the_rest():
 def test_times_that_no_host_has_are_refused(field):
     with pytest.raises(DamagedInputError, match="more than a year"):
         load(*(umount(n, **{field: 2**62}) for n in (0, 1)))
+
+
+def test_what_was_measured_beside_the_load_serves_where_the_load_shows_nothing():
+    rows = [umount(n, tid=n, rcu=MS, mode="lazy") for n in range(3)]
+    beside = lengths(*[7 * MS] * 5)
+    found = what_if(load(*rows), ["B"], measured=beside, jiffy_ns=JIFFY)
+    assert (found.lengths[0].ns, found.lengths_by) == (7 * MS, "membarrier(2)")
+    assert found["B"].grace_periods == 2, "the first, and one that the other two share"
+    few = what_if(load(*rows), ["B"], measured=beside[:4], jiffy_ns=JIFFY)
+    assert (few["B"].grace_periods, few.unmeasured) == (None, "fewer than five were measured")
+    normal = [umount(n * 100 * MS, tid=n, rcu=9 * MS, rcu_kind="normal") for n in range(5)]
+    waited = what_if(load(*normal), [], measured=beside, jiffy_ns=JIFFY)
+    assert waited.lengths_by == "recorded waits"
+    given = what_if(load(*normal), [], lengths=lengths(3), measured=beside, jiffy_ns=JIFFY)
+    assert given.lengths_by == "assumed"

@@ -96,6 +96,15 @@ live_options = as_one(
 )
 
 
+calibration_option = click.option(
+    "--calibration/--no-calibration",
+    default=True,
+    show_default=True,
+    help="Measure how long a normal RCU grace period takes on this host, every 3 s by "
+    "membarrier(2), for `umtrace whatif`. docs/whatif.md has the cost.",
+)
+
+
 @contextmanager
 def attached(
     live: LiveOptions, signals: StopSignals, say: Callable[[str], None]

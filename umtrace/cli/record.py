@@ -18,7 +18,14 @@ import click
 from umtrace.cli import working
 from umtrace.cli.child import Child
 from umtrace.cli.filters import filter_options
-from umtrace.cli.live import LiveOptions, attached, live_options, show_closing, stopping
+from umtrace.cli.live import (
+    LiveOptions,
+    attached,
+    calibration_option,
+    live_options,
+    show_closing,
+    stopping,
+)
 from umtrace.cli.options import Count, Output, as_one, examples
 from umtrace.model.errors import StoppedError, UsageError
 from umtrace.model.stopping import StopSignals
@@ -51,6 +58,7 @@ class OutputOptions:
     force: bool
     quiet: bool
     ready_fd: int | None
+    calibration: bool
 
     def say(self, text: str) -> None:
         """Print a remark to stderr."""
@@ -77,12 +85,19 @@ class OutputOptions:
     def sinks(self, path: Path | None, command: Sequence[str], child: Child) -> list[Sink]:
         """Return what takes the rows."""
         from umtrace.pipeline import RecordingSink
+        from umtrace.pipeline.calibration import Calibration
 
         sinks: list[Sink] = []
         if path is not None:
-            sinks.append(
-                RecordingSink(path, command=command, force=self.force, ran_ns=lambda: child.ran_ns)
+            gauge = Calibration(wanted=self.calibration)
+            recording = RecordingSink(
+                path,
+                command=command,
+                force=self.force,
+                ran_ns=lambda: child.ran_ns,
+                normal_gp=gauge.to_dict,
             )
+            sinks += [gauge, recording]
         if self.summaries is not None:
             from umtrace.fleet.live import SummarySink
 
@@ -123,6 +138,7 @@ _output_options = as_one(
         help="Write a line `ready` to the open file descriptor N and close it, once the probes "
         "are attached and before COMMAND starts.",
     ),
+    calibration_option,
 )
 #: what follows COMMAND is its own
 _SETTINGS = {"ignore_unknown_options": False, "allow_interspersed_args": False}

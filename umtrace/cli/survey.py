@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from umtrace.cli.complete import RecordingPath
-from umtrace.cli.live import LiveOptions, attached, live_options, stopping
+from umtrace.cli.live import LiveOptions, attached, calibration_option, live_options, stopping
 from umtrace.cli.options import examples
 from umtrace.cli.status import read_status
 from umtrace.model.errors import UsageError
@@ -46,9 +46,15 @@ _EPILOG = examples(
     help="Survey the recording DIR instead of this host.",
 )
 @live_options
+@calibration_option
 @click.argument("files", metavar="[FILE]…", nargs=-1, type=click.Path(path_type=Path))
 def command(
-    *, to_merge: bool, recording: Path | None, live: LiveOptions, files: tuple[Path, ...]
+    *,
+    to_merge: bool,
+    recording: Path | None,
+    live: LiveOptions,
+    calibration: bool,
+    files: tuple[Path, ...],
 ) -> int:
     """Print what umounts wait for on this host: 20 lines of ASCII to paste into a mail.
 
@@ -60,31 +66,33 @@ def command(
         return _merge(files, to_merge=to_merge, recording=recording)
     if recording is not None:
         return _replay(recording)
-    return _live(live)
+    return _live(live, calibration=calibration)
 
 
-def _live(live: LiveOptions) -> int:
+def _live(live: LiveOptions, *, calibration: bool) -> int:
     seconds = _SECONDS if live.duration is None else live.duration
     with StopSignals() as signals, attached(live, signals, say) as source:
         from umtrace.pipeline import run
+        from umtrace.pipeline.calibration import Calibration
         from umtrace.present.progress import Progress
         from umtrace.survey.host import this_host
         from umtrace.survey.live import SurveySink
 
-        sink, progress = SurveySink(), Progress()
+        sink, progress, gauge = SurveySink(), Progress(), Calibration(wanted=calibration)
 
         def start() -> None:
             progress.begin(f"tracing for {seconds:g} s (tier {source.tier}); Ctrl-C ends it")
 
         totals = run(
             source,
-            [sink, progress],
+            [gauge, sink, progress],
             until=stopping(signals, seconds),
             on_ready=start,
             spurious_within_ns=live.spurious_within_ns,
         )
         progress.clear()
         host = this_host(tier=source.tier, seconds=totals.seconds)
+    sink.normal_gp_ns = gauge.lengths_ns
     _print(host, sink, unseen="not seen in this tier")
     return 0
 
@@ -92,6 +100,7 @@ def _live(live: LiveOptions) -> int:
 def _replay(path: Path) -> int:
     from umtrace.pipeline import offline
     from umtrace.present.terminal import complain
+    from umtrace.query.normal_gp import measured
     from umtrace.recording import Recording
     from umtrace.survey.host import recorded_host
     from umtrace.survey.live import SurveySink
@@ -100,6 +109,7 @@ def _replay(path: Path) -> int:
     for tick in offline.replay(opened):
         sink.take(tick)
     meta = opened.meta
+    sink.normal_gp_ns = measured(meta).lengths_ns
     seconds = None if meta.end_ns is None else (meta.end_ns - meta.start_ns) / 1e9
     host = recorded_host(
         kernel=meta.kernel,
@@ -116,7 +126,15 @@ def _replay(path: Path) -> int:
 def _print(host: Host, sink: SurveySink, *, unseen: str) -> None:
     from umtrace.survey.text import lines
 
-    click.echo("\n".join(lines(host, sink.counts, sink.verdicts, sink.losses, unseen=unseen)))
+    found = lines(
+        host,
+        sink.counts,
+        sink.verdicts,
+        sink.losses,
+        unseen=unseen,
+        normal_gp_ns=sink.normal_gp_ns,
+    )
+    click.echo("\n".join(found))
 
 
 def _merge(files: Sequence[Path], *, to_merge: bool, recording: Path | None) -> int:

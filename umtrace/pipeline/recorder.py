@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.shared import lives_on, with_survivors
@@ -23,6 +24,7 @@ from umtrace.model.windows import EbusyWindow, windows_to_arrow
 from umtrace.owners.facts import facts_to_arrow
 from umtrace.pipeline.run import Run, Sink, Until, run
 from umtrace.pipeline.ticks import Tick, Totals
+from umtrace.query.normal_gp import KEY as NORMAL_GP
 from umtrace.recording import Meta, RecordingWriter
 from umtrace.recording.place import PlaceLostError
 from umtrace.recording.tables import EBUSY, HOLDERS, OWNERS
@@ -97,6 +99,8 @@ class RecordingSink:
         Whether to overwrite a recording.
     ran_ns : callable
         Returns at the end how long the command ran; None is not known.
+    normal_gp : callable
+        Returns what was measured of normal grace periods so far; None is nothing at all.
     """
 
     def __init__(
@@ -106,9 +110,10 @@ class RecordingSink:
         command: Sequence[str] = (),
         force: bool = False,
         ran_ns: Callable[[], int | None] = lambda: None,
+        normal_gp: Callable[[], dict[str, Any] | None] = lambda: None,
     ) -> None:
         self._path, self._command, self._force = path, command, force
-        self._ran_ns = ran_ns
+        self._ran_ns, self._normal_gp = ran_ns, normal_gp
         self._lost: PlaceLostError | None = None
         self._kept: int | None = None
         self._run: Run
@@ -179,7 +184,9 @@ class RecordingSink:
         writer.close(losses=totals.losses, clock=ClockPair.now())
 
     def _note(self) -> None:
-        """Store how many rows the filter left out because it is unknown whether they match."""
+        """Store the length of grace periods, and how many rows may match the filter, or not."""
+        if (measured := self._normal_gp()) is not None:
+            self._ticks.note(NORMAL_GP, measured)
         counts = {
             name: {"unknown": unknown, "rows": rows}
             for name, (unknown, rows) in self._run.totals.undecided.items()

@@ -44,7 +44,9 @@ def _load(found: WhatIf) -> list[str]:
         free = found.held_known - found.held
         parts.append(f"nobody else held a victim of {count(free)} of {count(found.held_known)}")
     if found.lengths:
-        parts.append(f"normal grace period {duration(found.lengths[0].ns)} (median)")
+        parts.append(
+            f"normal grace period {duration(found.lengths[0].ns)} (median; {found.lengths_by})"
+        )
     return textwrap.wrap("; ".join(parts), _COLUMNS)
 
 
@@ -106,6 +108,8 @@ def as_dict(found: WhatIf) -> dict[str, Any]:
         "held": found.held,
         "held_known": found.held_known,
         "normal_gp_ns": [asdict(each) for each in found.lengths],
+        "normal_gp_by": found.lengths_by or None,
+        "unmeasured": found.unmeasured or None,
         "assumed": list(found.assumed),
         "designs": [_answer_dict(each) for each in found.answers],
     }

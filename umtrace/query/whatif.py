@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from umtrace.model.errors import UsageError
+from umtrace.query.normal_gp import measured
 from umtrace.query.selection import Selection
 from umtrace.stats.filters import parse_duration
 from umtrace.whatif.answers import WhatIf, what_if
@@ -85,11 +86,13 @@ def simulated(
     given = assume or Assumptions()
     if given.seed < 0:
         raise UsageError(f"seed {given.seed}: give 0 or more")
-    lengths = given.lengths_ns
+    lengths, beside = given.lengths_ns, measured(selection.recording.meta)
     return what_if(
         load_of(selection.batches(COLUMNS)),
         design_names(designs),
         lengths=np.array(lengths, np.int64) if lengths else None,
+        measured=np.array(beside.lengths_ns, np.int64),
+        unmeasured=beside.why,
         jiffy_ns=given.jiffy_ns,
         closed=not given.open_loop,
         seed=given.seed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from umtrace.model.losses import LossReport
@@ -23,6 +23,7 @@ class SurveySink:
         self.counts = Counts()
         self.verdicts: Counter[str] = Counter()
         self.losses = LossReport()
+        self.normal_gp_ns: Sequence[int] = ()  #: measured lengths of normal grace periods
 
     @contextmanager
     def opened(self, _run: Run) -> Iterator[None]:

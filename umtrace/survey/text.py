@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from umtrace.model.losses import LossReport
 from umtrace.present.units import percent
+from umtrace.stats.histogram import Histogram
 from umtrace.survey.bounded import cpus, number, time
 from umtrace.survey.counts import KINDS, LAZY, Counts, Held
 from umtrace.survey.host import Host
@@ -24,7 +27,13 @@ _SOME, _TAIL = 0.5, 0.99
 
 
 def lines(
-    host: Host, counts: Counts, verdicts: Mapping[str, int], losses: LossReport, *, unseen: str
+    host: Host,
+    counts: Counts,
+    verdicts: Mapping[str, int],
+    losses: LossReport,
+    *,
+    unseen: str,
+    normal_gp_ns: Sequence[int] = (),
 ) -> list[str]:
     """Return the lines.
 
@@ -34,6 +43,8 @@ def lines(
         EBUSY windows by verdict: ``held``, ``spurious``, ``unknown``.
     unseen : str
         Why something is not known in any umount.
+    normal_gp_ns : sequence of int
+        Lengths of normal grace periods that were measured beside the umounts.
     """
     parts = [
         ("", f"umtrace survey {FORMAT}, umtrace {host.umtrace}"),
@@ -41,7 +52,7 @@ def lines(
         ("umounts", _umounts(counts)),
         ("victims", _victims(counts, unseen)),
         *_held(counts, unseen),
-        *_waits(counts, unseen),
+        *_waits(counts, unseen, normal_gp_ns),
         *_designs(counts, unseen),
         ("EBUSY", _ebusy(verdicts)),
         ("losses", _losses(losses)),
@@ -112,18 +123,32 @@ def _free(held: Held) -> str:
     return f"{number(held.known - held.held)} of {number(held.known)}"
 
 
-def _waits(counts: Counts, unseen: str) -> Iterator[tuple[str, str]]:
+def _waits(counts: Counts, unseen: str, normal_gp_ns: Sequence[int]) -> Iterator[tuple[str, str]]:
     umount = counts.latency
     p50, p99 = (time(umount.quantile(q)) for q in (_SOME, _TAIL))
     yield "umount", f"p50 {p50}, p99 {p99}" if umount.count else "-"
+    normal = _normal(normal_gp_ns)
     if not counts.rcu.count:
         yield "RCU wait", unseen if umount.count else "-"
+        if normal:
+            yield "grace period", normal
         return
     p50, p99 = (time(counts.rcu.quantile(q)) for q in (_SOME, _TAIL))
     share = percent(counts.rcu_ns / counts.latency_ns) if counts.latency_ns else "-"
     yield "RCU wait", f"p50 {p50}, p99 {p99}, {share} of the time"
     kinds = [f"{number(many)} {kind}" for kind, many in counts.rcu_kinds.most_common()]
-    yield "grace period", ", ".join(kinds) or "-"
+    told = [text for text in (", ".join(kinds), normal) if text]
+    yield "grace period", "; ".join(told) or "-"
+
+
+def _normal(lengths_ns: Sequence[int]) -> str:
+    """Return how long a normal grace period is; empty if that was not measured."""
+    if not lengths_ns:
+        return ""
+    found = Histogram()
+    found.add(np.array(lengths_ns, np.int64))
+    p50, p99 = (time(found.quantile(q)) for q in (_SOME, _TAIL))
+    return f"a normal one lasts {p50} (p50), {p99} (p99)"
 
 
 def _designs(counts: Counts, unseen: str) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 from umtrace.model.arrow import Bools
 from umtrace.stats.buckets import Int64
 from umtrace.stats.intervals import rank_interval
-from umtrace.whatif.calibrate import recorded_lengths
+from umtrace.whatif.calibrate import lengths_of
 from umtrace.whatif.designs import DESIGNS, Design
 from umtrace.whatif.load import HELD, LAZY, SYNC, TEARDOWN, UNKNOWN, Load
 from umtrace.whatif.simulate import Outcome, simulate
@@ -19,7 +19,8 @@ QUANTILES = (0.5, 0.9, 0.99, 1.0)
 KINDS = {"sync": SYNC, "lazy": LAZY, "teardown": TEARDOWN}
 _CONFIDENCE = 0.95
 
-NO_LENGTH = "no length of a normal grace period is known: --normal-gp 15ms assumes one"
+NO_LENGTH = "no length of a normal grace period is known; --normal-gp 15ms assumes one"
+TOO_FEW = "fewer than five were measured"
 NO_HELD = "n_held is in no row: umtrace records it since 0.3, in tiers with function probes"
 
 
@@ -87,6 +88,10 @@ class WhatIf:
         Umounts of which somebody else held a victim, of how many that is known.
     lengths : tuple of Quantile
         Of normal grace periods; empty is unknown.
+    lengths_by : str
+        How these are known: ``assumed``, ``recorded waits``, ``membarrier(2)``; or empty.
+    unmeasured : str
+        Why their length was not measured on the host; empty if it was, or is known otherwise.
     assumed : tuple of str
         What the user or umtrace assumed.
     """
@@ -99,6 +104,8 @@ class WhatIf:
     held: int
     held_known: int
     lengths: tuple[Quantile, ...]
+    lengths_by: str
+    unmeasured: str
     assumed: tuple[str, ...]
 
     @property
@@ -107,7 +114,8 @@ class WhatIf:
         names: dict[str, list[str]] = {}
         for each in self.answers:
             for why in each.why:
-                names.setdefault(why, []).append(each.design.name)
+                cause = f" ({self.unmeasured})" if why == NO_LENGTH and self.unmeasured else ""
+                names.setdefault(why + cause, []).append(each.design.name)
         return {why: ", ".join(some) for why, some in names.items()}
 
     def __getitem__(self, name: str) -> Answer:
@@ -120,6 +128,8 @@ def what_if(
     designs: Sequence[str],
     *,
     lengths: Int64 | None = None,
+    measured: Int64 | None = None,
+    unmeasured: str = "",
     jiffy_ns: int,
     closed: bool = True,
     seed: int = 0,
@@ -131,18 +141,19 @@ def what_if(
     ----------
     lengths : ndarray of int64, optional
         Lengths of normal grace periods, ns, instead of those that the load shows.
+    measured : ndarray of int64, optional
+        Lengths that were measured beside the load, for one that shows too few.
+    unmeasured : str
+        Why there are none of these, or no more.
     jiffy_ns, closed, seed
         As of `simulate`.
     """
-    found = recorded_lengths(load) if lengths is None else lengths
+    beside = lengths_of(load, lengths, measured)
     known = load.succeeded & (load.held != UNKNOWN)
+    how = {"lengths": beside.ns, "jiffy_ns": jiffy_ns, "closed": closed, "seed": seed}
     return WhatIf(
         answers=tuple(
-            answer(
-                load,
-                design,
-                simulate(load, design, lengths=found, jiffy_ns=jiffy_ns, closed=closed, seed=seed),
-            )
+            answer(load, design, simulate(load, design, **how))  # type: ignore[arg-type]
             for name, design in DESIGNS.items()
             if name in {"A", *designs}
         ),
@@ -152,7 +163,9 @@ def what_if(
         succeeded={name: int(np.count_nonzero(which)) for name, which in _by_kind(load).items()},
         held=int(np.count_nonzero(known & (load.held == HELD))),
         held_known=int(np.count_nonzero(known)),
-        lengths=() if found is None else quantiles(found),
+        lengths=() if beside.ns is None else quantiles(beside.ns),
+        lengths_by=beside.by,
+        unmeasured="" if beside.ns is not None else unmeasured or TOO_FEW,
         assumed=tuple(assumed),
     )
 
