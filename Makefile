@@ -90,6 +90,11 @@ lab-compare: export LOAD := $(LOAD)
 lab-compare: lab-deps ## Record the same load on two kernels and compare: make lab-compare A=6.12 B=/PATH LOAD='COMMAND'
 	$(BIN)/python -m lab compare "$(A)" "$(B)" $${LOAD:+-- "$$LOAD"}
 
+.PHONY: lab-designs
+lab-designs: setup ## Build the kernels with the designs of the argument, 8 minutes each: make lab KERNEL=designs|designs-rt
+	$(BIN)/python -m lab apt-deps --build
+	$(BIN)/python -m lab build
+
 .PHONY: lab-shell
 lab-shell: lab-deps ## A root shell on a kernel: make lab-shell KERNEL=7
 	$(BIN)/python -m lab shell $(KERNEL)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lab import host, mirror
 from lab.errors import LabError, NotServedError
-from lab.versions import Package, choose, flavour_of, parse_madison, parts_of
+from lab.versions import VERSION_KEY, Package, choose, flavour_of, parse_madison, parts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +69,20 @@ class Archive:
             problems = (self._folder / "problems").read_text(encoding="utf-8").splitlines()
             about = [line for line in problems if any(suite in line for suite in kernel.suites)]
             raise NotServedError("\n  ".join([str(error), *about[:2]])) from None
+
+    def newest(self, name: str, suites: tuple[str, ...]) -> str:
+        """Return the newest version of a package in some suites.
+
+        Raises
+        ------
+        NotServedError
+            The mirror serves none.
+        """
+        found = parse_madison(self._cache("madison", name))
+        versions = [package.version for package in found if package.suite in suites]
+        if not versions:
+            raise NotServedError(f"the mirror serves no {name} in {' or '.join(suites)}")
+        return max(versions, key=VERSION_KEY)
 
     def parts(self, package: Package) -> list[tuple[str, str]]:
         """Return the (name, version) of every package that `package`'s kernel consists of.

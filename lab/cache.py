@@ -77,7 +77,8 @@ def clean(root: Path, *, keep: set[Path], everything: bool = False) -> int:
 
     A running guest has its files open and is not disturbed.
     """
-    stored = [*root.glob("kernels/store/*"), *root.glob("*.ext4"), *root.glob("**/.tmp-*")]
+    made = (root.glob(each) for each in ("kernels/store/*", "built/store/*", "*.ext4", "**/.tmp-*"))
+    stored = [path for each in made for path in each]
     if everything:
         stored = [path for path in root.iterdir() if path.name != "lock"]
     doomed = stored if everything else [path for path in stored if path not in keep]

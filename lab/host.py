@@ -50,6 +50,17 @@ def missing_packages() -> list[str]:
     return sorted(absent)
 
 
+def not_installed(packages: Sequence[str]) -> list[str]:
+    """Return which of these Debian packages are not installed."""
+    return [name for name in packages if not _installed(name)]
+
+
+def _installed(package: str) -> bool:
+    query = ["dpkg-query", "-W", "-f", "${db:Status-Status}", package]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    return done.stdout == "installed"
+
+
 def run(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
     """Run a program of the host and return its output.
 

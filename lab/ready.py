@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import cache, compiler, emulator, kernel, own, project, userland
+from lab import built, cache, compiler, emulator, kernel, own, project, userland
 from lab.archive import Archive
 
 if TYPE_CHECKING:
@@ -65,16 +65,21 @@ def for_run(root: Path, table: Table, row: Kernel, extra: str | None = None) -> 
 
 
 def named(root: Path, table: Table, name: str, extra: str | None = None) -> Ready:
-    """Return the kernel a person named: a row of the table, or the folder of one's own."""
-    if not own.is_path(name):
+    """Return the kernel a person named: of the table, built here, or the folder of one's own."""
+    if name in table.built.kernels:
+        folder = built.find(root, name)
+    elif own.is_path(name):
+        folder = Path(name)
+    else:
         return for_run(root, table, table.kernel(name), extra)
-    boot, around = own.set_up(root, Path(name), table), _around(root, table, extra)
+    boot, around = own.set_up(root, folder, table), _around(root, table, extra)
     if around is None:
         archive = Archive(root, table)
         with cache.lock(root):
             archive.update()
             around = _set_up_around(root, table, archive, extra)
-    return _ready(root, boot.release, "", around, boot, project.environment(root))
+    shown = boot.release if own.is_path(name) else name
+    return _ready(root, shown, "", around, boot, project.environment(root))
 
 
 def in_use(root: Path, table: Table) -> set[Path]:
@@ -82,7 +87,8 @@ def in_use(root: Path, table: Table) -> set[Path]:
     booted = [kernel.load(root, row, table) for row in table.kernels.values()]
     userlands = [userland.find(root, table.userland(extra)) for extra in (None, *table.extras)]
     images = (*userlands, project.environment_image(root))
-    return {boot.folder for boot in booted if boot} | {image for image in images if image}
+    kept = {boot.folder for boot in booted if boot} | {image for image in images if image}
+    return kept | built.in_use(root)
 
 
 def _around(root: Path, table: Table, extra: str | None) -> Around | None:

@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lab.errors import LabError, UnknownKernelError
 
@@ -27,6 +28,28 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """Kernels that are built here, with a patch of the project's.
+
+    Attributes
+    ----------
+    source : str
+        The package with the kernel's source.
+    suites : tuple of str
+        Where to look for it; the newest version wins.
+    packages : tuple of str
+        What the host needs to build.
+    kernels : dict of str to tuple of str
+        The files of options of each kernel, in ``lab/designs``.
+    """
+
+    source: str
+    suites: tuple[str, ...]
+    packages: tuple[str, ...]
+    kernels: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """The whole of ``kernels.toml``."""
 
@@ -38,11 +61,14 @@ class Table:
     extras: dict[str, tuple[str, ...]]
     own_options: tuple[str, ...]
     own_modules: dict[str, str]
+    built: Built
 
     def kernel(self, name: str) -> Kernel:
-        """Return the kernel a person named."""
+        """Return the kernel of the mirror that a person named."""
+        if name in self.built.kernels:
+            raise LabError(f"{name} is built here, not fetched: make lab-designs")
         if name not in self.kernels:
-            known = ", ".join(self.kernels)
+            known = ", ".join([*self.kernels, *self.built.kernels])
             raise UnknownKernelError(
                 f"no kernel named {name!r}; there are: {known}, or the path of a build tree "
                 "(with a slash, such as ./linux)"
@@ -91,4 +117,14 @@ def load(path: Path = TABLE) -> Table:
         extras={name: tuple(packages) for name, packages in raw["extras"].items()},
         own_options=tuple(raw["own"]["options"]),
         own_modules=dict(raw["own"]["modules"]),
+        built=_built(raw["built"]),
+    )
+
+
+def _built(raw: dict[str, Any]) -> Built:
+    return Built(
+        source=raw["source"],
+        suites=tuple(raw["suites"]),
+        packages=tuple(raw["packages"]),
+        kernels={name: tuple(files) for name, files in raw["kernels"].items()},
     )
