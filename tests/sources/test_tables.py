@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,3 +128,19 @@ def test_a_damaged_file_is_read_again_and_replaced(reads, kept):
 def test_the_real_ones_survive():
     found = kernel_tables.read()
     assert same(kernel_tables._decoded(kernel_tables._encoded(found)), replace(found, no_btf=""))
+
+
+def test_every_process_looks_for_the_same_key():
+    """Python orders a set by hashes of strings, which are other ones in each process."""
+    program = "from umtrace.sources.bpf import kernel_tables; print(kernel_tables._key('a'))"
+    keys = [
+        subprocess.run(
+            [sys.executable, "-P", "-c", program],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2", "3")
+    ]
+    assert len({*keys}) == 1

@@ -39,6 +39,7 @@ def test_kept_programs_record_the_same(cache, tmp_path):
         assert how(path) == (source, "ok")
         assert outcome(rows_under(path, ledger["root"])) == outcome(ledger["umounts"])
     assert len(list(cache.glob("*.compiled"))) == 1
+    assert len(list(cache.glob("*.tables"))) == 1
 
 
 def test_kept_programs_need_no_compiler(cache, tmp_path):

@@ -138,7 +138,8 @@ class Compiler:
             bcc is missing, or cannot compile them; the message has the remedy.
         """
         without, addresses = numbered(constants)
-        defines = [f"-D{name}={value}" for name, value in without.items()]
+        # In one order, so that the next start asks for the same.
+        defines = [f"-D{name}={value}" for name, value in sorted(without.items())]
         flags = [_OWN_HEADERS_ONLY, f"-I{bpf_directory()}", "-w", *defines]
         request = json.dumps({"text": program_text(), "flags": flags})
         if request not in self._compiled:

@@ -86,7 +86,7 @@ def _key(around: str) -> str:
         return ""
     # In another mount namespace, another file may be mounted at the path of BTF.
     which = _hash([around, boot, str(types.st_dev), str(types.st_size)])
-    wanted = [*sorted(KNOWN_MEMBERS), *PROBED, *sorted(map(repr, WANTED)), CAST, WORD_TYPE]
+    wanted = [*sorted(KNOWN_MEMBERS), *sorted(PROBED), *sorted(map(repr, WANTED)), CAST, WORD_TYPE]
     return f"{which}-{_hash(wanted)}"
 
 
