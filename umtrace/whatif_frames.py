@@ -13,7 +13,7 @@ from umtrace.present.whatif import lines
 from umtrace.present.whatif_sentence import sentence
 from umtrace.query.whatif import Assumptions, simulated
 from umtrace.whatif.answers import WhatIf
-from umtrace.whatif.tables import DESIGN_COLUMNS, TIME_COLUMNS
+from umtrace.whatif.tables import DESIGN_COLUMNS, NUMBER_COLUMNS, TIME_COLUMNS, WAITING_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,16 @@ class Simulated:
     def times(self) -> pd.DataFrame:
         """One row per design, time, kind of umount and quantile, with its 95 % interval."""
         return analysis.times_frame(self.answers)
+
+    @cached_property
+    def numbers(self) -> pd.DataFrame:
+        """One row per design and number of ``designs``, with its 95 % interval or the reason."""
+        return analysis.numbers_frame(self.answers)
+
+    @cached_property
+    def waiting(self) -> pd.DataFrame:
+        """Whose umounts wait for a grace period, and of which file systems, design by design."""
+        return analysis.waiting_frame(self.answers)
 
     def plot(self, *, ax: Axes | None = None, figsize: tuple[float, float] | None = None) -> Axes:
         """Draw what callers wait and when file systems are shut down, design by design."""
@@ -117,6 +127,12 @@ class WhatIfFrames:
         return Simulated(simulated(self.select(span=span, **where), designs, assume))
 
 
-for _name, _schema in (("designs", DESIGN_COLUMNS), ("times", TIME_COLUMNS)):
+_SCHEMAS = {
+    "designs": DESIGN_COLUMNS,
+    "times": TIME_COLUMNS,
+    "numbers": NUMBER_COLUMNS,
+    "waiting": WAITING_COLUMNS,
+}
+for _name, _schema in _SCHEMAS.items():
     _documented = vars(Simulated)[_name]
     _documented.__doc__ = f"{_documented.__doc__}\n\n{described(_schema)}"

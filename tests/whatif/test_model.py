@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tests.whatif.loads import MS, lengths, load, umount
 from umtrace.model.errors import DamagedInputError
-from umtrace.whatif.answers import NO_HELD, NO_LENGTH, what_if
+from umtrace.whatif.answers import NO_HELD, NO_LENGTH
 from umtrace.whatif.calibrate import recorded_lengths
 from umtrace.whatif.designs import DESIGNS
 from umtrace.whatif.grace import NormalGracePeriods, shut_down_in_turn
+from umtrace.whatif.predict import what_if
 from umtrace.whatif.simulate import simulate
 
 JIFFY = 4 * MS

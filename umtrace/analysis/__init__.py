@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from umtrace.analysis.histograms import Histograms
     from umtrace.analysis.teardowns import lock_waits_frame, teardowns_frame
-    from umtrace.analysis.whatif import designs_frame, times_frame
+    from umtrace.analysis.whatif import designs_frame, numbers_frame, times_frame, waiting_frame
     from umtrace.analysis.whatif_plot import plot_simulated
 
 __all__ = [
@@ -37,12 +37,14 @@ __all__ = [
     "events_to_frame",
     "in_unit",
     "lock_waits_frame",
+    "numbers_frame",
     "plot_simulated",
     "rows_to_frame",
     "schema_frame",
     "summary_frame",
     "teardowns_frame",
     "times_frame",
+    "waiting_frame",
 ]
 
 _MODULES = {
@@ -50,6 +52,8 @@ _MODULES = {
     "Histograms": "histograms",
     "Plots": "accessor",
     "designs_frame": "whatif",
+    "numbers_frame": "whatif",
+    "waiting_frame": "whatif",
     "details_frame": "details",
     "ebusy_frame": "frames",
     "events_to_frame": "frames",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from umtrace.present.terminal import clean
 from umtrace.present.units import NULL, count, duration, plural
 from umtrace.present.whatif_sentence import sentence
 from umtrace.whatif.answers import Answer, Quantile, WhatIf
@@ -17,7 +18,8 @@ _NAMES = ("p50", "p90", "p99", "max")
 _CELL = 9
 #: of the first column
 _LABEL = 12
-_NAME = 4  #: of a design
+_NAMED = 3  #: owners and file systems in a line
+_NAME_CHARS = 20
 
 
 def lines(found: WhatIf) -> list[str]:
@@ -31,6 +33,7 @@ def lines(found: WhatIf) -> list[str]:
         "",
         *_after(found),
         "",
+        *_behind(found),
         *_designs(found),
         *_notes(found),
     ]
@@ -43,6 +46,9 @@ def _load(found: WhatIf) -> list[str]:
     if found.held_known:
         free = found.held_known - found.held
         parts.append(f"nobody else held a victim of {count(free)} of {count(found.held_known)}")
+    if found.met_known:
+        met = f"{count(found.met)} of {count(found.met_known)}"
+        parts.append(f"path walkers met a dying mount of {met}")
     if found.lengths:
         parts.append(
             f"normal grace period {duration(found.lengths[0].ns)} (median; {found.lengths_by})"
@@ -52,7 +58,8 @@ def _load(found: WhatIf) -> list[str]:
 
 def _callers(found: WhatIf) -> list[str]:
     head = ["caller waits", *_NAMES, "lazy p50", "waits"]
-    return _table([head, *(_caller_row(each) for each in found.answers)])
+    rows = [[*_caller_row(each), *_teardown(found, each)] for each in found.answers]
+    return _table([[*head, *(["teardown"] if found.teardowns else [])], *rows])
 
 
 def _caller_row(each: Answer) -> list[str]:
@@ -61,28 +68,67 @@ def _caller_row(each: Answer) -> list[str]:
     return [each.design.name, *_times(each.caller.get("all", ())), median, count(each.waits)]
 
 
+def _teardown(found: WhatIf, each: Answer) -> list[str]:
+    """Return the median time of a teardown, if there is any."""
+    if not found.teardowns:
+        return []
+    return [duration(each.teardown_busy[0].ns) if each.teardown_busy else NULL]
+
+
 def _after(found: WhatIf) -> list[str]:
-    head = ["shut down", *_NAMES, "periods", "queue", "too soon"]
+    head = ["shut down", *_NAMES, "periods", "saved", "too soon"]
     return _table([head, *(_after_row(each) for each in found.answers)])
 
 
 def _after_row(each: Answer) -> list[str]:
-    queue = duration(each.queued_ns) if each.design.defers else NULL
     soon = NULL if each.waits is None else count(each.promise)
-    return [each.design.name, *_times(each.gone), count(each.grace_periods), queue, soon]
+    saved = NULL if each.saved is None else f"{each.saved:,}"  # a design may need more
+    return [each.design.name, *_times(each.gone), count(each.grace_periods), saved, soon]
+
+
+def _behind(found: WhatIf) -> list[str]:
+    """Return what deferring designs leave behind; nothing where it is unknown of all of them."""
+    known = [each for each in found.answers if each.design.defers and each.age_ns is not None]
+    if not known:
+        return []
+    head = ["put later", "most", "at once", "oldest", "longest", "held up", "for", "mounts"]
+    return [*_table([head, *(_behind_row(each) for each in known)]), ""]
+
+
+def _behind_row(each: Answer) -> list[str]:
+    times = [duration(each.age_ns), duration(each.longest_ns)]
+    held_up = [count(each.held_up), duration(each.queued_ns)]
+    return [each.design.name, count(each.depth), count(each.at_once), *times, *held_up,
+            count(each.kept)]  # fmt: skip
 
 
 def _designs(found: WhatIf) -> list[str]:
-    return [f"{each.design.name:<{_NAME}}{each.design.title}" for each in found.answers]
+    named = [f"{each.design.name}: {each.design.title}" for each in found.answers]
+    return textwrap.wrap("; ".join(named), _COLUMNS)
 
 
 def _notes(found: WhatIf) -> list[str]:
-    notes = list(found.assumed)
+    notes = [*_waiting(found), *found.assumed]
     if found.left_out:
         notes.append(f"{plural(found.left_out, 'row')} without begin or end left out")
     notes += [f"- of {names}: {why}" for why, names in found.reasons.items()]
     wrapped = [textwrap.wrap(note, _COLUMNS, subsequent_indent="  ") for note in notes]
     return [line for each in wrapped for line in each]
+
+
+def _waiting(found: WhatIf) -> list[str]:
+    """Return whose umounts D lets wait."""
+    on_demand = next((each for each in found.answers if each.design.on_demand), None)
+    if on_demand is None or not on_demand.waits:
+        return []
+    texts = [_most(on_demand.waits_by[name]) for name in ("owner", "fstype")]
+    return [f"D still waits: by owner {texts[0]}; by file system {texts[1]}"]
+
+
+def _most(counts: Mapping[str, int]) -> str:
+    named = [f"{clean(name)[:_NAME_CHARS]} {count(n)}" for name, n in list(counts.items())[:_NAMED]]
+    rest = sum(list(counts.values())[_NAMED:])
+    return ", ".join([*named, *([f"others {count(rest)}"] if rest else [])])
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -105,11 +151,16 @@ def as_dict(found: WhatIf) -> dict[str, Any]:
         "failed": found.failed,
         "left_out": found.left_out,
         "succeeded": dict(found.succeeded),
+        "teardowns": found.teardowns,
         "held": found.held,
         "held_known": found.held_known,
+        "met": found.met,
+        "met_known": found.met_known,
         "normal_gp_ns": [asdict(each) for each in found.lengths],
         "normal_gp_by": found.lengths_by or None,
         "unmeasured": found.unmeasured or None,
+        "replicates": found.replicates,
+        "drawn": found.drawn,
         "assumed": list(found.assumed),
         "designs": [_answer_dict(each) for each in found.answers],
     }

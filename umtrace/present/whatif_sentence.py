@@ -29,8 +29,16 @@ def _on_demand(found: WhatIf) -> Iterator[str]:
     share = percent(on_demand.waits / today.waits)
     yield (
         f"{count(on_demand.waits)} of {plural(today.waits, 'wait')} for a grace period would be "
-        f"left under D ({share})"
+        f"left under D ({share}{_within(on_demand, today.waits)})"
     )
+
+
+def _within(answer: Answer, of: int) -> str:
+    """Return the 95 % interval of the share of umounts that wait; empty if it is unknown."""
+    if (ends := answer.intervals.get("waits")) is None:
+        return ""
+    low, high = (percent(min(end / of, 1.0)) for end in ends)
+    return f"; 95 %: {low} to {high}"
 
 
 def _lazy(found: WhatIf) -> Iterator[str]:
@@ -43,8 +51,11 @@ def _lazy(found: WhatIf) -> Iterator[str]:
             f"lazy umounts would return {before / after:.1f} x sooner under B (median "
             f"{duration(after)} instead of {duration(before)})"
         )
-    if deferred.gone and today.gone and (queued := deferred.queued_ns):
-        yield f"but a shutdown would wait up to {duration(queued)} for those of others"
+    if deferred.held_up and (queued := deferred.queued_ns):
+        yield (
+            f"but {plural(deferred.held_up, 'shutdown')} would have waited for those of others, up "
+            f"to {duration(queued)}"
+        )
 
 
 def _promise(found: WhatIf) -> Iterator[str]:

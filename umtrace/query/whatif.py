@@ -10,10 +10,12 @@ import numpy as np
 from umtrace.model.errors import UsageError
 from umtrace.query.normal_gp import measured
 from umtrace.query.selection import Selection
+from umtrace.query.whose import READ, whose
 from umtrace.stats.filters import parse_duration
-from umtrace.whatif.answers import WhatIf, what_if
+from umtrace.whatif.answers import WhatIf
 from umtrace.whatif.designs import DESIGNS, HZ, LEAST_HZ, MOST_HZ
-from umtrace.whatif.load import COLUMNS, load_of
+from umtrace.whatif.load import load_of
+from umtrace.whatif.predict import what_if
 
 _NS_PER_S = 1_000_000_000
 
@@ -88,7 +90,7 @@ def simulated(
         raise UsageError(f"seed {given.seed}: give 0 or more")
     lengths, beside = given.lengths_ns, measured(selection.recording.meta)
     return what_if(
-        load_of(selection.batches(COLUMNS)),
+        load_of(selection.batches(READ), columns=READ, whose=whose),
         design_names(designs),
         lengths=np.array(lengths, np.int64) if lengths else None,
         measured=np.array(beside.lengths_ns, np.int64),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,8 @@ COLUMNS = (
     "rcu_kind",
     "gp_seq",
     "n_legitimized",
-    "complete",
+    "n_discounted",
+    "fstype",
 )
 
 _PHASES = ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")
@@ -76,8 +77,12 @@ class Load:
         Number of the grace period; -1 unknown.
     joined : ndarray of bool
         It shared a grace period that another task had asked for.
-    walked : ndarray of bool
-        A path walker took a reference to a dying mount of it, or that is not known.
+    walkers : ndarray
+        Path walkers that met a dying mount of it; -1 unknown.
+    owner, fstype : ndarray
+        Places in ``owners`` and ``fstypes``, the names; the name None is unknown.
+    teardown : ndarray
+        A number for each teardown, -1 for an umount that belongs to none.
     turn : ndarray
         Its place in the order in which the lock was taken as recorded, which decides where two ask
         at the same time.
@@ -105,7 +110,12 @@ class Load:
     mounts: Int64
     gp: Int64
     joined: Bools
-    walked: Bools
+    walkers: Int64
+    owner: Int64
+    owners: tuple[str | None, ...]
+    fstype: Int64
+    fstypes: tuple[str | None, ...]
+    teardown: Int64
     turn: Int64
     after: Int64
     left_out: int
@@ -116,19 +126,44 @@ class Load:
         return int(self.begin.size)
 
 
-def load_of(batches: Iterable[pa.RecordBatch]) -> Load:
-    """Return the load of rows that have `COLUMNS`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """Whose n rows are, and which belong together; as in `Load`."""
+
+    owner: Int64
+    owners: tuple[str | None, ...]
+    teardown: Int64
+
+
+def nobody(rows: pa.RecordBatch) -> Whose:
+    """Return that no owner is known."""
+    owner = np.zeros(rows.num_rows, np.int64)
+    return Whose(owner=owner, owners=(None,), teardown=owner - 1)
+
+
+def load_of(
+    batches: Iterable[pa.RecordBatch],
+    *,
+    columns: Sequence[str] = COLUMNS,
+    whose: Callable[[pa.RecordBatch], Whose] = nobody,
+) -> Load:
+    """Return the load of rows that have ``columns``, at least `COLUMNS`.
 
     A row without its begin or latency is left out. A phase that is unknown counts as part of the
     rest of the call.
+
+    Parameters
+    ----------
+    whose : callable
+        Says of rows in the order of their begin whose they are.
 
     Raises
     ------
     DamagedInputError
         The times are longer than any host has run, so that sums of them would overflow.
     """
-    found = [batch.select(COLUMNS) for batch in batches]
-    schema = found[0].schema if found else pa.schema([SCHEMA.field(name) for name in COLUMNS])
+    found = [batch.select(columns) for batch in batches]
+    schema = found[0].schema if found else pa.schema([SCHEMA.field(name) for name in columns])
     table = pa.Table.from_batches(found, schema)
     rows = table.combine_chunks().to_batches()
     whole = rows[0] if rows else pa.RecordBatch.from_pylist([], schema=table.schema)
@@ -136,7 +171,8 @@ def load_of(batches: Iterable[pa.RecordBatch]) -> Load:
     usable = (begins >= 0) & (latency >= 0)
     _refuse_long(whole, begins[usable], latency)
     order = np.flatnonzero(usable)[np.argsort(begins[usable], kind="stable")]
-    return _arrays(whole.take(pa.array(order)), int(usable.size - order.size))
+    rows_in_order = whole.take(pa.array(order))
+    return _arrays(rows_in_order, whose(rows_in_order), int(usable.size - order.size))
 
 
 def _refuse_long(rows: pa.RecordBatch, begins: Int64, latency: Int64) -> None:
@@ -149,13 +185,14 @@ def _refuse_long(rows: pa.RecordBatch, begins: Int64, latency: Int64) -> None:
         raise DamagedInputError("its umounts lasted more than a year in all: cannot be simulated")
 
 
-def _arrays(rows: pa.RecordBatch, left_out: int) -> Load:
+def _arrays(rows: pa.RecordBatch, whose: Whose, left_out: int) -> Load:
     begin, latency = _ns(rows, "t_start"), _ns(rows, "latency_ns")
     begin = begin - (begin[0] if begin.size else 0)
     lookup, lock, hold, rcu, put, shutdown = (_phase(rows, name) for name in _PHASES)
     before = lookup + lock - _explained(begin + lookup, lock, hold)
     known = lookup + lock + hold + rcu + put + shutdown
     held = _ns(rows, "n_held")
+    fstype, fstypes = encode(rows.column("fstype"))
     return Load(
         begin=begin,
         recorded=latency,
@@ -173,7 +210,12 @@ def _arrays(rows: pa.RecordBatch, left_out: int) -> Load:
         mounts=np.maximum(_ns(rows, "n_mounts"), 1),
         gp=_ns(rows, "gp_seq"),
         joined=_is(rows, "rcu_kind", "piggybacked"),
-        walked=_ns(rows, "n_legitimized") != 0,
+        walkers=_walkers(rows),
+        owner=whose.owner,
+        owners=whose.owners,
+        fstype=fstype.astype(np.int64),
+        fstypes=tuple(fstypes),
+        teardown=whose.teardown,
         turn=_turns(begin + lookup + lock, hold),
         after=_next_of_task(_ns(rows, "tid"), begin, latency),
         left_out=left_out,
@@ -210,6 +252,12 @@ def _next_of_task(tids: Int64, begin: Int64, latency: Int64) -> Int64:
     in_turn = begin[second] >= begin[first] + latency[first]
     after[first[in_turn]] = second[in_turn]
     return after
+
+
+def _walkers(rows: pa.RecordBatch) -> Int64:
+    legitimized, discounted = _ns(rows, "n_legitimized"), _ns(rows, "n_discounted")
+    both = legitimized.clip(0) + discounted.clip(0)
+    return np.where((legitimized < 0) & (discounted < 0), -1, both)
 
 
 def _ns(rows: pa.RecordBatch, name: str) -> Int64:
