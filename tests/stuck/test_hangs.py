@@ -76,6 +76,17 @@ processes = [umounter(point / "x")]
 mine, server_pid = [p.pid for p in processes], server.pid
 """
 )
+#: umount(8) asks for the path before its umount(2): newfstatat, lstat, readlink, readlinkat, statx
+BEFORE = (
+    'point, server = serve("LOOKUP")\n'
+    + END
+    + """
+asks = subprocess.Popen(["umount", str(point / "x")], stderr=subprocess.DEVNULL)
+processes = [in_call(asks, 262, 6, 89, 267, 332, 79, 78, 291)]
+wait_for(lambda: "fuse" in Path(f"/proc/{asks.pid}/stack").read_text())
+mine, server_pid = [asks.pid], server.pid
+"""
+)
 #: what asks its server at the end is on a device
 FUSEBLK = (
     """
@@ -115,6 +126,11 @@ class TestFuse:
         assert task["cause"]["pids"] == [seen["server"]]
         assert seen["answer"]["exit_code"] == 10
         assert task["asleep_ns"] <= task["age_ns"]
+        assert task["begun"]
+
+    def test_a_program_that_has_not_begun_to_unmount(self, tmp_path, needs):
+        (task,), _ = hang(tmp_path, BEFORE)
+        assert (task["comm"], task["phase"], task["begun"]) == ("umount", "lookup", False)
 
     @needs_loop
     def test_a_shutdown_at_a_silent_server(self, tmp_path, needs):

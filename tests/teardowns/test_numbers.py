@@ -89,6 +89,11 @@ def test_a_retry_is_of_the_same_path_in_the_same_namespace():
     assert numbers(rows)["retries"] == 0
 
 
+def test_the_second_of_two_expires_is_no_retry():
+    rows = [step(0, errno=11, path="/a", container="c"), step(1, path="/a", container="c")]
+    assert (numbers(rows)["failed"], numbers(rows)["retries"]) == (1, 0)
+
+
 def test_the_table_has_every_number():
     batch = to_batch([one([step(0)])])
     assert batch.schema == SCHEMA

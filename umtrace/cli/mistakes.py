@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -42,7 +43,14 @@ def os_text(error: OSError) -> str:
     what = _OS_ERRORS.get(error.errno or 0, error.strerror or str(error))
     if error.errno == errno.EACCES and error.strerror != "Permission denied":
         what = error.strerror or what  # one of ours, which says what to do
+    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    if error.errno == errno.ENOENT and where.startswith("/proc/") and not _proc_is_there():
+        return "/proc is not mounted here: mount -t proc proc /proc"
     return f"{error.filename}: {what}" if error.filename else what
+
+
+def _proc_is_there() -> bool:
+    return os.path.exists("/proc/self/stat")  # noqa: PTH110 - light
 
 
 def _of_option(error: click.NoSuchOption) -> str:

@@ -36,7 +36,9 @@ from umtrace.stats.filters import RowFilter
 if TYPE_CHECKING:
     from umtrace.pipeline import Until
     from umtrace.pipeline.run import Sink
+    from umtrace.pipeline.ticks import Totals
     from umtrace.present.progress import Progress
+    from umtrace.recording import Recording
     from umtrace.sources.base import Follower, Source
 
 
@@ -195,8 +197,7 @@ def command(
             is_of_command=follower,
         )
         state.finished = True
-        progress.summary(where, totals)
-        _answer(path, to)
+        _sum_up(path, totals, to, progress)
         ctx.exit(child.wait())
 
 
@@ -213,18 +214,33 @@ def _follower(source: Source, command: Sequence[str], row_filter: RowFilter) -> 
     )
 
 
-def _answer(path: Path | None, to: OutputOptions) -> None:
-    """Say what a report begins with, and how to read on; nothing without a recording."""
-    if path is None or to.quiet:
+def _sum_up(path: Path | None, totals: Totals, to: OutputOptions, progress: Progress) -> None:
+    """Say what was recorded, and if it is a recording what a report begins with."""
+    if path is None:
+        progress.summary(str(to.summaries), totals)
+        return
+    from umtrace.present.heading import lasted_ns
+    from umtrace.recording import Recording
+
+    recording = Recording.open(path)
+    took_ns = lasted_ns(recording.meta)
+    if took_ns is not None:  # as a report says it
+        totals.seconds = took_ns / 1e9
+    progress.summary(path, totals)
+    _answer(recording, to)
+
+
+def _answer(recording: Recording, to: OutputOptions) -> None:
+    """Say what a report begins with, and how to read on."""
+    if to.quiet:
         return
     working.begin()
-    from umtrace.recording import Recording
     from umtrace.report_contents import answer_of
 
-    answer = answer_of(Recording.open(path))
+    answer = answer_of(recording)
     if answer:
         say_wrapped(answer)
-        to.say(f"next: umtrace report {shlex.quote(str(path))}")
+        to.say(f"next: umtrace report {shlex.quote(str(recording.path))}")
 
 
 def _until(child: Child, signals: StopSignals, duration: float | None, to: OutputOptions) -> Until:

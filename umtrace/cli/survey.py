@@ -99,7 +99,9 @@ def _live(live: LiveOptions, *, calibration: bool) -> int:
 
 def _replay(path: Path) -> int:
     from umtrace.pipeline import offline
+    from umtrace.present.heading import lasted_ns
     from umtrace.present.terminal import complain
+    from umtrace.present.units import NS_PER_S
     from umtrace.query.normal_gp import measured
     from umtrace.recording import Recording
     from umtrace.survey.host import recorded_host
@@ -110,12 +112,12 @@ def _replay(path: Path) -> int:
         sink.take(tick)
     meta = opened.meta
     sink.normal_gp_ns = measured(meta).lengths_ns
-    seconds = None if meta.end_ns is None else (meta.end_ns - meta.start_ns) / 1e9
+    took_ns = lasted_ns(meta)
     host = recorded_host(
         kernel=meta.kernel,
         rcu=meta.extra.get("rcu"),
         tier=meta.tier,
-        seconds=seconds,
+        seconds=None if took_ns is None else took_ns / NS_PER_S,
         version=meta.umtrace,
     )
     _print(host, sink, unseen="not in this recording")

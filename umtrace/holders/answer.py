@@ -55,6 +55,7 @@ class Answer:
     unknown          no certain holder was seen; there is a suspect, or too much was not read
     ================ ============================================================================
 
+    ``file`` is that of a loop device, empty if it has none; None for anything else.
     ``unread`` has the processes that could not be read, ``unseen`` the kinds of holders that are in
     no list.
     """
@@ -63,6 +64,7 @@ class Answer:
     dev: str
     state: str
     mount: Mount | None = None  #: None for a device
+    file: str | None = None
     holders: tuple[Holder, ...] = ()
     blind: tuple[str, ...] = ()
     unread: Mapping[int, str] = field(default_factory=dict)  #: pid -> name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,6 +49,14 @@ def node(dev: str) -> str:
         return f"/dev/mapper/{mapped}"
     name = name_of(dev)
     return f"/dev/{name}" if name else dev
+
+
+def loop_file(dev: str) -> str | None:
+    """Return the file of a loop device, empty if it has none; None for any other device."""
+    name = name_of(dev) or ""
+    if not re.fullmatch(r"loop\d+", name):
+        return None
+    return (_text(_DEV / dev / "loop" / "backing_file") or "").strip()
 
 
 def partitions(dev: str) -> list[str]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from umtrace.holders import procfs
+from umtrace.holders import blocks, procfs
 from umtrace.holders.answer import (
     UNSEEN_OF_A_DEVICE,
     UNSEEN_OF_A_MOUNT,
@@ -107,6 +107,7 @@ class BusyQuery:
             dev=self._device.dev if self._device else self._mount.dev if self._mount else "",
             state=judge(holders, unread, sweep.lost, n_read=sweep.n_read, kernel=kernel),
             mount=self._mount,
+            file=blocks.loop_file(self._device.dev) if self._device else None,
             holders=tuple(holders),
             blind=(*blind, *sweep.lost, *filter(None, [self._found.unanswered])),
             unread=unread,

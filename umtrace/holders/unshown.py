@@ -21,7 +21,7 @@ from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.procfs import Open
 from umtrace.holders.served import served
 from umtrace.holders.sweep import Sweep
-from umtrace.holders.walks import Walk, still_walking, walks
+from umtrace.holders.walks import UNMOUNTERS, Walk, still_walking, walks
 from umtrace.model.holders import Holder
 
 _THROUGH_A_TASK = re.compile(r"/proc/(\d+)/root(/.*)")
@@ -158,7 +158,7 @@ class Unshown:
             tid=walk.tid,
             path=walk.path or "",
             note=self._server if of in {"mount", "copy"} else None,
-            detail=f"{walk.call} {walk.path or 'of a path that is not known'}",
+            detail=f"{walk.call} {walk.path or 'of a path that is not known'}{_before(walk)}",
         )
 
     def _met(self, walk: Walk) -> str | None:
@@ -166,6 +166,12 @@ class Unshown:
             return "suspect"
         mount = self._mount_of(walk.path, procfs.mntns(walk.pid))
         return self._of.get(mount.mnt_id) if mount else None
+
+
+def _before(walk: Walk) -> str:
+    """Return a remark on umount(8), which asks for the path first and waits there itself."""
+    asks = UNMOUNTERS.match(procfs.comm(walk.pid) or "") and "umount" not in walk.call
+    return " before its umount" if asks else ""
 
 
 def _lasting(carriers: list[Open]) -> Iterator[tuple[Open, Claim]]:

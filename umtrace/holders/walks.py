@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import posixpath
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _MOST_SHOWN = 3
 _silent: set[int] = set()  #: processes whose memory is locked
 _SECOND_SAMPLE_S = 0.05
 _LOW = 1 << 32  # the stack of a 32-bit task is below; its call numbers differ
+#: programs that unmount; before the system call they ask for the path
+UNMOUNTERS = re.compile(r"^(?:umount|fusermount)")
 #: functions on the stack of a waiting path walk, of any system call
 _WALKS = (b"link_path_walk", b"lookup_slow", b"filename_lookup", b"path_openat", b"path_lookupat")
 
@@ -83,6 +86,8 @@ def _waiting(
     for pid, answer in asker().of_each("calls", pids, until=until):
         n_answers += 1
         if isinstance(answer, TimeoutError):
+            if procfs.is_kernel_thread(pid):
+                continue  # it walks no path of a user
             name = procfs.comm(pid) or "?"
             lost.append(f"path walks of pid {pid} ({name}): {answer.strerror}")
         elif not isinstance(answer, OSError):

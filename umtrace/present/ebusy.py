@@ -31,6 +31,8 @@ _AFTER_HEADER = "   #  time (UTC)    class                                 held 
 _STILL_IN_USE = "in use after its umount"
 AFTER = "In use after an umount that succeeded (nobody got EBUSY):"
 _RULE = "─"
+#: holders of a kind that a table need not name, in words
+_SEEN = {"reference": "released it"}
 _SUMMED = {True: VERDICTS[True], False: VERDICTS[False]}
 UNSEEN_WALKS = "not seen in this tier (or with --probes light)"
 _BELOW = " " * 20
@@ -125,7 +127,7 @@ def holder_names(window: EbusyWindow) -> str:
     """Return the holders in a few words: `nginx 123 (fd, cwd), /dev/loop0 (loop)`."""
     kinds: dict[str, list[str]] = {}
     for holder in window.holders:
-        kinds.setdefault(_name(holder), []).append(holder.kind)
+        kinds.setdefault(_name(holder), []).append(_SEEN.get(holder.kind, holder.kind))
     named = [f"{name} ({', '.join(dict.fromkeys(found))})" for name, found in kinds.items()]
     return ", ".join(named[:3]) + (f", {len(named) - 3} more" if len(named) > 3 else "")  # noqa: PLR2004
 
@@ -157,6 +159,7 @@ def longest_lines(longest: Sequence[EbusyWindow]) -> Iterator[str]:
 
 def counter_lines(counters: Counters) -> Iterator[str]:
     """Yield the walkers that met a dying mount, and who dropped its last reference."""
+    yield from unseen_use(counters)
     if walks_unseen(counters):
         yield f"Path walks at a dying mount: {UNSEEN_WALKS}"
     else:
@@ -176,6 +179,13 @@ def counter_lines(counters: Counters) -> Iterator[str]:
             f"of {count(counters.held_known)} counted"
             + (f" ({count(missing)} not counted)" if missing else "")
         )
+
+
+def unseen_use(counters: Counters) -> list[str]:
+    """Return a sentence where nobody can know whether a mount was in use after its umount."""
+    if counters.met is None and counters.puts_known is None and counters.umounts:
+        return [f"In use after umount: {UNSEEN_WALKS}"]
+    return []
 
 
 def walks_unseen(counters: Counters) -> bool:

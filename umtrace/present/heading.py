@@ -87,7 +87,7 @@ def heading_of(recording: Recording, filtered: str = "", unknown: Sequence[str] 
         tier=meta.tier,
         host=meta.host or None,
         start=utc(meta.start_ns) if meta.start_ns else None,
-        duration_ns=_lasted(meta),
+        duration_ns=lasted_ns(meta),
         clock=clock_text(meta.clock, meta.clock_end),
         losses=recording.losses,
         problems=tuple(recording.problems),
@@ -175,8 +175,8 @@ def clock_text(begin: ClockPair, end: ClockPair | None) -> str:
     )
 
 
-def _lasted(meta: Meta) -> int | None:
-    """Return how long it took, by the clock that nobody sets."""
+def lasted_ns(meta: Meta) -> int | None:
+    """Return how long a recording took, by the clock that nobody sets; None if not known."""
     if meta.clock_end is not None and meta.clock_end != meta.clock:
         return max(meta.clock_end.monotonic_ns - meta.clock.monotonic_ns, 0)
     if meta.end_ns is None or not meta.start_ns:

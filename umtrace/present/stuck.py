@@ -24,6 +24,7 @@ _PHASES = {
     "other": "in an umount",
     "superblock": "waiting for a superblock that is shut down",
 }
+_BEFORE = "asks for the path before its umount"
 _MOST_GROUPS, _MOST_TASKS, _MOST_BLIND = 4, 3, 3
 
 
@@ -109,7 +110,7 @@ def _group(group: list[Stuck], *, whole: bool) -> Iterator[str]:
     if len(some) < len(group):
         who += f" and {len(group) - len(some)} more"
     task = max(group, key=lambda t: t.asleep_ns or 0)
-    yield from _wrapped(f"{who}: {_PHASES[task.phase]}{_since(task)}", "")
+    yield from _wrapped(f"{who}: {_where(task)}{_since(task)}", "")
     about = [f"umount of {task.path}"] if task.path and len(group) == 1 else []
     about += [text for text in (task.fstype, task.device) if text]
     about += [f"container {task.container[:12]}"] if task.container else []
@@ -125,6 +126,10 @@ def _group(group: list[Stuck], *, whole: bool) -> Iterator[str]:
         beside = f" ({cause.remedy})" if cause.remedy else ""
         yield f"  to end it{beside}:"
         yield "    " + clean(cause.command)  # one line, to be copied
+
+
+def _where(task: Stuck) -> str:
+    return _PHASES[task.phase] if task.begun else _BEFORE
 
 
 def _thread(task: Stuck) -> str:

@@ -69,6 +69,7 @@ def why_json(answer: Answer, exit_code: int) -> str:
         "exit_code": exit_code,
         "retry_would_do": _retry_would_do(answer),
         "dev": answer.dev,
+        "file": answer.file,
         "mount": None
         if mount is None
         else {
@@ -109,7 +110,9 @@ def _holder(answer: Answer, holder: Holder) -> dict[str, Any]:
 def _subject(answer: Answer) -> str:
     mount = answer.mount
     if mount is None:
-        return f"{answer.path}: block device {answer.dev}"
+        what = {None: "", "": ", a loop device without a file"}
+        about = what.get(answer.file, f", a loop device of {answer.file}")
+        return f"{answer.path}: block device {answer.dev}{about}"
     if answer.subject == "path":
         return f"{answer.path}: not a mount point; it is in {mount.point} ({mount.fstype})"
     part = "" if mount.root == "/" else f"[{mount.root}]"

@@ -33,6 +33,8 @@ class Stuck:
         another task shuts down.
     wait : str or None
         What it waits for, see `stacks.Stand`.
+    begun : bool
+        Whether its umount has begun; False: a program that unmounts asks for the path first.
     function : str or None
         The kernel function it sleeps in.
     asleep_ns : int or None
@@ -55,6 +57,7 @@ class Stuck:
     state: str
     phase: str
     wait: str | None
+    begun: bool
     function: str | None
     asleep_ns: int | None
     age_ns: int

@@ -141,6 +141,7 @@ class StuckQuery:
             state=sample.state,
             phase=stand.phase,
             wait=stand.wait,
+            begun=stand.phase != stacks.LOOKUP or not sample.words or sample.in_umount,
             function=sample.names[0] if sample.names else None,
             asleep_ns=asleep_ns or None,
             age_ns=sample.age_ns,

@@ -78,6 +78,8 @@ def stacks_hidden() -> str | None:
     try:
         Path("/proc/self/stack").read_bytes()
     except FileNotFoundError:
+        if not Path("/proc/self").exists():
+            return "/proc is not mounted here: mount -t proc proc /proc"
         return "the kernel was built without /proc/PID/stack (CONFIG_STACKTRACE)"
     except PermissionError:
         return "kernel stacks are not shown: run it as root, with CAP_SYS_ADMIN of the host"

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from umtrace.holders.walks import UNMOUNTERS
+
 #: phases; the names of docs/glossary.md, and two for tasks that only wait behind an umount
 LOOKUP, LOCK, TREE, RCU, SHUTDOWN, OTHER = "lookup", "lock", "tree", "rcu", "shutdown", "other"
 SUPERBLOCK = "superblock"
@@ -127,8 +129,6 @@ _IN_LOOKUP = _named(
     walk_component vfs_statx
     """
 )
-#: programs that unmount; before the system call they ask the path
-UNMOUNTERS = re.compile(r"^(?:umount|fusermount)")
 SERVER = "fuse_dev_do_read"
 
 

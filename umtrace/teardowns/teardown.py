@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ _FIELDS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("duration_ns", _NS, "from begin to end"),
     ("umounts", _NS, "umounts, failed ones and ends of namespaces included"),
     ("failed", _NS, "umounts that failed"),
-    ("retries", _NS, "umounts of a path after one of it had failed"),
+    ("retries", _NS, "umounts of a path after one of it had failed with EBUSY"),
     ("ns_ends", _NS, "mount namespaces that were seen to end"),
     ("mounts", _NS, "mounts taken down; null if that of any umount is not known"),
     ("gp_in_row", _NS, "grace periods on the critical path, one after the other"),
@@ -138,8 +139,11 @@ def to_batch(teardowns: Sequence[Teardown]) -> pa.RecordBatch:
 
 
 def retries(rows: Rows) -> int:
-    """Return how many umounts came after a failed one of the same path and namespace."""
-    where, failed = rows.codes("mntns", "path"), rows.of("errno") > 0
+    """Return how many umounts came after an EBUSY of the same path and namespace.
+
+    After EAGAIN nothing is tried again: the first of two MNT_EXPIRE only marks the mount.
+    """
+    where, failed = rows.codes("mntns", "path"), rows.of("errno") == errno.EBUSY
     named = rows.codes("path") != _null_code(rows, "path")
     number, broken = 0, set()
     for at in rows.begin.argsort(kind="stable").tolist():

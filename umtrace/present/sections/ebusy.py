@@ -33,7 +33,7 @@ def section(
         name="ebusy",
         title="EBUSY windows",
         line=_line(totals, longest),
-        weight=85,
+        weight=89 if totals.n_refused else 85,
         blocks=[
             Lines(_lines(totals, longest) if found else [], ("text",)),
             Table(_COLUMNS, refused, formats=("markdown", "html")),

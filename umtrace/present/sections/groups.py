@@ -164,8 +164,12 @@ def _line(summary: Summary) -> str:
     total = summary.total
     if not total.count:
         return "umounts: none"
-    p50, _, p99, _ = quantiles(total.metric(LATENCY).histogram)
+    times = total.metric(LATENCY).histogram
+    p50, _, p99, _ = quantiles(times)
     took = f"latency p50 {duration(p50)}, p99 {duration(p99)}"
+    if total.n_upper and times.count:  # as the first sentence has it
+        p50, p99 = (times.quantile_at_most(part) for part in (0.5, 0.99))
+        took = f"latency p50 ≤ {duration(p50)}, p99 ≤ {duration(p99)}"
     return f"umounts: {count(total.count)}{_largest(summary)}; {took}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from umtrace.present.ebusy import UNSEEN_WALKS, Counters, counter_lines, walks_unseen
+from umtrace.present.ebusy import UNSEEN_WALKS, Counters, counter_lines, unseen_use, walks_unseen
 from umtrace.present.report.section import Column, Kind, Lines, Section, Table
 from umtrace.present.units import count
 
@@ -23,7 +23,9 @@ def section(counters: Counters, n_rows: int) -> Section:
     numbers = counters.to_dict()
     known = {name: number for name, number in numbers.items() if number is not None}
     read = [[_WORDS.get(name, name), number] for name, number in known.items() if n_rows]
-    unseen = [f"Path walks at a dying mount: {UNSEEN_WALKS}."]
+    unseen = [*unseen_use(counters)]
+    if walks_unseen(counters):
+        unseen.append(f"Path walks at a dying mount: {UNSEEN_WALKS}")
     return Section(
         name="walkers",
         title="Walkers",
@@ -31,7 +33,7 @@ def section(counters: Counters, n_rows: int) -> Section:
         weight=50,
         blocks=[
             Lines(list(counter_lines(counters)) if n_rows else [], ("text",)),
-            Lines(unseen if n_rows and walks_unseen(counters) else [], ("markdown", "html")),
+            Lines(unseen if n_rows else [], ("markdown", "html")),
             Table(
                 [Column("walkers"), Column("number", Kind.COUNT)],
                 read,
