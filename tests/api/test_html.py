@@ -224,3 +224,22 @@ def test_a_browser_shows_it_without_overflow_network_or_errors(page, tmp_path, w
     assert numbers == sorted(numbers, reverse=True)
     assert [float(value) for value in measured["up"] if value] == sorted(numbers)
     assert measured["sort"] == "ascending"
+
+
+def test_other_designs_have_a_section_with_the_sentence_of_the_command(page, capsys):
+    assert run(["whatif", str(page.parent / "rec.umt"), "--json"]) == 0
+    sentence = json.loads(capsys.readouterr().out)["sentence"]
+    text = page.read_text()
+    section = text[text.index('<section id="whatif">') :]
+    section = section[: section.index("</section>")]
+    assert sentence
+    assert f">{sentence}</p>" in section
+    assert section.count('<figure id="picture-whatif">') == 1
+    assert all(f">{name}</th>" in section for name in ("A", "B", "B2", "C", "D"))
+
+
+def test_too_many_umounts_are_not_simulated_for_a_page(write, monkeypatch):
+    monkeypatch.setattr("umtrace.page.gathered._MOST_SIMULATED", 10)
+    html = umtrace.load(write(container_host(11))).to_html()
+    assert "11 umounts are not simulated for this page, 10 are at most" in html
+    assert "picture-whatif" not in html

@@ -46,24 +46,29 @@ class _Series:
 
 
 def plot_simulated(
-    found: WhatIf, *, ax: Axes | None = None, figsize: tuple[float, float] | None = None
+    found: WhatIf,
+    *,
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+    notes: bool = True,
 ) -> Axes:
     """Draw what callers wait under each design, and when file systems are shut down.
 
     The mark is the median with its 95 % interval as a thick line, where the umounts are enough to
     bound it; the thin line reaches to the 99th percentile. The dotted lines are the medians under
-    A. What is unknown is named in its row, with the reason below the axes.
+    A. What is unknown is named in its row; below the axes are the reason and what is assumed, if
+    ``notes`` is true.
     """
     with pinned_style():
         height = 1.8 + 0.95 * len(found.answers)
         axes = new_axes(height=height) if ax is None else ax
-        _draw(axes, found)
+        _draw(axes, found, notes=notes)
         if figsize is not None:
             figure_with(axes).set_size_inches(checked_size(figsize))
     return axes
 
 
-def _draw(axes: Axes, found: WhatIf) -> None:
+def _draw(axes: Axes, found: WhatIf, *, notes: bool) -> None:
     done = found.succeeded["all"]
     axes.set_title(_title(found, done), loc="left")
     if not done:
@@ -83,7 +88,7 @@ def _draw(axes: Axes, found: WhatIf) -> None:
     for row, answer in enumerate(found.answers):
         _write_words(axes, row, answer)
         axes.axhline(row + 0.5, color="0.85", linewidth=0.8)
-    axes.set_xlabel(_below(found))
+    axes.set_xlabel(_below(found, notes=notes))
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.02))
 
 
@@ -165,11 +170,11 @@ def _write(axes: Axes, text: str, place: tuple[float, float], **look: Any) -> No
     axes.annotate(text, place, xycoords=where, fontsize=_SMALL, bbox=_BOX, **look)
 
 
-def _below(found: WhatIf) -> str:
+def _below(found: WhatIf, *, notes: bool) -> str:
     """Return what the picture shows, what is assumed, and why something is unknown."""
     lines = ["duration: median with its 95 % interval, line to the 99th percentile"]
     lines += ["left: how many wait for a grace period in the call; dotted: medians under A"]
-    notes = [*found.assumed, *(f"{names}: {why}" for why, names in found.reasons.items())]
-    for each in notes:
+    reasons = (f"{names}: {why}" for why, names in found.reasons.items())
+    for each in [*found.assumed, *reasons] if notes else ():
         lines += textwrap.wrap(f"({each})", _REASON_CHARS, break_on_hyphens=False)
     return "\n".join(lines)

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from umtrace.analysis.figures import figure_of
+from umtrace.analysis.style import figure_with, pinned_style
 from umtrace.analysis.svg import DPI, svg_of
+from umtrace.analysis.whatif_plot import plot_simulated
 from umtrace.page.html import Page, Picture, page_html
 from umtrace.present.heading import heading_of
+from umtrace.present.report.section import Section
+from umtrace.present.whatif_section import section, too_many
 from umtrace.query.selection import Selection
+from umtrace.query.whatif import simulated
 from umtrace.query.worst import worst
 from umtrace.report_contents import gather, report_of
 from umtrace.stats.columns import plain_rows
 
 _WORST = 15
 _WINDOWS = 40
+_MOST_SIMULATED = 100_000  #: some 130 MB, and a few seconds
 _PICTURES = {
     "phases": (
         "Where the time of a mean umount goes",
@@ -58,6 +64,7 @@ def page_of(
     ]
     longest = worst(selection, _WORST)
     heading = heading_of(recording, selection.row_filter.describe(), unknown)
+    simulated_section, picture = _whatif(selection, size=size, dpi=dpi or DPI)
     page = Page(
         report=report_of(found, heading),
         total=found.summary.total,
@@ -69,6 +76,8 @@ def page_of(
         command=recording.meta.command,
         version=recording.meta.umtrace,
         counters=recording.losses.to_dict(),
+        more=[simulated_section],
+        whatif_svg=picture,
     )
     return page_html(page)
 
@@ -87,3 +96,18 @@ def _svgs(
         figure = figure_of(kind, selection, by=by)
         if any(axes.has_data() for axes in figure.axes):
             yield kind, svg_of(figure, kind, size=size, dpi=dpi)
+
+
+def _whatif(
+    selection: Selection, *, size: tuple[float, float] | None, dpi: int
+) -> tuple[Section, str]:
+    """Return the section on other designs, and its picture; the rows of it are in memory."""
+    rows, _, _ = selection.extent()
+    if rows > _MOST_SIMULATED:
+        return too_many(rows, _MOST_SIMULATED), ""
+    found = simulated(selection)
+    with pinned_style():
+        figure = figure_with(plot_simulated(found, notes=False))
+    if not any(axes.has_data() for axes in figure.axes):
+        return section(found), ""
+    return section(found), svg_of(figure, "whatif", size=size, dpi=dpi)

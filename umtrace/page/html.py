@@ -18,9 +18,10 @@ from umtrace.model.windows import hold
 from umtrace.present.heading import heading_lines, loss_text
 from umtrace.present.held import held_words, references_named
 from umtrace.present.names import phase_name
-from umtrace.present.report.as_html import report_views
+from umtrace.present.report.as_html import HtmlFormat, report_views
 from umtrace.present.report.as_text import nothing
-from umtrace.present.report.section import Report
+from umtrace.present.report.section import Report, Section
+from umtrace.present.report.walk import walk
 from umtrace.present.terminal import clean, visible
 from umtrace.present.units import NULL, clock, count, duration, percent, plural
 from umtrace.stats.summarize import LATENCY, RCU, errno_name
@@ -29,7 +30,7 @@ from umtrace.version import __version__
 
 Row = Mapping[str, Any]
 #: templates of what only this page has, by the section that they follow
-_MORE = {"phases": "worst.html", "ebusy": "windows.html"}
+_MORE = {"phases": "worst.html", "ebusy": "windows.html", "whatif": "whatif.html"}
 #: the picture that shows the rows of a section, or of what follows it
 _SHOWN_IN = {
     "groups": "cdf",
@@ -68,6 +69,10 @@ class Page:
         EBUSY windows, the longest first; ``n_windows`` counts all.
     plan : sequence of mapping
         The probe plan.
+    more : sequence of Section
+        Sections that no other format has.
+    whatif_svg : str
+        The picture of the section ``whatif``, one trusted ``<svg>`` element; may be empty.
     """
 
     report: Report
@@ -80,6 +85,8 @@ class Page:
     command: Sequence[str] = ()
     version: str = ""
     counters: Mapping[str, object] = field(default_factory=dict)
+    more: Sequence[Section] = ()
+    whatif_svg: str = ""
 
 
 def page_html(page: Page) -> str:
@@ -161,7 +168,8 @@ def _view(page: Page) -> dict[str, Any]:
         "tiles": list(_tiles(page.total)),
         "pictures": _figures(page.pictures),
         "links": _links(page.pictures),
-        "sections": report_views(report),
+        "sections": [*report_views(report), *walk(page.more, HtmlFormat())],
+        "whatif_svg": Markup(page.whatif_svg),  # noqa: S704
         "more": _MORE,
         "worst": [_worst(row) for row in page.worst],
         "windows": [_window(row) for row in page.windows],

@@ -27,7 +27,7 @@ def lines(found: WhatIf) -> list[str]:
     first = sentence(found)
     return [
         *([*textwrap.wrap(first, _COLUMNS), ""] if first else []),
-        *_load(found),
+        *textwrap.wrap(head(found), _COLUMNS),
         "",
         *_callers(found),
         "",
@@ -39,7 +39,8 @@ def lines(found: WhatIf) -> list[str]:
     ]
 
 
-def _load(found: WhatIf) -> list[str]:
+def head(found: WhatIf) -> str:
+    """Return what is known of the load, and of the length of a normal grace period."""
     parts = [plural(found.umounts, "umount")]
     if found.failed:
         parts.append(f"{count(found.failed)} failed")
@@ -53,7 +54,7 @@ def _load(found: WhatIf) -> list[str]:
         parts.append(
             f"normal grace period {duration(found.lengths[0].ns)} (median; {found.lengths_by})"
         )
-    return textwrap.wrap("; ".join(parts), _COLUMNS)
+    return "; ".join(parts)
 
 
 def _callers(found: WhatIf) -> list[str]:
@@ -107,12 +108,16 @@ def _designs(found: WhatIf) -> list[str]:
     return textwrap.wrap("; ".join(named), _COLUMNS)
 
 
-def _notes(found: WhatIf) -> list[str]:
-    notes = [*_waiting(found), *found.assumed]
+def notes(found: WhatIf) -> list[str]:
+    """Return who still waits, what is assumed, and why something is unknown."""
+    texts = [*_waiting(found), *found.assumed]
     if found.left_out:
-        notes.append(f"{plural(found.left_out, 'row')} without begin or end left out")
-    notes += [f"- of {names}: {why}" for why, names in found.reasons.items()]
-    wrapped = [textwrap.wrap(note, _COLUMNS, subsequent_indent="  ") for note in notes]
+        texts.append(f"{plural(found.left_out, 'row')} without begin or end left out")
+    return texts + [f"- of {names}: {why}" for why, names in found.reasons.items()]
+
+
+def _notes(found: WhatIf) -> list[str]:
+    wrapped = [textwrap.wrap(note, _COLUMNS, subsequent_indent="  ") for note in notes(found)]
     return [line for each in wrapped for line in each]
 
 
