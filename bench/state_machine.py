@@ -248,7 +248,7 @@ def _rcu_kind(row: Row) -> str | None:
         return "normal"
     if "slept" in row or "rcu_exit" in row:
         return "expedited"
-    return "none" if row["errno"] else None
+    return "none" if row["errno"] or (row["functions"] and "unlock" in row) else None
 
 
 def _from_functions(row: Row) -> None:

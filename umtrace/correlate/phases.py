@@ -218,10 +218,11 @@ def missed_hits(ops: Ops) -> Bools:
     return missed
 
 
-def missed_whole(ops: Ops) -> Bools:
+def missed_whole(ops: Ops, *, waits_always: bool = True) -> Bools:
     """Return where a function was not seen at all although another one implies it.
 
     It is valid only for a source that probes all of them; an imported trace may have a few.
+    ``waits_always`` says that the kernel leaves no RCU wait out.
     """
     umount = (ops["opener"] == Kind.ENTER) & (ops["t_path"] > 0)
     unlocked, done = ops["n_unlock"] > 0, ops["ret"] >= 0
@@ -231,12 +232,23 @@ def missed_whole(ops: Ops) -> Bools:
     absent |= umount & done & unlocked & (ops["t_locked"] == 0)
     absent |= checked & unlocked & (ops["n_check"] == 0)
     # Every teardown has an RCU wait, except for lazy umounts on a kernel with a patch to defer it.
-    waits = _waited(ops, _RCU)[1] | (checked & done & (ops["n_mounts"] > 0))
-    absent |= has_functions(ops) & waits & (ops["n_rcu"] == 0)
+    # Where one leaves it out of others, too, a work item does the last put, or the plan says so.
+    must = (ops["n_mounts"] > 0) & ~put_by_worker(ops) & waits_always
+    absent |= (
+        has_functions(ops) & (_waited(ops, _RCU)[1] | (checked & done & must)) & (ops["n_rcu"] == 0)
+    )
     at_once = ops["ended_at_once"] & ((ops["flags"] & MNT_DETACH) == 0)
-    absent |= at_once & (ops["n_mounts"] > 0) & (ops["n_rcu"] == 0)
+    absent |= at_once & must & (ops["n_rcu"] == 0)
     absent &= ops["end"] != 0
     return absent
+
+
+def put_by_worker(ops: Ops) -> Bools:
+    """Return where a kernel worker ran cleanup_mnt() for the mount of another task."""
+    by = np.zeros(len(ops), np.bool_)
+    put = ops["put_ts"] > 0
+    by[put] = np.char.startswith(ops["put_comm"][put], b"kworker")
+    return by
 
 
 def _waited(ops: Ops, waits: list[Wait]) -> Known:

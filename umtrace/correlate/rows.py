@@ -18,6 +18,7 @@ from umtrace.correlate.phases import (
     missed_hits,
     missed_whole,
     no_result,
+    put_by_worker,
     timing,
     unseen,
 )
@@ -52,6 +53,7 @@ def build_rows(
     owners: Owners,
     preview: bool = False,
     why_open: str = "running",
+    waits_always: bool = True,
 ) -> pa.RecordBatch:
     """Return one row per completed operation, in their order.
 
@@ -67,12 +69,12 @@ def build_rows(
         n each.
     owners, preview : Owners, bool
         Whose umounts they are, and whether the operations become rows later.
-    why_open : str
-        ``incomplete_why`` of the operations that have not ended.
+    why_open, waits_always : str, bool
+        ``incomplete_why`` of those that have not ended; whether every teardown waits for RCU.
     """
     times = timing(ops)
-    whole = bool(tier_named(tier).probes_every_function)
-    why = _incomplete_why(ops, why_open, whole=whole, sound=times.sound)
+    absent = _absent(ops, tier, waits_always=waits_always)
+    why = _incomplete_why(ops, why_open, seen=times.sound & ~absent)
     complete = why < 0
     columns: Columns = {
         "id": fixed(np.arange(first_id, first_id + len(ops)), pa.int64()),
@@ -86,8 +88,7 @@ def build_rows(
     columns |= _owned(ops, owners, columns, rows=not preview)
     columns |= _outcome(ops, complete)
     columns |= _mount(ops, sources)
-    columns |= _times(times, ops, complete)
-    columns |= _locker(ops)
+    columns |= _times(times, ops, complete) | _locker(ops)
     columns |= _final_put(ops, complete, ops["t_first"] + times.latency)
     return pa.RecordBatch.from_arrays(_in_order(columns), schema=SCHEMA)
 
@@ -103,10 +104,16 @@ def _reasons(why_open: str) -> tuple[str, ...]:
     return ("lost-events", "no-enter", "died", why_open)
 
 
-def _incomplete_why(ops: Ops, why_open: str, *, whole: bool, sound: Bools) -> npt.NDArray[np.int32]:
+def _absent(ops: Ops, tier: str, *, waits_always: bool) -> Bools:
+    if tier_named(tier).probes_every_function:
+        return missed_whole(ops, waits_always=waits_always)
+    return np.zeros(len(ops), np.bool_)
+
+
+def _incomplete_why(ops: Ops, why_open: str, *, seen: Bools) -> npt.NDArray[np.int32]:
     """Return for each operation the last index of ``_reasons`` that applies; -1 if complete."""
     applies = {
-        "lost-events": _lost(ops) | ~sound | (missed_whole(ops) if whole else False),
+        "lost-events": _lost(ops) | ~seen,
         "no-enter": ops["opener"] == 0,
         "died": (ops["end"] == Kind.DEAD) & (ops["opener"] == Kind.ENTER),
         why_open: (ops["end"] == 0) & ~ops["superseded"],
@@ -189,11 +196,18 @@ def _rcu_kind(ops: Ops) -> npt.NDArray[np.int64]:
             ops["joined_gp"],
             ops["own_gp"] | (ops[WAITS[Wait.RCU_EXPEDITED]] > 0),
             ops[WAITS[Wait.RCU_PIGGYBACK]] > 0,
-            (ops["ret"] < 0) & (ops["n_rcu"] == 0),
+            (ops["n_rcu"] == 0) & ((ops["ret"] < 0) | _unlocked_unwaited(ops)),
         ],
         [normal, piggybacked, expedited, piggybacked, none],
         -1,
     )
+
+
+def _unlocked_unwaited(ops: Ops) -> Bools:
+    """Return where function probes saw the unlock whole, so that a wait in it would be known."""
+    unlocked = (ops["n_unlock"] > 0) | (ops["ended_at_once"] & ~ops["mounts_unknown"])
+    seen: Bools = has_functions(ops) & unlocked & ~unseen(ops, Unseen.RCU)
+    return seen
 
 
 def _final_put(ops: Ops, complete: Bools, ended: npt.NDArray[np.int64]) -> Columns:
@@ -201,8 +215,7 @@ def _final_put(ops: Ops, complete: Bools, ended: npt.NDArray[np.int64]) -> Colum
     by_function = complete & (ops["mnt"] != 0) & ~unseen(ops, Unseen.PUTS)
     by_self = ops["own_put"] | (ops[WAITS[Wait.SHUTDOWN]] > 0)
     elsewhere = ops["put_ts"] > 0
-    kworker = np.zeros(len(ops), np.bool_)
-    kworker[elsewhere] = np.char.startswith(ops["put_comm"][elsewhere], b"kworker")
+    kworker = put_by_worker(ops)
     who = np.select(
         [complete & by_self, by_function & elsewhere & kworker, by_function & elsewhere],
         [0, 1, 2],

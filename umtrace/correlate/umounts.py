@@ -40,6 +40,8 @@ class UmountCorrelator:
         The name of the tier, in every row.
     owners : Owners, optional
         Whose umounts they are; by default what their paths say.
+    waits_always : bool
+        Whether the kernel waits for a grace period in every teardown (`probes.on_demand`).
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class UmountCorrelator:
         tier: str,
         owners: Owners | None = None,
         max_open: int = MAX_OPEN,
+        waits_always: bool = True,
     ) -> None:
         self._clock_offset_ns = clock_offset_ns
         self._tier = tier
         self._owners = owners or Owners()
         self._max_open = max_open
+        self._waits_always = waits_always
         self._open = Ops()
         self._tails = TailKeeper()
         self._names = NameStore()
@@ -113,6 +117,7 @@ class UmountCorrelator:
                 self._peeked(ops, NameKind.MOUNTPOINT, "t_mount"), np.zeros(len(ops), np.bool_)
             ),
             owners=self._owners,
+            waits_always=self._waits_always,
             preview=True,
         )
         by_function = bool(tier_named(self._tier).probes_every_function)
@@ -159,6 +164,7 @@ class UmountCorrelator:
             sources=self._take_names(ops, NameKind.SOURCE, "t_mount", ops["t_mount"] > 0),
             mountpoints=self._mountpoints(ops),
             owners=self._owners,
+            waits_always=self._waits_always,
             why_open=why_open,
         )
         self._next_id += len(ops)

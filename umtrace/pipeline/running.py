@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from umtrace.correlate.umounts import UmountCorrelator
 from umtrace.model.events import EventBatch
 from umtrace.model.hangs import Hang
+from umtrace.probes.on_demand import waits_always
 from umtrace.recording import Recording
 from umtrace.recording.columns import events_to_numpy
 from umtrace.recording.tables import EVENTS
@@ -47,7 +48,10 @@ def hangs_at_the_end(recording: Recording, rows: Sequence[pa.RecordBatch]) -> li
     offset = recording.meta.clock.offset_ns
     first = min(row["t_start"] for row in plain) - offset
     tids = np.array([row["tid"] for row in plain], np.uint32)
-    correlator = UmountCorrelator(clock_offset_ns=offset, tier=recording.meta.tier)
+    meta = recording.meta
+    correlator = UmountCorrelator(
+        clock_offset_ns=offset, tier=meta.tier, waits_always=waits_always(meta.plan)
+    )
     last = 0
     for batch in recording.batches(EVENTS.name, span=(first, None)):
         events = events_to_numpy(batch)

@@ -17,6 +17,7 @@ from umtrace.owners.resolve import Owners
 from umtrace.pipeline.ebusy import EbusyStage, EbusyUpdate
 from umtrace.pipeline.hangs import HangWatch
 from umtrace.pipeline.pace import Pace
+from umtrace.probes.on_demand import waits_always
 from umtrace.sources.base import Source
 from umtrace.sources.questions import Questions
 from umtrace.stats.filters import RowFilter
@@ -108,9 +109,7 @@ def stream(
     a read waits. ``watch`` finds the operations that hang.
     """
     pace, owners = pace or Pace(), owners or Owners()
-    correlator = UmountCorrelator(
-        clock_offset_ns=source.clock.offset_ns, tier=source.tier, owners=owners
-    )
+    correlator = _correlator(source, owners)
     row_filter = row_filter or RowFilter()
     undecided, stopping = Undecided(row_filter), False
     while not stopping:
@@ -137,6 +136,15 @@ def stream(
     last = ebusy.feed(rest) + ebusy.finish() if ebusy else EbusyUpdate()
     losses = _lost(source, correlator, ebusy)
     yield Tick(EventBatch(), rest, losses, last, undecided.counts, facts=owners.take_learnt())
+
+
+def _correlator(source: Source, owners: Owners) -> UmountCorrelator:
+    return UmountCorrelator(
+        clock_offset_ns=source.clock.offset_ns,
+        tier=source.tier,
+        owners=owners,
+        waits_always=waits_always(source.plan()),
+    )
 
 
 def _lost(source: Source, correlator: UmountCorrelator, ebusy: EbusyStage | None) -> LossReport:

@@ -18,6 +18,7 @@ from umtrace.kernel.btf import Btf, BtfUnavailableError
 from umtrace.kernel.preemption import preemptible
 from umtrace.kernel.symbols import Symbols
 from umtrace.probes.constants import KNOWN_MEMBERS
+from umtrace.probes.on_demand import MARKS
 from umtrace.probes.purposes import PURPOSES, PUT_CALLS, SUBSTITUTES
 from umtrace.probes.stacks import ENTRY, FUNCTIONS
 
@@ -29,7 +30,7 @@ PROBED = frozenset(
 _SUFFIX = re.compile(r"(?:\.(?:isra|constprop|part)\.\d+)+")
 KNOWN = PROBED | {symbol.partition(".")[0] for symbols in FUNCTIONS.values() for symbol in symbols}
 #: what to read of kallsyms
-WANTED = frozenset(name.encode() for name in (*KNOWN, *ENTRY, *PUT_CALLS))
+WANTED = frozenset(name.encode() for name in (*KNOWN, *ENTRY, *PUT_CALLS, *MARKS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from umtrace.model.tiers import tier_named
 from umtrace.probes.capabilities import Capabilities
 from umtrace.probes.constants import TASK_DEAD, host_mntns, possible_cpus, switch_constants
 from umtrace.probes.counting import counting_constants, counting_lines
+from umtrace.probes.on_demand import on_demand_lines
 from umtrace.probes.plan import (
     NO_WALKS,
     PROBE_SETS,
@@ -366,7 +367,7 @@ class BpfSource:
             lines = [replace(one, reason=reason) if one.meaning in hot else one for one in lines]
         if self._placement:
             lines += counting_lines(self._cpus, long_loops="UM_BPF_LOOP" in self._constants)
-        return [*self._plan, *lines]
+        return [*self._plan, *lines, *on_demand_lines(self._symbols.names)]
 
     def close(self) -> None:
         """Detach and free everything; may be called twice."""

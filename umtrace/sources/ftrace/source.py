@@ -20,6 +20,7 @@ from umtrace.model.plan_line import PlanLine
 from umtrace.model.tiers import tier_named
 from umtrace.probes.capabilities import Capabilities, capabilities_of
 from umtrace.probes.constants import layout_constants
+from umtrace.probes.on_demand import on_demand_lines
 from umtrace.probes.plan import NO_WALKS, Plan, make_plan
 from umtrace.probes.purposes import SYSTEM_CALL
 from umtrace.probes.stacks import FUNCTIONS
@@ -93,6 +94,7 @@ class FtraceSource(FtraceBase):
         wanted = events(layout, walkers=self._walkers)
         made = self._make(instance, place(wanted, plan, symbols))
         self._unseen(plan, {event.function for event in wanted})
+        self._plan += on_demand_lines(symbols.names)
         formats = [self._format(instance, f"{instance.group}:{name}") for name in made]
         formats += self._lives(instance, BIRTHS, tasks_lost())
         self._lineage = lineage = TaskTracker(partial(tasks, names=False), without=self._untraced)
