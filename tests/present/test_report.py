@@ -133,7 +133,7 @@ def test_many_groups_are_cut_and_counted(heading):
         ),
         (
             [row(latency_ns=100), row(latency_ns=100, rcu_ns=9)],
-            "unknown for 1 of 2 umounts, so without a share: RCU wait",
+            "share -: unknown for 1 of 2 umounts: RCU wait",
         ),
         (
             [row(latency_ns=9, latency_bound="upper")],

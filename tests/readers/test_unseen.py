@@ -116,5 +116,5 @@ def test_shares_add_up_or_are_unknown(call, tmp_path):
     assert shares[0] is None
     assert sum(shares[1:]) <= 1
     _, out, _ = call("report", path, "--full", "--by", "none")
-    assert "unknown for 99 of 100 umounts, so without a share: namespace lock" in out
+    assert "share -: unknown for 99 of 100 umounts: namespace lock" in out
     assert "36.5 %" not in out

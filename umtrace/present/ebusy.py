@@ -249,6 +249,8 @@ def _lines(
     rest = len(totals) - len(windows)
     if rest:
         yield f"and {plural(rest, 'window')} more; --json lists all"
+    if any(held_short(window.hold) == NULL for window in windows):
+        yield "held -: how long is not known; `umtrace ebusy DIR N` says why"
     for step in next_steps(windows):
         yield from _wrapped(f"To find an unknown cause: {step}", width, subsequent_indent="  ")
     for number, window in numbered if evidence else ():

@@ -32,10 +32,10 @@ def held_words(bounds: Bounds) -> str:
     return f"{first} to {last}" if least and first != last else f"at most {last}"
 
 
-def hold_fact(window: EbusyWindow) -> str | None:
-    """Return a sentence about the hold; None for a class that is no hold."""
+def hold_fact(window: EbusyWindow) -> str:
+    """Return a sentence about the hold."""
     if window.klass == "downstream":
-        return None
+        return "it has no time in use of its own, but that of its cause"
     words = held_words(window.hold)
     since = "the return of umount" if window.klass in AFTERWARDS else "the first EBUSY"
     if window.hold == (None, None):

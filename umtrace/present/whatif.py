@@ -113,6 +113,8 @@ def notes(found: WhatIf) -> list[str]:
     texts = [*_waiting(found), *found.assumed]
     if found.left_out:
         texts.append(f"{plural(found.left_out, 'row')} without begin or end left out")
+    if any(each.caller.get("all") and not each.caller.get("lazy") for each in found.answers):
+        texts.append("lazy p50 -: no lazy umount")
     return texts + [f"- of {names}: {why}" for why, names in found.reasons.items()]
 
 

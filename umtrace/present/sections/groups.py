@@ -165,9 +165,11 @@ def _line(summary: Summary) -> str:
     if not total.count:
         return "umounts: none"
     times = total.metric(LATENCY).histogram
+    if not times.count:
+        return f"umounts: {count(total.count)}{_largest(summary)}; latency unknown"
     p50, _, p99, _ = quantiles(times)
     took = f"latency p50 {duration(p50)}, p99 {duration(p99)}"
-    if total.n_upper and times.count:  # as the first sentence has it
+    if total.n_upper:  # as the first sentence has it
         p50, p99 = (times.quantile_at_most(part) for part in (0.5, 0.99))
         took = f"latency p50 ≤ {duration(p50)}, p99 ≤ {duration(p99)}"
     return f"umounts: {count(total.count)}{_largest(summary)}; {took}"

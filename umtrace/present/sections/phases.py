@@ -79,7 +79,7 @@ def _left_out(group: GroupSummary, seen: list[str]) -> list[str]:
         partly.setdefault(group.metric(name).n_null, []).append(phase_name(name))
     whole = timed_text(group)
     lines = [
-        f"unknown for {count(n)} of {whole}, so without a share: {', '.join(names)}"
+        f"share -: unknown for {count(n)} of {whole}: {', '.join(names)}"
         for n, names in partly.items()
     ]
     if any(not group.metric(name).occurred.count for name in seen):

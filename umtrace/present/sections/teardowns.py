@@ -24,6 +24,12 @@ _COLUMNS = (
 )
 _IN_CSV = ("owner_kind", "begin", "end", "failed", "retries", "mounts", "shutdown_ns", "exact")
 _LINE = 80
+#: what `-` means in a column
+_DASHES = {
+    "gp_in_row_ns": "in a row -: how long these grace periods took is not known",
+    "lock_ns": "lock -: waits for the namespace lock are not known",
+    "saved_ns": "saving -: which waits one grace period could serve is not known",
+}
 
 
 def section(
@@ -49,11 +55,16 @@ def section(
         blocks=[
             Lines([_summed(total, kinds)] if total else []),
             Table(_COLUMNS, [_cells(row) for row in rows], formats=("text", "markdown", "html")),
+            Lines([note for name, note in _DASHES.items() if _is_unknown(rows, name)]),
             Lines([text for number, each in longest for text in _told(number, each, seen=seen)]),
             _in_csv(rows),
         ],
         data={"teardowns": total, "by_kind": dict(kinds), "longest": rows},
     )
+
+
+def _is_unknown(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    return any(row[name] is None for row in rows)
 
 
 def _cells(row: Mapping[str, Any]) -> list[Any]:
