@@ -9,6 +9,7 @@ from typing import Any
 
 from umtrace.kernel.config import options_off
 from umtrace.kernel.function_tracing import REMEDY, switched_off
+from umtrace.kernel.membarrier import IN_THE_ROWS, why_not
 from umtrace.kernel.refusals import missing_privilege
 from umtrace.kernel.symbols import Symbols
 from umtrace.kernel.tracefs import Tracefs
@@ -111,7 +112,15 @@ def diagnose() -> Diagnosis:
     """Try everything; attaches each tier for a moment and detaches it."""
     offer = this_kernel(Symbols.load(wanted=WANTED))
     tiers = tuple(tried(tier) for tier in LIVE_TIERS)
-    return Diagnosis((*features(), _kept_programs()), tiers, inlined(offer))
+    return Diagnosis((*features(), _normal_gp(), _kept_programs()), tiers, inlined(offer))
+
+
+def _normal_gp() -> Feature:
+    """Return how the length of normal grace periods comes into a recording, for what-if."""
+    why, name = why_not(), "normal grace period"
+    if not why:
+        return Feature(name, True, "its length is measured by membarrier(2) while recording")
+    return Feature(name, True if why == IN_THE_ROWS else None, why)
 
 
 def _kept_programs() -> Feature:

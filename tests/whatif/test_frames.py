@@ -59,6 +59,39 @@ def test_ns_are_integers(assumed):
     assert len(known) > 20
 
 
+def test_each_number_has_its_interval_or_none_and_a_reason_if_it_is_unknown(assumed, recorded):
+    numbers = assumed.numbers
+    assert {str(numbers[name].dtype) for name in ("value", "low", "high")} == {"Float64"}
+    known = numbers.dropna(subset=["low", "high"])
+    assert (known["low"] <= known["value"]).all()
+    assert (known["value"] <= known["high"]).all()
+    assert set(known.loc[known["design"] == "C", "number"]) >= {"depth", "age_ns", "grace_periods"}
+    for name in assumed.designs.index:
+        of_design = numbers[numbers["design"] == name].set_index("number")["value"]
+        row = assumed.designs.loc[name, of_design.index]
+        assert of_design.dropna().tolist() == row.dropna().tolist()
+    for frame in (numbers, recorded.numbers):
+        assert frame.loc[frame["value"].isna(), "why"].notna().all()
+        assert frame.loc[frame["value"].notna(), "why"].isna().all()
+
+
+def test_whose_umounts_wait_adds_up(assumed):
+    waiting = assumed.waiting
+    for (design, _), rows in waiting.groupby(["design", "by"]):
+        assert rows["waits"].sum() == assumed.designs.loc[design, "waits"]
+    assert set(waiting["design"]) == {"A", "B", "B2"}, "none waits under C, and D is unknown"
+
+
+def test_teardowns_and_owners_have_times(assumed):
+    times = assumed.times
+    busy = times[times["time"] == "teardown busy"].set_index(["design", "quantile"])["value_ns"]
+    whole = times[times["time"] == "teardown sum"].set_index(["design", "quantile"])["value_ns"]
+    assert (busy.dropna() <= whole.dropna()).all()
+    owned = times[times["umounts"] == "owner"]
+    assert owned["owner"].notna().all()
+    assert owned["n"].iloc[0] == assumed.answers.succeeded["all"]
+
+
 def test_what_is_unknown_has_its_reason(recorded):
     designs = recorded.designs
     assert "normal grace period" in designs.loc["B", "why"]

@@ -16,6 +16,8 @@ from umtrace.kernel.syscalls import syscall
 
 _NUMBERS = {"x86_64": 324, "aarch64": 283, "s390x": 356, "ppc64le": 365, "riscv64": 283}
 _QUERY, _GLOBAL = 0, 1
+#: why nothing is measured where the umounts themselves show it
+IN_THE_ROWS = "rcu_normal is set: the RCU wait of an umount is a normal grace period"
 
 
 def why_not(state: Mapping[str, object] | None = None, cpus: int | None = None) -> str:
@@ -31,7 +33,7 @@ def why_not(state: Mapping[str, object] | None = None, cpus: int | None = None) 
     state = rcu_state() if state is None else state
     online = os.sysconf("SC_NPROCESSORS_ONLN") if cpus is None else cpus
     if state["rcu_normal"] == 1:
-        return "rcu_normal is set: the RCU wait of an umount is a normal grace period"
+        return IN_THE_ROWS
     if state["rcu_normal"] is None or state["rcu_expedited"] is None:
         return "rcu_normal and rcu_expedited cannot be read"
     if state["rcu_expedited"]:
