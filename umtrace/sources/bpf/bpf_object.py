@@ -93,8 +93,10 @@ class BpfObject:
         return list(struct.unpack(f"={self._cpus}Q", value))
 
     def words(self, name: str, n: int) -> tuple[int, ...]:
-        """Return the ``n`` 32-bit words of the first element of an array."""
-        return struct.unpack(f"={n}I", lookup(self._maps[name], 0, 4 * n))
+        """Return the first ``n`` 32-bit words of the first element of an array."""
+        _fd, info = self._compiled.maps[name]
+        # The kernel writes the whole value, whatever is wanted of it.
+        return struct.unpack_from(f"={n}I", lookup(self._maps[name], 0, info.value_bytes))
 
     def set_word(self, name: str, word: int) -> None:
         """Set the first element of an array of 32-bit words."""

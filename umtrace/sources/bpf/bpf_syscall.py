@@ -175,7 +175,11 @@ def open_raw_tracepoint(program_fd: int, name: str | None) -> int:
 
 
 def lookup(map_fd: int, index: int, value_bytes: int) -> bytes:
-    """Return the value of one element of an array; OSError if the kernel refuses."""
+    """Return the value of one element of an array; OSError if the kernel refuses.
+
+    The kernel writes as many bytes as the map's values have, in a per-CPU map for each CPU. Fewer
+    ``value_bytes`` are a write beyond the buffer.
+    """
     key, value = ctypes.c_uint32(index), ctypes.create_string_buffer(value_bytes)
     words = struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(key), ctypes.addressof(value), 0)
     bpf(_MAP_LOOKUP_ELEM, words)
