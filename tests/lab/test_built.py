@@ -112,3 +112,14 @@ def test_a_built_kernel_boots_and_turns_its_switch(name):
     assert release.endswith(f"-{name}")
     assert said == ["A", *DESIGNS, "N"]
     assert not own.is_path(name)
+
+
+def test_clean_keeps_what_was_built_last(tmp_path):
+    older, newest = (tmp_path / "built/store" / name for name in ("designs-old", "designs-new"))
+    for folder in (older, newest):
+        (folder / "include").mkdir(parents=True)
+    cache.point(tmp_path / "built/designs", newest)
+    assert built.in_use(tmp_path) == {newest.resolve()}
+    cache.clean(tmp_path, keep=ready.in_use(tmp_path, table.load()))
+    assert not older.exists()
+    assert newest.exists()
