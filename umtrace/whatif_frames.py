@@ -104,7 +104,7 @@ class WhatIfFrames:
         normal_gp : str or sequence of str, optional
             Lengths of normal grace periods to assume, such as ``"15ms"``.
         hz : int, optional
-            Timer ticks a second on the recorded host; 250 are assumed.
+            Timer ticks a second on the recorded host; as recorded, else 250 are assumed.
         open_loop : bool
             Umounts begin when they were recorded, whatever the previous one of their task did.
         seed : int

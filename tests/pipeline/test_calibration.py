@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from umtrace.kernel.config import option_number
 from umtrace.kernel.membarrier import wait_ns, why_not
 from umtrace.model.clock import ClockPair
 from umtrace.pipeline import RecordingSink, Until, run
 from umtrace.pipeline.calibration import MOST_KEPT, SWITCHED_OFF, Calibration
-from umtrace.query.normal_gp import measured
+from umtrace.query.normal_gp import measured, recorded_hz
+from umtrace.query.selection import Selection
+from umtrace.query.whatif import simulated
 from umtrace.recording import Recording
 from umtrace.sources.fake import FakeSource
 
@@ -109,3 +112,15 @@ def test_what_no_host_has_is_not_taken_from_a_strangers_recording(tmp_path, valu
     meta = json.loads((path / "meta.json").read_text())
     (path / "meta.json").write_text(json.dumps({**meta, "normal_gp": value}))
     assert measured(Recording.open(path).meta).lengths_ns == ()
+
+
+@pytest.mark.parametrize(("value", "known"), [(300, 300), (None, None), (0, None), ("x", None)])
+def test_the_timer_ticks_are_those_of_the_recorded_kernel(tmp_path, value, known):
+    path = tmp_path / "r.umt"
+    run(FakeSource(clock=ClockPair.now()), [RecordingSink(path)], until=Until())
+    meta = json.loads((path / "meta.json").read_text())
+    assert meta["hz"] == option_number("CONFIG_HZ")
+    (path / "meta.json").write_text(json.dumps({**meta, "hz": value}))
+    assert recorded_hz(Recording.open(path).meta) == known
+    found = simulated(Selection(Recording.open(path)))
+    assert bool(found.assumed) == (known is None)

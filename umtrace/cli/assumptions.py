@@ -51,6 +51,6 @@ host_options = as_one(
         "--hz",
         type=click.IntRange(LEAST_HZ, MOST_HZ),
         metavar="N",
-        help=f"Timer ticks a second on the recorded host.  [default: {HZ}]",
+        help=f"Timer ticks a second on the recorded host.  [default: as recorded, else {HZ}]",
     ),
 )

@@ -17,17 +17,31 @@ def options_off(wanted: Iterable[str]) -> list[str]:
     wanted : iterable of str
         Names with their prefix: ``CONFIG_KPROBES``.
     """
+    lines = _lines()
+    if not lines:
+        return []
+    return [name for name in wanted if not lines & {f"{name}=y", f"{name}=m"}]
+
+
+def option_number(name: str) -> int | None:
+    """Return the value of an option that is a number, such as ``CONFIG_HZ``; None if unknown."""
+    start = f"{name}="
+    values = [line.removeprefix(start) for line in _lines() if line.startswith(start)]
+    return int(values[0]) if values and values[0].isdecimal() else None
+
+
+def _lines() -> frozenset[str]:
+    """Return the lines of the first list that can be read; empty if there is none."""
     for place in _places():
         try:
             data = place.read_bytes()
             text = gzip.decompress(data) if place.suffix == ".gz" else data
         except (OSError, EOFError, zlib.error):
             continue
-        lines = set(text.decode(errors="replace").splitlines())
-        if not any(line.startswith("CONFIG_") for line in lines):
-            continue
-        return [name for name in wanted if not lines & {f"{name}=y", f"{name}=m"}]
-    return []
+        lines = frozenset(text.decode(errors="replace").splitlines())
+        if any(line.startswith("CONFIG_") for line in lines):
+            return lines
+    return frozenset()
 
 
 def _places() -> Iterator[Path]:

@@ -16,6 +16,7 @@ from typing import Any
 from umtrace.ebusy.detector import SPURIOUS_WITHIN_NS
 from umtrace.ebusy.shared import lives_on, with_survivors
 from umtrace.holders.survivors import survivors
+from umtrace.kernel.config import option_number
 from umtrace.kernel.rcu import rcu_state
 from umtrace.model.clock import ClockPair, monotonic_ns
 from umtrace.model.holders import scans_to_arrow
@@ -24,6 +25,7 @@ from umtrace.model.windows import EbusyWindow, windows_to_arrow
 from umtrace.owners.facts import facts_to_arrow
 from umtrace.pipeline.run import Run, Sink, Until, run
 from umtrace.pipeline.ticks import Tick, Totals
+from umtrace.query.normal_gp import HZ
 from umtrace.query.normal_gp import KEY as NORMAL_GP
 from umtrace.recording import Meta, RecordingWriter
 from umtrace.recording.place import PlaceLostError
@@ -130,7 +132,8 @@ class RecordingSink:
             plan=run.source.plan(),
             filters=run.row_filter.to_dict(),
         )
-        meta = replace(meta, extra={"rcu": rcu_state(), WITHIN: run.spurious_within_ns})
+        host = {"rcu": rcu_state(), HZ: option_number("CONFIG_HZ")}
+        meta = replace(meta, extra={**host, WITHIN: run.spurious_within_ns})
         with RecordingWriter(self._path, meta, force=self._force) as writer:
             self._ticks = TickWriter(writer)
             yield

@@ -1,4 +1,4 @@
-"""What a recording says of the length of normal grace periods on its host."""
+"""What a recording says of its host: the length of normal grace periods, and of a timer tick."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from umtrace.recording.meta import Meta
+from umtrace.whatif.designs import LEAST_HZ, MOST_HZ
 
 #: key in meta.json; docs/recording.md
 KEY = "normal_gp"
+#: key in meta.json: timer ticks a second, null where the kernel's options are not readable
+HZ = "hz"
 _MOST = 10_000
 _LONGEST_NS = 3_600_000_000_000
 
@@ -27,6 +30,12 @@ def measured(meta: Meta) -> Measured:
     if not isinstance(found, Mapping):
         return Measured(why="umtrace measures it since 0.3")
     return Measured(lengths_ns=_lengths(found.get("lengths_ns")), why=_text(found.get("why")))
+
+
+def recorded_hz(meta: Meta) -> int | None:
+    """Return the timer ticks a second of the recorded kernel; None is unknown, or impossible."""
+    value = meta.extra.get(HZ)
+    return value if type(value) is int and LEAST_HZ <= value <= MOST_HZ else None
 
 
 def _lengths(value: object) -> tuple[int, ...]:

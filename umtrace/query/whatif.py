@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from umtrace.model.errors import UsageError
-from umtrace.query.normal_gp import measured
+from umtrace.query.normal_gp import measured, recorded_hz
 from umtrace.query.selection import Selection
 from umtrace.query.whose import READ, whose
 from umtrace.stats.filters import parse_duration
@@ -29,7 +29,7 @@ class Assumptions:
     normal_gp : sequence of str
         Lengths of normal grace periods, such as ``15ms``; empty takes what the recording shows.
     hz : int, optional
-        Timer ticks a second on the recorded host; `HZ` if None.
+        Timer ticks a second on the recorded host; if None that of the recording, else `HZ`.
     open_loop : bool
         Umounts begin when they were recorded, not when their task has returned from the previous
         one.
@@ -88,6 +88,8 @@ def simulated(
     given = assume or Assumptions()
     if given.seed < 0:
         raise UsageError(f"seed {given.seed}: give 0 or more")
+    if given.hz is None and (hz := recorded_hz(selection.recording.meta)) is not None:
+        given = replace(given, hz=hz)
     lengths, beside = given.lengths_ns, measured(selection.recording.meta)
     return what_if(
         load_of(selection.batches(READ), columns=READ, whose=whose),
