@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -48,6 +49,15 @@ class Outcome:
         return "\n".join(lines) or "(nothing)"
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How the emulator ended, and how many bytes of output the guest had before."""
+
+    timed_out: bool = False
+    aborted: bool = False
+    n_bytes: int = 0
+
+
 def parse_status(report: str) -> int | None:
     """Return the exit status the guest reported, None when it never came so far."""
     match = STATUS.search(report)
@@ -57,19 +67,39 @@ def parse_status(report: str) -> int | None:
 def run(
     ready: Ready, job: Job, *, out: Path | None, stdout: IO[bytes], stderr: IO[bytes]
 ) -> Outcome:
-    """Boot the guest, pass its output on as it comes, bring its files back."""
+    """Boot the guest, pass its output on as it comes, bring its files back.
+
+    It is booted once more where the emulator aborted before the guest had any output.
+    """
+    outcome = _run_once(ready, job, out=out, stdout=stdout, stderr=stderr)
+    if outcome is None:
+        # QEMU 10, with several emulating threads: "iotlb_to_section: Assertion `section_index <
+        # d->map.sections_nb' failed", once in some hundred boots.
+        host.say(f"{ready.name}: the emulator aborted before the guest began: once more")
+        outcome = _run_once(ready, job, out=out, stdout=stdout, stderr=stderr)
+    return outcome or Outcome(
+        status=NO_STATUS, seconds=0.0, console="", trouble="the emulator aborted twice"
+    )
+
+
+def _run_once(
+    ready: Ready, job: Job, *, out: Path | None, stdout: IO[bytes], stderr: IO[bytes]
+) -> Outcome | None:
+    """Return how the guest ended; None where the emulator aborted and there was no guest."""
     with tempfile.TemporaryDirectory(prefix="umtrace-lab-") as name:
         folder = Path(name)
         machine = _prepare(folder, ready, job)
         started = time.monotonic()
         if job.interactive:
-            timed_out = _terminal(machine, job)
+            ended = _terminal(machine, job)
         else:
             with compiler.Server(folder / compiler.SOCKET, ready.programs):
-                timed_out = _piped(machine, job, stdout, stderr, folder)
+                ended = _piped(machine, job, stdout, stderr, folder)
         seconds = time.monotonic() - started
+        if ended.aborted and not ended.n_bytes and not _text(folder / "console"):
+            return None
         _bring_back(folder, out)
-        return _outcome(folder, seconds, job.timeout_seconds if timed_out else None)
+        return _outcome(folder, seconds, job.timeout_seconds if ended.timed_out else None)
 
 
 def stop_all() -> None:
@@ -105,13 +135,15 @@ def _prepare(folder: Path, ready: Ready, job: Job) -> Machine:
     )
 
 
-def _terminal(machine: Machine, job: Job) -> bool:
+def _terminal(machine: Machine, job: Job) -> _Ended:
     subprocess.run(_command(machine, job, {}), check=False)
-    return False
+    return _Ended()
 
 
-def _piped(machine: Machine, job: Job, stdout: IO[bytes], stderr: IO[bytes], folder: Path) -> bool:
-    """Run the emulator with the guest's two outputs on pipes; return whether time ran out."""
+def _piped(
+    machine: Machine, job: Job, stdout: IO[bytes], stderr: IO[bytes], folder: Path
+) -> _Ended:
+    """Run the emulator with the guest's two outputs on pipes."""
     pipes = {"lab.stdout": os.pipe(), "lab.stderr": os.pipe()}
     ports = {name: f"/dev/fd/{write}" for name, (_, write) in pipes.items()}
     writers = [write for _, write in pipes.values()]
@@ -121,7 +153,8 @@ def _piped(machine: Machine, job: Job, stdout: IO[bytes], stderr: IO[bytes], fol
     for write in writers:
         os.close(write)
     targets = zip((read for read, _ in pipes.values()), (stdout, stderr), strict=True)
-    relays = [threading.Thread(target=_relay, args=pair) for pair in targets]
+    passed_on: list[int] = []
+    relays = [threading.Thread(target=_relay, args=(*pair, passed_on)) for pair in targets]
     for relay in relays:
         relay.start()
     _running.add(process)
@@ -129,14 +162,14 @@ def _piped(machine: Machine, job: Job, stdout: IO[bytes], stderr: IO[bytes], fol
         process.wait(job.timeout_seconds)
     except subprocess.TimeoutExpired:
         stuck.ask(folder)
-        return True
+        return _Ended(timed_out=True)
     finally:
         process.kill()
         process.wait()
         _running.discard(process)
         for relay in relays:
             relay.join()
-    return False
+    return _Ended(aborted=process.returncode == -signal.SIGABRT, n_bytes=sum(passed_on))
 
 
 def _command(machine: Machine, job: Job, ports: dict[str, str]) -> list[str]:
@@ -145,9 +178,10 @@ def _command(machine: Machine, job: Job, ports: dict[str, str]) -> list[str]:
     return [host.find("setpriv"), "--pdeathsig", "KILL", host.find(line[0]), *line[1:]]
 
 
-def _relay(source: int, target: IO[bytes]) -> None:
+def _relay(source: int, target: IO[bytes], passed_on: list[int]) -> None:
     with os.fdopen(source, "rb", buffering=0) as pipe:
         while chunk := pipe.read(CHUNK):
+            passed_on.append(len(chunk))
             # When the reader went away, the guest still runs to its end.
             with suppress(OSError, ValueError):
                 target.write(chunk)

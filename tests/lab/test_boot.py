@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,3 +75,43 @@ def test_a_guest_that_does_not_end_says_what_it_does(tmp_path):
     console = (tmp_path / "5.10" / "console.log").read_text()
     assert re.search(r"task:sleep +state:S", console), console[-4000:]
     assert "NMI backtrace" in console
+
+
+@pytest.fixture
+def emulated(monkeypatch, tmp_path):
+    """Run a shell script as the emulator; it finds how often it ran in the file ``ran``."""
+
+    def run(script):
+        ran = tmp_path / "ran"
+        words = ["sh", "-c", f"echo >> {ran}; n=$(wc -l < {ran}); {script}"]
+        monkeypatch.setattr(boot, "_prepare", lambda folder, ready, job: None)
+        monkeypatch.setattr(
+            boot,
+            "_command",
+            lambda machine, job, ports: [*words, "sh", ports["lab.stdout"]],
+        )
+        ready = SimpleNamespace(name="some", programs=None)
+        job = SimpleNamespace(interactive=False, timeout_seconds=30)
+        stdout = io.BytesIO()
+        outcome = boot.run(ready, job, out=None, stdout=stdout, stderr=io.BytesIO())
+        return outcome, ran.read_text().count("\n"), stdout.getvalue()
+
+    return run
+
+
+def test_an_emulator_that_aborts_before_the_guest_began_runs_again(emulated, capfd):
+    outcome, times, output = emulated("[ $n -gt 1 ] || kill -ABRT $$; echo done > $1")
+    assert (times, output) == (2, b"done\n")
+    assert outcome.trouble == "the guest ended without an exit status"
+    assert "aborted before the guest began: once more" in capfd.readouterr().err
+
+
+def test_an_emulator_that_aborts_twice_is_trouble(emulated):
+    outcome, times, _ = emulated("kill -ABRT $$")
+    assert (outcome.status, outcome.trouble, times) == (200, "the emulator aborted twice", 2)
+
+
+@pytest.mark.parametrize("script", ["echo half > $1; kill -ABRT $$", "exit 1"])
+def test_a_guest_that_began_is_not_run_again(emulated, script):
+    outcome, times, _ = emulated(script)
+    assert (outcome.trouble, times) == ("the guest ended without an exit status", 1)
