@@ -238,9 +238,11 @@ def _answer(recording: Recording, to: OutputOptions) -> None:
     from umtrace.report_contents import answer_of
 
     answer = answer_of(recording)
-    if answer:
-        say_wrapped(answer)
-        to.say(f"next: umtrace report {shlex.quote(str(recording.path))}")
+    if not answer:
+        to.say("no umount was seen; known ones to try: umtrace record -- umtrace exercise")
+        return
+    say_wrapped(answer)
+    to.say(f"next: umtrace report {shlex.quote(str(recording.path))}")
 
 
 def _until(child: Child, signals: StopSignals, duration: float | None, to: OutputOptions) -> Until:

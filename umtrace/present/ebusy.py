@@ -31,6 +31,10 @@ _AFTER_HEADER = "   #  time (UTC)    class                                 held 
 _STILL_IN_USE = "in use after its umount"
 AFTER = "In use after an umount that succeeded (nobody got EBUSY):"
 _RULE = "─"
+_LEGEND = (
+    "Window: the EBUSYs of one mount, up to the umount that succeeds. Spurious: free again within "
+    "--spurious-within, or only path walks were in it; real: neither."
+)
 #: holders of a kind that a table need not name, in words
 _SEEN = {"reference": "released it"}
 _SUMMED = {True: VERDICTS[True], False: VERDICTS[False]}
@@ -256,6 +260,8 @@ def _lines(
     for number, window in numbered if evidence else ():
         yield from _facts(window, number, width)
     yield ""
+    if refused:
+        yield from _wrapped(_LEGEND, width)
     for line in counter_lines(counters):
         yield from _wrapped(line, width, subsequent_indent="  ")
     if any(window.holders for _, window in refused):
