@@ -29,6 +29,14 @@ static __always_inline u32 um_by(u64 found, u64 put_ns, u64 collected, u64 mount
 	return found & (1 << UM_BY_FAILED_MOUNT) ? UM_BY_FAILED_MOUNT : UM_BY_OTHER;
 }
 
+/* The verifier follows a program once for each number that it knows, so it must not know this one. */
+static __always_inline u64 um_hidden(u64 number, u64 unknown)
+{
+	asm volatile("%0 ^= %1" : "+r"(number) : "r"(unknown));
+	asm volatile("%0 ^= %1" : "+r"(number) : "r"(unknown));
+	return number;
+}
+
 #define UM_CALLERS 24 /* frames: there are 12 from umount_tree to the cleanup_mnt of a file of nsfs */
 
 static __always_inline u32 um_caller(struct um_frames *f, int n)
@@ -55,7 +63,7 @@ static __always_inline u32 um_caller(struct um_frames *f, int n)
 		found |= (UM_IN(ip, UM_FN_PATH_MOUNT) | UM_IN(ip, UM_FN_COPY_TREE) |
 			  UM_IN(ip, UM_FN_ATTACH_RECURSIVE)) << UM_BY_FAILED_MOUNT;
 	}
-	return um_by(found, put_ns, collected, mounting) | (cleaning ? UM_IN_CLEANUP : 0);
+	return um_hidden(um_by(found, put_ns, collected, mounting) | (cleaning ? UM_IN_CLEANUP : 0), f->ip[0]);
 }
 
 static __always_inline u32 um_origin(void *ctx)
