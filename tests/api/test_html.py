@@ -185,7 +185,7 @@ def test_only_the_script_of_the_page_may_run(page):
 
 @pytest.mark.slow
 @pytest.mark.skipif(_BROWSER is None, reason="no chromium: apt-get install chromium")
-@pytest.mark.parametrize("width", [400, 900, 2000])
+@pytest.mark.parametrize("width", [375, 800, 1600])
 def test_a_browser_shows_it_without_overflow_network_or_errors(page, tmp_path, width):
     """In a frame of exactly that width, for a window cannot be as narrow as a phone."""
     (tmp_path / "inner.html").write_text(page.read_text())

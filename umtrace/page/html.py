@@ -187,9 +187,13 @@ def _tiles(total: GroupSummary) -> Iterator[tuple[str, str, str]]:
     failed = ", ".join(f"{name} {count(n)}" for name, n in total.errnos.items())
     yield "umounts", count(total.count), failed or "none failed"
     of = f" of {count(total.n_timed)}{total.population}" if total.population else ""
-    p50, p90 = duration(latency.quantile(0.5)), duration(latency.quantile(0.9))
+    # an upper bound is said to be one, as in the first sentence
+    upper = total.n_upper and latency.count
+    of_part = latency.quantile_at_most if upper else latency.quantile
+    least = "≤ " if upper else ""
+    p50, p90, p99 = (f"{least}{duration(of_part(part))}" for part in (0.5, 0.9, 0.99))
     yield "latency p50", p50, f"p90 {p90}{of}"
-    yield "latency p99", duration(latency.quantile(0.99)), f"max {duration(latency.max)}{of}"
+    yield "latency p99", p99, f"max {duration(latency.max)}{of}"
     yield "RCU wait", percent(rcu.share), f"of the time of {plural(rcu.n_shared, 'umount')}"
 
 
