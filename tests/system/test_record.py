@@ -136,13 +136,15 @@ def test_the_compiler_does_not_stay_in_the_recorders_memory(tmp_path):
     process = start_recording(tmp_path / "r")
     try:
         mapped = Path(f"/proc/{process.pid}/maps").read_text()
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        children = [Path(f"/proc/{pid}/cmdline").read_text() for pid in listed.split()]
     finally:
         process.terminate()
         process.communicate()
     assert "libarrow" in mapped
     assert "LLVM" not in mapped
-    assert not children.split()
+    assert all("membarrier_child" in child for child in children), "it measures grace periods"
+    assert len(children) <= 1
 
 
 def kernel_state():
