@@ -1,0 +1,71 @@
+"""`umtrace stuck` of hangs that need a guest: phase, cause, and a remedy that ends each of them.
+
+Some hangs are not here. Dirty data of NFS hang no umount on 6.12: each request
+keeps the superblock, so umount(2) returns. A holder of the namespace lock is met too seldom here;
+`test_lock_chains.py` has one in recordings. `tests/stuck/test_hangs.py` has the worker.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.lab.guest import end_of, in_guest
+
+pytestmark = [pytest.mark.lab, pytest.mark.long]
+
+KERNEL = "6.12"
+SCENES = ("quiet", "nfs-lookup", "frozen", "grace-period")
+INSIDE = f"""
+modprobe -a nfs nfsv3 loop
+ip link set lo up
+mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+python -m tests.lab.hang_scenes {" ".join(SCENES)}
+"""
+
+
+@pytest.fixture(scope="module")
+def said():
+    done = in_guest(KERNEL, INSIDE, timeout_s=600)
+    assert done.returncode == 0, end_of(done)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    found = {line["scene"]: line for line in lines}
+    assert set(found) == set(SCENES), end_of(done)
+    return found
+
+
+def task_of(scene):
+    """Return the one task of a scene, after the checks that all scenes have in common."""
+    (task,) = [each for each in scene["answer"]["tasks"] if each["pid"] in scene["pids"]]
+    assert scene["answer"]["exit_code"] == 10
+    assert scene["ran"] == [task["cause"]["command"]]
+    assert scene["ended"]
+    assert task["asleep_ns"] <= task["age_ns"]
+    return task
+
+
+def test_nothing_hangs(said):
+    answer = said["quiet"]["answer"]
+    assert (answer["tasks"], answer["blind"], answer["exit_code"]) == ([], [], 0)
+
+
+def test_a_path_walk_at_a_dead_nfs_server(said):
+    task = task_of(said["nfs-lookup"])
+    assert (task["phase"], task["wait"], task["fstype"]) == ("lookup", "nfs", "nfs")
+    assert task["path"] == "/tmp/hangs/nfs/absent/x"
+    assert task["cause"]["text"] == "the NFS server of 127.0.0.1:/export"
+
+
+def test_a_frozen_ext4(said):
+    task = task_of(said["frozen"])
+    assert (task["phase"], task["fstype"]) == ("shutdown", "ext4")
+    assert task["cause"]["command"] == "fsfreeze -u /tmp/hangs/outer"
+
+
+def test_a_grace_period_whose_thread_gets_no_time(said):
+    scene = said["grace-period"]
+    task = task_of(scene)
+    assert (task["phase"], task["wait"]) == ("rcu", "grace-period")
+    assert task["cause"]["pids"] == [scene["hog"]]
+    assert "gets no time on CPU 1" in task["cause"]["text"]
