@@ -239,7 +239,7 @@ def _answer(recording: Recording, to: OutputOptions) -> None:
 
     answer = answer_of(recording)
     if not answer:
-        to.say("no umount was seen; known ones to try: umtrace record -- umtrace exercise")
+        to.say("no umount was seen; to try: umtrace record -- umtrace exercise")
         return
     say_wrapped(answer)
     to.say(f"next: umtrace report {shlex.quote(str(recording.path))}")
