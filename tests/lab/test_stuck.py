@@ -1,8 +1,8 @@
 """`umtrace stuck` of hangs that need a guest: phase, cause, and a remedy that ends each of them.
 
-Some hangs are not here. Dirty data of NFS hang no umount on 6.12: each request
-keeps the superblock, so umount(2) returns. A holder of the namespace lock is met too seldom here;
-`test_lock_chains.py` has one in recordings. `tests/stuck/test_hangs.py` has the worker.
+Some hangs are not here. With dirty data of a dead NFS server umount(2) returned at once on 6.12, so
+nothing hung. Of waiters behind a holder of the namespace lock `test_lock_chains.py` has recordings,
+and `tests/stuck/test_hangs.py` has a shutdown that hangs in the worker.
 """
 
 from __future__ import annotations
