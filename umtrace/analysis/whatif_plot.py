@@ -172,7 +172,7 @@ def _write(axes: Axes, text: str, place: tuple[float, float], **look: Any) -> No
 
 def _below(found: WhatIf, *, notes: bool) -> str:
     """Return what the picture shows, what is assumed, and why something is unknown."""
-    lines = ["duration: median with its 95 % interval, line to the 99th percentile"]
+    lines = ["duration: median with its 95 % interval, line to the 99th percentile;"]
     lines += ["left: how many wait for a grace period in the call; dotted: medians under A"]
     reasons = (f"{names}: {why}" for why, names in found.reasons.items())
     for each in [*found.assumed, *reasons] if notes else ():

@@ -115,6 +115,7 @@ def fleet_html(
             "sections": sections,
             "more": {},
             "version": __version__,
+            "recorded_by": "",
         },
     )
 
@@ -178,7 +179,8 @@ def _view(page: Page) -> dict[str, Any]:
         "counters": [(name.replace("_", " "), _counter(v)) for name, v in page.counters.items()],
         "plan": page.plan,
         "command": clean(" ".join(page.command)),
-        "version": page.version,
+        "version": __version__,
+        "recorded_by": page.version,
     }
 
 
