@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from umtrace.stats.buckets import Int64
+from umtrace.stats.running_end import running_end
 from umtrace.teardowns.rows import Bools
 
 #: a longer pause between two umounts of one owner separates two teardowns
@@ -37,20 +38,11 @@ def bursts(owner: Int64, begin: Int64, end: Int64, closes: Bools, gap_ns: int = 
     lives = _closed_before(owner, begin, end, closes)[order]
     new = np.ones(owner.size, np.bool_)
     new[1:] = (own[1:] != own[:-1]) | (lives[1:] != lives[:-1])
-    reached = _running_end(np.cumsum(new), end[order])
+    reached = running_end(np.cumsum(new), end[order])
     new[1:] |= start[1:] > reached[:-1] + gap_ns
     numbers = np.empty(owner.size, np.int64)
     numbers[order] = np.cumsum(new) - 1
     return numbers
-
-
-def _running_end(group: Int64, end: Int64) -> Int64:
-    """Return the latest end so far of each group's rows; ``group`` is sorted."""
-    by_end = np.argsort(end, kind="stable")
-    rank = np.empty(end.size, np.int64)
-    rank[by_end] = np.arange(end.size)
-    latest = np.maximum.accumulate(group * end.size + rank) - group * end.size
-    return np.asarray(end[by_end[latest]])
 
 
 def _closed_before(owner: Int64, begin: Int64, end: Int64, closes: Bools) -> Int64:

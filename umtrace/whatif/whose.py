@@ -8,6 +8,7 @@ import numpy as np
 
 from umtrace.model.arrow import Bools
 from umtrace.stats.buckets import Int64
+from umtrace.stats.running_end import running_end
 from umtrace.whatif.answers import Quantile, quantiles
 from umtrace.whatif.load import Load
 from umtrace.whatif.simulate import Outcome
@@ -61,17 +62,8 @@ def of_teardowns(load: Load, outcome: Outcome) -> tuple[Int64, Int64]:
     begin, end = outcome.begin[mine], outcome.returned[mine]
     first = np.flatnonzero(np.diff(load.teardown[mine], prepend=-1))
     group = np.cumsum(np.diff(load.teardown[mine], prepend=-1) != 0) - 1
-    reached = _running_end(group, end)
+    reached = running_end(group, end)
     before = np.concatenate((begin[:1], reached[:-1]))
     before[first] = begin[first]
     covered = np.maximum(end - np.maximum(begin, before), 0)
     return np.add.reduceat(end - begin, first), np.add.reduceat(covered, first)
-
-
-def _running_end(group: Int64, end: Int64) -> Int64:
-    """Return the latest end so far in each group; ``group`` is sorted."""
-    by_end = np.argsort(end, kind="stable")
-    rank = np.empty(end.size, np.int64)
-    rank[by_end] = np.arange(end.size)
-    latest = np.maximum.accumulate(group * end.size + rank) - group * end.size
-    return np.asarray(end[by_end[latest]])
