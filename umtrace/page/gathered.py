@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 from umtrace.analysis.figures import figure_of
@@ -64,7 +65,9 @@ def page_of(
     ]
     longest = worst(selection, _WORST)
     heading = heading_of(recording, selection.row_filter.describe(), unknown)
-    simulated_section, picture = _whatif(selection, size=size, dpi=dpi or DPI)
+    with warnings.catch_warnings():  # a picture that is too small for its layout is drawn without
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
+        simulated_section, picture = _whatif(selection, size=size, dpi=dpi or DPI)
     page = Page(
         report=report_of(found, heading),
         total=found.summary.total,
