@@ -42,7 +42,8 @@ Floats = npt.NDArray[np.float64]
 def pinned_style() -> Iterator[None]:
     """Draw the same whatever the user's matplotlibrc says, and no path as a formula.
 
-    A letter that the font does not have is drawn as a box; that is no warning for the user.
+    A letter that the font does not have is drawn as a box, and a picture of a size that is too
+    small for its layout is drawn without that; neither is a warning for the user.
     """
     with (
         rc_context(
@@ -51,6 +52,7 @@ def pinned_style() -> Iterator[None]:
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
         yield
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 
 from umtrace.analysis.figures import figure_of
@@ -65,9 +64,7 @@ def page_of(
     ]
     longest = worst(selection, _WORST)
     heading = heading_of(recording, selection.row_filter.describe(), unknown)
-    with warnings.catch_warnings():  # a picture that is too small for its layout is drawn without
-        warnings.filterwarnings("ignore", message="constrained_layout not applied")
-        simulated_section, picture = _whatif(selection, size=size, dpi=dpi or DPI)
+    simulated_section, picture = _whatif(selection, size=size, dpi=dpi or DPI)
     page = Page(
         report=report_of(found, heading),
         total=found.summary.total,
