@@ -81,8 +81,9 @@ def layers(stage: Stage) -> None:
     with ExitStack() as stack:
         site = stack.enter_context(_site(stage))
         threads = [
-            threading.Thread(target=_make, args=(site, number))
-            for number in range(min(config.makers, config.containers))
+            # Each has a container before any of them runs: one could be done with all of them.
+            threading.Thread(target=_make, args=(site, maker, site.next_container()))
+            for maker in range(min(config.makers, config.containers))
         ]
         for thread in threads:
             thread.start()
@@ -116,13 +117,14 @@ def _site(stage: Stage) -> Iterator[_Site]:
                 stage.umount(str(path), _SCENARIO)
 
 
-def _make(site: _Site, maker: int) -> None:
+def _make(site: _Site, maker: int, number: int | None) -> None:
     try:
         syscalls.set_comm(f"umt-maker-{maker}")
         actor = Actor.current()
-        while (number := site.next_container()) is not None:
+        while number is not None:
             for turn in range(_ROUNDS):
                 _Round(site, actor, f"{number}-{turn}").run()
+            number = site.next_container()
     except Exception as error:
         site.failure = site.failure or error
 
