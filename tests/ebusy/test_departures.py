@@ -16,8 +16,8 @@ UMOUNTER, WALKER, OTHER = 9, 50, 51
 MNT_FORCE, MNT_DETACH = 1, 2
 
 
-def seen(*walks, refcount=3, skips=(), flags=0):
-    """Return the window of an EBUSY at 0 to 0.1 ms, and a retry 400 ms later."""
+def seen(*walks, refcount=3, skips=(), flags=0, found=()):
+    """Return the window of an EBUSY at 0 to 0.1 ms, a scan at 5 ms, and a retry 400 ms later."""
     rows = [
         busy(0, tier="fentry", tid=UMOUNTER, refcount=refcount),
         umount(400, tier="fentry", tid=UMOUNTER, flags=flags),
@@ -28,7 +28,8 @@ def seen(*walks, refcount=3, skips=(), flags=0):
         walks=tuple(w if isinstance(w, Walk) else walk(*w) for w in walks),
         skips=tuple(skips),
     )
-    return one(rows, evidence=evidence)
+    scans = [scan(rows[0], 5, *found)] if found else []
+    return one(rows, evidence=evidence, scans=scans)
 
 
 def walk(at_ms, tid, what, left=None, **given):

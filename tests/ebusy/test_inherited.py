@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.ebusy.streams import fd_of
 from tests.ebusy.test_departures import MS, STAT, UMOUNTER, WALKER, WATCH, put, seen
 
 CHILD, PARENT = 812, 800
@@ -51,3 +52,37 @@ def test_a_holder_that_exits_is_told_to_do_so():
     window = seen(put(30, WALKER, 1, syscall=231, exiting=True, **WATCH))
     assert window.klass == "held"
     assert [h.detail for h in window.holders] == ["released by it as it exited"]
+
+
+def test_a_scan_that_found_the_child_gives_the_descriptor():
+    walks = (put(1, WALKER, 3, syscall=STAT, **WATCH), child(30, 1, settled=True, **WATCH))
+    window = seen(*walks, refcount=4, found=[fd_of(CHILD, fd=7)])
+    assert (window.klass, window.spurious) == ("inherited-fd", False)
+    assert [(h.kind, h.pid, h.fd) for h in window.holders] == [("fd", CHILD, 7)]
+    assert "a retry after a pause helps" in window.evidence[-1]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [fd_of(WALKER)],
+        [fd_of(CHILD), fd_of(PARENT)],
+        [fd_of(CHILD), fd_of(CHILD, kind="cwd", fd=None)],
+    ],
+    ids=["another", "the parent too", "its directory too"],
+)
+def test_who_else_was_found_is_a_holder(found):
+    window = seen(child(30, 1, settled=True, **WATCH), found=found)
+    assert window.klass == "held"
+    assert len(window.holders) == len(found)
+
+
+def test_a_child_that_closed_late_what_it_was_not_seen_to_hold_is_no_proof():
+    close = put(80, WALKER, 1, syscall=-1, settled=True, **WATCH)
+    window = seen(child(30, 2, **WATCH), close, refcount=4, found=[fd_of(CHILD)])
+    assert window.klass == "held"
+
+
+def test_without_an_account_of_all_references_what_was_found_is_held():
+    window = seen(child(30, 2), refcount=4, found=[fd_of(CHILD)])
+    assert window.klass == "held"

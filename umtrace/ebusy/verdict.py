@@ -8,7 +8,7 @@ holder, or with the kernel's own reason. Otherwise it is null.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from umtrace.ebusy import explain
@@ -77,7 +77,7 @@ def judge(run: Run, *, spurious_within_ns: int, offset_ns: int = 0) -> EbusyWind
     if not any(rule(run, verdict, spurious_within_ns) for rule in rules):
         verdict.evidence += explain.of_nothing_found(run)
     _walked(run, verdict, gone, free_ns, spurious_within_ns)
-    _inherited(verdict, gone)
+    _inherited(verdict, gone, spurious_within_ns)
     return _window(run, verdict, account, hold_of(run, gone, offset_ns))
 
 
@@ -205,15 +205,26 @@ def _walked(
         verdict.evidence.append(explain.explain_inconclusive(gone))
 
 
-def _inherited(verdict: Verdict, gone: Release | None) -> None:
-    """Tell descriptors that a child had until its execve from path walks: it did hold the mount."""
+def _inherited(verdict: Verdict, gone: Release | None, within: int) -> None:
+    """Tell descriptors that a child had until its execve from path walks and from holders."""
     children = tuple(put for put in gone.earlier if put.first_exec) if gone else ()
-    if verdict.klass != "transient-ref" or gone is None or not children:
+    if gone is None or not children:
+        return
+    scanned = verdict.klass == "held" and _are_all_children(verdict.holders, gone, within)
+    if verdict.klass != "transient-ref" and not scanned:
         return
     verdict.klass, verdict.spurious, verdict.site = "inherited-fd", False, "refcount"
-    verdict.holders = tuple(dict.fromkeys(_child(put) for put in children))
+    if not scanned:  # a scan knows the number of the descriptor
+        verdict.holders = tuple(dict.fromkeys(_child(put) for put in children))
     verdict.refs_named = len(children) if gone.all_seen else None
     verdict.evidence += explain.of_children(gone, children)
+
+
+def _are_all_children(holders: Sequence[Holder], gone: Release, within: int) -> bool:
+    """Whether all that a scan found are descriptors that the execve of their process closed."""
+    inherited = {put.pid for put in gone.later_than(within) if put.first_exec}
+    known = all(put.first_exec or put.syscall in PATH_CALLS for put in gone.later_than(within))
+    return gone.accounted and known and all(h.kind == "fd" and h.pid in inherited for h in holders)
 
 
 def _child(put: Walk) -> Holder:
