@@ -7,12 +7,13 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from umtrace.cli.working import Announced, Working, _age_s, in_another_process
+from umtrace.cli.working import Announced, Working, _age_s, announce, in_another_process
 from umtrace.model.activity import NOW
 
 _TOP = Path(__file__).parents[2]
@@ -112,6 +113,18 @@ def test_another_process_shows_it_for_a_command_that_forks(terminal, monkeypatch
     time.sleep(0.3)  # in which it would draw again
     assert os.read(ours, 200).decode().endswith("\r\x1b[K")
     assert _children() <= before
+
+
+def test_no_thread_is_left_where_a_command_forks(terminal, monkeypatch):
+    _, stream = terminal
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    monkeypatch.setattr("umtrace.cli.working._CURRENT", [])
+    before = set(threading.enumerate())
+    announce()
+    assert set(threading.enumerate()) - before
+    with in_another_process("unmounting"):
+        assert not set(threading.enumerate()) - before
 
 
 def _children() -> set[str]:

@@ -15,15 +15,12 @@ from umtrace.cli.whole import whole
 #: set while the shell completes a line
 _COMPLETE = "_UMTRACE_COMPLETE"
 
-#: commands that fork, which no thread of theirs may see
-_WITHOUT_A_LINE = ("exercise",)
-
 
 def prepare() -> None:
     """Replace stdout and stderr by what no signal cuts and no full disk stops; begin the line."""
     _open_closed_streams()
     sys.stderr, sys.stdout = unfailing(sys.stderr), whole(sys.stdout)
-    if sys.argv[1:2] not in ([name] for name in _WITHOUT_A_LINE) and _COMPLETE not in os.environ:
+    if _COMPLETE not in os.environ:
         working.announce()
 
 

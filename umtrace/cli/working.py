@@ -32,6 +32,7 @@ class Working:
     def __init__(self, stream: TextIO) -> None:
         self._lock = threading.RLock()  # a signal may come while it is held
         self._over: threading.Event | None = None
+        self._thread: threading.Thread | None = None
         self._drawn = False
         self._fd = _terminal(stream)
 
@@ -46,7 +47,10 @@ class Working:
             if self._fd is None or self._over is not None:
                 return
             self._over = threading.Event()
-            threading.Thread(target=self._draw, args=(self._over, silent_s), daemon=True).start()
+            self._thread = threading.Thread(
+                target=self._draw, args=(self._over, silent_s), daemon=True
+            )
+            self._thread.start()
 
     def end(self) -> None:
         """Remove the line, since something else is going to be there."""
@@ -57,6 +61,12 @@ class Working:
             if self._drawn:
                 self._drawn = False
                 self._put(_CLEAR)
+
+    def leave(self) -> None:
+        """Remove the line and wait for its thread: what follows has none that it did not start."""
+        self.end()
+        if self._thread is not None:
+            self._thread.join()
 
     def _draw(self, over: threading.Event, wait: float) -> None:
         begun = time.monotonic()
@@ -106,7 +116,7 @@ def announce() -> None:
     sys.stderr = Announced(sys.stderr, working)
     if not _is_file(sys.stdout):
         sys.stdout = Announced(sys.stdout, working)
-    working.begin(max(0.0, min(_SILENT_S, _START_S - _age_s())))
+    working.begin(_soon_s())
 
 
 def begin() -> None:
@@ -123,15 +133,21 @@ def end() -> None:
 
 @contextmanager
 def in_another_process(text: str) -> Iterator[None]:
-    """Show the line from another process: for a command that forks, which no thread may see."""
+    """Show the line from another process: for a command that forks, which no thread may see.
+
+    The thread that showed it until now is gone when this process forks.
+    """
+    for current in _CURRENT:
+        current.leave()
     working = Working(sys.stderr)
     if not working.is_shown:
         yield
         return
-    parent = os.getpid()
+    parent, soon_s = os.getpid(), _soon_s()
     pid = os.fork()
     if not pid:
-        _draw_for(parent, working, text)
+        NOW.note(text)
+        _draw_for(parent, working, soon_s)
     try:
         yield
     finally:
@@ -140,15 +156,19 @@ def in_another_process(text: str) -> Iterator[None]:
         os.write(sys.stderr.fileno(), _CLEAR.encode())
 
 
-def _draw_for(parent: int, working: Working, text: str) -> None:
+def _draw_for(parent: int, working: Working, soon_s: float) -> None:
     """Draw until the parent is gone or kills this process, which has nothing to undo."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
-    NOW.note(text)
-    working.begin()
+    working.begin(soon_s)
     while os.getppid() == parent:
         time.sleep(_EVERY_S)
     os._exit(0)
+
+
+def _soon_s() -> float:
+    """Return in how many seconds the line should show, so soon after the start of the process."""
+    return max(0.0, min(_SILENT_S, _START_S - _age_s()))
 
 
 def _age_s() -> float:
