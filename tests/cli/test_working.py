@@ -55,6 +55,21 @@ def test_what_is_written_takes_its_place(terminal):
     assert said.endswith("\r\x1b[Kanswer")
 
 
+def test_bytes_take_its_place_when_they_come(terminal):
+    ours, stream = terminal
+    working = Working(stream)
+    bytes_below = Announced(stream, working).buffer
+    working.begin()
+    assert os.read(ours, 200)
+    assert bytes_below.isatty()
+    bytes_below.write(b"answer")
+    bytes_below.flush()
+    said = b""
+    while b"answer" not in said:
+        said += os.read(ours, 200)
+    assert said.endswith(b"\r\x1b[Kanswer")
+
+
 def test_it_shows_nothing_where_nobody_looks(terminal, monkeypatch, tmp_path):
     _, stream = terminal
     monkeypatch.setenv("TERM", "dumb")

@@ -85,19 +85,18 @@ class Working:
 class Announced:
     """A stream that ends the line before it writes; else the stream itself."""
 
-    def __init__(self, stream: TextIO, working: Working) -> None:
+    def __init__(self, stream: Any, working: Working) -> None:
         self._stream, self._working = stream, working
 
-    def write(self, text: str) -> int:
+    def write(self, what: Any) -> Any:
         """Write, where the line was."""
         self._working.end()
-        return self._stream.write(text)
+        return self._stream.write(what)
 
     @property
-    def buffer(self) -> Any:
-        """The bytes below, which somebody is going to write to."""
-        self._working.end()
-        return self._stream.buffer
+    def buffer(self) -> Announced:
+        """The bytes below, which end the line likewise."""
+        return Announced(self._stream.buffer, self._working)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -26,14 +26,15 @@ def write_csv(out: BinaryIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch
     elsewhere a cell is what was recorded.
     """
     shown = _shown if out.isatty() else readable_times
-    out.write((",".join(schema.names) + "\n").encode())
+    head = (",".join(schema.names) + "\n").encode()
     options = csv.WriteOptions(include_header=False)
     rows = 0
     for batch in batches:
         buffer = pa.BufferOutputStream()
         csv.write_csv(shown(batch), buffer, options)
-        out.write(buffer.getvalue())
-        rows += batch.num_rows
+        out.write(head + buffer.getvalue())  # not earlier: a terminal shows progress until then
+        rows, head = rows + batch.num_rows, b""
+    out.write(head)
     return rows
 
 
