@@ -37,7 +37,7 @@ from umtrace.stats.notable import COUNTED as NOTABLE
 from umtrace.stats.notable import Notable
 from umtrace.stats.summarize import columns_for, summarize
 from umtrace.stats.summary import Summary
-from umtrace.stats.windows import TOTALLED, WindowTotals, longest
+from umtrace.stats.windows import RANKED, TOTALLED, WindowTotals, longest
 from umtrace.teardowns import Teardown
 
 Batches = Iterator[pa.RecordBatch]
@@ -47,8 +47,9 @@ _IN_LINE = tuple(
     dict.fromkeys(
         (
             *TOTALLED,
+            *RANKED,
             WINDOW_ID,
-            *("begin", "end", "first_success_ns", "held_min_ns", "held_max_ns"),
+            *("begin", "end", "held_min_ns"),
             *("path", "dev", "tier", "refs", "refs_named", "evidence", "holders", "walkers"),
         )
     )

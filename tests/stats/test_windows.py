@@ -56,3 +56,13 @@ def test_the_longest_come_first_and_the_endless_last():
     assert longest(batches, 3)["umount_id"].to_pylist() == [19, 18, 17]
     assert longest([windows_to_arrow(windows)], 20)["umount_id"].to_pylist()[-1] == 50
     assert longest([], 3) is None
+
+
+def test_a_late_retry_makes_no_window_longer():
+    """The mount was free after at most 5 ns; somebody looked again after 1,000."""
+    late = _window(1, end_ns=1001, first_success_ns=900, held_max_ns=5, spurious=True)
+    busy = [_window(2, end_ns=102), _window(3, end_ns=63, first_success_ns=60)]
+    after = _window(4, klass="lazy-tail", end_ns=84, held_max_ns=None)
+    of_another = _window(5, klass="downstream", end_ns=5000)
+    rows = windows_to_arrow([late, of_another, after, *busy])
+    assert longest([rows], 9)["umount_id"].to_pylist() == [2, 4, 3, 1, 5]

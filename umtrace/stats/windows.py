@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from umtrace.model.arrow import fixed, integers, mask
-from umtrace.model.windows import REFUSED
+from umtrace.model.windows import AFTERWARDS, REFUSED
 from umtrace.stats.columns import durations
 from umtrace.stats.covered import Covered
 from umtrace.stats.groups import encode
@@ -17,6 +18,8 @@ from umtrace.stats.groups import encode
 #: the columns that are summed up
 TOTALLED = ("class", "spurious", "attempts", "begin", "duration_ns")
 _LENGTH = "duration_ns"
+#: the columns that the order of the longest takes
+RANKED = ("class", "duration_ns", "first_success_ns", "held_max_ns")
 
 
 class WindowTotals:
@@ -80,9 +83,16 @@ class WindowTotals:
 
 
 def longest(batches: Iterable[pa.RecordBatch], n: int) -> pa.RecordBatch | None:
-    """Return the n longest windows, the longest first; one without a known end comes last.
+    """Return the n windows whose mount was in use longest, the longest first.
 
-    None without any window.
+    The order is that of `umtrace.model.windows.hold`, which tables show: at most so long; if that
+    is not known, until the last call that said EBUSY. A retry that came late makes a window long,
+    not the use. One without a known end comes last. None without any window.
+
+    Parameters
+    ----------
+    batches : iterable of RecordBatch
+        With at least the columns `RANKED`.
     """
     kept: list[pa.RecordBatch] = []
     for batch in batches:
@@ -95,9 +105,22 @@ def longest(batches: Iterable[pa.RecordBatch], n: int) -> pa.RecordBatch | None:
 
 
 def _longest(batch: pa.RecordBatch, n: int) -> pa.RecordBatch:
-    unknown = mask(batch.column(_LENGTH).is_null())
-    order = np.lexsort((-durations(batch, _LENGTH), unknown))[:n]
+    lasted = pc.if_else(_is_one_of(batch, AFTERWARDS), batch.column(_LENGTH), _in_use(batch))
+    unknown = mask(lasted.is_null())
+    order = np.lexsort((-np.maximum(integers(lasted), 0), unknown))[:n]
     return batch.take(fixed(order, pa.int64()))
+
+
+def _in_use(batch: pa.RecordBatch) -> pa.Array:
+    """Return for windows in which a call got EBUSY how long the mount was in use, ns."""
+    lengths = (batch.column(name) for name in ("held_max_ns", "first_success_ns", _LENGTH))
+    lasted = pc.coalesce(*lengths)
+    return pc.if_else(_is_one_of(batch, ("downstream",)), pa.scalar(None, lasted.type), lasted)
+
+
+def _is_one_of(batch: pa.RecordBatch, classes: Iterable[str]) -> pa.Array:
+    names = pa.array(list(classes), pa.string())
+    return pc.is_in(batch.column("class").cast(pa.string()), value_set=names)
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
