@@ -236,3 +236,13 @@ def test_a_single_decade_has_labels_between_its_ends():
     axes.plot([0.0011, 0.06], [0, 1])
     log_duration_axis(axes)
     assert between() == []
+
+
+def test_umounts_one_after_another_are_no_wall(select):
+    rows = [row(t_start=T0_NS + n * 10**9, rcu_ns=10**8) for n in range(3)]
+    axes = figure_of("timeline", select(rows), source="rec.umt").axes[0]
+    low, high = sorted(axes.get_ylim())
+    drawn = [path.get_extents() for each in axes.collections for path in each.get_paths()]
+    assert drawn
+    assert max(box.height for box in drawn) <= 0.2 * (high - low)
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["1"]

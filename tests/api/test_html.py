@@ -10,6 +10,7 @@ from base64 import b64encode
 from contextlib import redirect_stderr, redirect_stdout
 from hashlib import sha256
 from html import unescape
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -19,6 +20,7 @@ from tests.api.conftest import evidence, write_recording
 from tests.stats.rows import T0_NS, container_host, row
 from umtrace.cli.main import run
 
+_RECORDINGS = Path(__file__).parents[2] / "recordings"
 _UTC = pa.timestamp("ns", tz="UTC")
 _BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 _FLAGS = (
@@ -243,3 +245,12 @@ def test_too_many_umounts_are_not_simulated_for_a_page(write, monkeypatch):
     html = umtrace.load(write(container_host(11))).to_html()
     assert "11 umounts are not simulated for this page, 10 are at most" in html
     assert "picture-whatif" not in html
+
+
+def test_a_mount_in_use_after_its_umount_is_not_called_ebusy():
+    html = umtrace.load(_RECORDINGS / "lab-ebusy.umt").to_html()
+    listed = re.findall(r"<summary><b>([a-z-]+)</b>(?: <span[^>]*>([^<]*)</span>)?", html)
+    assert {verdict for klass, verdict in listed if klass == "lazy-tail"} == {
+        "in use after its umount"
+    }
+    assert {verdict for klass, verdict in listed if klass == "held"} == {"real"}

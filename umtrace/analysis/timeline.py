@@ -32,6 +32,7 @@ MOST_DRAWN = 400
 _EMPTY = "No umount was recorded."
 _FEW = 0.05  #: umounts at once: the labels of less have too many zeros
 _HEIGHT = 0.8
+_LEAST_LANES = 4  #: that the axis has room for
 _MOST_VECTORS = 40
 _OUTLINE = "0.6"
 _SLIVER = 0.004  #: of the axis: in less, phases are narrower than a pixel
@@ -79,7 +80,8 @@ def plot_umounts(batches: Iterable[pa.RecordBatch], *, ax: Axes | None = None) -
         _bars(axes, name, (starts + begins[number])[wide], (starts + ends[number])[wide], at[wide])
     _bars(axes, None, starts[wide], (starts + ends[-1])[wide], at[wide], line=True)
     _finish(axes, origin, int((starts + ends[-1]).max()))
-    axes.set_ylim(int(at.max()) + 0.6, -0.6)
+    spare = max(_LEAST_LANES - 1 - int(at.max()), 0) / 2  # one lane alone would be a wall
+    axes.set_ylim(int(at.max()) + 0.6 + spare, -0.6 - spare)
     axes.set_ylabel("umounts at once")
     axes.set_yticks(range(0, int(at.max()) + 1, max(int(at.max()) // 8, 1)))
     axes.set_yticklabels([str(tick + 1) for tick in axes.get_yticks().astype(int)])
@@ -166,6 +168,9 @@ def _bars(
         gid=name,
         rasterized=len(corners) > _MOST_VECTORS,
     )
+    if name and not line and len(corners) <= _MOST_VECTORS:
+        bars.set_hatch(PHASES[name].hatch)
+        bars.set_edgecolor("black")
     axes.add_collection(bars, autolim=False)
 
 
@@ -177,7 +182,8 @@ def _finish(axes: Axes, origin: int, length: int) -> None:
     axes.set_xlim(-margin, length / NS_PER_S + margin)
     time_axis(axes, origin, length)
     drawn = {artist.get_gid() for artist in (*axes.collections, *axes.patches)}
-    keys = [_key(name, hatched=bool(axes.patches)) for name in PHASES if name in drawn]
+    hatched = bool(axes.patches) or any(artist.get_hatch() for artist in axes.collections)
+    keys = [_key(name, hatched=hatched) for name in PHASES if name in drawn]
     if keys:  # failed calls alone may have no phase
         axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
 

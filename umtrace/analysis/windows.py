@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 from umtrace.analysis.style import (
     NS_PER_S,
@@ -36,6 +37,9 @@ _MOST_NAMES = 2
 _SLIVER = 0.004  #: of the axis
 _MARGIN = 0.02
 _LEAST_SPAN_S = 1e-3  #: of an axis for one window without a length
+_NO_SPAN_S = 2e-5  #: a system call or two
+_LEAST_ROWS = 5  #: that the axis has room for
+_MOST_OUTLINED = 30  #: of more windows, the outlines would be all that is seen
 _STRANGER = Look("white", "", "-")
 #: a class looks the same in every picture; the light ones are those of nobody's fault
 _LOOKS = {
@@ -79,7 +83,8 @@ def plot_ebusy(windows: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         _bars(axes, start, length, known.assign(**{"class": classes}))
     tidy(axes)
     axes.grid(visible=False, axis="y")
-    span = max(float((start + length).max()), _LEAST_SPAN_S)
+    extent = float((start + length).max())
+    span = extent if extent > _NO_SPAN_S else _LEAST_SPAN_S
     axes.set_xlim(-_MARGIN * span, (1 + _MARGIN) * span)
     time_axis(axes, int(begin.min()), int(span * NS_PER_S))
     return axes
@@ -100,28 +105,36 @@ def _bars(axes: Axes, start: Floats, length: Floats, windows: pd.DataFrame) -> N
     rows = list(counts) if by_class else list(dict.fromkeys(paths))
     at = (classes if by_class else paths).map({name: n for n, name in enumerate(rows)}).to_numpy()
     brief = length < _SLIVER * max(float((start + length).max()), 1e-9)
+    keys = []
+    crowded = len(windows) > _MOST_OUTLINED
     for name, n in counts.items():
         look = _LOOKS.get(name, _STRANGER)
         mine = (classes == name).to_numpy(dtype=bool)
-        for color, width in (("black", 4), (look.color, 2)):  # too brief for a bar
+        for color, width in (
+            ("black", 2.6 if crowded else 4),
+            (look.color, 2),
+        ):  # too brief for a bar
             here = mine & brief
             axes.vlines(start[here], at[here] - 0.3, at[here] + 0.3, color=color, linewidth=width)
         axes.barh(
-            at[mine],
-            length[mine],
-            left=start[mine],
+            at[mine & ~brief],
+            length[mine & ~brief],
+            left=start[mine & ~brief],
             height=0.6,
             color=look.color,
             hatch=look.hatch,
             edgecolor="black",
-            linewidth=0.8,
-            label=f"{printable(name)}: {n:,}",
+            linewidth=0.5 if crowded else 0.8,
         )
+        keys.append(_key(look, f"{printable(name)}: {n:,}"))
     if by_class:
         _label_classes(axes, counts)
     else:
         _label_rows(axes, [_short(path) for path in rows])
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
+    spare = max(_LEAST_ROWS - len(rows), 0) / 2
+    axes.set_ylim(len(rows) - 0.5 + spare, -0.5 - spare)
+    if not by_class:
+        axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.02), frameon=False)
     if len(windows) <= _MOST_LABELLED:
         _name_walkers(axes, start + length, at, windows["walkers"])
 
@@ -151,6 +164,10 @@ def _label_classes(axes: Axes, counts: dict[str, int]) -> None:
 def _label_rows(axes: Axes, labels: list[str]) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
+
+
+def _key(look: Look, label: str) -> Patch:
+    return Patch(facecolor=look.color, hatch=look.hatch, edgecolor="black", label=label)
 
 
 def _name_walkers(axes: Axes, at: Floats, rows: Floats, walkers: pd.Series) -> None:

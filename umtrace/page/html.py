@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from umtrace.model.umounts import PHASES
-from umtrace.model.windows import hold
+from umtrace.model.windows import AFTERWARDS, hold
 from umtrace.present.heading import heading_lines, loss_text
 from umtrace.present.held import held_words, references_named
 from umtrace.present.names import phase_name
@@ -232,11 +232,13 @@ def _result(row: Row) -> str:
 
 
 def _window(row: Row) -> dict[str, Any]:
-    spurious = row.get("spurious")
+    klass, spurious = str(row.get("class") or "unknown"), row.get("spurious")
     words = {True: "spurious", False: "real", "true": "spurious", "false": "real"}
+    verdict = words.get(spurious, "not known") if spurious is not None else "not known"
     return {
-        "class": clean(str(row.get("class") or "unknown")),
-        "spurious": words.get(spurious, "not known") if spurious is not None else "not known",
+        "class": clean(klass),
+        # Nobody got EBUSY there, which could be real or spurious.
+        "spurious": "in use after its umount" if klass in AFTERWARDS else verdict,
         "path": clean(str(row.get("path") or NULL)),
         "when": clock(row.get("begin")),
         "duration": _held(row),
