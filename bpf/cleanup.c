@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The end of a mount: one event per dying mount names the task that dropped the last reference. */
 #include "armed.h"
+#include "claims.h"
 #include "leaving.h"
 #include "mount.h"
 #include "placement.h"
@@ -40,6 +41,7 @@ static __always_inline void um_send_cleanup(u32 tid, struct um_task *task, u16 k
 			e->ret |= UM_IS_TARGET;
 		e->a = active;
 		UM_READ(e->b, view.sb + UM_OFF_SB_DEV);
+		um_vacates(e->b, ts);
 	}
 #endif
 	if (!own) /* of its own operation, the opener has it */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * Evidence that separates a busy mount from one that was busy for a moment only: the path walkers
- * that take and put references, and block devices that another user keeps from being claimed.
+ * that take and put references, and block devices that another user keeps from being claimed. Also
+ * claims that succeed where a shutdown that is put off would have kept them from it.
  */
 #include "armed.h"
 #include "caller.h"
+#include "claims.h"
 #include "frames.h"
 #include "placement.h"
 
@@ -205,7 +207,7 @@ UM_ENTRY(mntput_no_expire)
 #endif
 #endif
 
-/* ---- block devices that are in use: a claim by O_EXCL, mkfs or mount fails ---- */
+/* ---- block devices: a claim by O_EXCL, mkfs or mount fails, or succeeds soon after an umount ---- */
 
 #ifndef UM_CLAIM_ARGS
 #define UM_CLAIM_ARGS 2
@@ -232,14 +234,18 @@ UM_COUNT_ENTRY(bd_prepare_to_claim)
 UM_RETURN(bd_prepare_to_claim)
 {
 	u64 bdev = UM_RETURN_ARG(0, um_stashed(UM_SLOT_CLAIM));
+	int ret = (int)UM_RETVAL(UM_CLAIM_ARGS);
 	u32 dev = 0;
 
-	if ((int)UM_RETVAL(UM_CLAIM_ARGS) != -UM_EBUSY)
+	if (ret && ret != -UM_EBUSY)
 		return 0;
 #ifdef UM_OFF_BDEV_DEV
 	UM_READ(dev, bdev + UM_OFF_BDEV_DEV);
 #endif
-	um_failed(UM_FAILED_CLAIM, dev);
+	if (ret)
+		um_failed(UM_FAILED_CLAIM, dev);
+	else if (dev)
+		um_claimed(dev);
 	return 0;
 }
 

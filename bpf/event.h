@@ -98,6 +98,13 @@ enum um_kind {
 	/* of which namespaces namespace_unlock puts most mounts: a, and two u64 in comm = mounts << 32 with
 	 * the inum, the most first, 0 none; if there is more than one namespace */
 	UM_SPREAD_OVER = 30,
+	/*
+	 * a block device was claimed whose file system was unmounted within the last ten seconds:
+	 * ret = number plus 1 of the system call it is made in, as in UM_PUT; b = device,
+	 * a = how many more claims are sent until the next umount: after 0 there may be others. Where
+	 * two devices share a slot, also claims of a device that was not unmounted are sent
+	 */
+	UM_CLAIMED = 31,
 };
 
 /* How much of umount(2) was seen. */

@@ -4,6 +4,7 @@
  * call. None of them runs once per mount.
  */
 #include "armed.h"
+#include "claims.h"
 #include "light.h"
 #include "origin.h"
 #include "placement.h"
@@ -45,6 +46,8 @@ static __always_inline void um_identify(struct um_task *task, u64 mnt)
 #endif
 	task->light.dev = dev;
 	task->light.flags = flags;
+	if (UM_MAJOR(dev))
+		um_vacates(dev, bpf_ktime_get_ns());
 	bpf_probe_read_kernel_str(task->light.fstype, sizeof(task->light.fstype), (void *)name);
 #endif
 }

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.stats.rows import batch_of
 from tests.whatif.loads import MS, lengths, load, umount
 from umtrace.query.whose import READ, whose
-from umtrace.whatif.answers import NO_CLAIMS, NO_OWNERS, NO_WALKERS
+from umtrace.whatif.answers import NO_OWNERS, NO_WALKERS
+from umtrace.whatif.claims import NO_CLAIMS
 from umtrace.whatif.designs import DESIGNS
 from umtrace.whatif.load import load_of
 from umtrace.whatif.peaks import most_at_once, shares

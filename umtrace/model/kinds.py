@@ -38,6 +38,7 @@ class Kind(IntEnum):
     ENDED = 28
     LOCKED = 29
     SPREAD_OVER = 30
+    CLAIMED = 31
 
 
 #: what opens an operation

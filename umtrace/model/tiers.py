@@ -39,6 +39,8 @@ class Tier:
         Whether it has the reference count of every busy check that counts.
     gives_evidence : bool or None
         Whether its events tell more of an EBUSY than its rows do.
+    sees_claims : bool or None
+        Whether its events tell of claims of devices that succeed soon after an umount.
     reads_dentries : bool or None
         Whether it reads where a mount was attached.
     names_mounts : bool or None
@@ -58,6 +60,7 @@ class Tier:
     probes_every_function: bool | None = None
     counts_references: bool | None = None
     gives_evidence: bool | None = None
+    sees_claims: bool | None = None
     reads_dentries: bool | None = None
     names_mounts: bool | None = None
     stand_in: str = field(default="", repr=False)
@@ -122,7 +125,7 @@ _NOT_LIGHT = frozenset(
 _LACKS = (
     "file system type, source and device of a mount",
     "phases path lookup, umount tree and mntput loop",
-    "path walks, reference counts",
+    "path walks, reference counts, claims of devices",
 )
 _KPROBE_OPTIONS = ("CONFIG_KPROBES", "CONFIG_KPROBE_EVENTS")
 
@@ -142,6 +145,7 @@ TIERS = (
         probes_every_function=True,
         counts_references=True,
         gives_evidence=True,
+        sees_claims=True,
         reads_dentries=True,
         names_mounts=True,
     ),
@@ -159,6 +163,7 @@ TIERS = (
         probes_every_function=True,
         counts_references=True,
         gives_evidence=True,
+        sees_claims=True,
         reads_dentries=True,
         names_mounts=True,
     ),
@@ -178,6 +183,7 @@ TIERS = (
         probes_every_function=False,
         counts_references=False,
         gives_evidence=True,
+        sees_claims=False,
         reads_dentries=False,
         names_mounts=True,
         stand_in="ftrace-static",
@@ -197,6 +203,7 @@ TIERS = (
         probes_every_function=False,
         counts_references=False,
         gives_evidence=False,
+        sees_claims=False,
         reads_dentries=False,
         names_mounts=True,
     ),
@@ -214,6 +221,7 @@ TIERS = (
         probes_every_function=False,
         counts_references=False,
         gives_evidence=False,
+        sees_claims=False,
         reads_dentries=False,
         names_mounts=False,
     ),

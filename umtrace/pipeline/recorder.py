@@ -25,6 +25,8 @@ from umtrace.model.windows import EbusyWindow, windows_to_arrow
 from umtrace.owners.facts import facts_to_arrow
 from umtrace.pipeline.run import Run, Sink, Until, run
 from umtrace.pipeline.ticks import Tick, Totals
+from umtrace.query.claims import KEY as CLAIMS
+from umtrace.query.claims import within_of
 from umtrace.query.normal_gp import HZ
 from umtrace.query.normal_gp import KEY as NORMAL_GP
 from umtrace.recording import Meta, RecordingWriter
@@ -133,7 +135,8 @@ class RecordingSink:
             filters=run.row_filter.to_dict(),
         )
         host = {"rcu": rcu_state(), HZ: option_number("CONFIG_HZ")}
-        meta = replace(meta, extra={**host, WITHIN: run.spurious_within_ns})
+        claims = within_of(meta.plan, meta.tier)
+        meta = replace(meta, extra={**host, WITHIN: run.spurious_within_ns, CLAIMS: claims})
         with RecordingWriter(self._path, meta, force=self._force) as writer:
             self._ticks = TickWriter(writer)
             yield

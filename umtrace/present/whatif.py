@@ -110,7 +110,7 @@ def _designs(found: WhatIf) -> list[str]:
 
 def notes(found: WhatIf) -> list[str]:
     """Return who still waits, what is assumed, and why something is unknown."""
-    texts = [*_waiting(found), *found.assumed]
+    texts = [*_claims(found), *_waiting(found), *found.assumed]
     if found.left_out:
         texts.append(f"{plural(found.left_out, 'row')} without begin or end left out")
     if any(each.caller.get("all") and not each.caller.get("lazy") for each in found.answers):
@@ -130,6 +130,20 @@ def _waiting(found: WhatIf) -> list[str]:
         return []
     texts = [_most(on_demand.waits_by[name]) for name in ("owner", "fstype")]
     return [f"D still waits: by owner {texts[0]}; by file system {texts[1]}"]
+
+
+def _claims(found: WhatIf) -> list[str]:
+    """Return which claims of devices would get EBUSY, and for how long, where there is any."""
+    later = [each for each in found.answers if each.design.defers]
+    if not found.claimed or not later:
+        return []
+    texts = [f"{each.design.name} {count(each.claims)}{_busy(each)}" for each in later]
+    of = plural(found.claimed, "claim")
+    return [f"EBUSY instead, of {of} of a device soon after its umount: {', '.join(texts)}"]
+
+
+def _busy(each: Answer) -> str:
+    return f" (for {duration(each.busy[0].ns)}, median)" if each.busy else ""
 
 
 def _most(counts: Mapping[str, int]) -> str:
@@ -163,6 +177,7 @@ def as_dict(found: WhatIf) -> dict[str, Any]:
         "held_known": found.held_known,
         "met": found.met,
         "met_known": found.met_known,
+        "claimed": found.claimed,
         "normal_gp_ns": [asdict(each) for each in found.lengths],
         "normal_gp_by": found.lengths_by or None,
         "unmeasured": found.unmeasured or None,

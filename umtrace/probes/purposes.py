@@ -266,8 +266,9 @@ PURPOSES: tuple[Purpose, ...] = (
     Purpose(
         name="device claim",
         candidates=(Candidate(function="bd_prepare_to_claim", entry=False, kprobe_entry=True),),
-        why="O_EXCL, mkfs and mount claim a block device here; only EBUSY is emitted",
-        lost="downstream windows",
+        why="O_EXCL, mkfs and mount claim a block device here; EBUSY is emitted, and success soon "
+        "after an umount of the device",
+        lost="downstream windows, claims of whatif",
         needs_layout=True,
     ),
     Purpose(

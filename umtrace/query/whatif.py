@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from umtrace.model.errors import UsageError
+from umtrace.query.claims import recorded_claims
 from umtrace.query.normal_gp import measured, recorded_hz
 from umtrace.query.selection import Selection
 from umtrace.query.whose import READ, whose
@@ -101,6 +102,7 @@ def simulated(
         closed=not given.open_loop,
         seed=given.seed,
         assumed=given.texts,
+        claims=recorded_claims(selection),
     )
 
 

@@ -17,7 +17,6 @@ _CONFIDENCE = 0.95
 NO_LENGTH = "no length of a normal grace period is known; --normal-gp 15ms assumes one"
 TOO_FEW = "fewer than five were measured"
 NO_HELD = "n_held is in no row: umtrace records it since 0.3, in tiers with function probes"
-NO_CLAIMS = "claims of devices that succeed are not recorded"
 NO_WALKERS = "path walkers are in no row: it takes --probes full in a tier with function probes"
 NO_OWNERS = "no umount has a known owner"
 
@@ -71,8 +70,10 @@ class Answer:
         Mounts times the time for which they stay in memory after the unlock; the most at a time.
     met : int
         Umounts that a path walker met while they waited, as recorded, and that would not wait.
-    claims : None
-        Claims of devices that would have got EBUSY.
+    claims : int
+        Claims of devices that succeeded, and would have got EBUSY.
+    busy : tuple of Quantile
+        How long each of these would go on to get it: from the claim until the device is free.
     intervals : dict of str to (float, float)
         Of these numbers, 95 %; docs/whatif.md says from what.
     unknown : dict of str to str
@@ -102,7 +103,8 @@ class Answer:
     mount_ns: int | None = None
     kept: int | None = None
     met: int | None = None
-    claims: None = None
+    claims: int | None = None
+    busy: tuple[Quantile, ...] = ()
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
     why: tuple[str, ...] = ()
@@ -126,6 +128,8 @@ class WhatIf:
         Umounts of which somebody else held a victim, of how many that is known.
     met, met_known : int
         Umounts of which a path walker met a dying mount, of how many that is known.
+    claimed : int or None
+        Claims of devices that succeeded soon after an umount of them; None is unknown.
     lengths : tuple of Quantile
         Of normal grace periods; empty is unknown.
     lengths_by : str
@@ -151,6 +155,7 @@ class WhatIf:
     held_known: int
     met: int
     met_known: int
+    claimed: int | None
     lengths: tuple[Quantile, ...]
     lengths_by: str
     unmeasured: str

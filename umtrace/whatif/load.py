@@ -36,6 +36,7 @@ COLUMNS = (
     "n_legitimized",
     "n_discounted",
     "fstype",
+    "dev",
 )
 
 _PHASES = ("lookup_ns", "lock_ns", "tree_ns", "rcu_ns", "put_ns", "shutdown_ns")
@@ -79,8 +80,10 @@ class Load:
         It shared a grace period that another task had asked for.
     walkers : ndarray
         Path walkers that met a dying mount of it; -1 unknown.
-    owner, fstype : ndarray
-        Places in ``owners`` and ``fstypes``, the names; the name None is unknown.
+    owner, fstype, dev : ndarray
+        Places in ``owners``, ``fstypes`` and ``devs``, the names; the name None is unknown.
+    tid : ndarray
+        The task; -1 unknown.
     teardown : ndarray
         A number for each teardown, -1 for an umount that belongs to none.
     turn : ndarray
@@ -88,6 +91,8 @@ class Load:
         at the same time.
     after : ndarray
         Place of the operation that the same task began next; -1 none.
+    zero_ns : int
+        The first begin, ns of UTC.
     left_out : int
         Rows without a begin or an end, which are not in the load.
     sees_lock, sees_held : bool
@@ -115,9 +120,13 @@ class Load:
     owners: tuple[str | None, ...]
     fstype: Int64
     fstypes: tuple[str | None, ...]
+    dev: Int64
+    devs: tuple[str | None, ...]
+    tid: Int64
     teardown: Int64
     turn: Int64
     after: Int64
+    zero_ns: int
     left_out: int
     sees_lock: bool
     sees_held: bool
@@ -187,12 +196,13 @@ def _refuse_long(rows: pa.RecordBatch, begins: Int64, latency: Int64) -> None:
 
 def _arrays(rows: pa.RecordBatch, whose: Whose, left_out: int) -> Load:
     begin, latency = _ns(rows, "t_start"), _ns(rows, "latency_ns")
-    begin = begin - (begin[0] if begin.size else 0)
+    zero_ns = int(begin[0]) if begin.size else 0
+    begin = begin - zero_ns
     lookup, lock, hold, rcu, put, shutdown = (_phase(rows, name) for name in _PHASES)
     before = lookup + lock - _explained(begin + lookup, lock, hold)
     known = lookup + lock + hold + rcu + put + shutdown
     held = _ns(rows, "n_held")
-    fstype, fstypes = encode(rows.column("fstype"))
+    (fstype, fstypes), (dev, devs) = (encode(rows.column(name)) for name in ("fstype", "dev"))
     return Load(
         begin=begin,
         recorded=latency,
@@ -215,9 +225,13 @@ def _arrays(rows: pa.RecordBatch, whose: Whose, left_out: int) -> Load:
         owners=whose.owners,
         fstype=fstype.astype(np.int64),
         fstypes=tuple(fstypes),
+        dev=dev.astype(np.int64),
+        devs=tuple(devs),
+        tid=_ns(rows, "tid"),
         teardown=whose.teardown,
         turn=_turns(begin + lookup + lock, hold),
         after=_next_of_task(_ns(rows, "tid"), begin, latency),
+        zero_ns=zero_ns,
         left_out=left_out,
         sees_lock=bool((_ns(rows, "tree_ns") >= 0).any()),
         sees_held=bool((held >= 0).any()),

@@ -10,7 +10,6 @@ import numpy as np
 
 from umtrace.stats.buckets import Int64
 from umtrace.whatif.answers import (
-    NO_CLAIMS,
     NO_HELD,
     NO_LENGTH,
     NO_OWNERS,
@@ -21,6 +20,7 @@ from umtrace.whatif.answers import (
     quantiles,
 )
 from umtrace.whatif.calibrate import lengths_of
+from umtrace.whatif.claims import NO_CLAIMS, Claims, Pairs, paired, still_busy, unknown, why_unknown
 from umtrace.whatif.designs import DESIGNS, Design
 from umtrace.whatif.load import HELD, LAZY, SYNC, TEARDOWN, UNKNOWN, Load
 from umtrace.whatif.peaks import contributions, exact, is_complete, peaks, which
@@ -42,6 +42,7 @@ def what_if(
     closed: bool = True,
     seed: int = 0,
     assumed: Sequence[str] = (),
+    claims: Claims | None = None,
 ) -> WhatIf:
     """Return what each design does with a load; A is always among them.
 
@@ -55,13 +56,16 @@ def what_if(
         Why there are none of these, or no more.
     jiffy_ns, closed, seed
         As of `Simulator`.
+    claims : Claims, optional
+        Claims of devices that succeeded beside the load; unknown by default.
     """
     beside = lengths_of(load, lengths, measured)
     simulator = Simulator(load, jiffy_ns=jiffy_ns, closed=closed)
     again, answers = Resampling(load, seed), list[Answer]()
+    pairs = paired(load, claims or unknown(NO_CLAIMS))
     for name in DESIGNS:
         if name in {"A", *designs}:
-            found = _answer(simulator, DESIGNS[name], again, beside.ns, seed)
+            found = _answer(simulator, DESIGNS[name], again, beside.ns, seed, pairs)
             answers.append(_saved(found, answers[0] if answers else found))
     return WhatIf(
         answers=tuple(answers),
@@ -71,6 +75,7 @@ def what_if(
         replicates=replicates(load, beside.ns),
         drawn=again.drawn,
         assumed=tuple(assumed),
+        claimed=None if pairs.why else int(np.unique(pairs.claim).size),
         **_counts(load),
     )
 
@@ -94,7 +99,12 @@ def _counts(load: Load) -> dict[str, Any]:
 
 
 def _answer(
-    simulator: Simulator, design: Design, again: Resampling, lengths: Int64 | None, seed: int
+    simulator: Simulator,
+    design: Design,
+    again: Resampling,
+    lengths: Int64 | None,
+    seed: int,
+    pairs: Pairs,
 ) -> Answer:
     load = simulator.load
     if design.on_demand and not load.sees_held:
@@ -103,7 +113,8 @@ def _answer(
     others = list(outcomes(simulator, design, lengths, seed))
     sums, tops = contributions(load, outcome), peaks(load, outcome)
     found = _found(load, design, outcome, sums, tops)
-    return replace(found, intervals=again.intervals(sums, tops, others))
+    found = replace(found, intervals=again.intervals(sums, tops, others))
+    return _claimed(found, load, outcome, pairs)
 
 
 def _found(load: Load, design: Design, outcome: Outcome, sums: Sums, tops: Peaks) -> Answer:
@@ -135,6 +146,16 @@ def _found(load: Load, design: Design, outcome: Outcome, sums: Sums, tops: Peaks
     )
 
 
+def _claimed(found: Answer, load: Load, outcome: Outcome, pairs: Pairs) -> Answer:
+    """Add the claims that would get EBUSY, or why they are unknown."""
+    complete = is_complete(load, outcome)
+    why = why_unknown(load, found.design, outcome, pairs) if complete else NO_LENGTH
+    if why:
+        return replace(found, unknown={**found.unknown, "claims": why})
+    busy = still_busy(pairs, outcome)
+    return replace(found, claims=int(busy.size), busy=quantiles(busy))
+
+
 def _saved(found: Answer, today: Answer) -> Answer:
     if found.grace_periods is None or today.grace_periods is None:
         return found
@@ -156,7 +177,7 @@ def _mount_ns(load: Load, outcome: Outcome) -> int:
 
 
 def _unknown(load: Load, *, complete: bool) -> dict[str, str]:
-    found = {"claims": NO_CLAIMS}
+    found = dict[str, str]()
     if not complete:
         late = ("gone", "grace_periods", "saved", "shared", "depth", "at_once", "age_ns")
         more = ("queued_ns", "held_up", "longest_ns", "mount_ns", "kept")

@@ -15,7 +15,8 @@ def _schema(*columns: tuple[str, pa.DataType, str]) -> pa.Schema:
 
 _TIMES = (
     "caller: until the call is back; shut down: until the file system is; teardown sum: of all its "
-    "calls; teardown busy: while any of them is in its call"
+    "calls; teardown busy: while any of them is in its call; device busy: from a claim that would "
+    "get EBUSY until the device is free"
 )
 #: one row per design
 DESIGN_COLUMNS = _schema(
@@ -152,6 +153,7 @@ def _time_rows(each: Answer, found: WhatIf) -> Iterator[dict[str, object]]:
         ("teardown busy", each.teardown_busy),
     ):
         yield from _quantile_rows(each, (time, "all", None), found.teardowns, quantiles)
+    yield from _quantile_rows(each, ("device busy", "all", None), each.claims or 0, each.busy)
 
 
 def _quantile_rows(
@@ -160,6 +162,8 @@ def _quantile_rows(
     time, umounts, owner = what
     by_q = {value.q: value for value in found}
     nothing = "no teardown" if time.startswith("teardown") else "no such umount"
+    if time == "device busy":
+        nothing = each.unknown.get("claims") or "no such claim"
     why = ("; ".join(each.why) or None) if n else nothing
     for q in QUANTILES:
         value = by_q.get(q)

@@ -14,6 +14,7 @@ NOT_SENT: dict[Kind, str] = {
     Kind.ENDED: "",  # each of its parts has an event
     Kind.LOCKED: "lock_holder_tid, lock_holder_comm, lock_holder_op, lock_held_ns",
     Kind.SPREAD_OVER: "n_mntns, mntns_top",
+    Kind.CLAIMED: "claims of whatif",
     Kind.SKIPPED: "",  # made by the reader of the rings of BPF
 }
 #: what is unseen unless all of these records are traced
