@@ -101,6 +101,18 @@ def test_memory_is_bounded(monkeypatch):
     assert ids == list(range(400))
 
 
+def test_two_runs_with_the_same_namespace_number_are_two_teardowns():
+    """As two runs of `umtrace exercise` a moment apart, in the tracepoint tier."""
+    first = [umount(n * 1000, 900, tid=7) for n in range(3)]
+    leaves = umount(3000, 900, tid=7, mntns=None, origin="ns-exit", path=None)
+    second = [umount(5000 + n * 1000, 900, tid=8) for n in range(3)]
+    rows = numbered([*first, leaves, *second])
+    assert [ids for _, ids in made(rows)] == [[0, 1, 2], [4, 5, 6]]
+    counting = Counting()
+    assert not list(counting.add(batch_of(rows)))
+    assert sum(each.owner.size for each in counting.finish()) == 2
+
+
 @settings(deadline=None)
 @given(st.lists(ROW, max_size=20), st.lists(st.integers(0, 20), max_size=4))
 def test_counting_finds_the_same(given_rows, splits):

@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from umtrace.stats.buckets import Int64
 from umtrace.teardowns.bursts import bursts
+from umtrace.teardowns.collect import ended_by
 from umtrace.teardowns.owner import COLUMNS as OWNER_COLUMNS
-from umtrace.teardowns.owner import NAMESPACE, owners
+from umtrace.teardowns.owner import owners
 from umtrace.teardowns.rows import GROUPED, Rows
 from umtrace.whatif.load import COLUMNS, Whose
 
@@ -20,10 +21,8 @@ def whose(batch: pa.RecordBatch) -> Whose:
     """Return the owners of rows that all have a begin and an end, and the teardowns they are in."""
     codes, found = owners(batch)
     rows = Rows(batch)
-    spaces = [n for n, each in enumerate(found) if each and each.kind == NAMESPACE]
-    closes = rows.is_one_of("origin", ["ns-exit"]) & np.isin(codes, spaces)
     known = np.array([each is not None for each in found], np.bool_)
-    teardown = bursts(codes, rows.begin, rows.end, closes)
+    teardown = bursts(codes, rows.begin, rows.end, ended_by(rows, codes, found))
     return Whose(
         owner=codes,
         owners=tuple(None if each is None else each.name for each in found),

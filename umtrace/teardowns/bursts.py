@@ -12,7 +12,7 @@ from umtrace.teardowns.rows import Bools
 GAP_NS = 1_000_000_000
 
 
-def bursts(owner: Int64, begin: Int64, end: Int64, closes: Bools, gap_ns: int = GAP_NS) -> Int64:
+def bursts(owner: Int64, begin: Int64, end: Int64, ends: Int64, gap_ns: int = GAP_NS) -> Int64:
     """Return the number of the burst of each row.
 
     Parameters
@@ -22,9 +22,9 @@ def bursts(owner: Int64, begin: Int64, end: Int64, closes: Bools, gap_ns: int = 
     begin, end : ndarray of int64, shape (n,)
         A row belongs to those before it if it begins at most ``gap_ns`` after the last of their
         ends.
-    closes : ndarray of bool, shape (n,)
-        Rows that end their owner: what begins after their end has another one, which got the
-        same number.
+    ends : ndarray of int64, shape (n,)
+        The owner that a row ends, -1 for none: what begins after the end of that row has another
+        owner, which got the same number.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def bursts(owner: Int64, begin: Int64, end: Int64, closes: Bools, gap_ns: int = 
         return np.empty(0, np.int64)
     order = np.lexsort((end, begin, owner))
     own, start = owner[order], begin[order]
-    lives = _closed_before(owner, begin, end, closes)[order]
+    lives = _ended_before(owner, begin, end, ends)[order]
     new = np.ones(owner.size, np.bool_)
     new[1:] = (own[1:] != own[:-1]) | (lives[1:] != lives[:-1])
     reached = running_end(np.cumsum(new), end[order])
@@ -45,11 +45,49 @@ def bursts(owner: Int64, begin: Int64, end: Int64, closes: Bools, gap_ns: int = 
     return numbers
 
 
-def _closed_before(owner: Int64, begin: Int64, end: Int64, closes: Bools) -> Int64:
-    """Return how many closing rows, of this and earlier owners, ended before each row began."""
+def ended(tid: Int64, owner: Int64, begin: Int64, exits: Bools, is_space: Bools) -> Int64:
+    """Return the namespace that each row ends, -1 for none: what `bursts` takes.
+
+    An end of a namespace whose number is not known, as where a task goes back to its own by
+    setns(2), is of the namespace in which the task unmounted last, if it never does so again.
+
+    Parameters
+    ----------
+    tid, owner, begin : ndarray of int64, shape (n,)
+        ``owner`` is -1 where none is known.
+    exits : ndarray of bool, shape (n,)
+        Rows that are the end of a mount namespace.
+    is_space : ndarray of bool, shape (n,)
+        Whether the owner is a namespace.
+    """
+    found = np.where(exits & is_space, owner, -1)
+    unknown = exits & (owner < 0)
+    if not unknown.any():
+        return found
+    order = np.lexsort((begin, tid))
+    place = np.maximum.accumulate(np.where(is_space[order], np.arange(owner.size), -1))
+    before = np.empty(owner.size, np.int64)  # row of the last umount in a namespace
+    before[order] = np.where(place >= 0, order[place], -1)
+    known = unknown & (before >= 0) & (tid[before] == tid)
+    known &= _latest(tid, owner, begin)[before] < begin
+    return np.where(known, owner[before], found)
+
+
+def _latest(tid: Int64, owner: Int64, begin: Int64) -> Int64:
+    """Return for each row when a task last began to unmount in the namespace."""
+    _, group = np.unique(np.stack([tid, owner]), axis=1, return_inverse=True)
+    group = group.reshape(-1)
+    latest = np.full(int(group.max()) + 1, np.iinfo(np.int64).min)
+    np.maximum.at(latest, group, begin)
+    return np.asarray(latest[group])
+
+
+def _ended_before(owner: Int64, begin: Int64, end: Int64, ends: Int64) -> Int64:
+    """Return how many rows that end its owner, or an earlier one, ended before each row began."""
+    closes = ends >= 0
     if not closes.any():
         return np.zeros(owner.size, np.int64)
-    who = np.concatenate([owner, owner[closes]])
+    who = np.concatenate([owner, ends[closes]])
     when = np.concatenate([begin, end[closes]])
     is_begin = np.arange(who.size) < owner.size
     order = np.lexsort((is_begin, when, who))

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.stats.buckets import Int64
-from umtrace.teardowns.bursts import GAP_NS, bursts
+from umtrace.teardowns.bursts import GAP_NS, bursts, ended
 from umtrace.teardowns.owner import NAMESPACE, Owner
 from umtrace.teardowns.rows import COLUMNS, Bools, Rows
 from umtrace.teardowns.teardown import Teardown
@@ -174,6 +174,13 @@ class _Scene:
 
 def _numbered(rows: Rows, gap_ns: int) -> tuple[Int64, list[Owner | None]]:
     whose, owners = rows.whose
-    spaces = [n for n, owner in enumerate(owners) if owner and owner.kind == NAMESPACE]
-    closes = rows.is_one_of("origin", ["ns-exit"]) & np.isin(whose, spaces)
-    return bursts(whose, rows.begin, rows.end, closes, gap_ns), owners
+    ends = ended_by(rows, whose, owners)
+    return bursts(whose, rows.begin, rows.end, ends, gap_ns), owners
+
+
+def ended_by(rows: Rows, whose: Int64, owners: Sequence[Owner | None]) -> Int64:
+    """Return the namespace that each row ends, as a place in ``owners``; -1 for none."""
+    kinds = np.array([0 if owner is None else 1 + (owner.kind == NAMESPACE) for owner in owners])
+    kind = kinds[whose] if whose.size else whose
+    exits = rows.is_one_of("origin", ["ns-exit"])
+    return ended(rows.of("tid"), np.where(kind > 0, whose, -1), rows.begin, exits, kind > 1)

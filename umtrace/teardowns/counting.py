@@ -1,4 +1,4 @@
-"""Counts teardowns, of any number of rows, without keeping more of a row than four numbers.
+"""Counts teardowns, of any number of rows, without keeping more of a row than six numbers.
 
 What `Collector` hands out whole, this finds by owner, begin and end alone.
 """
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.stats.buckets import Int64
-from umtrace.teardowns.bursts import GAP_NS, bursts
+from umtrace.teardowns.bursts import GAP_NS, bursts, ended
 from umtrace.teardowns.collect import FEW, MOST, PATIENCE_NS
 from umtrace.teardowns.owner import NAMESPACE, Owner
 from umtrace.teardowns.rows import GROUPED, Rows
@@ -55,9 +55,12 @@ class Counting:
             return
         owner = self._owner_of(rows)
         spaces = [n for n, each in enumerate(self.owners) if each.kind == NAMESPACE]
-        closes = rows.is_one_of("origin", ["ns-exit"]) & np.isin(owner, spaces)
+        exits = rows.is_one_of("origin", ["ns-exit"])
         self.ownerless += int((owner < 0).sum())
-        self._parts.append(np.stack([owner, rows.begin, rows.end, closes])[:, owner >= 0])
+        kept = np.stack(
+            [owner, rows.begin, rows.end, exits, np.isin(owner, spaces), rows.of("tid")]
+        )
+        self._parts.append(kept[:, (owner >= 0) | exits])  # an end may be that of a known one
         self._waiting += self._parts[-1].shape[1]
         if self._waiting < self._next:
             return
@@ -88,14 +91,17 @@ class Counting:
     def _settle(self, now: int | None) -> Found:
         """Return the teardowns that are done at a time; None is all."""
         whole = np.concatenate(self._parts, axis=1)
-        owner, begin, end, closes = whole
-        number = bursts(owner, begin, end, closes.astype(np.bool_), self._gap)
+        owner, begin, end, exits, is_space, tid = whole
+        ends = ended(tid, owner, begin, exits.astype(np.bool_), is_space.astype(np.bool_))
+        number = bursts(owner, begin, end, ends, self._gap)
         order = np.argsort(number, kind="stable")
         _, first = np.unique(number[order], return_index=True)
+        whose = owner[order[first]]
         begins = np.minimum.reduceat(begin[order], first)
-        ends = np.maximum.reduceat(end[order], first)
-        over = np.ones(first.size, np.bool_) if now is None else ends < now - self._patience
+        last = np.maximum.reduceat(end[order], first)
+        over = np.ones(first.size, np.bool_) if now is None else last < now - self._patience
         self._parts = [whole[:, ~over[number]]]
         self._waiting = self._parts[0].shape[1]
-        done = np.flatnonzero(over)[np.argsort(ends[over], kind="stable")]
-        return Found(owner[order[first]][done], begins[done], ends[done])
+        done = np.flatnonzero(over)[np.argsort(last[over], kind="stable")]
+        done = done[whose[done] >= 0]
+        return Found(whose[done], begins[done], last[done])

@@ -29,7 +29,7 @@ _MORE = (
 #: the columns of umount rows that `Rows` needs
 COLUMNS = tuple(dict.fromkeys((*_MORE, *owner.COLUMNS)))
 #: those that say which rows belong together
-GROUPED = tuple(dict.fromkeys(("id", START, LATENCY, "origin", *owner.COLUMNS)))
+GROUPED = tuple(dict.fromkeys(("id", START, LATENCY, "origin", "tid", *owner.COLUMNS)))
 #: origins that take no mount of an owner down: their mounts never came to be
 _NOT_TAKEN_DOWN = frozenset({"failed-mount", "mount-internal"})
 
