@@ -110,7 +110,7 @@ def _designs(found: WhatIf) -> list[str]:
 
 def notes(found: WhatIf) -> list[str]:
     """Return who still waits, what is assumed, and why something is unknown."""
-    texts = [*_claims(found), *_waiting(found), *found.assumed]
+    texts = [*_in_row(found), *_claims(found), *_waiting(found), *found.assumed]
     if found.left_out:
         texts.append(f"{plural(found.left_out, 'row')} without begin or end left out")
     if any(each.caller.get("all") and not each.caller.get("lazy") for each in found.answers):
@@ -130,6 +130,19 @@ def _waiting(found: WhatIf) -> list[str]:
         return []
     texts = [_most(on_demand.waits_by[name]) for name in ("owner", "fstype")]
     return [f"D still waits: by owner {texts[0]}; by file system {texts[1]}"]
+
+
+def _in_row(found: WhatIf) -> list[str]:
+    """Return how many grace periods a teardown waits for in a row, where there is a teardown."""
+    known = [each for each in found.answers if each.in_row is not None]
+    if not any(each.in_row for each in known):
+        return []
+    texts = [
+        f"{each.design.name} {count(each.in_row)} (path {duration(each.teardown_path[0].ns)})"
+        for each in known
+    ]
+    what = "grace periods in a row on the critical path of a teardown, at most"
+    return [f"{what} (and time in calls on a path, median): {', '.join(texts)}"]
 
 
 def _claims(found: WhatIf) -> list[str]:

@@ -44,6 +44,8 @@ class Answer:
     teardown_sum, teardown_busy : tuple of Quantile
         Of each teardown: the sum of its callers' times, and the time in which any of them is in
         its call.
+    teardown_path : tuple of Quantile
+        Of each teardown: the time in calls on its critical path.
     gone : tuple of Quantile
         Time from the begin until the file system is shut down.
     waits, deferred : int
@@ -74,6 +76,8 @@ class Answer:
         Claims of devices that succeeded, and would have got EBUSY.
     busy : tuple of Quantile
         How long each of these would go on to get it: from the claim until the device is free.
+    in_row : int
+        The most grace periods that one teardown waits for one after the other.
     intervals : dict of str to (float, float)
         Of these numbers, 95 %; docs/whatif.md says from what.
     unknown : dict of str to str
@@ -85,6 +89,7 @@ class Answer:
     owners: Mapping[str, tuple[Quantile, ...]] = field(default_factory=dict)
     teardown_sum: tuple[Quantile, ...] = ()
     teardown_busy: tuple[Quantile, ...] = ()
+    teardown_path: tuple[Quantile, ...] = ()
     gone: tuple[Quantile, ...] = ()
     waits: int | None = None
     deferred: int = 0
@@ -105,6 +110,7 @@ class Answer:
     met: int | None = None
     claims: int | None = None
     busy: tuple[Quantile, ...] = ()
+    in_row: int | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
     why: tuple[str, ...] = ()

@@ -23,11 +23,13 @@ from umtrace.whatif.calibrate import lengths_of
 from umtrace.whatif.claims import NO_CLAIMS, Claims, Pairs, paired, still_busy, unknown, why_unknown
 from umtrace.whatif.designs import DESIGNS, Design
 from umtrace.whatif.load import HELD, LAZY, SYNC, TEARDOWN, UNKNOWN, Load
+from umtrace.whatif.path import paths
 from umtrace.whatif.peaks import contributions, exact, is_complete, peaks, which
 from umtrace.whatif.simulate import Outcome, Simulator
 from umtrace.whatif.uncertain import Peaks, Resampling, Sums, outcomes, replicates
 from umtrace.whatif.whose import by_owner, counted, of_teardowns, waits_by
 
+_OF_TEARDOWNS = ("teardown_sum", "teardown_busy", "teardown_path", "in_row")
 KINDS = {"sync": SYNC, "lazy": LAZY, "teardown": TEARDOWN}
 
 
@@ -123,12 +125,15 @@ def _found(load: Load, design: Design, outcome: Outcome, sums: Sums, tops: Peaks
     periods = outcome.grace_periods
     need = int(np.count_nonzero(outcome.waits | outcome.deferred))
     whole, busy = of_teardowns(load, outcome)
+    path = paths(load, outcome)
     return Answer(
         design=design,
         caller={name: quantiles(outcome.caller[at]) for name, at in which(load, KINDS).items()},
         owners=by_owner(load, outcome),
         teardown_sum=quantiles(whole),
         teardown_busy=quantiles(busy),
+        teardown_path=quantiles(path.calls),
+        in_row=int(path.in_row.max()) if path.in_row.size else None,
         gone=quantiles((outcome.gone - outcome.begin)[done]) if complete else (),
         waits=exact(sums, "waits"),
         deferred=exact(sums, "deferred") or 0,
@@ -185,5 +190,5 @@ def _unknown(load: Load, *, complete: bool) -> dict[str, str]:
     if not (load.walkers[load.succeeded] >= 0).any():
         found["met"] = NO_WALKERS
     if not (load.teardown >= 0).any():
-        found |= dict.fromkeys(("owners", "teardown_sum", "teardown_busy"), NO_OWNERS)
+        found |= dict.fromkeys((*_OF_TEARDOWNS, "owners"), NO_OWNERS)
     return found

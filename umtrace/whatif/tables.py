@@ -15,8 +15,8 @@ def _schema(*columns: tuple[str, pa.DataType, str]) -> pa.Schema:
 
 _TIMES = (
     "caller: until the call is back; shut down: until the file system is; teardown sum: of all its "
-    "calls; teardown busy: while any of them is in its call; device busy: from a claim that would "
-    "get EBUSY until the device is free"
+    "calls; teardown busy: while any of them is in its call; teardown path: in calls on its "
+    "critical path; device busy: from a claim that would get EBUSY until the device is free"
 )
 #: one row per design
 DESIGN_COLUMNS = _schema(
@@ -36,6 +36,7 @@ DESIGN_COLUMNS = _schema(
     ("held_up", pa.int64(), "how many deferred shutdowns wait for others"),
     ("longest_ns", pa.int64(), "how long the longest deferred shutdown takes by itself"),
     ("kept", pa.int64(), "the most mounts in memory after the unlock at one time"),
+    ("in_row", pa.int64(), "the most grace periods on the critical path of a teardown"),
     ("met", pa.int64(), "umounts that a path walker met, and that would not wait"),
     ("claims", pa.int64(), "claims of devices that would have got EBUSY"),
     (
@@ -151,6 +152,7 @@ def _time_rows(each: Answer, found: WhatIf) -> Iterator[dict[str, object]]:
     for time, quantiles in (
         ("teardown sum", each.teardown_sum),
         ("teardown busy", each.teardown_busy),
+        ("teardown path", each.teardown_path),
     ):
         yield from _quantile_rows(each, (time, "all", None), found.teardowns, quantiles)
     yield from _quantile_rows(each, ("device busy", "all", None), each.claims or 0, each.busy)
