@@ -86,3 +86,26 @@ def test_a_cell_is_found_and_its_reason():
     for line in ("- 649 ms after it", "mode - 15; p50", "mode -: no umount(2)", "a-b", "-q  --all"):
         assert dashes(line) == []
     assert not has_reason("umounts: 211; p50 - ms")
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_of_a_survey(recording, name):
+    """It goes into a mail, without what stderr says: it has words for what is unknown."""
+    out, err, status = screen(["survey", "--replay", recording(MADE[name])], 80)
+    assert (status, dashes(out)) == (0, []), err
+    assert not re.search(r"(?:^|\s)-(?:$|[\s,])", out)
+
+
+def test_of_many_surveys(tmp_path):
+    files = []
+    for name in _BUNDLED:
+        files.append(tmp_path / name)
+        files[-1].write_text(check(["survey", "--replay", _TOP / f"recordings/{name}.umt"]))
+    assert dashes(check(["survey", "--merge", *files]))
+
+
+def test_of_what_a_command_asks_of_this_host(tmp_path):
+    for words in (["doctor"], ["doctor", "--full"], ["stuck"], ["why", tmp_path]):
+        out, err, status = screen(words, 80)
+        assert status != 2, err
+        assert has_reason(out + err) or not dashes(out), out

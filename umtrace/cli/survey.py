@@ -95,7 +95,7 @@ def _live(live: LiveOptions, *, calibration: bool) -> int:
     sink.normal_gp_ns = gauge.lengths_ns
     _print(host, sink, unseen="not seen in this tier")
     if not totals.rows:
-        say("-: no umount was seen; trace for longer, with --duration")
+        say("no umount was seen; trace for longer, with --duration")
     return 0
 
 

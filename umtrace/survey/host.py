@@ -78,7 +78,10 @@ def recorded_host(
 def preempt_of(version: str) -> str:
     """Return the preemption model in the output of ``uname -v``."""
     words = version.split()
-    return next((model for model in _MODELS if model in words), "no PREEMPT" if words else "-")
+    return next(
+        (model for model in _MODELS if model in words),
+        "no PREEMPT" if words else "preemption unknown",
+    )
 
 
 def _switch(value: object) -> int | None:

@@ -24,6 +24,7 @@ _RCU = re.compile(r"p50 (\d[\d.]{0,5} (?:ns|us|ms|s))")
 _QUOTED = re.compile(r"^(?:[>|] ?)+")
 _LINE = re.compile(r"([A-Za-z]+(?: [a-z]+)?) {1,13}(\S.*)")
 _MOST = 10_000
+_UNKNOWN = "-: no umount there, not seen in that tier, or not recorded"
 _HEAD = ("kernel", "preempt", "CPUs", "tier", "umounts", "not held", "RCU p50")
 
 
@@ -118,10 +119,12 @@ def _cpus(text: str) -> str:
 
 def table(surveys: Sequence[Read]) -> list[str]:
     """Return the lines of a table, one for each survey, and one for all, 72 columns of ASCII."""
-    rows = [_HEAD, *(_row(survey) for survey in surveys)]
+    found = [_row(survey) for survey in surveys]
+    rows = [_HEAD, *found]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     lines = ["  ".join(_padded(row, widths)).rstrip() for row in rows]
-    return [*lines, *_total(surveys)]
+    unknown = any("-" in row for row in found)
+    return [*lines, *([_UNKNOWN] if unknown else []), *_total(surveys)]
 
 
 def _padded(row: Iterable[str], widths: Sequence[int]) -> list[str]:
@@ -134,7 +137,7 @@ def _padded(row: Iterable[str], widths: Sequence[int]) -> list[str]:
 
 def _short(preempt: str) -> str:
     """Return ``RT``, ``DYNAMIC``, ``LAZY``, ``full`` or ``none``."""
-    words = {"PREEMPT": "full", "no PREEMPT": "none"}
+    words = {"PREEMPT": "full", "no PREEMPT": "none", "preemption unknown": "-"}
     return words.get(preempt, preempt.removeprefix("PREEMPT_")[:7])
 
 

@@ -23,6 +23,7 @@ FORMAT = 1
 _LABEL = 13
 _MOST_VICTIMS = 1000
 _LONG = 100
+_NOTHING = "no umount succeeded"
 _SOME, _TAIL = 0.5, 0.99
 
 
@@ -68,12 +69,12 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 
 def _host(host: Host) -> Iterator[tuple[str, str]]:
-    how_many = "-" if host.cpus is None else cpus(host.cpus)
     plural = "CPU" if host.cpus == 1 else "CPUs"
-    yield "kernel", f"{host.kernel}, {host.preempt}, {how_many} {plural}"
+    how_many = "CPUs unknown" if host.cpus is None else f"{cpus(host.cpus)} {plural}"
+    yield "kernel", f"{host.kernel}, {host.preempt}, {how_many}"
     switches = ("rcu_normal", host.rcu_normal), ("rcu_expedited", host.rcu_expedited)
-    settings = [f"{name} {'-' if on is None else on}" for name, on in switches]
-    lasted = "-" if host.seconds is None else f"{host.seconds:.3g} s"
+    settings = [f"{name} {on}" for name, on in switches if on is not None]
+    lasted = "unknown time" if host.seconds is None else f"{host.seconds:.3g} s"
     if host.seconds is not None and host.seconds >= _LONG:
         lasted = f"{host.seconds:.0f} s"
     yield "traced", ", ".join([lasted, f"tier {host.tier}", *settings])
@@ -90,7 +91,7 @@ def _umounts(counts: Counts) -> str:
 def _victims(counts: Counts, unseen: str) -> str:
     seen = counts.victims
     if not seen.count:
-        return unseen if counts.umounts else "-"
+        return unseen if counts.umounts else _NOTHING
     texts = [_bounded_victims(seen.quantile(q)) for q in (_SOME, _TAIL)]
     return f"mounts an umount: p50 {texts[0]}, p99 {texts[1]}"
 
@@ -106,7 +107,7 @@ def _bounded_victims(mounts: int | None) -> str:
 def _held(counts: Counts, unseen: str) -> Iterator[tuple[str, str]]:
     total = counts.all_held
     if not total.known:
-        yield "nobody else", unseen if total.umounts else "-"
+        yield "nobody else", unseen if total.umounts else _NOTHING
         return
     free = total.known - total.held
     low, high = share_interval(free, total.known)
@@ -126,19 +127,19 @@ def _free(held: Held) -> str:
 def _waits(counts: Counts, unseen: str, normal_gp_ns: Sequence[int]) -> Iterator[tuple[str, str]]:
     umount = counts.latency
     p50, p99 = (time(umount.quantile(q)) for q in (_SOME, _TAIL))
-    yield "umount", f"p50 {p50}, p99 {p99}" if umount.count else "-"
+    yield "umount", f"p50 {p50}, p99 {p99}" if umount.count else _NOTHING
     normal = _normal(normal_gp_ns)
     if not counts.rcu.count:
-        yield "RCU wait", unseen if umount.count else "-"
+        yield "RCU wait", unseen if umount.count else _NOTHING
         if normal:
             yield "grace period", normal
         return
     p50, p99 = (time(counts.rcu.quantile(q)) for q in (_SOME, _TAIL))
-    share = percent(counts.rcu_ns / counts.latency_ns) if counts.latency_ns else "-"
+    share = percent(counts.rcu_ns / counts.latency_ns) if counts.latency_ns else "unknown part"
     yield "RCU wait", f"p50 {p50}, p99 {p99}, {share} of the time"
     kinds = [f"{number(many)} {kind}" for kind, many in counts.rcu_kinds.most_common()]
     told = [text for text in (", ".join(kinds), normal) if text]
-    yield "grace period", "; ".join(told) or "-"
+    yield "grace period", "; ".join(told) or unseen
 
 
 def _normal(lengths_ns: Sequence[int]) -> str:
@@ -158,7 +159,7 @@ def _designs(counts: Counts, unseen: str) -> Iterator[tuple[str, str]]:
         waits = f"{number(total.held)} of {number(total.known)} umounts would wait"
         yield "on demand", f"{waits}; RCU wait left: {left}"
     else:
-        yield "on demand", unseen if total.umounts else "-"
+        yield "on demand", unseen if total.umounts else _NOTHING
     lazy = counts.held[LAZY].umounts
     if counts.rcu_ns:
         left = percent(counts.sync_rcu_ns / counts.rcu_ns)
