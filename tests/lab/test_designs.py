@@ -29,12 +29,16 @@ WAITS = {"A": {"sync", "lazy", "exit"}, "B": {"sync", "exit"}, "B2": {"sync", "e
 DEFERS = {"B": {"lazy"}, "B2": {"lazy"}, "C": {"sync", "lazy", "exit"}}
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def skip_unless_built(kernel):
     try:
-        built.find(cache.folder(), "designs")
+        built.find(cache.folder(), kernel)
     except LabError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    skip_unless_built("designs")
     out = tmp_path_factory.mktemp("designs")
     done = in_guest("designs", INSIDE, timeout_s=1200, out=out)
     assert done.returncode == 0, end_of(done)
@@ -103,3 +107,10 @@ def test_only_the_kernel_that_can_leave_waits_out_is_said_to(recorded):
     plan = json.loads((recorded / "D.umt" / "meta.json").read_text())["plan"]
     (line,) = [line for line in plan if line["meaning"] == "grace period on demand"]
     assert line["probe"] == "mntput_unmounted"
+
+
+@pytest.mark.parametrize("kernel", ["designs", "designs-rt"])
+def test_each_tier_counts_what_was_unmounted(kernel):
+    skip_unless_built(kernel)
+    done = in_guest(kernel, "umtrace selftest", timeout_s=1500)
+    assert done.returncode == 0, end_of(done)
