@@ -18,14 +18,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.holders.ring import ring_with
 from tests.lab.held_umounts import until
-from tests.lab.lock_chain import child
+from tests.lab.lock_chain import WAITERS, child, peers_of, wide
 from umtrace.exercise import syscalls
 from umtrace.present.stuck import stuck_json
 from umtrace.stuck.query import StuckQuery
 
 ROOM = Path("/tmp/hangs")
 PORT = 20490
+_BELOW = 200  #: mounts of a tree that has 1,000 copies: its bind takes seconds
 _MOST_S = 150  #: for a scene
 _FIFO = os.sched_param(50)
 
@@ -103,8 +105,8 @@ def nfs_lookup() -> dict[str, Any]:
         return {"answer": answer, "pids": [pid], "ran": ran, "ended": ended([pid])}
 
 
-def frozen() -> dict[str, Any]:
-    """The device of an ext4 is a file on an ext4 that is frozen."""
+def on_a_frozen_ext4() -> Path:
+    """Mount an ext4 with data to be written, whose device is a file on an ext4 that is frozen."""
     outer, inner = ROOM / "outer", ROOM / "inner"
     for image, point in ((ROOM / "image", outer), (outer / "image", inner)):
         point.mkdir()
@@ -114,6 +116,12 @@ def frozen() -> dict[str, Any]:
         subprocess.run(["mount", "-o", "loop", image, point], check=True)
     (inner / "x").write_bytes(b"x" * (5 << 20))
     subprocess.run(["fsfreeze", "-f", outer], check=True)
+    return inner
+
+
+def frozen() -> dict[str, Any]:
+    """The device of an ext4 is a file on an ext4 that is frozen."""
+    inner = on_a_frozen_ext4()
     pid = umounter(inner)
     sleeps_in(pid, "generic_shutdown_super")
     time.sleep(2)  # until the writes are at the loop device
@@ -158,6 +166,68 @@ def grace_period() -> dict[str, Any]:
     return {"answer": answer, "pids": [pid], "hog": hog, "ran": ran, "ended": done}
 
 
+def lock() -> dict[str, Any]:
+    """A task binds a tree where 1,000 peers get copies of it; eight umounts wait for the lock.
+
+    An umount of the tree holds the lock as long, but under a spin lock that each path walk of the
+    host waits for: nothing can look at it meanwhile.
+    """
+    Path("/proc/sys/fs/mount-max").write_text("1000000")
+    source, tree = peers_of(ROOM), wide(ROOM, _BELOW)
+    own = [ROOM / f"own{number}" for number in range(WAITERS)]
+    for folder in own:
+        folder.mkdir()
+        syscalls.mount("none", str(folder), "tmpfs")
+    flags = syscalls.MS_BIND | syscalls.MS_REC
+    holder = child(lambda: syscalls.mount(str(tree), str(source), "", flags))
+    os.sched_setaffinity(holder, {1})
+    os.sched_setaffinity(0, {0})
+    time.sleep(0.1)
+    pids = [umounter(folder) for folder in own]
+    for pid in pids:
+        sleeps_in(pid, "path_umount")  # stacks leave out the functions of locks
+    answer = asked()
+    held = not os.waitpid(holder, os.WNOHANG)[0]
+    done = ended([*pids, *[holder] * held])
+    return {
+        "answer": answer,
+        "pids": pids,
+        "holder": holder,
+        "held": held,
+        "ran": [],
+        "ended": done,
+    }
+
+
+def worker() -> dict[str, Any]:
+    """The last reference of a lazy umount ends in the worker, which writes to a frozen ext4."""
+    inner = on_a_frozen_ext4()
+    (ROOM / "later").mkdir()
+    syscalls.mount("none", str(ROOM / "later"), "tmpfs")
+    (ROOM / "later/x").write_text("x")
+    rings = [ring_with(inner / "x"), ring_with(ROOM / "later/x")]
+    for point in (inner, ROOM / "later"):
+        assert syscalls.timed_umount(os.fsencode(point), syscalls.MNT_DETACH)[2] == 0
+    os.close(rings[0])
+    if not until(workers):
+        raise RuntimeError("no worker came to the shutdown")
+    os.close(rings[1])
+    time.sleep(2)  # until the writes are at the loop device
+    (pid,) = workers()
+    answer = asked()
+    ran = remedied(answer, [pid])
+    return {"answer": answer, "pids": [pid], "ran": ran, "ended": until(lambda: not workers())}
+
+
+def workers() -> list[int]:
+    """Return the tasks that shut down a file system after a lazy umount."""
+    return [
+        int(path.name)
+        for path in Path("/proc").glob("[0-9]*")
+        if "delayed_mntput" in stack(int(path.name))
+    ]
+
+
 def quiet() -> dict[str, Any]:
     """Nothing hangs."""
     return {"answer": asked(), "pids": [], "ran": [], "ended": True}
@@ -168,6 +238,8 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "nfs-lookup": nfs_lookup,
     "frozen": frozen,
     "grace-period": grace_period,
+    "lock": lock,
+    "worker": worker,
 }
 
 

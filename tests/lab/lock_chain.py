@@ -44,6 +44,18 @@ def grown(source):
         syscalls.mount("none", str(source / str(number)), "tmpfs", data="size=4k")
 
 
+def wide(place, below):
+    """Make a tree of some mounts, which no other mount follows; bind it where peers do."""
+    tree = place / "tree"
+    tree.mkdir()
+    syscalls.mount("none", str(tree), "tmpfs")
+    syscalls.mount("none", str(tree), "", syscalls.MS_PRIVATE)
+    for number in range(below):
+        (tree / str(number)).mkdir()
+        syscalls.mount("none", str(tree / str(number)), "tmpfs", data="size=4k")
+    return tree
+
+
 def child(work):
     """Start a process that does some work and ends."""
     pid = os.fork()

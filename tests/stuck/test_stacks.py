@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from umtrace.stuck.stacks import Stand, frames, holding_function, stand
+from umtrace.stuck.stacks import Stand, frames, holding_function, stand, system_call
 
 _END = "do_syscall_64 entry_SYSCALL_64_after_hwframe"
 _LEAVING = f"task_work_run exit_to_user_mode_loop {_END}"
@@ -126,3 +126,9 @@ def test_the_lock_is_held_in_the_tree_and_not_after_its_release():
     assert holding_function(_of("copy_tree copy_mnt_ns create_new_namespaces"))
     assert not holding_function(_of("synchronize_rcu_expedited namespace_unlock copy_mnt_ns"))
     assert not holding_function(["do_wait", "kernel_wait4"])
+
+
+def test_the_system_call_of_a_stack():
+    assert system_call(_of("clone_mnt copy_tree do_loopback __x64_sys_mount")) == "mount"
+    assert system_call(_of("copy_mnt_ns ksys_unshare __arm64_sys_unshare")) == "unshare"
+    assert system_call(_of("clone_mnt kthread")) is None

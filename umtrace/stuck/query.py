@@ -13,7 +13,7 @@ from umtrace.stuck.asleep import LastRuns
 from umtrace.stuck.causes import Surroundings
 from umtrace.stuck.sample import Sample, container_of, path_of, samples, stacks_hidden
 
-_BUDGET_S = 5.0  #: of all reads of tasks
+_BUDGET_S = 5.0  #: of the read of all tasks, and of those that watch some of them
 _ROUNDS = 5
 #: a task that runs meanwhile is in one long umount only where loops of umounts seldom are
 _LONG = {stacks.SHUTDOWN, stacks.LOOKUP, stacks.TREE}
@@ -36,14 +36,13 @@ class StuckQuery:
     def answer(self) -> StuckAnswer:
         """Look, watch, and look for causes."""
         hidden = stacks_hidden()
-        until = time.monotonic() + _BUDGET_S + self._watch_s
         pids = [pid for pid in procfs.pids() if pid != os.getpid()]
-        first = self._sampled(pids, until)
+        first = self._sampled(pids, time.monotonic() + _BUDGET_S)
         if hidden is None and (
             n := sum(s.state == "D" and not s.names for s in self._all.values())
         ):
             self._lost.append(f"kernel stacks of {n} waiting tasks")
-        watched = self._watched(first, pids, until) if first else {}
+        watched = self._watched(first, set(pids)) if first else {}
         found = self._behind(list(watched.values()))
         moves = {tid: first[tid].ran != sample.ran for tid, sample in watched.items()}
         return StuckAnswer(
@@ -60,26 +59,34 @@ class StuckQuery:
         taken = {s.tid: s for s in samples(pids, self._lost, until, beside=beside)}
         self._all.update(taken)
         for sample in taken.values():
-            waits = sample.stand is not None and sample.stand.wait == "namespace-lock"
-            if not waits and stacks.holding_function(sample.names):
+            if not _waits_for_lock(sample) and stacks.holding_function(sample.names):
                 self._holders[sample.tid] = sample
         return {tid: sample for tid, sample in taken.items() if sample.stand is not None}
 
-    def _watched(
-        self, first: dict[int, Sample], pids: Sequence[int], until: float
-    ) -> dict[int, Sample]:
+    def _watched(self, first: dict[int, Sample], seen: set[int]) -> dict[int, Sample]:
         """Return the last samples of the tasks that stay where they are."""
         left, begun = dict(first), time.monotonic()
+        until = begun + self._watch_s + _BUDGET_S
         for number in range(1, _ROUNDS + 1):
             time.sleep(max(begun + self._watch_s * number / _ROUNDS - time.monotonic(), 0))
-            waiters = any(s.stand and s.stand.phase == stacks.LOCK for s in left.values())
-            again = pids if waiters else sorted({s.pid for s in left.values()})
-            taken = self._sampled(again, until, beside=waiters and not self._holders)
+            taken = self._sampled(sorted({s.pid for s in left.values()}), until)
             left = {t: taken[t] for t, s in left.items() if t in taken and _same(s, taken[t])}
             left = {t: s for t, s in left.items() if _stays(first[t], s)}
+            if any(_waits_for_lock(s) for s in left.values()):
+                self._seek_holder(seen, until)
             if not left:
                 break
         return left
+
+    def _seek_holder(self, seen: set[int], until: float) -> None:
+        """Sample the tasks that may hold the namespace lock: they ran, or did not sleep idly.
+
+        Of 10,000 processes these are few. New ones are among them.
+        """
+        busy = {s.pid for s in self._all.values() if not _waits_for_lock(s)}
+        new = {*procfs.pids()} - seen - {os.getpid()}
+        seen |= new
+        self._sampled(sorted(busy | new), until, beside=not self._holders)
 
     def _behind(self, found: list[Sample]) -> list[Sample]:
         """Leave out who waits for a superblock that nobody here shuts down."""
@@ -89,7 +96,7 @@ class StuckQuery:
     def _explained(self, found: list[Sample], moves: dict[int, bool]) -> Iterable[Stuck]:
         if not found:
             return
-        locked = any(s.stand and s.stand.phase == stacks.LOCK for s in found)
+        locked = any(map(_waits_for_lock, found))
         around = Surroundings(tuple(self._all.values()), mounts=not locked)
         runs = LastRuns(s.cpu for s in found)
         ending = [s.tid for s in found if s.stand and s.stand.phase == stacks.SHUTDOWN]
@@ -159,10 +166,17 @@ class StuckQuery:
         who = [f"{s.comm} (pid {s.pid})" for s in self._holders.values()]
         if not who:
             return Cause(text="the namespace lock; its holder was not seen"), ()
-        doing = next(iter(self._holders.values()))
-        where = f" (in {stacks.holding_function(doing.names)})"
-        text = f"the namespace lock, held by {' or '.join(who[:3])}{where if len(who) == 1 else ''}"
+        text = f"the namespace lock, held by {' or '.join(who[:3])}"
+        if len(who) == 1:
+            (holder,) = self._holders.values()
+            call = stacks.system_call(holder.names)
+            text += f" in {call}(2)" if call else ""
+            text += f" ({stacks.holding_function(holder.names)})"
         return Cause(text=text), tuple(self._holders)
+
+
+def _waits_for_lock(sample: Sample) -> bool:
+    return sample.stand is not None and sample.stand.phase == stacks.LOCK
 
 
 def _same(before: Sample, now: Sample) -> bool:

@@ -43,6 +43,7 @@ _SLOW = re.compile(
     r"^(?:rwsem_down_\w+|(?:__)?down_(?:write|read)\w*|(?:__)?rwbase_\w+|(?:__)?rt_mutex_\w+"
     r"|rwsem_\w*slow\w*|schedule\w*|__schedule|rt_mutex_schedule|rtlock_\w+)$"
 )
+_CALL = re.compile(r"^__\w+?_sys_(?:old)?(\w+)$")
 _RCU = re.compile(
     r"^(?:synchronize_\w*rcu\w*|__wait_rcu_gp|wait_rcu_gp|exp_funnel_lock|rcu_barrier)"
 )
@@ -166,6 +167,11 @@ def holding_function(names: Sequence[str]) -> str | None:
     if "namespace_unlock" in names:
         return None
     return next((name for name in names if name in _HOLDING), None)
+
+
+def system_call(names: Sequence[str]) -> str | None:
+    """Return the name of the system call that a stack is in; None if it is in none."""
+    return next((found[1] for name in names if (found := _CALL.match(name))), None)
 
 
 def _wait(names: Sequence[str]) -> str | None:
