@@ -18,6 +18,11 @@ _NO_DURATION = "is no duration; give seconds, or a number with its unit, as 250u
 _STDOUT = "- is standard output, where {} cannot go; give a name"
 _TIERS = "the tiers are auto, fentry, kprobe, ftrace, tracepoint, ftrace-static"
 
+_READERS = (
+    "report", "hist", "ebusy", "teardowns", "whatif", "export", "repair", f"diff {_R}",
+    "trace --replay", "survey --replay",
+)  # fmt: skip
+
 #: (arguments, the line or its beginning, exit status); EMPTY is an empty directory
 TABLE = [
     # a name that is not known
@@ -60,6 +65,13 @@ TABLE = [
     (f"ebusy {_R} 0", "invalid value for '[N]': 0 is too small, the least is 1", 2),
     (f"ebusy {_R} x", "invalid value for '[N]': 'x' is no whole number", 2),
     (f"ebusy {_R} 99", "no window 99: there are 15 with these options", 2),
+    (f"whatif {_R} --normal-gp 1ms,x", f"invalid value for '--normal-gp': 'x' {_NO_DURATION}", 2),
+    (f"whatif {_R} --hz x", "invalid value for '--hz': 'x' is no whole number", 2),
+    (f"whatif {_R} --seed -1", "invalid value for '--seed': -1 is too small, the least is 0", 2),
+    (f"plot {_R} --dpi x -o x.png", "invalid value for '--dpi': 'x' is no whole number", 2),
+    (f"teardowns {_R} --gap 1x", f"invalid value for '--gap': '1x' {_NO_DURATION}", 2),
+    (f"teardowns {_R} nobody", "no teardown of 'nobody': `umtrace teardowns DIR` lists them", 2),
+    ("survey -d 1x", f"invalid value for '-d' / '--duration': '1x' {_NO_DURATION}", 2),
     ("exercise --sync 1e3", "invalid value for '--sync': '1e3' is no whole number", 2),
     ("exercise --sync 9999999", "invalid value for '--sync': 9999999 is too large, at most 10", 2),
     ("record --ready-fd x", "invalid value for '--ready-fd': 'x' is no whole number", 2),
@@ -73,10 +85,7 @@ TABLE = [
     (f"fleet plot {_R} -o -", "invalid value for '-o' / '--output': - is standard output, ", 2),
     ("record --summaries -", "invalid value for '--summaries': " + _STDOUT.format("summaries"), 2),
     # a file or directory that is not there, or of another kind
-    *[
-        (f"{words} /no/such", "/no/such: no such recording", 2)
-        for words in ("report", "hist", "ebusy", "export", "repair", f"diff {_R}", "trace --replay")
-    ],
+    *[(f"{words} /no/such", "/no/such: no such recording", 2) for words in _READERS],
     ("plot /no/such -o x.png", "/no/such: no such recording", 2),
     ("html /no/such -o x.html", "/no/such: no such recording", 2),
     ("summarize /no/such -o x", "/no/such: no such recording", 2),
@@ -86,7 +95,7 @@ TABLE = [
     ("record -- /no/such", "cannot run '/no/such': not found, or not executable", 2),
     *[
         (f"{words} EMPTY", "EMPTY: not a recording: the directory is empty", 5)
-        for words in ("report", "hist", "ebusy", "export", "repair", f"diff {_R}", "trace --replay")
+        for words in _READERS
     ],
     ("report README.md", "README.md: is a file; a recording is a directory", 5),
     *[
@@ -117,6 +126,13 @@ TABLE = [
         2,
     ),
     (f"trace --replay {_R} --tier fentry", "--tier is for live umounts; --replay prints", 2),
+    (f"survey --replay {_R} -d 1", "--duration is for live umounts; --replay reads a rec", 2),
+    (f"survey --replay {_R} --tier fentry", "--tier is for live umounts; --replay reads", 2),
+    (f"survey --replay {_R} --spurious-within 1s", "--spurious-within is for live umounts", 2),
+    ("survey --merge --tier fentry README.md", "--tier is for live umounts; --merge reads", 2),
+    (f"survey --merge --replay {_R}", "--merge reads surveys; --replay reads a recording", 2),
+    ("survey --merge", "--merge needs the files of the surveys", 2),
+    ("survey README.md", "FILE is for --merge: umtrace survey --merge README.md", 2),
     (f"trace --replay {_R} -d 1", "--duration is for live umounts; --replay prints", 2),
     ("exercise --sync 1 --duration 1s", "--duration is for --tasks: give both", 2),
     ("exercise --sync 1 --task-mode lazy", "--task-mode is for --tasks: give both", 2),

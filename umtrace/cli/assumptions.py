@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from umtrace.cli.options import as_one
+from umtrace.cli.options import Count, Seconds, as_one
 from umtrace.whatif.designs import HZ, LEAST_HZ, MOST_HZ
 
 
@@ -25,6 +25,8 @@ class Times(click.ParamType):  # type: ignore[type-arg] # generic in click 8.3 o
         texts = tuple(each.strip() for each in str(value).split(",") if each.strip())
         if not texts:
             self.fail("give at least one, such as 15ms", param, ctx)
+        for text in texts:
+            Seconds().convert(text, param, ctx)
         return texts
 
 
@@ -49,7 +51,7 @@ host_options = as_one(
     ),
     click.option(
         "--hz",
-        type=click.IntRange(LEAST_HZ, MOST_HZ),
+        type=Count(LEAST_HZ, MOST_HZ),
         metavar="N",
         help=f"Timer ticks a second on the recorded host.  [default: as recorded, else {HZ}]",
     ),

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import click
 
+from umtrace.cli.options import Count
 from umtrace.model.activity import NOW
 
 _FOLDER = "MPLCONFIGDIR"
@@ -50,7 +51,7 @@ def picture_options(command: _Command) -> _Command:
     size = click.option(
         "--size", type=Size(), metavar="WxH", help="Width and height of a picture in inches."
     )
-    dots = click.IntRange(_LEAST_DPI, _MOST_DPI)
+    dots = Count(_LEAST_DPI, _MOST_DPI)
     dpi = click.option("--dpi", type=dots, metavar="N", help="Dots per inch of an image.")
     return size(dpi(command))
 

@@ -9,7 +9,7 @@ import click
 
 from umtrace.cli.complete import RecordingPath
 from umtrace.cli.live import LiveOptions, attached, calibration_option, live_options, stopping
-from umtrace.cli.options import examples
+from umtrace.cli.options import examples, given
 from umtrace.cli.status import read_status
 from umtrace.model.errors import UsageError
 from umtrace.model.stopping import StopSignals
@@ -48,7 +48,9 @@ _EPILOG = examples(
 @live_options
 @calibration_option
 @click.argument("files", metavar="[FILE]…", nargs=-1, type=click.Path(path_type=Path))
+@click.pass_context
 def command(
+    ctx: click.Context,
     *,
     to_merge: bool,
     recording: Path | None,
@@ -62,6 +64,11 @@ def command(
     number. One of them is in how many umounts nobody else held a mount that went: those for which
     the wait for an RCU grace period is not needed. docs/survey.md explains each line.
     """
+    for name in ("tier", "probes", "duration", "spurious_within_ns", "calibration"):
+        if (recording or to_merge) and given(ctx, name):
+            kept = "--merge reads surveys" if to_merge else "--replay reads a recording"
+            option = name.removesuffix("_ns").replace("_", "-")
+            raise UsageError(f"--{option} is for live umounts; {kept}")
     if to_merge or files:
         return _merge(files, to_merge=to_merge, recording=recording)
     if recording is not None:

@@ -9,7 +9,7 @@ import click
 
 from umtrace.cli.assumptions import Host, host_options
 from umtrace.cli.complete import RecordingPath
-from umtrace.cli.options import as_one, examples
+from umtrace.cli.options import Count, as_one, examples
 from umtrace.cli.status import read_status
 
 _EPILOG = examples(
@@ -37,7 +37,7 @@ _how = as_one(
     ),
     click.option(
         "--seed",
-        type=click.IntRange(0),
+        type=Count(0),
         default=0,
         metavar="N",
         show_default=True,

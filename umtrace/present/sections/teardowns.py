@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from umtrace.present.escaped import with_times
 from umtrace.present.report.section import Column, Kind, Lines, Section, Table
 from umtrace.present.teardowns import gp_text, owner_text, path_text
 from umtrace.present.units import clock, count, duration, plural
@@ -59,7 +60,11 @@ def section(
             Lines([text for number, each in longest for text in _told(number, each, seen=seen)]),
             _in_csv(rows),
         ],
-        data={"teardowns": total, "by_kind": dict(kinds), "longest": rows},
+        data={
+            "teardowns": total,
+            "by_kind": dict(kinds),
+            "longest": [with_times(row) for row in rows],
+        },
     )
 
 
