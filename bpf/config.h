@@ -227,6 +227,15 @@
  *   UM_OFF_TASK_EXECS        task_struct.self_exec_id
  *   UM_OFF_TASK_EXECS_BEFORE task_struct.parent_exec_id
  *   UM_OFF_TASK_FS           task_struct.fs
+ *   UM_OFF_TASK_FILES        task_struct.files
+ *   UM_OFF_TASK_LEADER       task_struct.group_leader
+ *   UM_OFF_TASK_MM           task_struct.mm
+ *   UM_OFF_FILES_TABLE       files_struct.fdt
+ *   UM_OFF_TABLE_MAX         fdtable.max_fds
+ *   UM_OFF_TABLE_FD          fdtable.fd
+ *   UM_OFF_TABLE_OPEN        fdtable.open_fds
+ *   UM_OFF_FS_ROOT_MNT       fs_struct.root.mnt
+ *   UM_OFF_MM_EXE            mm_struct.exe_file
  *   UM_ADDR_UNMOUNTED        address of fs/namespace.c: unmounted
  *   UM_PATH_CALLS            which system calls take a path: UM_WORD(number, bits) each
  */

@@ -27,6 +27,7 @@ static long (*um_bpf_loop)(u32 turns, void *step, void *context, u64 flags) = (v
 #define UM_STEP_TREE 7702
 #define UM_STEP_LARGEST 7703
 #define UM_STEP_HELD 7704
+#define UM_STEP_TABLE 7705
 #define um_each(turns, step) um_bpf_loop(turns, (void *)bpf_pseudo_fd(UM_CALLBACK, step), 0, 0)
 #endif
 

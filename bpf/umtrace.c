@@ -21,6 +21,7 @@
 #include "umount.c"
 #include "ebusy.c"
 #include "opened.c"
+#include "holders.c"
 #ifdef UM_LIGHT
 #include "light.c"
 #else

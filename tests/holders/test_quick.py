@@ -83,6 +83,26 @@ def test_the_likely_ones_are_read_whole_before_all_others(tmp_path):
     assert sweep(str(tmp_path), first=[ME, 2**22 + 1]).pids[0] == ME
 
 
+def test_those_that_the_kernel_named_are_read_alone_and_first(tmp_path):
+    with (tmp_path / "x").open("w") as file:
+        until = time.monotonic() + FAR
+        gone = 2**22 + 1
+        given = {"prefixes": [str(tmp_path)], "devs": [], "likely": [ME], "named": [ME, gone]}
+        once = QuickSweep(FAR, until, **given)
+        assert once.pids[0] == ME
+        assert [(o.fd, o.path) for o in once.walked() if o.path[0] == "/"] == [
+            (file.fileno(), file.name)
+        ]
+        assert once.n_read == 1
+        assert ME not in {o.pid for o in once.opened()}
+        assert once.n_read > 1
+
+
+def test_without_a_name_from_the_kernel_nothing_is_read_before(tmp_path):
+    once = sweep(str(tmp_path))
+    assert (list(once.walked()), once.n_read) == ([], 0)
+
+
 @pytest.mark.parametrize(("cpu_s", "wall_s"), [(0.0, FAR), (FAR, -1.0)])
 def test_a_pass_that_is_over_says_how_much_is_left(cpu_s, wall_s):
     until = time.monotonic() + wall_s

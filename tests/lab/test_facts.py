@@ -26,6 +26,7 @@ for tier in {" ".join(TIERS)}; do
 		python tests/lab/facts_workload.py /tmp/$tier $LAB_OUT/$tier.ledger || exit
 	umtrace export /tmp/$tier.umt --to jsonl -o $LAB_OUT/$tier.jsonl || exit
 	cp /tmp/$tier.umt/meta.json $LAB_OUT/$tier.json
+	python -m tests.lab.task_walk $tier /tmp/walk-$tier > $LAB_OUT/$tier.walk || exit
 done
 """
 #: where a program can load from a number (6.2), so that it counts in large trees, too
@@ -140,3 +141,15 @@ def test_who_holds_the_lock_is_named(results, kernel, tier):
     # Of those who wait longest, some may have come before the holder, or wait for a CPU.
     longest = sorted(rows, key=lambda row: row["lock_ns"] or 0)[-5:]
     assert any(row["lock_holder_tid"] for row in longest)
+
+
+@pytest.mark.parametrize(("kernel", "tier"), EACH)
+def test_the_kernel_names_who_has_something_open(results, kernel, tier):
+    (found,) = lines(results / kernel / f"{tier}.walk")
+    if kernel not in LOOPS:
+        assert (found["plan"], found["walked"]) == ("substitute", None)
+        return
+    assert found["plan"] == "ok"
+    assert found["walked"] == found["true"]
+    assert found["unused"] == []
+    assert found["pids"] == sorted(pid for pid, _places, _files in found["true"])

@@ -25,6 +25,8 @@ _LOOKER_ENDED = "the process that looks was killed"
 class QuickSweep(Sweep):
     """A `Sweep` that yields only what is on a target, and begins with the likely processes.
 
+    `walked` comes before `opened`, and has the processes that the kernel named.
+
     Parameters
     ----------
     cpu_s : float
@@ -41,13 +43,15 @@ class QuickSweep(Sweep):
         prefixes: Sequence[str],
         devs: Sequence[str],
         likely: Sequence[int],
+        named: Sequence[int] = (),
     ) -> None:
         super().__init__(until, prefixes=prefixes, devs=devs)
         there = {*self.pids}
-        self._likely = [pid for pid in likely if pid in there]
-        first = {*self._likely}
+        self._named = [pid for pid in named if pid in there]
+        self._likely = [pid for pid in likely if pid in there - {*self._named}]
+        first = {*self._named, *self._likely}
         self._others = [pid for pid in self.pids if pid not in first]
-        self.pids = [*self._likely, *self._others]
+        self.pids = [*self._named, *self._likely, *self._others]
         self._cpu_s = self._left_s = cpu_s
         self._ends_early: Callable[[], bool] = lambda: False
         self._wanted = [*map(os.fsencode, self._prefixes), *_OTHERS]
@@ -56,14 +60,24 @@ class QuickSweep(Sweep):
         """Set the deadline of the rest, and what may end it before."""
         self._deadline, self._ends_early = until, ends_early
 
+    def walked(self) -> Iterator[Open]:
+        """Yield what the processes have on the targets that the kernel named."""
+        if self._named:
+            yield from self._opened(self._named, ())
+
     def opened(self) -> Iterator[Open]:
-        """Yield directories, executables and open files on the targets."""
+        """Yield directories, executables and open files on the targets, of all other processes."""
+        yield from self._opened(self._likely, self._others)
+
+    def _opened(self, first: Sequence[int], others: Sequence[int]) -> Iterator[Open]:
         try:
-            answer = self._ask("opened", self._likely, self._others)
+            answer = self._ask("opened", first, others)
         except OSError:
             self.lost.append(_LOOKER_ENDED)
             return
-        found, denied, self._instead, self.n_read, no_links, no_files, took = answer
+        found, denied, instead, n_read, no_links, no_files, took = answer
+        self._instead |= instead
+        self.n_read += n_read
         self._left_s -= took
         self._out_of_time(DIRECTORIES, no_links)
         self._out_of_time(FILES, no_files)

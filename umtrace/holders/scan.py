@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from umtrace.holders import procfs
@@ -20,6 +20,8 @@ from umtrace.holders.sampling import resample_apart
 from umtrace.holders.sharing import references
 from umtrace.holders.target import Target, find_target
 from umtrace.model.holders import Holder, HolderScan, ScanRequest
+
+Walk = Callable[[Collection[int]], Sequence[int]]
 
 BUDGET_S = 0.05  #: of CPU time
 END_S = 0.5  #: on a loaded host the same work takes longer
@@ -47,6 +49,9 @@ class Scan:
         CPU time in seconds, of each of the two processes that read. Each step ends after END_S.
     before : iterable of int
         Processes to begin with.
+    walk : callable, optional
+        Returns the processes to begin with before those: from ids of mounts to the processes that
+        have something open there. A process that it leaves out is read later.
     """
 
     def __init__(
@@ -56,12 +61,14 @@ class Scan:
         clock: Callable[[], int] = time.time_ns,
         budget_s: float = BUDGET_S,
         before: Iterable[int] = (),
+        walk: Walk | None = None,
     ) -> None:
         self._clock, self._begin = clock, clock()
         own = procfs.mntns("self")
         self._table = MountTable.of()
         self._targets = [find_target(request, self._table, own) for request in requests]
         self._present = [target for target in self._targets if _is_read_for(target)]
+        walked = walk(_mount_ids(self._present)) if walk and self._present else ()
         first = likely(requests, before, self._table) if self._present else ()
         devs = {target.mount.dev for target in self._present if target.mount}
         elsewhere = any(target.mount is None for target in self._present)  # its dev is not known
@@ -72,6 +79,7 @@ class Scan:
             prefixes=[target.point for target in self._present],
             devs=() if elsewhere else tuple(devs),
             likely=first,
+            named=walked,
         )
         self._matcher = Matcher(self._present, own)
         self._found: list[_Found] = []
@@ -79,17 +87,23 @@ class Scan:
         self._readers = {os.getpid()}
 
     def look(self) -> None:
-        """Read and sample what processes have open."""
-        found = [f for target in self._present for f in _mounts_on(target)]
+        """Read and sample what processes have open, first those that the kernel named."""
         if self._present:
-            found += self._matched(self._sweep.opened())
-        before = _references(found)
-        begin = self._clock()
+            self._sample(self._matched(self._sweep.walked()))
+            self._sample(self._matched(self._sweep.opened()))
+        self._found += [f for target in self._present for f in _mounts_on(target)]
+        self._readers |= children()
+
+    def _sample(self, found: list[_Found]) -> None:
+        if not found:
+            return
+        before, begin = _references(found), self._clock()
         found = _sampled(found, self._clock)
+        # References that are counted must have been there at the same time.
+        self._found = [replace(f, holder=replace(f.holder, ref=None)) for f in self._found]
         self._sampled_ns = (begin, self._clock())
         # Where a descriptor was replaced meanwhile, both may be references that came later.
-        self._found = _with_references(found, before, _references(found))
-        self._readers |= children()
+        self._found += _with_references(found, before, _references(found))
 
     def finish(self, hurry: Callable[[], bool] = lambda: False) -> list[HolderScan]:
         """Read all else; return one scan per request.
@@ -136,6 +150,13 @@ def scan(
     found = Scan(requests, clock=clock, budget_s=budget_s)
     found.look()
     return found.finish()
+
+
+def _mount_ids(targets: Sequence[Target]) -> set[int]:
+    """Return what the kernel calls the mounts: the ids of mountinfo, and those of statmount(2)."""
+    found = {target.mount.mnt_id for target in targets if target.mount is not None}
+    known = (target.request.mount_id for target in targets)
+    return found | {each for each in known if each is not None}
 
 
 def _is_read_for(target: Target) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from umtrace.holders.asker import asker
 from umtrace.holders.likely import Before
 from umtrace.holders.priority import Priority
-from umtrace.holders.scan import Scan
+from umtrace.holders.scan import Scan, Walk
 from umtrace.model.holders import HolderScan, ScanRequest
 
 Scanner = Callable[[Sequence[ScanRequest]], list[HolderScan]]
@@ -36,6 +36,8 @@ class ScanWorker:
         Replaces `scan`.
     nice : int, optional
         The nice value of a scan.
+    walk : callable, optional
+        Returns the processes that have something open on the mounts with these ids, or may have.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class ScanWorker:
         clock: Callable[[], int] = time.time_ns,
         scanner: Scanner | None = None,
         nice: int | None = None,
+        walk: Walk | None = None,
     ):
         self._clock, self._nice = clock, nice
-        self._scanner = scanner
+        self._scanner, self._walk = scanner, walk
         self._before = Before()
         self._requests: queue.SimpleQueue[list[ScanRequest] | None] = queue.SimpleQueue()
         self._looked: queue.SimpleQueue[tuple[list[ScanRequest], Scan] | None] = queue.SimpleQueue()
@@ -134,7 +137,7 @@ class ScanWorker:
             for answer in self._scanner(requests):
                 self._answers.put(answer)
             return
-        scan = Scan(requests, clock=self._clock, before=self._before)
+        scan = Scan(requests, clock=self._clock, before=self._before, walk=self._walk)
         scan.look()
         self._looked.put((requests, scan))
 

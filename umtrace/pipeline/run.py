@@ -239,5 +239,6 @@ def _finding_holders(source: Source, spurious_within_ns: int) -> Iterator[EbusyS
     def now() -> int:
         return monotonic_ns() + offset_ns
 
-    with raised_by(source.bell()), closing(ScanWorker(now, nice=READER_NICE)) as worker:
+    worker = ScanWorker(now, nice=READER_NICE, walk=source.task_walk())
+    with raised_by(source.bell()), closing(worker):
         yield EbusyStage(offset_ns=offset_ns, scanner=worker, spurious_within_ns=spurious_within_ns)

@@ -113,6 +113,18 @@ EBUSY_GROUPS: tuple[Mapping[str, tuple[str, ...]], ...] = (
         "UM_OFF_FS_USERS": ("fs_struct.users",),
         "UM_OFF_TASK_FS": ("task_struct.fs",),
     },
+    # What a task has open
+    {
+        "UM_OFF_TASK_FILES": ("task_struct.files",),
+        "UM_OFF_TASK_LEADER": ("task_struct.group_leader",),
+        "UM_OFF_TASK_MM": ("task_struct.mm",),
+        "UM_OFF_FILES_TABLE": ("files_struct.fdt",),
+        "UM_OFF_TABLE_MAX": ("fdtable.max_fds",),
+        "UM_OFF_TABLE_FD": ("fdtable.fd",),
+        "UM_OFF_TABLE_OPEN": ("fdtable.open_fds",),
+        "UM_OFF_FS_ROOT_MNT": ("fs_struct.root.mnt",),
+        "UM_OFF_MM_EXE": ("mm_struct.exe_file",),
+    },
 )
 
 TASK_DEAD = 0x80  # include/linux/sched.h, the same from 5.10 to 7.3

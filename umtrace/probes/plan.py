@@ -58,6 +58,10 @@ class PlannedProbe:
         """Whether path walks call it."""
         return self.meaning.hot
 
+    def program(self, *, on_return: bool) -> str:
+        """Return the name of its program in ``bpf/``."""
+        return f"um_{'return' if on_return else 'entry'}_{self.function}"
+
     def sides(self, *, entry_needed: bool) -> list[bool]:
         """Return the sides to place it on: False its entry, True its return.
 

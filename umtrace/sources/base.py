@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,6 +53,13 @@ class Follower(Protocol):
         """Whether a process is of the command; None is not known."""
 
 
+class TaskWalk(Protocol):
+    """Knows which processes have something open on some mounts."""
+
+    def __call__(self, mount_ids: Collection[int]) -> Sequence[int]:
+        """Return their ids, as the host has them; empty also if they cannot be found."""
+
+
 class Source(Protocol):
     """Yields batches of events; the later stages need not know which source it is.
 
@@ -90,6 +97,9 @@ class Source(Protocol):
 
     def bell(self) -> int | None:
         """Return a descriptor that is readable when a probe wakes the reader; None if none does."""
+
+    def task_walk(self) -> TaskWalk | None:
+        """Return what finds the processes on a mount; None if the source cannot."""
 
     def losses(self) -> LossReport:
         """Return everything lost since ``open``."""

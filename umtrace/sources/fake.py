@@ -93,6 +93,9 @@ class FakeSource:
     def bell(self) -> None:
         """Return None: no probe wakes the reader."""
 
+    def task_walk(self) -> None:
+        """Return None: there are no tasks."""
+
     def losses(self) -> LossReport:
         """Return the losses it was made with."""
         return self._losses

@@ -51,6 +51,9 @@ class ReplaySource:
     def bell(self) -> None:
         """Return None: no probe wakes the reader."""
 
+    def task_walk(self) -> None:
+        """Return None: what was open is in the recording, or lost."""
+
     def losses(self) -> LossReport:
         """Return what was lost while recording, without what the later stages count again."""
         return replace(

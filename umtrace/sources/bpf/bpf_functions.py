@@ -21,6 +21,7 @@ STEPS: Final = {
     7702: "um_step_tree",
     7703: "um_step_largest",
     7704: "um_step_held",
+    7705: "um_step_table",
 }
 
 _MAGIC, _VERSION, _HEAD = 0xEB9F, 1, 24

@@ -26,6 +26,7 @@ from umtrace.sources.bpf.bpf_syscall import (
     ProgramType,
     RefusedError,
     create_map,
+    link_iterator,
     load_program,
     lookup,
     open_raw_tracepoint,
@@ -83,6 +84,10 @@ class BpfObject:
         """Name and descriptor of every program that is or was attached."""
         return dict(self._programs)
 
+    def has_program(self, name: str) -> bool:
+        """Whether a program was compiled; what lacks a constant was not."""
+        return name in self._compiled.programs
+
     def map_fd(self, name: str) -> int:
         """Return the descriptor of a map."""
         return self._maps[name]
@@ -133,6 +138,15 @@ class BpfObject:
         side = AttachType.FEXIT if on_return else AttachType.FENTRY
         program = self._load(function, ProgramType.TRACING, side, btf_id)
         self._link(function, function, lambda: open_raw_tracepoint(program, None))
+
+    def attach_iterator(self, function: str, btf_id: int) -> int:
+        """Make a program one that runs for each task of a pass; returns the link to begin passes.
+
+        ``btf_id`` is that of ``bpf_iter_task``.
+        """
+        program = self._load(function, ProgramType.TRACING, AttachType.ITERATOR, btf_id)
+        self._link(function, function, lambda: link_iterator(program))
+        return self._links[function]
 
     def detach(self, function: str) -> None:
         """Detach a program if it is attached; it stays loaded."""

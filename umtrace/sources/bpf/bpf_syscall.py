@@ -23,6 +23,7 @@ _MOST_ENTRIES = 4096
 #: of a map whose memory can be mapped (Linux 5.5, fc9702273e2e)
 MMAPABLE = 1 << 10
 _OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN, _BTF_LOAD = 15, 17, 18
+_LINK_CREATE, _ITER_CREATE = 28, 33
 _ATTR_BYTES = 128
 _LOG_BYTES = 1 << 20
 _INFO_BYTES = 232  # struct bpf_prog_info
@@ -47,6 +48,7 @@ class AttachType(IntEnum):
     NONE = 0
     FENTRY = 24
     FEXIT = 25
+    ITERATOR = 28
 
 
 class MapInfo(NamedTuple):
@@ -174,6 +176,16 @@ def open_raw_tracepoint(program_fd: int, name: str | None) -> int:
     return bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QI", where, program_fd))
 
 
+def link_iterator(program_fd: int) -> int:
+    """Attach a program to its iterator, over all tasks; returns a descriptor, a BPF link."""
+    return bpf(_LINK_CREATE, struct.pack("=IIII", program_fd, 0, AttachType.ITERATOR, 0))
+
+
+def open_iterator(link_fd: int) -> int:
+    """Begin a pass; reading from the descriptor that this returns runs the program to its end."""
+    return bpf(_ITER_CREATE, struct.pack("=II", link_fd, 0))
+
+
 def lookup(map_fd: int, index: int, value_bytes: int) -> bytes:
     """Return the value of one element of an array; OSError if the kernel refuses.
 
@@ -203,16 +215,26 @@ def entries(map_fd: int, key_bytes: int, value_bytes: int) -> Iterator[bytes]:
 
 
 def update(map_fd: int, index: int, value: bytes) -> None:
-    """Set one element of an array."""
-    key, buffer = ctypes.c_uint32(index), ctypes.create_string_buffer(value)
-    words = struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(key), ctypes.addressof(buffer), 0)
+    """Set one element of an array, or of a hash with 32-bit keys."""
+    put(map_fd, struct.pack("=I", index), value)
+
+
+def put(map_fd: int, key: bytes, value: bytes) -> None:
+    """Set one element of a hash."""
+    where, buffer = ctypes.create_string_buffer(key), ctypes.create_string_buffer(value)
+    words = struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(where), ctypes.addressof(buffer), 0)
     bpf(_MAP_UPDATE_ELEM, words)
 
 
 def delete(map_fd: int, index: int) -> None:
+    """Remove one element of a hash with 32-bit keys."""
+    remove(map_fd, struct.pack("=I", index))
+
+
+def remove(map_fd: int, key: bytes) -> None:
     """Remove one element of a hash."""
-    key = ctypes.c_uint32(index)
-    bpf(_MAP_DELETE_ELEM, struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(key), 0, 0))
+    where = ctypes.create_string_buffer(key)
+    bpf(_MAP_DELETE_ELEM, struct.pack("=IIQQQ", map_fd, 0, ctypes.addressof(where), 0, 0))
 
 
 def counters(program_fd: int) -> tuple[int, int, int | None]:

@@ -25,6 +25,8 @@ from umtrace.sources.bpf.program_cache import ProgramCache, file_state
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 #: the kfunc with which a program loads from a number, and a struct that begins with 64 bits of data
 CAST, WORD_TYPE = "bpf_rdonly_cast", "timespec64"
+#: what a program for each task is attached to
+ITERATOR = "bpf_iter_task"
 #: modules that make what is cached: another version of one of them makes it again
 _READERS = (
     "umtrace.kernel.btf",
@@ -51,7 +53,7 @@ def read() -> Tables:
     symbols = Symbols.load(wanted=WANTED)
     try:
         with Btf() as btf:
-            ids = {name: btf.function_id(name) for name in (*PROBED, CAST)}
+            ids = {name: btf.function_id(name) for name in (*PROBED, CAST, ITERATOR)}
             ids[WORD_TYPE] = btf.struct_id(WORD_TYPE)
             return Tables(symbols, capabilities_of(symbols, btf), layout_constants(btf), ids)
     except BtfUnavailableError as error:
@@ -86,7 +88,14 @@ def _key(around: str) -> str:
         return ""
     # In another mount namespace, another file may be mounted at the path of BTF.
     which = _hash([around, boot, str(types.st_dev), str(types.st_size)])
-    wanted = [*sorted(KNOWN_MEMBERS), *sorted(PROBED), *sorted(map(repr, WANTED)), CAST, WORD_TYPE]
+    wanted = [
+        *sorted(KNOWN_MEMBERS),
+        *sorted(PROBED),
+        *sorted(map(repr, WANTED)),
+        CAST,
+        WORD_TYPE,
+        ITERATOR,
+    ]
     return f"{which}-{_hash(wanted)}"
 
 

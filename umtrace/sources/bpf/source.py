@@ -44,8 +44,9 @@ from umtrace.sources.bpf.command import CommandProcesses, follow_command
 from umtrace.sources.bpf.compiler import Compiler
 from umtrace.sources.bpf.detached_puts import detached_put_constants
 from umtrace.sources.bpf.kernel_reads import reading_constants
-from umtrace.sources.bpf.kernel_tables import CAST
+from umtrace.sources.bpf.kernel_tables import CAST, ITERATOR
 from umtrace.sources.bpf.loss_counts import events_lost, missed_in, puts_skipped
+from umtrace.sources.bpf.task_walk import TaskWalk, walk_tasks
 from umtrace.sources.bpf.tracepoints import NEXT_SYSCALL, SWITCH, Tracepoints
 from umtrace.sources.kprobe_events import KprobeEvents
 
@@ -118,6 +119,7 @@ class BpfSource:
         self._meanwhile = meanwhile
         self._constants: dict[str, int | str] = {}
         self._kprobes: KprobeEvents | None = None
+        self._walk: TaskWalk | None = None
         self._missed: dict[str, int] | None = None
         self._count_misses_at = 0.0
         self._symbols = Symbols([], [])
@@ -150,6 +152,9 @@ class BpfSource:
             tracefs = self._cleanup.enter_context(Tracefs())
             self._attach_functions(self._loaded, tracefs)
             self._attach_tracepoints(self._loaded, tracefs)
+            if self._placement:
+                self._walk, line = walk_tasks(self._loaded, self._btf_ids.get(ITERATOR, 0))
+                self._plan.append(line)
             self._loaded.set_word("all_there", 1)
         except BaseException:
             self.close()
@@ -268,7 +273,7 @@ class BpfSource:
     def _place(
         self, loaded: BpfObject, tracefs: Tracefs, probe: PlannedProbe, *, on_return: bool
     ) -> None:
-        program = _program(probe, on_return=on_return)
+        program = probe.program(on_return=on_return)
         # A probe that comes and goes is no event, since the watcher knows events by their names.
         stays = not (probe.hot and self._placement == "fentry")
         if probe.how == "kprobe" and self._kprobes and stays:
@@ -327,6 +332,10 @@ class BpfSource:
         """Return the ring that wakes the reader; None while not open."""
         return None if self._loaded is None else self._loaded.map_fd("bell")
 
+    def task_walk(self) -> TaskWalk | None:
+        """Return what finds the processes on a mount; None where the kernel has no such walk."""
+        return self._walk
+
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``."""
         if self._loaded is None:
@@ -383,11 +392,7 @@ class BpfSource:
         self._cleanup.close()
 
 
-def _program(probe: PlannedProbe, *, on_return: bool) -> str:
-    return f"um_{'return' if on_return else 'entry'}_{probe.function}"
-
-
 def _detach_probes(loaded: BpfObject, probes: Sequence[PlannedProbe]) -> None:
     for probe in probes:
         for on_return in probe.sides(entry_needed=False):
-            loaded.detach(_program(probe, on_return=on_return))
+            loaded.detach(probe.program(on_return=on_return))

@@ -166,6 +166,9 @@ class FtraceBase:
     def bell(self) -> None:
         """Return None: no probe wakes the reader."""
 
+    def task_walk(self) -> None:
+        """Return None: no program runs in the kernel."""
+
     def losses(self) -> LossReport:
         """Return what the kernel side could not deliver since ``open``.
 

@@ -166,6 +166,9 @@ class TextSource:
     def bell(self) -> None:
         """Return None: no probe wakes the reader."""
 
+    def task_walk(self) -> None:
+        """Return None: the trace is text."""
+
     def losses(self) -> LossReport:
         """Return the losses that the file reports, and the operations that were not followed."""
         return LossReport(ring_events=self._parser.lost, task_map_full=self._not_followed)
