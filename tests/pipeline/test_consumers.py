@@ -13,7 +13,7 @@ from bench.streams import stream
 from tests.pipeline import toys
 from umtrace.model.clock import ClockPair
 from umtrace.model.errors import UsageError
-from umtrace.pipeline import ConsumerProcess, Missed, Until, record, run
+from umtrace.pipeline import ConsumerProcess, Missed, Until, consumer, record, run
 from umtrace.recording import Recording
 from umtrace.sources.fake import FakeSource
 
@@ -37,7 +37,7 @@ def recorded(path, events=EVENTS, consumers=()):
     return totals, ids, found, sinks
 
 
-def test_consumers_that_misbehave_cost_the_recording_nothing(tmp_path, capfd):
+def test_consumers_that_misbehave_cost_the_recording_nothing(tmp_path):
     alone, ids, events, _ = recorded(tmp_path / "alone.umt")
     beside, ids_beside, events_beside, sinks = recorded(tmp_path / "r.umt", consumers=MISBEHAVE)
     assert (ids_beside, events_beside, beside.rows) == (ids, events, alone.rows)
@@ -46,12 +46,19 @@ def test_consumers_that_misbehave_cost_the_recording_nothing(tmp_path, capfd):
     assert beside.missed == missed
     # What is in the pipe and never read is missed as well.
     assert missed["spins"].rows == missed["sleeps"].rows == alone.rows
-    assert 0 < missed["is_killed"].rows < alone.rows
+    assert 0 < missed["is_killed"].rows <= alone.rows
+    ended = {sink.name: sink.ended for sink in sinks}
+    assert "was killed" in ended["spins"]
+
+
+def test_how_a_consumer_ended_is_said(tmp_path, capfd, monkeypatch):
+    # Both end by themselves, however long they take to start on a busy host.
+    monkeypatch.setattr(consumer, "TO_END_S", 60.0)
+    totals, _, _, sinks = recorded(tmp_path / "r.umt", consumers=(toys.raises, toys.is_killed))
     assert "consumer raises ended: ValueError: a bug of this consumer" in capfd.readouterr().err
     ended = {sink.name: sink.ended for sink in sinks}
-    assert ended["raises"] == "ended with status 1"
-    assert ended["is_killed"] == "ended with status -9"
-    assert "was killed" in ended["spins"]
+    assert ended == {"raises": "ended with status 1", "is_killed": "ended with status -9"}
+    assert all(0 < sink.missed.rows < totals.rows for sink in sinks)
 
 
 def test_a_consumer_that_keeps_up_misses_nothing(tmp_path, monkeypatch):
