@@ -73,8 +73,10 @@ def test_a_guest_that_does_not_end_says_what_it_does(tmp_path):
     )
     assert "killed after 60 s" in done.stdout
     console = (tmp_path / "5.10" / "console.log").read_text()
-    assert re.search(r"task:sleep +state:S", console), console[-4000:]
-    assert "NMI backtrace" in console
+    # On a busy host the emulated serial port now and then sends a character twice.
+    once = re.sub(r"(.)\1+", r"\1", console)
+    assert "task:slep state:S" in once, console[-4000:]
+    assert "NMI backtrace" in once
 
 
 @pytest.fixture
