@@ -26,10 +26,11 @@ class Holes:
 
     def add(self, begin_ns: int, end_ns: int) -> None:
         """Note a hole."""
-        begin, end = self._holes[-1] if self._holes else (0, -_JOINED_NS)
-        if begin <= begin_ns <= end + _JOINED_NS:
-            self._holes.pop()
-            begin_ns, end_ns = begin, max(end, end_ns)
+        if self._holes:
+            begin, end = self._holes[-1]
+            if begin <= begin_ns <= end + _JOINED_NS:
+                self._holes.pop()
+                begin_ns, end_ns = begin, max(end, end_ns)
         self._holes.append((begin_ns, end_ns))
         if len(self._holes) > _MOST:
             self._all_before = max(self._all_before, self._holes.popleft()[1])
