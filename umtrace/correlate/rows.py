@@ -26,6 +26,7 @@ from umtrace.correlate.table import Ops
 from umtrace.correlate.texts import Texts
 from umtrace.correlate.waits import Wait
 from umtrace.model.arrow import Bools, choice, distinct, fixed, text
+from umtrace.model.devices import device_name
 from umtrace.model.events import WALKERS_WATCHED, Kind, Origin, Unseen
 from umtrace.model.kinds import ORIGINS
 from umtrace.model.lockcalls import locker_does
@@ -310,8 +311,7 @@ def _dev(ops: Ops, unknown: Bools) -> pa.Array:
     if "dev" not in ops:
         return pa.nulls(len(ops), pa.string())
     index, devs = distinct(ops["dev"])
-    numbers = [f"{dev >> 20}:{dev & 0xFFFFF}" for dev in devs]  # MAJOR, MINOR of dev_t
-    return choice(np.where(unknown, -1, index), numbers)
+    return choice(np.where(unknown, -1, index), [*map(device_name, devs)])
 
 
 def _decoded(ops: Ops, field: FieldName) -> pa.Array:

@@ -15,6 +15,7 @@ from umtrace.holders.mounts import unescape
 from umtrace.holders.peek import unread_bytes
 from umtrace.holders.procfs import Open, fdinfo
 from umtrace.kernel.uprobes import probed_file
+from umtrace.model.devices import device_name
 
 _SOCKET = "socket:["
 RING = "anon_inode:[io_uring]"
@@ -29,7 +30,6 @@ _NO_UPROBE = frozenset({errno.EBADF, errno.ESRCH, errno.EOPNOTSUPP})
 _UPROBES = Path("/sys/bus/event_source/devices/uprobe")
 #: flags (all but FAN_REPORT_TID 0x100) of groups that report ids: their events hold no open file
 _BY_NUMBER = 0x200 | 0x400 | 0x1000 | 0x4000  # FID, DIR_FID, TARGET_FID, MNT
-_MINOR_BITS = 20
 
 
 def may_carry(path: str) -> bool:
@@ -143,8 +143,7 @@ def _watcher(opened: Open, ask: bool) -> Iterator[Claim]:
 def _place(claim: Claim, mark: dict[str, str]) -> Claim:
     if "mnt_id" in mark:
         return replace(claim, mnt_id=int(mark["mnt_id"], 16))
-    number = int(mark["sdev"], 16)
-    return replace(claim, dev=f"{number >> _MINOR_BITS}:{number & ((1 << _MINOR_BITS) - 1)}")
+    return replace(claim, dev=device_name(int(mark["sdev"], 16)))
 
 
 def _context(opened: Open, _ask: bool) -> Iterator[Claim]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from umtrace.holders import procfs
+from umtrace.model.devices import device_name, device_number
 
 _NETLINK_SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20
@@ -32,7 +33,6 @@ _SOCKET: Final = struct.Struct("=BBBBI")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _FILE: Final = struct.Struct("=II")  # inode, device
 _SOCKET_SIZE: Final = 16
-_MINOR_BITS: Final = 20
 _BUFFER: Final = 1 << 17
 _CLONE_NEWNET: Final = 0x40000000
 _NAME_FIELD: Final = 7
@@ -157,13 +157,11 @@ def _text(name: bytes) -> str:
 
 
 def _dev(value: bytes) -> str:
-    number = _FILE.unpack(value)[1]
-    return f"{number >> _MINOR_BITS}:{number & ((1 << _MINOR_BITS) - 1)}"
+    return device_name(_FILE.unpack(value)[1])
 
 
 def _packed(dev: str) -> bytes:
-    major, _, minor = dev.partition(":")
-    return struct.pack("=I", int(major) << _MINOR_BITS | int(minor))
+    return struct.pack("=I", device_number(dev))
 
 
 def _aligned(size: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.model.arrow import integers
+from umtrace.model.devices import MINOR_BITS, device_name
 from umtrace.model.kinds import Kind
 from umtrace.model.losses import LossReport
 from umtrace.model.plan_line import PlanLine
@@ -34,7 +35,6 @@ NO_CALL = "it is unknown which system calls claimed devices"
 #: numbers on x86-64 of what finds the superblock that is still there, and shares it or waits
 _MOUNTS = (165, 431)  # mount, fsconfig
 _IOCTL, _LOOP = 16, 7  # of a loop device: a bound one is not taken for the next image
-_MINOR_BITS = 20
 #: functions whose probes the events are from
 _NEEDED = ("bd_prepare_to_claim", "cleanup_mnt", "umount_tree")
 _COLUMNS = ("ts_ns", "tid", "kind", "ret", "a", "b")
@@ -87,7 +87,7 @@ def _claims(
     return Claims(
         at=claims["ts_ns"] + offset,
         dev=codes[:many],
-        devs=tuple(_name(number) for number in numbers.tolist()),
+        devs=tuple(map(device_name, numbers.tolist())),
         shutdowns=None
         if downs is None
         else Shutdowns(at=downs["ts_ns"] + offset, dev=codes[many:], tid=downs["tid"]),
@@ -97,7 +97,7 @@ def _claims(
 
 def _busy_makers(claims: dict[str, Int64]) -> dict[str, Int64]:
     """Return the claims that get EBUSY where the superblock is still there."""
-    call, major = claims["ret"] - 1, claims["b"] >> _MINOR_BITS
+    call, major = claims["ret"] - 1, claims["b"] >> MINOR_BITS
     shares = np.isin(call, _MOUNTS) | ((call == _IOCTL) & (major == _LOOP))
     return {name: values[~shares] for name, values in claims.items()}
 
@@ -135,11 +135,7 @@ def _of(batch: pa.RecordBatch, columns: Sequence[str]) -> dict[str, Int64]:
 
 def _chosen(events: dict[str, Int64]) -> dict[str, Int64]:
     """Return the claims, and the last puts of superblocks that have a device."""
-    down = (events["kind"] == Kind.CLEANUP) & (events["a"] <= 1) & (events["b"] >> _MINOR_BITS > 0)
+    down = (events["kind"] == Kind.CLEANUP) & (events["a"] <= 1) & (events["b"] >> MINOR_BITS > 0)
     down &= events["a"] >= 0
     at = down | (events["kind"] == Kind.CLAIMED)
     return {name: values[at] for name, values in events.items()}
-
-
-def _name(number: int) -> str:
-    return f"{number >> _MINOR_BITS}:{number & ((1 << _MINOR_BITS) - 1)}"

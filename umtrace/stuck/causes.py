@@ -14,12 +14,12 @@ from pathlib import Path
 
 from umtrace.holders import blocks
 from umtrace.holders.mounts import Mount, MountTable, parse
+from umtrace.model.devices import device_number
 from umtrace.stuck import grace, nfs, stacks
 from umtrace.stuck.answer import Cause
 from umtrace.stuck.sample import Sample, samples, text_of
 
 _CONNECTIONS = "/sys/fs/fuse/connections"
-_MINOR_BITS = 20
 _FILE_SYSTEMS = ("ext4", "xfs", "f2fs")
 _CONNECTION = re.compile(r"^fuse_connection:\s*(\d+)$", re.MULTILINE)
 _KB = re.compile(r"^(Dirty|Writeback|BdiReclaimable|BdiWriteback):\s*(\d+) kB$", re.MULTILINE)
@@ -117,13 +117,14 @@ class Surroundings:
         mount = self.mount_of(path)
         shuts_down = sample.stand is not None and sample.stand.phase == stacks.SHUTDOWN
         if mount is not None and mount.fstype.startswith("fuse") and not shuts_down:
-            return [_number(mount.dev)]
+            # The number of a FUSE connection is the device of its file system.
+            return [device_number(mount.dev)]
         known: set[int] = {n for n in self.servers if n is not None}
         with suppress(OSError):
             known |= {int(name) for name in os.listdir(_CONNECTIONS) if name.isdigit()}  # noqa: PTH208
         texts = {n: text_of(f"{_CONNECTIONS}/{n}/waiting").strip() for n in known}
         found = sorted(n for n, text in texts.items() if text != "0")
-        ours = {_number(mount.dev) for mount in self.table.mounts.values()}
+        ours = {device_number(mount.dev) for mount in self.table.mounts.values()}
         return [n for n in found if n not in ours] or found if shuts_down else found
 
     @property
@@ -197,12 +198,6 @@ def _meminfo() -> str:
 
 def _size(kb: int) -> str:
     return f"{kb} kB" if kb < 10_000 else f"{kb // 1024} MB"  # noqa: PLR2004  five digits
-
-
-def _number(dev: str) -> int:
-    """Return the number of the FUSE connection of a file system: its device in the kernel."""
-    major, minor = map(int, dev.split(":"))
-    return major << _MINOR_BITS | minor
 
 
 def _served(task: Sample) -> int | None:
