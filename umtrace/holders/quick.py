@@ -46,11 +46,12 @@ class QuickSweep(Sweep):
         named: Sequence[int] = (),
     ) -> None:
         super().__init__(until, prefixes=prefixes, devs=devs)
-        there = {*self.pids}
-        self._named = [pid for pid in named if pid in there]
-        self._likely = [pid for pid in likely if pid in there - {*self._named}]
-        first = {*self._named, *self._likely}
-        self._others = [pid for pid in self.pids if pid not in first]
+        left = {*self.pids}
+        self._named = [pid for pid in named if pid in left]
+        left -= {*self._named}
+        self._likely = [pid for pid in likely if pid in left]
+        left -= {*self._likely}
+        self._others = [pid for pid in self.pids if pid in left]
         self.pids = [*self._named, *self._likely, *self._others]
         self._cpu_s = self._left_s = cpu_s
         self._ends_early: Callable[[], bool] = lambda: False

@@ -68,7 +68,7 @@ class Scan:
         self._table = MountTable.of()
         self._targets = [find_target(request, self._table, own) for request in requests]
         self._present = [target for target in self._targets if _is_read_for(target)]
-        walked = walk(_mount_ids(self._present)) if walk and self._present else ()
+        named = walk(_mount_ids(self._present)) if walk and self._present else ()
         first = likely(requests, before, self._table) if self._present else ()
         devs = {target.mount.dev for target in self._present if target.mount}
         elsewhere = any(target.mount is None for target in self._present)  # its dev is not known
@@ -79,7 +79,7 @@ class Scan:
             prefixes=[target.point for target in self._present],
             devs=() if elsewhere else tuple(devs),
             likely=first,
-            named=walked,
+            named=named,
         )
         self._matcher = Matcher(self._present, own)
         self._found: list[_Found] = []
