@@ -69,6 +69,19 @@ class Release:
         """Return the puts of these references that came later than this after the EBUSY."""
         return tuple(put for put in self.earlier if put.ts_ns - self.asked_ns > within_ns)
 
+    def late_walks(self, within_ns: int) -> tuple[Walk, ...]:
+        """Return those late puts that are of path walks."""
+        return tuple(put for put in self.later_than(within_ns) if put.syscall in PATH_CALLS)
+
+    def late_children(self, within_ns: int) -> tuple[Walk, ...]:
+        """Return those late puts that are of descriptors which a child had until its execve."""
+        return tuple(put for put in self.later_than(within_ns) if put.first_exec)
+
+    def without_holder(self, within_ns: int) -> bool:
+        """Whether all references are accounted for, the late ones by path walks and children."""
+        passing = len(self.late_walks(within_ns)) + len(self.late_children(within_ns))
+        return self.accounted and passing == len(self.later_than(within_ns))
+
     def maybe_opened_late(self, within_ns: int) -> tuple[Walk, ...]:
         """Return the late puts of files within that time after an open call that took long.
 

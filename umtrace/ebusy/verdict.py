@@ -180,12 +180,10 @@ def _walked(
         return
     left_ns = gone.at_ns - run.first.end_ns
     verdict.evidence.append(explain.explain_release(gone, left_ns))
-    slow = gone.later_than(within)
-    walks = tuple(put for put in slow if put.syscall in PATH_CALLS)
-    inherited = tuple(put for put in slow if put.first_exec)
+    slow, walks = gone.later_than(within), gone.late_walks(within)
     # A hit that the kernel skipped makes a count wrong, so the puts must agree with it.
     freed = free_ns is not None and free_ns - run.first.end_ns <= within
-    if freed or (gone.accounted and len(walks) + len(inherited) == len(slow)):
+    if freed or gone.without_holder(within):
         verdict.klass, verdict.spurious, verdict.site = "transient-ref", True, "refcount"
         verdict.evidence += explain.of_slow_walks(gone, walks)
         if not freed and gone.unseen:
@@ -222,9 +220,9 @@ def _inherited(verdict: Verdict, gone: Release | None, within: int) -> None:
 
 def _are_all_children(holders: Sequence[Holder], gone: Release, within: int) -> bool:
     """Whether all that a scan found are descriptors that the execve of their process closed."""
-    inherited = {put.pid for put in gone.later_than(within) if put.first_exec}
-    known = all(put.first_exec or put.syscall in PATH_CALLS for put in gone.later_than(within))
-    return gone.accounted and known and all(h.kind == "fd" and h.pid in inherited for h in holders)
+    inherited = {put.pid for put in gone.late_children(within)}
+    ours = all(holder.kind == "fd" and holder.pid in inherited for holder in holders)
+    return ours and gone.without_holder(within)
 
 
 def _child(put: Walk) -> Holder:
