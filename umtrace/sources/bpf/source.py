@@ -386,6 +386,8 @@ class BpfSource:
         if self._open_tasks is not None:
             self._open_tasks.close()
             self._open_tasks = None
+        if self._walk is not None:
+            self._walk.close()
         if self._loaded is not None:
             self._loaded.close()
             self._loaded = None

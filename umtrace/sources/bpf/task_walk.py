@@ -41,24 +41,33 @@ class Holds(NamedTuple):
 class TaskWalk:
     """Walks the tasks of the host; of several threads, one at a time.
 
+    After ``close`` it finds nothing: a scan may outlive its source, whose descriptors are then
+    those of other files.
+
     Parameters
     ----------
     loaded : BpfObject
     btf_id : int
-        Of ``bpf_iter_task``; 0 where the kernel has none.
+        Of ``bpf_iter_task``.
     """
 
     def __init__(self, loaded: BpfObject, btf_id: int) -> None:
         self._lock = threading.Lock()
         self._wanted = loaded.map_fd("wanted")
         self._link = loaded.attach_iterator(_PROGRAM, btf_id)
+        self._closed = False
+
+    def close(self) -> None:
+        """Wait for a pass that runs, and begin no other one."""
+        with self._lock:
+            self._closed = True
 
     def __call__(self, mount_ids: Collection[int]) -> list[int]:
         """Return the processes that have something open on one of the mounts.
 
         Empty also if the kernel refuses: what it says is where to look first, and no evidence.
         """
-        with suppress(OSError), self._lock:
+        with suppress(OSError):
             return list(dict.fromkeys(found.pid for found in self.walk(mount_ids)))
         return []
 
@@ -70,14 +79,18 @@ class TaskWalk:
         OSError
             The kernel refuses.
         """
-        if not mount_ids:
-            return []
-        with self._marked(list(mount_ids)[:_MOST_MOUNTS]):
-            pass_fd = open_iterator(self._link)
-            try:
-                return [Holds(*words) for words in _records(pass_fd)]
-            finally:
-                os.close(pass_fd)
+        with self._lock:
+            if self._closed or not mount_ids:
+                return []
+            with self._marked(list(mount_ids)[:_MOST_MOUNTS]):
+                return self._passed()
+
+    def _passed(self) -> list[Holds]:
+        pass_fd = open_iterator(self._link)
+        try:
+            return [Holds(*words) for words in _records(pass_fd)]
+        finally:
+            os.close(pass_fd)
 
     @contextmanager
     def _marked(self, mount_ids: Collection[int]) -> Iterator[None]:
