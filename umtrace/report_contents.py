@@ -194,7 +194,7 @@ def sections_of(found: Gathered) -> list[Section]:
     """Return the sections of a report in their order: each file of `present.sections` has one."""
     longest = windows_from_arrow(found.longest.slice(0, _LONGEST))
     return [
-        groups.section(found.summary),
+        groups.section(found.summary, len(found.hangs)),
         phases.section(found.summary),
         histograms.section(found.summary),
         ebusy.section(found.windows, longest, found.counters.to_dict()),
@@ -240,7 +240,7 @@ def report_of(found: Gathered, heading: Heading) -> Report:
         heading=heading,
         n_rows=total.count,
         n_incomplete=total.n_incomplete,
-        answer=answer(total, found.windows, longest, found.notable),
+        answer=answer(total, found.windows, longest, found.notable, found.hangs),
         verdict=verdict(total) if total.count else (),
         notes=[*still_running(found.hangs), *caveats(total), *dash_notes(found.summary.by, keys)],
         sections=sections_of(found),
@@ -251,7 +251,7 @@ def answer_of(recording: Recording) -> str:
     """Return the first sentence of a report of all umounts; empty without one."""
     found = gather(Selection(recording, RowFilter()), ())
     longest = windows_from_arrow(found.longest)
-    return answer(found.summary.total, found.windows, longest, found.notable)
+    return answer(found.summary.total, found.windows, longest, found.notable, found.hangs)
 
 
 def _totals_and_longest(

@@ -13,7 +13,7 @@ from umtrace.present.heading import heading_of
 from umtrace.present.report.as_text import report_text
 from umtrace.query.selection import Selection
 from umtrace.recording import Recording
-from umtrace.report_contents import gather, report_of
+from umtrace.report_contents import answer_of, gather, report_of
 from umtrace.sources.fake import FakeSource
 
 S = 1_000_000_000
@@ -36,8 +36,9 @@ def noted(tmp_path):
         source = FakeSource(
             [stream(monotonic_ns(), number).batch()], tier="tracepoint", clock=ClockPair.now()
         )
-        record(tmp_path / "r.umt", source, until=Until())
-        opened = Recording.open(tmp_path / "r.umt")
+        path = tmp_path / f"{number}.umt"
+        record(path, source, until=Until())
+        opened = Recording.open(path)
         return report_of(gather(Selection(opened), ["mode"]), heading_of(opened, "", []))
 
     return of
@@ -59,3 +60,29 @@ def test_of_many_that_hang_the_report_has_three(noted):
 
 def test_a_recording_in_which_all_ended_has_none(noted):
     assert not [note for note in noted(0).notes if "unmounts" in note]
+
+
+def test_the_first_sentence_begins_with_what_hangs(noted):
+    text = noted(1).answer
+    assert text.startswith("1 umount still ran at the end: /mnt/7, for 8.")
+    assert "s, in the RCU wait; 3 umounts, " in text
+    assert noted(9).answer.startswith("9 umounts still ran at the end: the longest /mnt/7, for 8.")
+    assert "still ran" not in noted(0).answer
+
+
+def test_an_umount_that_runs_has_not_failed(noted):
+    text = report_text(noted(2))
+    assert "outcome unknown: 2 umounts, which had not ended" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("sync ")]
+    assert line.split()[1:4] == ["4", "0", "latency"]
+    assert "outcome unknown" not in report_text(noted(0))
+
+
+def test_nothing_is_added_where_all_umounts_hang(tmp_path):
+    begun = monotonic_ns() - 61 * S
+    made = Stream().event(begun, 7, Kind.ENTER, a=1, b=77, seq=begun & MASK, comm=b"umount")
+    source = FakeSource([made.batch()], tier="tracepoint", clock=ClockPair.now())
+    record(tmp_path / "r.umt", source, until=Until())
+    text = answer_of(Recording.open(tmp_path / "r.umt"))
+    assert text.startswith("1 umount still ran at the end: an unknown path, for ")
+    assert text.endswith("in another phase.")

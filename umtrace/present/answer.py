@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from umtrace.model.hangs import Hang
 from umtrace.model.umounts import PHASES
 from umtrace.model.windows import EbusyWindow
 from umtrace.present.busy import begins_busy, ends_busy
+from umtrace.present.lines import IN_PHASE
 from umtrace.present.names import path_text, phase_name
 from umtrace.present.units import count, duration, percent, plural
 from umtrace.stats.notable import Notable
@@ -15,6 +17,7 @@ from umtrace.stats.summary import GroupSummary
 from umtrace.stats.windows import WindowTotals
 
 _HALF = 0.5
+_HANGS_NS = 1_000_000_000  # one that began a moment before the end is no hang
 
 
 def answer(
@@ -22,19 +25,25 @@ def answer(
     windows: WindowTotals,
     longest: Sequence[EbusyWindow],
     notable: Notable,
+    hangs: Sequence[Hang] = (),
 ) -> str:
     """Return the sentence; empty without an umount.
 
-    It begins with the busy mount where EBUSY took longer than the umounts that succeeded. Of
-    umounts that all failed it says why, and nothing of their phases.
+    It begins with the umounts that hang. Then comes the busy mount, where EBUSY took longer than
+    the umounts that succeeded. Of umounts that all failed it says why, and nothing of their phases.
 
     Parameters
     ----------
     longest : sequence of EbusyWindow
         The longest windows. A holder is named if they are all there are.
+    hangs : sequence of Hang
+        The umounts that had not ended, the longest first.
     """
     if not total.count:
         return ""
+    hanging = list(_hanging(hangs))
+    if hanging and total.count == len(hangs):
+        return _sentence(hanging)
     failures = list(_failures(total, notable))
     if total.all_failed:
         failures = [*ends_busy(total, windows, longest), *failures]
@@ -42,12 +51,26 @@ def answer(
     spent = total.metric(LATENCY).histogram.sum
     numbers = [_number(total), *_slowest(total, notable), *_time(total)]
     if windows.n_refused and windows.busy_ns > spent:
-        return _sentence([*begins_busy(total, windows, longest), *numbers, *failures])
-    return _sentence([*numbers, *ends_busy(total, windows, longest), *failures])
+        busy = begins_busy(total, windows, longest)
+        return _sentence([*hanging, *busy, *numbers, *failures])
+    return _sentence([*hanging, *numbers, *ends_busy(total, windows, longest), *failures])
 
 
 def _sentence(parts: Sequence[str]) -> str:
     return "; ".join(parts) + "."
+
+
+def _hanging(hangs: Sequence[Hang]) -> Iterator[str]:
+    """Yield how many umounts had run for long at the end, and where the oldest of them was."""
+    long = [hang for hang in hangs if hang.so_far_ns >= _HANGS_NS]
+    if not long:
+        return
+    first = long[0]
+    which = "" if len(long) == 1 else "the longest "
+    yield (
+        f"{plural(len(long), 'umount')} still ran at the end: {which}"
+        f"{path_text(first.row['path'])}, for {duration(first.so_far_ns)}, {IN_PHASE[first.phase]}"
+    )
 
 
 def _all_failed(total: GroupSummary, failures: Sequence[str]) -> list[str]:

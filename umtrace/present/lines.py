@@ -21,7 +21,8 @@ _UNKNOWN = "-: unknown"
 _INDENT = " " * 4
 _MOST_RUNNING = 3
 _WORTH_NS = 1_000_000
-_PHASES = {
+#: where an umount is that has not ended, by `Hang.phase`
+IN_PHASE = {
     "other": "in another phase",
     "lookup": "in the path lookup",
     "lock": "waiting for the namespace lock",
@@ -65,7 +66,7 @@ def hang_lines(hang: Hang, width: int | None = None) -> list[str]:
     Where the phase does not fit beside the path, it has a line of its own.
     """
     row = {**hang.row, "latency_ns": hang.so_far_ns, "rcu_ns": None, "complete": True}
-    phase = f"({_PHASES[hang.phase]} for {duration(hang.phase_ns)})"
+    phase = f"({IN_PHASE[hang.phase]} for {duration(hang.phase_ns)})"
     return _beside(line(row, result="hangs"), phase, width, line(row, width, result="hangs"))
 
 
@@ -91,7 +92,7 @@ def still_running(hangs: Sequence[Hang]) -> Iterator[str]:
         what = clean(row["path"] or "an unknown path")
         yield (
             f"{clean(row['comm'] or NULL)} (pid {row['pid'] or NULL}) still unmounts {what}: "
-            f"{duration(hang.so_far_ns)} so far, {_PHASES[hang.phase]} "
+            f"{duration(hang.so_far_ns)} so far, {IN_PHASE[hang.phase]} "
             f"for {duration(hang.phase_ns)}"
         )
     if len(hangs) > _MOST_RUNNING:

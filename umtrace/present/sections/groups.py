@@ -9,7 +9,7 @@ from umtrace.model.umounts import PHASES
 from umtrace.present.names import key_label, key_texts
 from umtrace.present.report.section import BLANK, READ, Block, Column, Kind, Lines, Section, Table
 from umtrace.present.times import QUANTILES, quantiles, times
-from umtrace.present.units import count, duration, plural
+from umtrace.present.units import NULL, count, duration, plural
 from umtrace.stats.summarize import LATENCY, RCU
 from umtrace.stats.summary import GroupSummary, MetricSummary, Summary
 
@@ -21,9 +21,12 @@ _TIMES = [Column(f"{name}_ns", Kind.DURATION_NS, name) for name in (*QUANTILES, 
 _COUNTS = ("count", "incomplete", "upper_bound", "outcome_unknown", "failed")
 
 
-def section(summary: Summary) -> Section:
-    """Return the groups of a summary that has latency and all phases."""
-    blocks = [block for name in READ for block in _blocks(summary, name)]
+def section(summary: Summary, n_running: int = 0) -> Section:
+    """Return the groups of a summary that has latency and all phases.
+
+    ``n_running`` umounts had not ended.
+    """
+    blocks = [block for name in READ for block in _blocks(summary, name, n_running)]
     return Section(
         name="groups",
         title="Groups",
@@ -42,11 +45,14 @@ def rest_line(summary: Summary, most: int) -> list[str]:
     return [more] if rest else []
 
 
-def _blocks(summary: Summary, name: str) -> list[Block]:
+def _blocks(summary: Summary, name: str, n_running: int) -> list[Block]:
     most = MOST.get(name, len(summary.groups))
     table = _stacked if name == "text" else _labelled
     shown = summary.groups[:most]
-    lines = Lines([*_dashes(shown), *rest_line(summary, most)], formats=(name,))
+    lines = Lines(
+        [*_dashes(shown), *_unknown(summary, n_running), *rest_line(summary, most)],
+        formats=(name,),
+    )
     return [table(summary.by, shown, name), lines]
 
 
@@ -56,6 +62,18 @@ def _dashes(groups: Sequence[GroupSummary]) -> list[str]:
     if all(metric.occurred.count for metric in metrics):
         return []
     return ["times -: no umount of the group took any, or they are unknown"]
+
+
+def _unknown(summary: Summary, n_running: int) -> list[str]:
+    """Return how many umounts are not known to have failed, nor to have succeeded."""
+    unknown = sum(group.n_outcome_unknown for group in summary.groups)
+    if not unknown:
+        return []
+    which = ""
+    if n_running:
+        some = f"{count(n_running)} of " if n_running < unknown else ""
+        which = f", {some}which had not ended"
+    return [f"outcome unknown: {plural(unknown, 'umount')}{which}"]
 
 
 def _stacked(by: Sequence[str], groups: Sequence[GroupSummary], name: str) -> Table:
@@ -102,17 +120,20 @@ def _cells(group: GroupSummary, failed: object) -> list[Any]:
 
 def _failed(group: GroupSummary) -> list[str]:
     """Return one or two lines: the most frequent errno, and the next one or the rest."""
-    outcomes = dict(group.errnos)
-    if group.n_outcome_unknown:
-        outcomes["unknown"] = group.n_outcome_unknown
-    lines = [f"{name} {count(number)}" for name, number in outcomes.items()] or ["0"]
+    outcomes = group.errnos
+    lines = [f"{name} {count(number)}" for name, number in outcomes.items()] or [_none(group)]
     if len(lines) > _LINES:
         lines = [lines[0], f"others {count(sum(list(outcomes.values())[1:]))}"]
     return lines
 
 
 def _all_failed(group: GroupSummary) -> str:
-    return ", ".join(f"{name} {count(number)}" for name, number in group.errnos.items()) or "0"
+    outcomes = (f"{name} {count(number)}" for name, number in group.errnos.items())
+    return ", ".join(outcomes) or _none(group)
+
+
+def _none(group: GroupSummary) -> str:
+    return "0" if group.n_outcome_unknown < group.count else NULL
 
 
 def _for_programs(summary: Summary) -> Table:
