@@ -18,8 +18,11 @@ TEARDOWNS = 60
 BUSY_NS = 5_000_000
 #: CPU time at most that the call uses before it is seen, which for a namespace is in its first wait
 UNSEEN_NS = {"umount": 150_000, "setns": 1_000_000}
+#: by which the wall clock of the recording and that of the loop may differ
+CLOCKS_NS = 1_000_000
 #: Takes trees down, whose mounts are put after the wait, so that a wake-up meets the end of the
-#: call. The file system takes a while to shut down. Prints what each call used of two clocks.
+#: call. The file system takes a while to shut down. Prints when each call began, and
+#: what it used of two clocks.
 LOOP = f"""
 import ctypes, json, os, sys, time
 path, cpu, how = os.fsencode(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -42,13 +45,13 @@ for _ in range({TEARDOWNS}):
     os.mkdir(path + b"/tree")
     for _ in range(500):
         assert libc.mount(b"/proc", path + b"/tree", None, 0x1000, None) == 0
-    wall, cpu = time.monotonic_ns(), time.thread_time_ns()
+    begin, wall, cpu = time.time_ns(), time.monotonic_ns(), time.thread_time_ns()
     assert (libc.umount2(path, 2) if how == "umount" else libc.setns(home, 0x20000)) == 0
     cpu, wall = time.thread_time_ns() - cpu, time.monotonic_ns() - wall
     until = time.monotonic_ns() + {BUSY_NS}
     while time.monotonic_ns() < until:
         pass
-    found.append((wall, cpu))
+    found.append((begin, wall, cpu))
 print(json.dumps([os.getpid(), found]))
 """
 #: wakes up again and again, and preempts the loop at once
@@ -75,10 +78,15 @@ def disturbed(cpu):
 
 
 def rows_of(recording, tid):
-    """The rows of a task, without the namespace that it leaves at its exit."""
     exported = umtrace("export", recording, "--to", "jsonl").stdout
-    rows = [row for row in map(json.loads, exported.splitlines()) if row["tid"] == tid]
-    return sorted(rows, key=lambda row: row["t_start_ns"])[:TEARDOWNS]
+    return [row for row in map(json.loads, exported.splitlines()) if row["tid"] == tid]
+
+
+def row_of(rows, begin, wall):
+    """The row of the call that lasted so long; None if it never slept, and so was not seen."""
+    within = [row for row in rows if begin - CLOCKS_NS <= row["t_start_ns"] <= begin + wall]
+    assert len(within) <= 1, within
+    return within[0] if within else None
 
 
 @pytest.mark.kernel
@@ -96,10 +104,14 @@ def test_a_shutdown_is_never_recorded_too_short(tmp_path, how):
         tracer.send_signal(signal.SIGINT)
         tracer.communicate(timeout=30)
     rows = rows_of(recording, tid)
-    assert [row["complete"] for row in rows] == [True] * TEARDOWNS
-    latencies = [row["latency_ns"] for row in rows]
-    each = [(ns, *clocks) for ns, clocks in zip(latencies, found, strict=True)]
-    assert [one for one in each if one[0] < one[2] - UNSEEN_NS[how]] == []
+    each = [(row_of(rows, begin, wall), wall, used) for begin, wall, used in found]
+    # On a busy host the grace period can be over before the task sleeps for it.
+    least = TEARDOWNS if how == "umount" else TEARDOWNS * 3 // 4
+    each = [(row, wall, used) for row, wall, used in each if row is not None]
+    assert least <= len(each) <= TEARDOWNS
+    assert all(row["complete"] for row, _, _ in each)
+    latencies = [(row["latency_ns"], wall, used) for row, wall, used in each]
+    assert [one for one in latencies if one[0] < one[2] - UNSEEN_NS[how]] == []
     # The preemption in user mode shows the end long before the next system call does.
-    late = [ns - wall_ns for ns, wall_ns, _cpu_ns in each if ns > wall_ns + BUSY_NS / 2]
+    late = [ns - wall_ns for ns, wall_ns, _ in latencies if ns > wall_ns + BUSY_NS / 2]
     assert len(late) < TEARDOWNS / 4, late
