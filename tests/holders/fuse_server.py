@@ -1,9 +1,10 @@
 """A raw FUSE server of one file, which leaves some questions without an answer.
 
 ``fuse_server.py POINT OPERATION...``: those named (LOOKUP, READ, FLUSH, DESTROY) are never
-answered. The first open of the file is cached, every other is FOPEN_DIRECT_IO. Prints a line once
-it serves, and one for each question that it will not answer. With ``POINT=DEVICE`` it is a fuseblk
-on a block device, which asks its server at the end (DESTROY).
+answered, and ``LOOKUP=0.02`` after so many seconds. The first open of the file is cached, every
+other is FOPEN_DIRECT_IO. Prints a line once it serves, and one for each question that it will not
+answer. With ``POINT=DEVICE`` it is a fuseblk on a block device, which asks its server at the end
+(DESTROY).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import time
+from collections.abc import Mapping
 
 from umtrace.exercise import syscalls
 
@@ -47,7 +50,7 @@ class Server:
             return 0, struct.pack("=QII", 1, 0, 0)
         return (0, b"") if operation == RELEASE else (ENOSYS, b"")
 
-    def serve(self, fuse: int, mute: set[int]) -> None:
+    def serve(self, fuse: int, mute: set[int], late: Mapping[int, float]) -> None:
         while True:
             data = os.read(fuse, SIZE + (1 << 16))
             _, operation, unique, node = HEADER.unpack_from(data)
@@ -55,6 +58,7 @@ class Server:
                 if operation in mute:
                     print("silent", flush=True)  # noqa: T201 - it cannot be taken back any more
                 continue
+            time.sleep(late.get(operation, 0))
             error, body = self.answer(operation, node)
             os.write(fuse, struct.pack("=IiQ", 16 + len(body), error, unique) + body)
 
@@ -69,4 +73,5 @@ if __name__ == "__main__":
     else:
         syscalls.mount("server", point, "fuse", data=options)
     print("serves", flush=True)  # noqa: T201
-    Server().serve(channel, {globals()[name] for name in names})
+    late = {globals()[name]: float(s) for name, _, s in (n.partition("=") for n in names) if s}
+    Server().serve(channel, {globals()[n] for n in names if "=" not in n}, late)

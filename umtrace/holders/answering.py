@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _RING = b"anon_inode:[io_uring]"
 _ADDRESS_FIELD, _DEV_FIELD, _PATH_FIELD = 0, 3, 5
 _FSOPEN, _FSCONFIG, _FSMOUNT, _FSCONFIG_CMD_CREATE = 430, 431, 432, 6
+_UMOUNT = frozenset({b"166", b"39"})  # x86-64, arm64; 39 is getpid(2) on x86-64
 _PRIORITY, _CPU = 15, 36  # positions after the name in /proc/PID/stat
 _MOST_TEXT = 1 << 20
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # one number on every architecture
@@ -87,14 +88,18 @@ def link(path: bytes) -> bytes:
 
 
 def calls(pid: int) -> list[tuple[int, bytes, bytes]]:
-    """Return the sleeping threads of a process: id, system call, and the stack if in state D."""
+    """Return the sleeping threads of a process: id, system call, and its stack.
+
+    The stack is there in state D, and in umount(2), where only it shows whether a path is walked.
+    """
     found = []
     for name in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
         task = b"/proc/%d/task/%s/" % (pid, name.encode())
         state = _beginning(task + b"stat").rpartition(b")")[2][1:2]
         if state and state not in b"RZX":
-            stack = _beginning(task + b"stack") if state == b"D" else b""
-            found.append((int(name), _beginning(task + b"syscall"), stack))
+            call = _beginning(task + b"syscall")
+            shown = state == b"D" or call.partition(b" ")[0] in _UMOUNT
+            found.append((int(name), call, _beginning(task + b"stack") if shown else b""))
     return found
 
 

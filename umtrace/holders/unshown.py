@@ -21,7 +21,7 @@ from umtrace.holders.namespaces import Namespace, Namespaces
 from umtrace.holders.procfs import Open
 from umtrace.holders.served import served
 from umtrace.holders.sweep import Sweep
-from umtrace.holders.walks import UNMOUNTERS, Walk, still_walking, walks
+from umtrace.holders.walks import UMOUNT, UNMOUNTERS, Walk, still_walking, walks
 from umtrace.model.holders import Holder
 
 _THROUGH_A_TASK = re.compile(r"/proc/(\d+)/root(/.*)")
@@ -143,8 +143,8 @@ class Unshown:
         found = [(walk, of) for walk, of in met if of is not None]
         stay = still_walking([walk for walk, _ in found], sweep.lost)
         for walk, of in found:
-            if of == "suspect" and walk not in stay:
-                continue
+            if walk not in stay and (of == "suspect" or _unmounts(walk)):
+                continue  # who asks to unmount and goes on is the caller, and holds nothing
             claim = self._walker(walk, of)
             holder = claim.holder(of, "path", procfs.mntns(walk.pid))
             holder = replace(holder, looks=1 if walk in stay else 2)
@@ -168,10 +168,15 @@ class Unshown:
         return self._of.get(mount.mnt_id) if mount else None
 
 
+def _unmounts(walk: Walk) -> bool:
+    return walk.call == UMOUNT or bool(UNMOUNTERS.match(procfs.comm(walk.pid) or ""))
+
+
 def _before(walk: Walk) -> str:
-    """Return a remark on umount(8), which asks for the path first and waits there itself."""
-    asks = UNMOUNTERS.match(procfs.comm(walk.pid) or "") and "umount" not in walk.call
-    return " before its umount" if asks else ""
+    """Return a remark on an umount that hangs in its own walk: another one gets EBUSY meanwhile."""
+    if walk.call == UMOUNT:
+        return " in its umount"
+    return " before its umount" if _unmounts(walk) else ""
 
 
 def _lasting(carriers: list[Open]) -> Iterator[tuple[Open, Claim]]:

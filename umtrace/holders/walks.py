@@ -28,6 +28,7 @@ _SECOND_SAMPLE_S = 0.05
 _LOW = 1 << 32  # the stack of a 32-bit task is below; its call numbers differ
 #: programs that unmount; before the system call they ask for the path
 UNMOUNTERS = re.compile(r"^(?:umount|fusermount)")
+UMOUNT = "umount"  #: the call of a task whose umount(2) walks its path
 #: functions on the stack of a waiting path walk, of any system call
 _WALKS = (b"link_path_walk", b"lookup_slow", b"filename_lookup", b"path_openat", b"path_lookupat")
 
@@ -107,7 +108,9 @@ def _paths(pid: int, tid: int, line: str, stack: bytes) -> Iterator[tuple[str, s
         return
     if call is None:
         if any(name in stack for name in _WALKS):
-            yield "a path walk", None
+            unmounts = known and b"sys_umount" in stack
+            path = _read(pid, words[1]) if unmounts else None
+            yield UMOUNT if unmounts else "a path walk", path and _absolute(pid, tid, None, path)
         return
     for path_at, directory_at in call.paths:
         path = _read(pid, words[1 + path_at])
