@@ -49,3 +49,36 @@ def test_ctrl_c_at_a_moment(tmp_path, command, moment):
         ends = {11, 13, 14} if words[0] == "why" else {0}  # / is held, if it can be seen
         assert done.returncode in ends, done.stderr
         assert moment > 300
+
+
+#: Ctrl-C as the command ends: where Python drops the exception, and while Python itself ends
+_AT_THE_END = """
+import atexit, gc, os, signal, sys
+from umtrace.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+class Last:
+    def __del__(self):
+        interrupt()
+        [None for _ in range(9)]  # Python looks for signals here
+def count(frame, event, function):
+    if event == "c_call" and function is gc.freeze:
+        sys.setprofile(None)
+        Last()
+if sys.argv.pop(1) == "dropped":
+    sys.setprofile(count)
+else:
+    atexit.register(interrupt)
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "said"),
+    [("dropped", 130, "umtrace: interrupted\n"), ("python ends", -2, "")],
+)
+def test_ctrl_c_as_the_command_ends_is_no_success(where, code, said):
+    command = [sys.executable, "-c", _AT_THE_END, where, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (code, said)  # a shell shows -2 as 130, too

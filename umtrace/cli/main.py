@@ -36,14 +36,14 @@ def umtrace() -> None:
     """
 
 
-def main() -> None:
-    """Run the command line and exit with the code design gives to each failure."""
+def main() -> int:
+    """Run the command line and return the code that the design gives to each failure."""
     try:
         code = run(sys.argv[1:])
     finally:
         working.end()
     gc.freeze()  # or Python's end looks for cycles among all objects of matplotlib, for 0.3 s
-    sys.exit(code)
+    return code
 
 
 def run(args: list[str]) -> int:
