@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stats.strategies import samples
 from umtrace.stats import grouped
-from umtrace.stats.groups import _distinct
+from umtrace.stats.groups import distinct, encode
 from umtrace.stats.histogram import Histogram
 
 
@@ -38,7 +39,19 @@ def test_runs_are_merged_when_they_grow(monkeypatch):
 @pytest.mark.parametrize("bound", [1000, 1 << 20])
 def test_distinct_codes_are_those_of_unique(bound):
     codes = np.random.default_rng(bound).integers(0, bound, 500)
-    found, places = _distinct(codes, bound)
+    found, places = distinct(codes, bound)
     expected, inverse = np.unique(codes, return_inverse=True)
     assert np.array_equal(found, expected)
     assert np.array_equal(places, inverse)
+
+
+@given(
+    st.lists(st.sampled_from([None, "a", "b", "c"]), max_size=12),
+    st.sampled_from([["c", "a", "b"], ["b", "c", "a", "unused"], ["a", "a", "b", "c"]]),
+)
+def test_a_dictionary_is_encoded_as_its_values_are(texts, dictionary):
+    indices = pa.array([None if t is None else dictionary.index(t) for t in texts], pa.int32())
+    column = pa.DictionaryArray.from_arrays(indices, pa.array(dictionary))
+    codes, values = encode(column)
+    plain_codes, plain = encode(pa.array(texts, pa.string()))
+    assert (codes.tolist(), values) == (plain_codes.tolist(), plain)

@@ -33,7 +33,7 @@ def bursts(owner: Int64, begin: Int64, end: Int64, ends: Int64, gap_ns: int = GA
     """
     if not owner.size:
         return np.empty(0, np.int64)
-    order = np.lexsort((end, begin, owner))
+    order = _by_owner_and_begin(owner, begin)
     own, start = owner[order], begin[order]
     lives = _ended_before(owner, begin, end, ends)[order]
     new = np.ones(owner.size, np.bool_)
@@ -43,6 +43,13 @@ def bursts(owner: Int64, begin: Int64, end: Int64, ends: Int64, gap_ns: int = GA
     numbers = np.empty(owner.size, np.int64)
     numbers[order] = np.cumsum(new) - 1
     return numbers
+
+
+def _by_owner_and_begin(owner: Int64, begin: Int64) -> Int64:
+    """Return the order; numbers of two bytes are sorted several times as fast."""
+    order = np.argsort(begin, kind="stable")
+    keys = owner.astype(np.int16) if int(owner.max()) < 1 << 15 else owner
+    return np.asarray(order[np.argsort(keys[order], kind="stable")])
 
 
 def ended(tid: Int64, owner: Int64, begin: Int64, exits: Bools, is_space: Bools) -> Int64:

@@ -94,12 +94,14 @@ class Counting:
         owner, begin, end, exits, is_space, tid = whole
         ends = ended(tid, owner, begin, exits.astype(np.bool_), is_space.astype(np.bool_))
         number = bursts(owner, begin, end, ends, self._gap)
-        order = np.argsort(number, kind="stable")
-        _, first = np.unique(number[order], return_index=True)
-        whose = owner[order[first]]
-        begins = np.minimum.reduceat(begin[order], first)
-        last = np.maximum.reduceat(end[order], first)
-        over = np.ones(first.size, np.bool_) if now is None else last < now - self._patience
+        n_bursts = int(number.max(initial=-1)) + 1
+        whose = np.empty(n_bursts, np.int64)
+        whose[number] = owner
+        begins = np.full(n_bursts, np.iinfo(np.int64).max)
+        np.minimum.at(begins, number, begin)
+        last = np.full(n_bursts, np.iinfo(np.int64).min)
+        np.maximum.at(last, number, end)
+        over = np.ones(n_bursts, np.bool_) if now is None else last < now - self._patience
         self._parts = [whole[:, ~over[number]]]
         self._waiting = self._parts[0].shape[1]
         done = np.flatnonzero(over)[np.argsort(last[over], kind="stable")]

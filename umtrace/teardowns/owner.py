@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from umtrace.stats.buckets import Int64
-from umtrace.stats.groups import encode
+from umtrace.stats.groups import distinct, encode, first_rows
 
 NAMESPACE = "namespace"
 #: the columns of a row that are read for its owner
@@ -44,13 +44,15 @@ def owners(batch: pa.RecordBatch) -> tuple[Int64, list[Owner | None]]:
     tell owners apart: of two rows of one owner, the first says how it is known.
     """
     encoded = [encode(batch.column(name)) for name in COLUMNS]
-    whole = np.zeros(batch.num_rows, np.int64)
+    whole, bound = np.zeros(batch.num_rows, np.int64), 1
     for codes, values in encoded:
         whole = whole * max(len(values), 1) + codes
-    distinct, first, places = np.unique(whole, return_index=True, return_inverse=True)
+        bound *= max(len(values), 1)
+    found_codes, places = distinct(whole, bound)
+    first = first_rows(found_codes.size, places)
     found: dict[tuple[str, str, str] | None, int] = {}
     listed: list[Owner | None] = []
-    numbers = np.zeros(distinct.size, np.int64)
+    numbers = np.zeros(first.size, np.int64)
     for number, row in enumerate(first.tolist()):
         values_of = {
             name: values[codes[row]] for name, (codes, values) in zip(COLUMNS, encoded, strict=True)

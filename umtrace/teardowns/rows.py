@@ -62,10 +62,13 @@ class Rows:
         batch = batch.select(columns)
         codes, values = encode(batch.column("origin"))
         other = [n for n, value in enumerate(values) if value in _NOT_TAKEN_DOWN]
-        batch = batch.filter(fixed(~np.isin(codes, other), pa.bool_()))
+        if other:
+            batch = batch.filter(fixed(~np.isin(codes, other), pa.bool_()))
         placed = (integers(batch.column(START), UNKNOWN) > 0) & (
             integers(batch.column(LATENCY), UNKNOWN) >= 0
         )
+        if placed.all():
+            return cls(batch), 0
         return cls(batch.filter(fixed(placed, pa.bool_()))), int((~placed).sum())
 
     @classmethod
