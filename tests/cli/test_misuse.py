@@ -42,6 +42,8 @@ TABLE = [
     (f"report {_R} --by none,mode", "cannot group by 'none'; choose from ", 2),
     (f"export {_R} --columns pth", "no column 'pth' in umounts; there are: id, t_start, ", 2),
     (f"export {_R} --columns ''", "no column '' in umounts; there are: id, t_start, ", 2),
+    ("record --summaries /no/dir/x", "/no/dir: no such directory; create it first", 2),
+    (f"summarize {_R} -o /no/dir/x", "/no/dir: no such directory; create it first", 2),
     ("record --tier warp", f"no tier 'warp'; {_TIERS}", 2),
     ("trace --tier warp", f"no tier 'warp'; {_TIERS}", 2),
     ("selftest --tier warp", f"no tier 'warp'; {_TIERS}", 2),

@@ -19,14 +19,20 @@ def read_ledger(text):
     plain = {key: value for key, value in raw.items() if key in _PLAIN}
     ledger = Ledger(**plain, clock=ClockPair(**raw["clock"]))
     for row in raw["umounts"]:
-        ledger.umounts.append(UmountCall(**row))
+        ledger.umounts.append(UmountCall(**_ns(row)))
     ledger.ns_exits = [_teardown(row) for row in raw["ns_exits"]]
     ledger.others = [_teardown(row) for row in raw["others"]]
-    ledger.holds = [Hold(**row) for row in raw["holds"]]
+    ledger.holds = [Hold(**_ns(row)) for row in raw["holds"]]
     ledger.teardown = raw["teardown"] and _teardown(raw["teardown"])
     return ledger
 
 
 def _teardown(row):
     names = {field.name for field in fields(Teardown)}
-    return Teardown(**{key: value for key, value in row.items() if key in names})
+    return Teardown(**{key: value for key, value in _ns(row).items() if key in names})
+
+
+def _ns(row):
+    """Return a row with its points in time as ns alone."""
+    points = {key for key in row if f"{key}_ns" in row}
+    return {k.removesuffix("_ns") if k[:-3] in points else k: row[k] for k in row.keys() - points}

@@ -79,7 +79,7 @@ def test_json_there_and_back():
 
 def test_json_has_the_documented_shape():
     raw = json.loads(a_ledger(log_of(*CALLS)).to_json())
-    assert raw["version"] == 1
+    assert raw["version"] == 2
     assert (raw["root"], raw["pid"], raw["mntns"]) == (ROOT, 7, ACTOR.mntns)
     assert raw["umounts"][1] == {
         "path": f"{ROOT}/sync/1",
@@ -91,7 +91,8 @@ def test_json_has_the_documented_shape():
         "tid": 8,
         "comm": "umt-task-0",
         "mntns": ACTOR.mntns,
-        "t_start": 1_700_000_000_000_000_001,
+        "t_start": "2023-11-14T22:13:20.000000001Z",
+        "t_start_ns": 1_700_000_000_000_000_001,
         "latency_ns": 5000,
         "tail_ns": None,
         "origin": "umount",

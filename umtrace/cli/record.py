@@ -78,6 +78,10 @@ class OutputOptions:
         """Return the directory of the recording, checked; None for summaries alone."""
         if self.quiet:
             working.end()
+        if self.summaries is not None:
+            from umtrace.fleet.storage import storage_of
+
+            storage_of(self.summaries).check()
         if self.output is None and self.summaries is not None:
             return None
         path = self.output or free_path(time.time_ns())

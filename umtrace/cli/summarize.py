@@ -36,6 +36,7 @@ def command(recordings: tuple[str, ...], output: str, quiet: bool) -> int:
     from umtrace.recording import Recording
 
     storage = storage_of(output)
+    storage.check()
     opened = []
     for path in recordings:
         recording = Recording.open(path)

@@ -1,7 +1,7 @@
 """The ledger: exactly what the exercise did, for comparison with what was recorded.
 
-Written as one JSON object with one umount per line; a reader that knows version 1
-may ignore fields it does not know.
+Written as one JSON object with one umount per line. A reader that knows its version may ignore
+fields it does not know. Points in time are there as ISO 8601 and, with `_ns` in the name, as ns.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from umtrace.exercise.calls import CallLog, mode_of
-from umtrace.model.clock import ClockPair
+from umtrace.model.clock import ClockPair, iso
 
-VERSION: Final = 1
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+VERSION: Final = 2  # in 1, points in time were ns only
+_POINTS = ("t_start", "begin", "end", "over")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,7 @@ class Ledger:
         yield json.dumps(self._head())[:-1]
         yield ',\n"umounts": ['
         for number, call in enumerate(self.umounts):
-            yield (",\n" if number else "\n") + json.dumps(asdict(call))
+            yield (",\n" if number else "\n") + json.dumps(_plain(call))
         yield "],\n"
         yield json.dumps(self._tail())[1:]
 
@@ -133,16 +137,23 @@ class Ledger:
 
     def _tail(self) -> dict[str, object]:
         return {
-            "ns_exits": [asdict(end) for end in self.ns_exits],
-            "others": [asdict(end) for end in self.others],
-            "holds": [asdict(hold) for hold in self.holds],
-            "teardown": None if self.teardown is None else asdict(self.teardown),
+            "ns_exits": [_plain(end) for end in self.ns_exits],
+            "others": [_plain(end) for end in self.others],
+            "holds": [_plain(hold) for hold in self.holds],
+            "teardown": None if self.teardown is None else _plain(self.teardown),
             "walks": self.walks,
             "interrupted_by": self.interrupted_by,
             "complete": self.complete,
             "notes": self.notes,
             "totals": self.totals(),
         }
+
+
+def _plain(found: DataclassInstance) -> dict[str, Any]:
+    """Return the fields, and of a point in time both forms."""
+    fields = asdict(found).items()
+    both = ({k: iso(v), f"{k}_ns": v} if k in _POINTS else {k: v} for k, v in fields)
+    return {name: value for each in both for name, value in each.items()}
 
 
 def _sum_by(pairs: Counter[tuple[str, int]], part: int) -> dict[str, int]:

@@ -67,6 +67,9 @@ class RemoteFolder:
                     raise DamagedInputError(f"a file of more than {most >> 20} MB")
                 target.write(chunk)
 
+    def check(self) -> None:
+        """Nothing: object storage has no folders that could be missing."""
+
     def put(self, path: str, data: bytes) -> None:
         """Write a file that appears whole or not at all; an older one is replaced."""
         final = f"{self._root}/{path}"

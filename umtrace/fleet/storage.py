@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from umtrace.model.errors import DamagedInputError, UsageError
-from umtrace.model.whole_file import written_whole
+from umtrace.model.whole_file import check_parent, written_whole
 
 _DEEPEST = 6  # folders below the one that was given
 
@@ -39,6 +39,9 @@ class Storage(Protocol):
 
     def local(self, path: str, most: int) -> AbstractContextManager[Path]:
         """Give a file of at most ``most`` bytes a local path, for a while."""
+
+    def check(self) -> None:
+        """Raise UsageError where `put` would have to make more than the folder itself."""
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file that appears whole or not at all; an older one is replaced."""
@@ -74,6 +77,10 @@ class LocalFolder:
         if file.lstat().st_size > most:
             raise DamagedInputError(f"a file of more than {most >> 20} MB")
         yield file
+
+    def check(self) -> None:
+        """Raise UsageError where the folder above it is not there."""
+        check_parent(self.where)
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file of mode 0600 that appears whole or not at all."""

@@ -88,6 +88,13 @@ def no_directory(path: Path) -> UsageError:
     return UsageError(f"{path}: no such directory; create it first")
 
 
+def check_parent(folder: str) -> None:
+    """Raise UsageError where a folder to write below is not there and has no folder above it."""
+    parent = Path(folder).absolute().parent
+    if not parent.is_dir():
+        raise no_directory(parent)
+
+
 def _exists(path: Path) -> UsageError:
     return UsageError(f"{path}: exists already; use --force to replace it")
 
