@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umtrace.present.terminal import WIDTH, bar, clean, encodable, render, width_of, write
+from umtrace.present.terminal import (
+    WIDTH,
+    bar,
+    clean,
+    encodable,
+    render,
+    say_wrapped,
+    width_of,
+    write,
+)
 
 
 @given(st.floats(0, 1), st.integers(1, 60))
@@ -49,3 +59,16 @@ def test_rendering_has_no_markup_no_colour_and_no_trailing_blanks():
 
 def test_a_pipe_is_80_wide():
     assert width_of(io.StringIO()) == WIDTH == 80
+
+
+def test_a_sentence_on_a_terminal_cuts_no_path_at_a_hyphen(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    path = "/tmp/umtrace-exercise-10466-fmrbi288/sync/4"
+    say_wrapped(f"19 umounts, median latency at most 113 µs; the slowest took 2.13 ms: {path}")
+    lines = sys.stderr.getvalue().splitlines()
+    assert len(lines) == 2
+    assert path in lines[1]

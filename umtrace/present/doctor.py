@@ -133,11 +133,16 @@ def _word(state: str, *, probed: bool) -> str:
 
 
 def _beside(head: str, text: str) -> list[str]:
-    lines = textwrap.wrap(text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+    indent = " " * len(head)
+    lines = textwrap.wrap(
+        text, _WIDTH, initial_indent=head, subsequent_indent=indent, break_on_hyphens=False
+    )
     return lines or [head.rstrip()]
 
 
 def _wrapped(text: str, indent: int, below: int | None = None) -> list[str]:
     """Return a text as lines that are indented, those after the first by ``below``."""
     first, rest = " " * indent, " " * (indent if below is None else below)
-    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest)
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )

@@ -111,7 +111,9 @@ def say(text: str) -> None:
 def say_wrapped(text: str) -> None:
     """Write a sentence to stderr: one line, or as many as a terminal of 80 columns needs."""
     line = clean(f"umtrace: {text}")
-    lines = wrap(line, WIDTH, subsequent_indent="  ") if sys.stderr.isatty() else [line]
+    lines = [line]
+    if sys.stderr.isatty():  # a path must not be cut at a hyphen
+        lines = wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     write("".join(f"{each}\n" for each in lines), sys.stderr)
 
 
