@@ -55,6 +55,7 @@ onload = () => {
     sort: heads[1].getAttribute("aria-sort"),
     tables: page.querySelectorAll("table").length,
     wide: wide.map(e => e.tagName + " " + e.className + " " + e.textContent.slice(0, 40)),
+    whatif: page.querySelector("#picture-whatif svg").getBoundingClientRect().width,
     fetched: f.contentWindow.performance.getEntriesByType("resource").length,
     lost: [...page.querySelectorAll("a[href^='#']")].map(a => a.getAttribute("href").slice(1))
       .filter(id => page.getElementById(id) === null),
@@ -217,6 +218,7 @@ def test_a_browser_shows_it_without_overflow_network_or_errors(page, tmp_path, w
     assert measured["inner"] == width
     assert measured["content"] <= width
     assert measured["wide"] == []
+    assert measured["whatif"] >= 380  # px, of a picture with text of 6 points
     assert measured["lost"] == []
     assert measured["fetched"] == 0
     assert measured["title"].endswith("rec.umt")
