@@ -54,6 +54,8 @@ class Operation:
     puts: int = 0  #: references dropped by namespace_unlock
     finals: int = 0  #: last references dropped by this task
     finals_seen: int = 0  #: the same, where mnt_get_count() is inlined
+    left: int = -1  #: references to ``mnt`` at the last count, -1 unknown
+    file_puts: bool = False  #: a file that is closed still has to put its reference to ``mnt``
     cleaned: int = 0
     cleaning: list[int] = field(default_factory=list)
     last: Record | None = None  #: its last record once it is LEAVING
@@ -105,4 +107,4 @@ class Operation:
     def is_clean(self) -> bool:
         """Whether every mount of which this task dropped the last reference is cleaned up."""
         finals = self.finals if self.puts else max(self.finals, self.finals_seen)
-        return not self.cleaning and self.cleaned >= finals
+        return not self.cleaning and not self.file_puts and self.cleaned >= finals

@@ -233,10 +233,18 @@ class Translator(ForeignTasks):
         if not op.in_check:
             op.puts += op.in_unlock
             op.finals += count == 0
+            if op.counted[0] == op.mnt:
+                self._target_counted(op, r, count)
         elif op.counted[0] == op.mnt:
             op.count = count
         elif count > 1:
             op.busy_ns = op.counted[1]
+
+    def _target_counted(self, op: Operation, r: Record, count: int) -> None:
+        op.left = count
+        if op.file_puts:  # this is that put
+            op.file_puts = False
+            self._end_if_clean(op, r)
 
     # ---- umount tree and namespace_unlock ----
 
@@ -311,6 +319,8 @@ class Translator(ForeignTasks):
         if op.phase != Phase.TEARDOWN:
             return
         op.phase = Phase.LEAVING
+        # A file that is closed has a reference of its own to the mount, and puts it next.
+        op.file_puts = op.origin == Origin.FD_CLOSE and op.left > 0
         if op.nested:
             self._inner_ends(op, r)
         elif op.origin == Origin.EXPIRE:  # by a kernel thread, which has no task work
