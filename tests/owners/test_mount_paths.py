@@ -110,8 +110,10 @@ def test_what_is_no_place_of_a_runtime(path):
         (None, "/mnt", "/mnt"),
         ("/mnt", ".", "/mnt"),
         ("/run", f"{TASK}/default/redis/rootfs", f"{TASK}/default/redis/rootfs"),
+        ("/run", "/var/run/docker/netns/0a", "/var/run/docker/netns/0a"),
         ("/", "/mnt", "/mnt"),
         ("/run", "/running", "/run"),
+        ("/run", "/var/running", "/run"),
         (None, None, None),
     ],
 )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from umtrace.model.arrow import choice, fixed
-from umtrace.owners.mount_paths import may_be_spot
+from umtrace.owners.mount_paths import may_be_spot, plain
 from umtrace.owners.resolve import Asked, Owners, Told
 
 #: column of a row -> where it is in `Told`
@@ -73,7 +73,7 @@ def owner_columns(
 
 def place_of_mount(mountpoint: str | None, path: str | None) -> str | None:
     """Return where the mount was; a path below is no mount point, and says more than what is."""
-    if mountpoint and path and path.startswith(mountpoint.rstrip("/") + "/"):
+    if mountpoint and path and plain(path).startswith(mountpoint.rstrip("/") + "/"):
         return path
     return mountpoint or path
 

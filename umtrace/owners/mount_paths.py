@@ -82,7 +82,7 @@ def spot_of(path: str | None) -> Spot | None:
     """Return what the path of a mount on the host says; None if it is no place of a runtime."""
     if not path or not path.startswith("/") or "/.." in path:
         return None
-    path = path.removeprefix("/var") if path.startswith("/var/run/") else path
+    path = plain(path)
     for runtime, pattern in _PATTERNS:
         if match := pattern.match(path):
             return _spot(runtime, match.groupdict())
@@ -92,6 +92,11 @@ def spot_of(path: str | None) -> Spot | None:
         manager = "user" if len(path) > user.end() + 1 else "user-runtime-dir"
         return Spot(unit=f"{manager}@{user[1]}.service")
     return None
+
+
+def plain(path: str) -> str:
+    """Return a path without the link from ``/var/run`` to ``/run``, which every host has."""
+    return path.removeprefix("/var") if path.startswith("/var/run/") else path
 
 
 def _spot(runtime: str, found: dict[str, str | None]) -> Spot:
