@@ -21,6 +21,7 @@ KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "6.12").split(",")
 NAMES = (
     "podman-crun", "podman-runc", "docker", "ctr", "crun", "runc", "lxc", "bwrap",
     "podman-crun-systemd", "podman-runc-systemd", "docker-systemd",
+    "nspawn", "nspawn-systemd", "unit-systemd",
 )  # fmt: skip
 EVERY = " ".join(f"{name}={count}" for count in (1, 20) for name in NAMES)
 WANTED = os.environ.get("UMTRACE_LAB_ENGINES", EVERY)
@@ -29,6 +30,7 @@ LEAST = 0.95
 EXCUSED = {
     "crun": "it unmounts a folder /tmp/crun.XXXXXX of its own before the container has a cgroup",
     "bwrap": "its containers have no name",
+    "nspawn": "without a systemd its cgroup has no name",
 }
 #: no AppArmor: the guest has no parser of its profiles
 OPTIONS = ("--with", "engines", "--mem", "4G", "--append", "apparmor=0")

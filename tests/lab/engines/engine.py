@@ -261,14 +261,14 @@ class Foreground(Engine):
 
 
 class Nspawn(Foreground):
-    """systemd-nspawn without a systemd around it."""
+    """systemd-nspawn; the option keeps it in the cgroup of its caller, as without a systemd."""
 
     def begin(self):
         run("systemd-machine-id-setup")
 
     def command(self, name):
         return (
-            "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe",
+            "systemd-nspawn", "--quiet", "--register=no", *self.options, "--console=pipe",
             "-D", self._machine(name), "-M", name, f"--bind={self.bind}:/b", "--tmpfs=/t",
             "/bin/sleep", "1000",
         )  # fmt: skip
@@ -303,6 +303,20 @@ class Bubblewrap(Foreground):
         return []
 
 
+class Unit(Engine):
+    """A service of systemd with mounts of its own."""
+
+    def make(self, name):
+        mounts = ("-p", f"BindPaths={self.bind}:/mnt", "-p", "TemporaryFileSystem=/media")
+        run("systemd-run", f"--unit={name}", "-p", "PrivateTmp=yes", *mounts, "sleep", "1000")
+        pid = int(run("systemctl", "show", "-p", "MainPID", "--value", name))
+        wait_for(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", name)
+        return Container(f"{name}.service", name, pid)
+
+    def remove(self, name):
+        run("systemctl", "stop", name)
+
+
 ENGINES = {
     "podman-crun": (Podman, "crun", "cgroupfs"),
     "podman-runc": (Podman, "runc", "cgroupfs"),
@@ -314,6 +328,8 @@ ENGINES = {
     "crun": (Oci, "crun"),
     "runc": (Oci, "runc"),
     "lxc": (Lxc,),
-    "nspawn": (Nspawn,),
+    "nspawn": (Nspawn, "--keep-unit"),
+    "nspawn-systemd": (Nspawn,),
+    "unit-systemd": (Unit,),
     "bwrap": (Bubblewrap,),
 }

@@ -1,4 +1,4 @@
-"""The table of docs/containers.md, from the results of runs.
+"""The table of docs/engines.md, from the results of runs.
 
 ``python -m tests.lab.engines.table FILE…`` writes it; each FILE is an engines.jsonl.
 """
@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "containers.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "engines.md"
 BEGIN, END = "<!-- table: engines -->\n", "<!-- end of table -->\n"
 HEAD = """| engine | kernel | tier | containers | umounts | right owner | missing | wrong |
 | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
