@@ -98,6 +98,28 @@ def test_the_row_that_comes_later_is_whole():
     assert (row["path"], row["complete"], row["id"]) == ("/mnt/dead", True, 0)
 
 
+def test_the_row_of_an_umount_that_hung_for_66_s_beside_others_is_whole():
+    now = [S]
+    watch = HangWatch(clock=lambda: now[0])
+    correlator = fed(began(Stream()).off_cpu(S + 5, 7, Wait.SHUTDOWN, S + 1))
+    hangs = 0
+    for second in range(2, 67):
+        now[0] = second * S
+        others = Stream()
+        for tid in range(100, 130):
+            others.umount(tid, now[0] + tid)
+        rows = correlator.feed(others.batch())
+        assert rows.column("complete").to_pylist() == [True] * 30
+        hangs += len(watch.look(FakeSource(), correlator, RowFilter()))
+    more = Stream().event(67 * S, 7, Kind.ON_CPU, seq=S + 2)
+    more.event(67 * S + 1, 7, Kind.EXIT, ret=0, seq=S + 3)
+    more.event(67 * S + 2, 7, Kind.RETURNED, a=1, seq=S + 4)
+    (row,) = correlator.feed(more.batch()).to_pylist()
+    assert hangs == 3
+    assert (row["path"], row["complete"], row["incomplete_why"]) == ("/mnt/dead", True, None)
+    assert row["latency_ns"] == 66 * S + 2
+
+
 def test_each_umount_is_reported_after_1_10_and_60_seconds():
     now = [S]
     watch, correlator = HangWatch(clock=lambda: now[0]), fed(began(Stream()))
