@@ -132,7 +132,7 @@ bench-peers: ## Install the tools that the benches compare with (root)
 	apt-get install -y --no-install-recommends bpftrace bpfcc-tools libbpf-tools linux-perf trace-cmd
 
 .PHONY: bench-lab
-bench-lab: lab-deps ## The same for the function tiers, in the lab, 45 minutes: BENCH_KERNEL=6.12
+bench-lab: lab-deps ## The same for the function tiers, in the lab, an hour: BENCH_KERNEL=6.12
 	$(BIN)/python -m bench.lab --kernel $(BENCH_KERNEL)
 
 .PHONY: format

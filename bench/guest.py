@@ -1,6 +1,6 @@
 """What `make bench-lab` runs inside a guest; one line of JSON for every sample.
 
-python -m bench.guest counts|tree|grace|starts|calls [WORD...]
+python -m bench.guest counts|tree|grace|starts|records|calls [WORD...]
 
 Words choose the tools whose names hold one of them; all without any.
 """
@@ -12,10 +12,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench import calls, slowdown, startup
+from bench import calls, records, slowdown, startup
 from bench.tools import ALONE, FUNCTIONS, MOUNTSNOOP, ONE_FUNCTION, STARTS, Tool, umtrace
 
 TASKS, UMOUNTS = 64, 10
+#: mounts of the namespaces that end, and namespaces that an umount is spread to
+SIZES, MOST, SPREAD = (0, 1, 100, 1500), 10_000, (0, 1, 100)
+_OF_MOST = 5
 _NO_TREES = ("record, ftrace", "trace-cmd")  # they store every function of every mount
 
 
@@ -26,9 +29,12 @@ def counts(words: Sequence[str]) -> None:
 
 
 def tree(words: Sequence[str]) -> None:
-    """One such CPU: the end of a mount namespace, as the task that leaves it waits for it."""
-    sizes = (0, 1, 100, 1500)
-    loops = {f"{kind}-{size}": 9 for kind in ("copy", "own") for size in sizes}
+    """One such CPU: the end of a mount namespace, as the task that leaves it waits for it.
+
+    And an umount that is spread to other namespaces.
+    """
+    loops = {f"{kind}-{size}": 9 for kind in ("copy", "own") for size in SIZES}
+    loops |= {f"copy-{MOST}": _OF_MOST} | {f"spread-{size}": 9 for size in SPREAD}
     tools = [tool for tool in FUNCTIONS if not any(word in tool.name for word in _NO_TREES)]
     _say("tree", slowdown.samples(_chosen((ALONE, *tools), words), loops, 1))
 
@@ -44,6 +50,11 @@ def starts(words: Sequence[str]) -> None:
     """One such CPU: to probes attached."""
     startup.ready(umtrace("tracepoint"), 0)  # reads what there is to read
     _say("starts", (startup.ready(tool, 1, umounts=100) for tool in _chosen(STARTS, words)))
+
+
+def written(words: Sequence[str]) -> None:
+    """One such CPU: what an umount writes."""
+    _say("records", records.measure(_chosen(records.TOOLS, words)))
 
 
 def calls_seen(words: Sequence[str]) -> None:
@@ -64,7 +75,10 @@ def _say(part: str, rows: Iterable[dict[str, Any]]) -> None:
         print(json.dumps({"part": part, **row}), flush=True)
 
 
-PARTS = {"counts": counts, "tree": tree, "grace": grace, "starts": starts, "calls": calls_seen}
+PARTS = {
+    "counts": counts, "tree": tree, "grace": grace, "starts": starts,
+    "records": written, "calls": calls_seen,
+}  # fmt: skip
 
 if __name__ == "__main__":
     PARTS[sys.argv[1]](sys.argv[2:])

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench import page
+from bench import page, tree_page
 from bench.slowdown import summary
 from bench.table import table, wrapped
 from bench.tools import KEPT, MOUNTSNOOP
 
 Row = dict[str, Any]
-#: mounts of the largest namespace that is measured
-MANY = 1500
 
 
 def part(results: Row) -> str:
@@ -28,7 +26,8 @@ def part(results: Row) -> str:
     parts = [intro]
     for name, write in (
         ("counts", _counts),
-        ("tree", _tree),
+        ("tree", tree_page.trees),
+        ("records", _records),
         ("grace", _grace),
         ("calls", page.calls_table),
         ("calls", _start),
@@ -60,53 +59,6 @@ def _counts(samples: Sequence[Row]) -> str:
     )  # fmt: skip
 
 
-def _tree(samples: Sequence[Row]) -> str:
-    rows = []
-    for sample in samples:
-        if "refused" in sample:
-            rows.append((sample["tool"], f"did not run: {sample['refused']}", *[""] * 5))
-            continue
-        kinds = (_namespace(sample, kind) for kind in ("copy", "own"))
-        rows.append((sample["tool"], *(text for texts in kinds for text in texts)))
-    return table(
-        "Instructions until a task has left its mount namespace, which ends",
-        ("tracer", "copy: 18 mounts", "each mount more", "1,518 mounts, mean", "own: 18 mounts",
-         "each mount more", "1,518 mounts, mean"),
-        rows,
-        "One CPU as above. `copy`: the namespace is a copy of a living one, with the same "
-        "superblocks. `own`: it has mounted them itself. The least of nine each, where the reader "
-        "did not run meanwhile; each mount more is a 1,500th of what 1,500 bind mounts add. "
-        "Untraced in brackets. The mean of the nine, as a multiple of untraced, has the reader in "
-        "it, which has no other CPU here.",
-    )  # fmt: skip
-
-
-def _namespace(sample: Row, kind: str) -> tuple[str, str, str]:
-    """Return what a tracer adds to the end of a mount namespace, and to each mount of it."""
-    few, many = f"{kind}-0", f"{kind}-{MANY}"
-    least = {
-        side: (sample[side][few]["least_ns"], sample[side][many]["least_ns"])
-        for side in ("untraced", "traced")
-    }
-    (base, base_many), (traced, traced_many) = least["untraced"], least["traced"]
-    each, each_traced = (base_many - base) / MANY, (traced_many - traced) / MANY
-    mean = sample["traced"][many]["mean_ns"] / sample["untraced"][many]["mean_ns"]
-    return (
-        f"{traced - base:+,.0f} ({base:,.0f})",
-        f"{each_traced - each:+,.0f} ({each:,.0f})",
-        f"{mean:.1f} x",
-    )
-
-
-def each_more(sample: Row, mounts: int) -> float:
-    """Return the instructions that a tracer adds for each further mount of a copied namespace."""
-    few, many = (
-        sample["traced"][name]["least_ns"] - sample["untraced"][name]["least_ns"]
-        for name in ("copy-0", f"copy-{mounts}")
-    )
-    return float(many - few) / mounts
-
-
 def _added(loop: Row | None) -> str:
     if loop is None:
         return "-"
@@ -125,6 +77,25 @@ def _grace(samples: Sequence[Row]) -> str:
         "As above, but the grace period has a second CPU to interrupt, and the instructions of "
         "that CPU count too. `nothing` is the difference of two runs without any tracer.",
     )
+
+
+def _records(rows: Sequence[Row]) -> str:
+    known = [row for row in rows if "records" in row]
+    kinds = ("umounts", "events", "names")
+    stored = [sum(row[f"{kind}_bytes"] for kind in kinds) for row in known]
+    return table(
+        "What an umount of a tmpfs writes",
+        ("tracer", "records of the ring", "their bytes", "events", "texts", "bytes on disk",
+         "times that the reader woke"),
+        [
+            (r["tool"], f"{r['records']:.1f}", f"{r['ring_bytes']:,.0f}", f"{r['events_rows']:.1f}",
+             f"{r['names_rows']:.1f}", f"{whole:.1f}, {r['umounts_bytes']:.1f} of them the row",
+             f"{r['wakes']} in {r['umounts']:,} umounts, {r['wall_s']:.2f} s")
+            for r, whole in zip(known, stored, strict=True)
+        ],
+        "One CPU as above. A second tracer counts what is reserved in the rings, and reads nothing "
+        "else; the headers are in the bytes. The mounts between the umounts write nothing.",
+    )  # fmt: skip
 
 
 def _start(rows: Sequence[Row]) -> str:

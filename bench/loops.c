@@ -8,6 +8,7 @@
  *   loops churn TASKS N DIR    the same by many tasks at once in one namespace
  *   loops copy-M N DIR         leave a mount namespace, a copy of a living one with M mounts more
  *   loops own-M N DIR          the same of one that has mounted these M mounts itself
+ *   loops spread-M N DIR       unmount a tmpfs that M more mount namespaces have a copy of
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -55,6 +56,14 @@ static void own_namespace(void)
 {
 	must(unshare(CLONE_NEWNS), "unshare");
 	must(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount --make-rprivate");
+}
+
+static int my_namespace(void)
+{
+	int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+	must(fd < 0, "/proc/self/ns/mnt");
+	return fd;
 }
 
 static void print_blocks(long per_block, long *block)
@@ -175,18 +184,28 @@ static void bind_many(long mounts, const char *dir)
 	}
 }
 
+static void print_ends(long *took, long n, long mounts)
+{
+	long sum = 0;
+
+	for (long i = 0; i < n; i++)
+		sum += took[i];
+	qsort(took, n, sizeof(long), by_size);
+	printf("{\"n\": %ld, \"mounts\": %ld, \"median_ns\": %ld, \"least_ns\": %ld, "
+	       "\"mean_ns\": %.1f}\n", n, mounts, took[n / 2], took[0], (double)sum / n);
+}
+
 /* The last reference to the namespace is put by setns, and its mounts go before that returns. */
 static void leaving(int copied, long mounts, long n, const char *dir)
 {
-	long *took = calloc(n, sizeof(long)), sum = 0;
+	long *took = calloc(n, sizeof(long));
 	int living;
 
 	own_namespace();
 	must(mount("bench", dir, "tmpfs", 0, NULL), "mount");
 	if (copied)
 		bind_many(mounts, dir);
-	living = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	must(living < 0, "/proc/self/ns/mnt");
+	living = my_namespace();
 	for (long i = 0; i < n; i++) {
 		must(unshare(CLONE_NEWNS), "unshare");
 		if (!copied)
@@ -194,11 +213,35 @@ static void leaving(int copied, long mounts, long n, const char *dir)
 		long began = now();
 		must(setns(living, CLONE_NEWNS), "setns");
 		took[i] = now() - began;
-		sum += took[i];
 	}
-	qsort(took, n, sizeof(long), by_size);
-	printf("{\"n\": %ld, \"mounts\": %ld, \"median_ns\": %ld, \"least_ns\": %ld, "
-	       "\"mean_ns\": %.1f}\n", n, mounts, took[n / 2], took[0], (double)sum / n);
+	print_ends(took, n, mounts);
+}
+
+/* The copies are peers of the mount that has the tmpfs on it, each in a namespace that is kept. */
+static void spreading(long copies, long n, const char *dir)
+{
+	long *took = calloc(n, sizeof(long));
+	char below[256];
+	int home;
+
+	own_namespace();
+	must(mount("bench", dir, "tmpfs", 0, NULL), "mount");
+	must(mount("none", dir, NULL, MS_SHARED, NULL), "mount --make-shared");
+	snprintf(below, sizeof(below), "%s/below", dir);
+	must(mkdir(below, 0700), "mkdir");
+	home = my_namespace();
+	for (long i = 0; i < copies; i++) {
+		must(unshare(CLONE_NEWNS), "unshare");
+		my_namespace(); /* stays open, and so does the namespace */
+		must(setns(home, CLONE_NEWNS), "setns");
+	}
+	for (long i = 0; i < n; i++) {
+		must(mount("bench", below, "tmpfs", 0, NULL), "mount");
+		long began = now();
+		must(umount2(below, 0), "umount2");
+		took[i] = now() - began;
+	}
+	print_ends(took, n, copies);
 }
 
 int main(int argc, char **argv)
@@ -209,6 +252,8 @@ int main(int argc, char **argv)
 		leaving(1, mounts, atol(argv[2]), argv[3]);
 	else if (argc == 4 && !strncmp(argv[1], "own-", 4))
 		leaving(0, mounts, atol(argv[2]), argv[3]);
+	else if (argc == 4 && !strncmp(argv[1], "spread-", 7))
+		spreading(mounts, atol(argv[2]), argv[3]);
 	else if (argc == 4 && !strcmp(argv[1], "umount"))
 		unmounting(atol(argv[2]), argv[3]);
 	else if (argc == 4 && !strcmp(argv[1], "switch"))

@@ -36,7 +36,7 @@ class Loops:
         self._file.touch()
 
     def run(self, loop: str, count: int) -> dict[str, Any]:
-        """Run ``stat``, ``open``, ``switch``, ``umount``, ``copy-M`` or ``own-M``; times in ns."""
+        """Run a loop, such as ``stat``, ``umount`` or ``copy-M``; times in ns."""
         return self._run(loop, str(count), str(self._file if loop in WALKS else self.place))
 
     def churn(self, tasks: int, count: int) -> dict[str, Any]:

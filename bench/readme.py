@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.lab_page import MANY, each_more
 from bench.slowdown import summary
 from bench.tools import KEPT, MOUNTSNOOP
+from bench.tree_page import MANY, each_more
 
 _RESULTS = Path(__file__).with_name("results")
 _OURS = "umtrace record, "
