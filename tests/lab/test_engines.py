@@ -21,7 +21,7 @@ KERNELS = os.environ.get("UMTRACE_LAB_KERNELS", "6.12").split(",")
 NAMES = (
     "podman-crun", "podman-runc", "docker", "ctr", "crun", "runc", "lxc", "bwrap",
     "podman-crun-systemd", "podman-runc-systemd", "docker-systemd",
-    "nspawn", "nspawn-systemd", "unit-systemd",
+    "nspawn", "unit-systemd",
 )  # fmt: skip
 EVERY = " ".join(f"{name}={count}" for count in (1, 20) for name in NAMES)
 WANTED = os.environ.get("UMTRACE_LAB_ENGINES", EVERY)

@@ -261,14 +261,14 @@ class Foreground(Engine):
 
 
 class Nspawn(Foreground):
-    """systemd-nspawn; the option keeps it in the cgroup of its caller, as without a systemd."""
+    """systemd-nspawn without a systemd around it."""
 
     def begin(self):
         run("systemd-machine-id-setup")
 
     def command(self, name):
         return (
-            "systemd-nspawn", "--quiet", "--register=no", *self.options, "--console=pipe",
+            "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe",
             "-D", self._machine(name), "-M", name, f"--bind={self.bind}:/b", "--tmpfs=/t",
             "/bin/sleep", "1000",
         )  # fmt: skip
@@ -328,8 +328,7 @@ ENGINES = {
     "crun": (Oci, "crun"),
     "runc": (Oci, "runc"),
     "lxc": (Lxc,),
-    "nspawn": (Nspawn, "--keep-unit"),
-    "nspawn-systemd": (Nspawn,),
+    "nspawn": (Nspawn,),
     "unit-systemd": (Unit,),
     "bwrap": (Bubblewrap,),
 }
