@@ -50,7 +50,8 @@ class Server:
             return 0, struct.pack("=QII", 1, 0, 0)
         return (0, b"") if operation == RELEASE else (ENOSYS, b"")
 
-    def serve(self, fuse: int, mute: set[int], late: Mapping[int, float]) -> None:
+    def serve(self, fuse: int, mute: set[int], late: Mapping[int, float] | None = None) -> None:
+        after = late or {}
         while True:
             data = os.read(fuse, SIZE + (1 << 16))
             _, operation, unique, node = HEADER.unpack_from(data)
@@ -58,7 +59,7 @@ class Server:
                 if operation in mute:
                     print("silent", flush=True)  # noqa: T201 - it cannot be taken back any more
                 continue
-            time.sleep(late.get(operation, 0))
+            time.sleep(after.get(operation, 0))
             error, body = self.answer(operation, node)
             os.write(fuse, struct.pack("=IiQ", 16 + len(body), error, unique) + body)
 

@@ -32,7 +32,7 @@ def test_a_full_ring_is_counted_by_cpu_and_rows_are_never_wrong():
     assert sum(losses.ring_events_per_cpu) == losses.ring_events
     rows = [row for tick in ticks for row in tick.rows.to_pylist()]
     assert 0 < len(rows) < len(ledger["umounts"])
-    clock = {(u["tid"], u["t_start"] // 1_000_000): u["latency_ns"] for u in ledger["umounts"]}
+    clock = {(u["tid"], u["t_start_ns"] // 1_000_000): u["latency_ns"] for u in ledger["umounts"]}
     checked = 0
     for row in rows:
         key = (row["tid"], row["t_start"].value // 1_000_000) if row["t_start"] else None

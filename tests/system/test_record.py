@@ -120,7 +120,7 @@ def test_kill_9_at_a_random_moment_loses_less_than_a_second(tmp_path, run):
     process.communicate()
     ledger = json.loads(exercise.communicate()[0])
     old = killed_ns - 1_000_000_000
-    due = [u for u in ledger["umounts"] if u["t_start"] + u["latency_ns"] < old]
+    due = [u for u in ledger["umounts"] if u["t_start_ns"] + u["latency_ns"] < old]
     for step in ("as it is", "repaired"):
         rows = rows_under(rec, ledger["root"])
         missing = outcome(due) - outcome(rows)
