@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from umtrace.model.tiers import names
+from umtrace.present.wrapping import wrap
 
 _WIDTH = 80
 _NAME = 20
@@ -134,15 +134,11 @@ def _word(state: str, *, probed: bool) -> str:
 
 def _beside(head: str, text: str) -> list[str]:
     indent = " " * len(head)
-    lines = textwrap.wrap(
-        text, _WIDTH, initial_indent=head, subsequent_indent=indent, break_on_hyphens=False
-    )
+    lines = wrap(text, _WIDTH, initial_indent=head, subsequent_indent=indent)
     return lines or [head.rstrip()]
 
 
 def _wrapped(text: str, indent: int, below: int | None = None) -> list[str]:
     """Return a text as lines that are indented, those after the first by ``below``."""
     first, rest = " " * indent, " " * (indent if below is None else below)
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
-    )
+    return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from textwrap import wrap
 from typing import Any, Protocol
 
 from umtrace.model.holders import Holder
@@ -22,6 +21,7 @@ from umtrace.present.held import (
 from umtrace.present.names import VERDICTS
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import NULL, clock, count, plural
+from umtrace.present.wrapping import wrap
 from umtrace.stats.windows import WindowTotals
 
 #: windows that are listed
@@ -40,7 +40,7 @@ _SEEN = {"reference": "released it"}
 _SUMMED = {True: VERDICTS[True], False: VERDICTS[False]}
 UNSEEN_WALKS = "not seen in this tier (or with --probes light)"
 _BELOW = " " * 20
-_wrapped = partial(wrap, break_on_hyphens=False, break_long_words=False)
+_wrapped = partial(wrap, break_long_words=False)
 
 
 class Counters(Protocol):
@@ -107,11 +107,7 @@ def window_line(window: EbusyWindow, *, over: bool = True) -> str:
 def window_lines(window: EbusyWindow, width: int | None, *, over: bool) -> Iterator[str]:
     """Yield `window_line` in lines of a terminal, and below it why a cause is unknown."""
     line = window_line(window, over=over)
-    yield from (
-        [line]
-        if width is None
-        else wrap(line, width, subsequent_indent="      ", break_on_hyphens=False)
-    )
+    yield from ([line] if width is None else wrap(line, width, subsequent_indent="      "))
     yield from reason_lines(window) if over else ()
 
 

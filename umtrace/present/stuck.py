@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from umtrace.present.escaped import dumps
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import duration, plural
+from umtrace.present.wrapping import wrap
 
 if TYPE_CHECKING:
     from umtrace.stuck.answer import Stuck, StuckAnswer
@@ -144,10 +144,9 @@ def _since(task: Stuck) -> str:
 
 
 def _wrapped(text: str, indent: str = "  ") -> list[str]:
-    return textwrap.wrap(
+    return wrap(
         clean(text),
         WIDTH,
         initial_indent=indent,
         subsequent_indent=indent or "  ",
-        break_on_hyphens=False,
     )

@@ -168,14 +168,13 @@ def _saved(numbers: Numbers) -> list[str]:
 
 
 def _folded(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
-    from textwrap import wrap  # noqa: PLC0415 - not for a line into a pipe
+    from umtrace.present.wrapping import wrap  # noqa: PLC0415 - not for a line into a pipe
 
     return wrap(
         clean(text),
         max(width, _NAME_CHARS),
         initial_indent=indent,
         subsequent_indent=indent + "  ",
-        break_on_hyphens=False,
         break_long_words=False,
     )
 

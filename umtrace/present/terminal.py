@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable
-from textwrap import wrap
 from typing import TYPE_CHECKING, TextIO
+
+from umtrace.present.wrapping import wrap
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -111,9 +112,7 @@ def say(text: str) -> None:
 def say_wrapped(text: str) -> None:
     """Write a sentence to stderr: one line, or as many as a terminal of 80 columns needs."""
     line = clean(f"umtrace: {text}")
-    lines = [line]
-    if sys.stderr.isatty():  # a path must not be cut at a hyphen
-        lines = wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    lines = wrap(line, WIDTH, subsequent_indent="  ") if sys.stderr.isatty() else [line]
     write("".join(f"{each}\n" for each in lines), sys.stderr)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from textwrap import wrap
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from umtrace.present.teardowns import gp_text, owner_text
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import NULL, clock, duration, plural
 from umtrace.present.waited import behind_text
+from umtrace.present.wrapping import wrap
 from umtrace.stats.buckets import Int64
 from umtrace.stats.placement import PLACED, place
 from umtrace.stats.summarize import errno_name
@@ -127,8 +127,6 @@ def _waits(teardown: Teardown, *, seen: bool, whole: bool) -> Iterator[str]:
     for wait in found if whole else found[:_WAITS]:
         what = teardown.scene.text("path", wait.row) or NULL
         text = clean(f"{what}: {behind_text(wait, teardown.scene, seen=seen)}")
-        yield from wrap(
-            text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
-        )
+        yield from wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
     if len(found) > _WAITS and not whole:
         yield f"  and {plural(len(found) - _WAITS, 'shorter wait')} more: --all"

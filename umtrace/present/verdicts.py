@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from umtrace.present.terminal import WIDTH, clean
+from umtrace.present.wrapping import wrap
 
 if TYPE_CHECKING:
     from umtrace.holders.answer import Answer
@@ -43,7 +43,7 @@ def verdict(answer: Answer) -> Iterator[str]:
     if answer.subject == "mount" and answer.path == "/":
         yield f"{ROOT[0].upper()}{ROOT[1:]}."
     elif elsewhere := _elsewhere(answer):
-        yield from textwrap.wrap(clean(elsewhere), WIDTH, break_on_hyphens=False)
+        yield from wrap(clean(elsewhere), WIDTH)
     else:
         yield from _of_a_state(answer)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from umtrace.present.tasks import by_process, line_of
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import plural
 from umtrace.present.verdicts import ROOT, verdict
+from umtrace.present.wrapping import wrap
 
 if TYPE_CHECKING:
     from umtrace.holders.answer import Answer
@@ -230,7 +230,7 @@ def _next(answer: Answer) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(clean(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return wrap(clean(text), WIDTH, subsequent_indent="  ")
 
 
 def _held(answer: Answer) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 
 from umtrace.present.heading import heading_lines
 from umtrace.present.report.as_text import report_text, sentences
 from umtrace.present.report.section import Report
 from umtrace.present.terminal import WIDTH, clean
 from umtrace.present.units import plural
+from umtrace.present.wrapping import wrap
 
 #: 24 with the prompt below it
 LINES = 23
@@ -62,4 +62,4 @@ def _cut(texts: Sequence[str], room: int, noun: str = "line") -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return wrap(clean(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False) or [""]
+    return wrap(clean(text), WIDTH, subsequent_indent="  ") or [""]
