@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 _RING = b"anon_inode:[io_uring]"
 _ADDRESS_FIELD, _DEV_FIELD, _PATH_FIELD = 0, 3, 5
 _FSOPEN, _FSCONFIG, _FSMOUNT, _FSCONFIG_CMD_CREATE = 430, 431, 432, 6
-_UMOUNT = frozenset({b"166", b"39"})  # x86-64, arm64; 39 is getpid(2) on x86-64
+#: umount(2) and umount2(2), by machine
+_UMOUNT = {
+    "x86_64": {166},
+    "aarch64": {39},
+    "riscv64": {39},
+    "ppc64le": {22, 52},
+    "s390x": {22, 52},
+}
+UMOUNT_CALLS = frozenset(_UMOUNT.get(os.uname().machine, ()))
+_UMOUNT_WORDS = frozenset(b"%d" % number for number in UMOUNT_CALLS)
 _PRIORITY, _CPU = 15, 36  # positions after the name in /proc/PID/stat
 _MOST_TEXT = 1 << 20
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # one number on every architecture
@@ -98,7 +107,7 @@ def calls(pid: int) -> list[tuple[int, bytes, bytes]]:
         state = _beginning(task + b"stat").rpartition(b")")[2][1:2]
         if state and state not in b"RZX":
             call = _beginning(task + b"syscall")
-            shown = state == b"D" or call.partition(b" ")[0] in _UMOUNT
+            shown = state == b"D" or call.partition(b" ")[0] in _UMOUNT_WORDS
             found.append((int(name), call, _beginning(task + b"stack") if shown else b""))
     return found
 

@@ -14,19 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from umtrace.holders import procfs
+from umtrace.holders.answering import UMOUNT_CALLS
 from umtrace.holders.asker import asker
 from umtrace.owners.cgroup_paths import place_of_task
 from umtrace.stuck import stacks
 
-#: umount(2) and umount2(2), by machine
-_UMOUNT = {
-    "x86_64": {166},
-    "aarch64": {39},
-    "riscv64": {39},
-    "ppc64le": {22, 52},
-    "s390x": {22, 52},
-}
-_CALLS = _UMOUNT.get(os.uname().machine, set())
 # positions after the name in /proc/PID/stat
 _STATE, _STIME, _START, _CPU, _POLICY = 0, 12, 19, 36, 38
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -55,7 +47,7 @@ class Sample:
     @property
     def in_umount(self) -> bool:
         """Whether its system call is umount(2)."""
-        return bool(self.words) and self.words[0] in _CALLS
+        return bool(self.words) and self.words[0] in UMOUNT_CALLS
 
     @property
     def ran_ns(self) -> int:
@@ -112,7 +104,7 @@ def _sample(pid: int, tid: int, stat: bytes, ran: bytes, call: bytes, stack: byt
     words = () if call[:1] not in b"0123456789" else tuple(int(w, 0) for w in call.split())
     names = tuple(stacks.frames(stack.decode()))
     comm = head.decode(errors="replace")
-    in_call = bool(words) and words[0] in _CALLS
+    in_call = bool(words) and words[0] in UMOUNT_CALLS
     return Sample(
         pid=pid,
         tid=tid,
