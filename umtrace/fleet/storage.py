@@ -80,7 +80,7 @@ class LocalFolder:
 
     def check(self) -> None:
         """Raise UsageError where the folder above it is not there."""
-        check_parent(self.where)
+        check_parent(Path(self.where).absolute())
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file of mode 0600 that appears whole or not at all."""

@@ -75,24 +75,17 @@ def _is_stream(path: Path) -> bool:
 
 
 def _check(path: Path, *, force: bool) -> None:
-    if not path.parent.is_dir():
-        raise no_directory(path.parent)
+    check_parent(path)
     if path.is_dir():
         raise UsageError(f"{path}: is a directory; name a file")
     if os.path.lexists(path) and not force:  # a symlink to nowhere as well
         raise _exists(path)
 
 
-def no_directory(path: Path) -> UsageError:
-    """Return the error for a directory that is to have a file, and is not there."""
-    return UsageError(f"{path}: no such directory; create it first")
-
-
-def check_parent(folder: str) -> None:
-    """Raise UsageError where a folder to write below is not there and has no folder above it."""
-    parent = Path(folder).absolute().parent
-    if not parent.is_dir():
-        raise no_directory(parent)
+def check_parent(path: Path) -> None:
+    """Raise UsageError where the directory that is to have this file or folder is not there."""
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: no such directory; create it first")
 
 
 def _exists(path: Path) -> UsageError:

@@ -17,7 +17,7 @@ from umtrace.model.clock import ClockPair, date_time
 from umtrace.model.errors import UsageError
 from umtrace.model.events import EventBatch
 from umtrace.model.losses import LossReport
-from umtrace.model.whole_file import no_directory
+from umtrace.model.whole_file import check_parent
 from umtrace.model.writable import check_writable
 from umtrace.recording import layout
 from umtrace.recording.chunk_writer import Limits, TableWriter
@@ -233,8 +233,7 @@ def _in_order(path: Path, kinds: Sequence[TableKind], limits: Limits) -> dict[st
 
 def _claim(path: Path, *, force: bool) -> tuple[Place, int]:
     """Make the directory ours and return it with its lock; an error when it must not be."""
-    if not path.parent.is_dir():
-        raise no_directory(path.parent)
+    check_parent(path)
     check_writable(path)
     try:
         path.mkdir(mode=0o700)
