@@ -62,7 +62,7 @@ def _spread(samples: Sequence[Row]) -> str:
             continue
         few, many = (_added_ns(sample, f"spread-{size}") for size in (sizes[0], sizes[-1]))
         more = f"{(many - few) / sizes[-1]:+,.0f}"
-        rows.append((sample["tool"], *_spread_cells(sample), more))
+        rows.append((sample["tool"], *(_added(sample, f"spread-{size}") for size in sizes), more))
     return table(
         "Instructions of an umount(2) that is spread to other mount namespaces",
         ("tracer", "to none", *(f"to {size}" for size in sizes[1:]), "each namespace more"),
@@ -103,7 +103,3 @@ def _waited(sample: Row, kind: str) -> str:
     traced, plain = (sample[side][f"{kind}-{MANY}"] for side in ("traced", "untraced"))
     middle = traced["median_ns"] / plain["median_ns"]
     return f"{middle:.1f} x, {traced['mean_ns'] / plain['mean_ns']:.1f} x"
-
-
-def _spread_cells(sample: Row) -> tuple[str, ...]:
-    return tuple(_added(sample, f"spread-{size}") for size in _sizes([sample], "spread"))

@@ -206,11 +206,7 @@ def _answer_dict(each: Answer) -> dict[str, Any]:
     values["design"] = each.design.name
     values["title"] = each.design.title
     values["intervals"] = {
-        name: [_whole(end) for end in ends] if name.endswith("_ns") else ends
+        name: [round(end) for end in ends] if name.endswith("_ns") else ends
         for name, ends in values["intervals"].items()
     }
     return values
-
-
-def _whole(ns: float | None) -> int | None:
-    return None if ns is None else round(ns)
