@@ -26,18 +26,19 @@ HOST = """
     set -e
     mount -t tracefs tracefs /sys/kernel/tracing
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    pods={cgroups}/kubepods/burstable/pod{uid}
+    pods=/sys/fs/cgroup/kubepods/burstable/pod{uid}
+    wait_for() {{ until test -s "$1"; do sleep 0.05; done; }}
     enter() {{ mkdir -p "$1"; echo $BASHPID > "$1/cgroup.procs"; }}
     container() {{
         enter "$pods/$1"; exec unshare -m sh -c "
             mount -t tmpfs own {place}; echo > {place}.$1; read go < {go}.$1; umount {place}; true"
     }}
     mkfifo {go}.{old} {go}.{young}
-    container {old} & {wait} {place}.{old}
-    (enter {cgroups}/kubepods/besteffort/podtracer/tracer; exec unshare -m -C sh -c {pod}) &
+    container {old} & wait_for {place}.{old}
+    (enter /sys/fs/cgroup/kubepods/besteffort/podtracer/tracer; exec unshare -m -C sh -c "$POD") &
     tracer=$!
-    {wait} {ready}
-    container {young} & {wait} {place}.{young}
+    wait_for {ready}
+    container {young} & wait_for {place}.{young}
     echo > {go}.{old}; echo > {go}.{young}
     until rmdir "$pods/{young}" "$pods/{old}" 2> /dev/null; do sleep 0.05; done
     grep CapEff /proc/$tracer/status > {tmp}/caps
@@ -45,8 +46,9 @@ HOST = """
     grep -h mnt_id /proc/$tracer/fdinfo/* | while read name id; do
         grep "^$id " /proc/1/mountinfo || true; done > {tmp}/held
     kill -INT $tracer; wait $tracer || true
-    rmdir {cgroups}/kubepods/besteffort/podtracer/tracer {cgroups}/kubepods/besteffort/podtracer
-    rmdir {cgroups}/kubepods/besteffort "$pods" {cgroups}/kubepods/burstable {cgroups}/kubepods
+    cd /sys/fs/cgroup
+    rmdir -p kubepods/besteffort/podtracer/tracer || true
+    rmdir -p "kubepods/burstable/pod{uid}"
 """
 #: the pod's own view of the cgroups begins at its own
 POD = """
@@ -72,11 +74,10 @@ def test_owners_are_named_from_an_unprivileged_pod(tmp_path):
         caps=caps, record=f"{words} < /dev/null 9> {tmp_path}/ready 2> {tmp_path}/said"
     )
     names = {
-        "cgroups": "/sys/fs/cgroup", "uid": UID, "old": ID, "young": OTHER, "pod": '"$POD"',
-        "place": tmp_path / "place", "go": tmp_path / "go", "ready": tmp_path / "ready",
-        "tmp": tmp_path, "wait": "wait_for",
+        "uid": UID, "old": ID, "young": OTHER, "place": tmp_path / "place", "go": tmp_path / "go",
+        "ready": tmp_path / "ready", "tmp": tmp_path,
     }  # fmt: skip
-    scene = 'wait_for() { until test -s "$1"; do sleep 0.05; done; }\n' + HOST.format(**names)
+    scene = HOST.format(**names)
     done = subprocess.run(
         ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "bash", "-c", scene],
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "POD": pod, "PYTHONPATH": str(Path.cwd())},

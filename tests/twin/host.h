@@ -147,19 +147,17 @@ struct bpf_raw_tracepoint_args {
 };
 
 #define PAGE_SIZE 4096
-#ifdef __aarch64__
-#define PT_REGS_PARM1(ctx) ((ctx)->regs[0])
-#define PT_REGS_PARM2(ctx) ((ctx)->regs[1])
-#define PT_REGS_RET(ctx) ((ctx)->regs[30])
-#define PT_REGS_RC(ctx) ((ctx)->regs[0])
-#define PT_REGS_SP(ctx) ((ctx)->sp)
-#else
-#define PT_REGS_PARM1(ctx) ((ctx)->di)
-#define PT_REGS_PARM2(ctx) ((ctx)->si)
-#define PT_REGS_RET(ctx) ((ctx)->sp)
-#define PT_REGS_RC(ctx) ((ctx)->ax)
-#define PT_REGS_SP(ctx) ((ctx)->sp)
-#endif
+
+/* What the programs read of the registers at a call, on any machine. */
+struct host_regs {
+	u64 first, second, result, caller, stack;
+};
+#define pt_regs host_regs
+#define PT_REGS_PARM1(ctx) ((ctx)->first)
+#define PT_REGS_PARM2(ctx) ((ctx)->second)
+#define PT_REGS_RC(ctx) ((ctx)->result)
+#define PT_REGS_RET(ctx) ((ctx)->caller)
+#define PT_REGS_SP(ctx) ((ctx)->stack)
 
 /* ---- the current task ---- */
 

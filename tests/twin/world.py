@@ -115,7 +115,6 @@ class Task:
         those whose superblock lives on; ``copy`` says that an EBUSY is that of a copy.
         """
         yield from self.system_call()
-        self.copy = copy
         tree = self.world.tree(mounts, self.ns, shared, held)
         target, flags = tree[0], MNT_DETACH if lazy else 0
         path = ctypes.create_string_buffer(b"/mnt/%d" % target.number)
@@ -124,22 +123,22 @@ class Task:
         named = ("um_name", {"path": path.value})
         yield Hit(("trace", "um_enter", *words), [("um_enter", fields), named])
         if fails != ENOENT:
-            yield from self._path_umount(tree, flags, fails, gp)
+            yield from self._path_umount(tree, flags, fails, gp, copy=copy)
         back = ("um_exit", {"ret": -fails})
         yield Hit(("trace", "um_exit", 0, 0, -fails & (1 << 64) - 1), [back])
         yield from self.task_work(inside)
 
-    def _path_umount(self, tree, flags, fails, gp):
+    def _path_umount(self, tree, flags, fails, gp, *, copy):
         target, fields = tree[0], {"flags": flags, "comm": self.comm}
         target.counts.gets += 1  # of the path
-        self.path = U64(target.at + Mount.root.offset)
-        of = {"vfsmount": self.path.value, **self.world.described(target)}
-        program = ("enter", "path_umount", ctypes.addressof(self.path), flags)
+        path = U64(target.at + Mount.root.offset)
+        of = {"vfsmount": path.value, **self.world.described(target)}
+        program = ("enter", "path_umount", ctypes.addressof(path), flags)
         yield Hit(program, [("um_path", {**fields, **of})])
         if fails != EINVAL:
             yield from self.world.takes_lock()
             if not flags & MNT_DETACH:
-                yield from self._check(target, fails)
+                yield from self._check(target, fails, copy=copy)
             if fails:
                 yield from self._unlock([], gp)
             else:
@@ -149,11 +148,11 @@ class Task:
         back = ("um_path_exit", {"ret": -fails})
         yield Hit(("leave", "path_umount", -fails & 0xFFFFFFFF), [back])
 
-    def _check(self, target, fails):
+    def _check(self, target, fails, *, copy):
         mnt = {"mnt": target.at}
         yield Hit(("enter", "propagate_mount_busy", target.at), [("um_check", mnt)])
-        yield from self._count(target, 3 if fails and not self.copy else 2)
-        if self.copy:
+        yield from self._count(target, 3 if fails and not copy else 2)
+        if copy:
             yield from self._count(self.world.mount(self.ns), 2 if fails else 1)
         back = ("um_checked", {"ret": int(bool(fails))})
         yield Hit(("leave", "propagate_mount_busy", int(bool(fails))), [back])
