@@ -40,14 +40,14 @@ HOST = """
     wait_for {ready}
     container {young} & wait_for {place}.{young}
     echo > {go}.{old}; echo > {go}.{young}
-    until rmdir "$pods/{young}" "$pods/{old}" 2> /dev/null; do sleep 0.05; done
+    for gone in {young} {old}; do until rmdir "$pods/$gone" 2> /dev/null; do sleep 0.05; done; done
     grep CapEff /proc/$tracer/status > {tmp}/caps
     readlink /proc/self/ns/cgroup /proc/$tracer/ns/cgroup > {tmp}/spaces
     grep -h mnt_id /proc/$tracer/fdinfo/* | while read name id; do
         grep "^$id " /proc/1/mountinfo || true; done > {tmp}/held
     kill -INT $tracer; wait $tracer || true
     cd /sys/fs/cgroup
-    rmdir -p kubepods/besteffort/podtracer/tracer || true
+    rmdir -p kubepods/besteffort/podtracer/tracer || true  # kubepods has the other pod
     rmdir -p "kubepods/burstable/pod{uid}"
 """
 #: the pod's own view of the cgroups begins at its own
