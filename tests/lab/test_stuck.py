@@ -9,6 +9,7 @@ waits for a FUSE server.
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -61,6 +62,7 @@ def test_a_path_walk_at_a_dead_nfs_server(said):
 def test_a_frozen_ext4(said):
     task = task_of(said["frozen"])
     assert (task["phase"], task["fstype"]) == ("shutdown", "ext4")
+    assert re.fullmatch("/dev/loop[0-9]+", task["device"])  # not the disk of the guest
     assert task["cause"]["command"] == "fsfreeze -u /tmp/hangs/outer"
 
 

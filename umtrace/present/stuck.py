@@ -104,6 +104,10 @@ def _grouped(tasks: Sequence[Stuck]) -> list[list[Stuck]]:
     return [list(group) for _, group in groupby(sorted(tasks, key=key), key)]
 
 
+def _device(task: Stuck) -> str | None:
+    return task.device and task.device.replace(", ", " or ")
+
+
 def _group(group: list[Stuck], *, whole: bool) -> Iterator[str]:
     some = group if whole else group[:_MOST_TASKS]
     who = ", ".join(f"{t.comm} (pid {t.pid}{_thread(t)})" for t in some)
@@ -112,7 +116,7 @@ def _group(group: list[Stuck], *, whole: bool) -> Iterator[str]:
     task = max(group, key=lambda t: t.asleep_ns or 0)
     yield from _wrapped(f"{who}: {_where(task)}{_since(task)}", "")
     about = [f"umount of {task.path}"] if task.path and len(group) == 1 else []
-    about += [text for text in (task.fstype, task.device) if text]
+    about += [text for text in (task.fstype, _device(task)) if text]
     about += [f"container {task.container[:12]}"] if task.container else []
     about += ["later last references wait behind this worker"] if task.worker else []
     if about:

@@ -21,6 +21,7 @@ from umtrace.stuck.sample import Sample, samples, text_of
 
 _CONNECTIONS = "/sys/fs/fuse/connections"
 _FILE_SYSTEMS = ("ext4", "xfs", "f2fs")
+_OF_DEVICES = frozenset({"writeback", "journal", "device"})  #: waits
 _CONNECTION = re.compile(r"^fuse_connection:\s*(\d+)$", re.MULTILINE)
 _KB = re.compile(r"^(Dirty|Writeback|BdiReclaimable|BdiWriteback):\s*(\d+) kB$", re.MULTILINE)
 _MOST = 3
@@ -67,12 +68,18 @@ class Surroundings:
                         found.append(dev)
         return found if mounted else []
 
+    def likely(self, wait: str | None, devs: list[str]) -> list[str]:
+        """Return those of the devices that stand still, if the wait is for one; else all."""
+        if wait not in _OF_DEVICES:
+            return devs
+        return [dev for dev in devs if self._frozen_below(dev) is not None] or devs
+
     def cause(self, sample: Sample, path: str | None, devs: Sequence[str]) -> Cause | None:
         """Return for what a task waits; None if its stack does not show it."""
         wait = sample.stand.wait if sample.stand else None
         if wait == "fuse":
             return self._fuse(sample, path)
-        if wait in {"writeback", "device", "journal"}:
+        if wait in _OF_DEVICES:
             return self._device(wait, devs)
         if wait == "grace-period":
             return self.grace_period

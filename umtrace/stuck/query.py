@@ -134,7 +134,7 @@ class StuckQuery:
             and stand.phase == stacks.SHUTDOWN
             and not (stand.fstype or "").startswith("fuse")
         ):
-            devs = around.devices(stand.fstype)
+            devs = around.likely(stand.wait, around.devices(stand.fstype))
         cause = around.cause(sample, path, devs) if around else None
         if stand.wait == "namespace-lock":
             cause, behind = self._lock_holder()
