@@ -24,29 +24,47 @@ settings.register_profile("umtrace", deadline=None)
 settings.load_profile("umtrace")
 
 
-#: what `make check` leaves out: `make test` runs it. Each starts processes by the hundred, or makes
-#: real mounts of dozens of kinds.
+#: what `make check` leaves out: `make test` runs it. Each starts many processes, makes real
+#: mounts, or draws many pictures.
 SLOW_FILES = frozenset(
     {
-        "fuzz/test_short.py",
+        "analysis/test_pictures.py",
+        "analysis/test_plots.py",
+        "api/test_html.py",
+        "cli/test_completion.py",
+        "cli/test_help.py",
+        "cli/test_whole.py",
         "ebusy/test_soundness.py",
+        "fuzz/test_short.py",
         "holders/test_ask_kernel.py",
+        "holders/test_asker.py",
         "holders/test_copies.py",
+        "holders/test_exiting.py",
         "holders/test_keepers.py",
+        "holders/test_mappings.py",
         "holders/test_namespaces.py",
+        "holders/test_scan.py",
+        "holders/test_sockets.py",
+        "holders/test_swapped.py",
         "holders/test_unanswering.py",
         "holders/test_unlisted.py",
+        "holders/test_unmounters.py",
         "holders/test_unshown.py",
         "holders/test_uprobes.py",
         "holders/test_why.py",
         "holders/test_why_matrix.py",
         "holders/test_why_paths.py",
         "holders/test_zombies.py",
+        "pipeline/test_consumers.py",
+        "present/test_commands.py",
         "readers/test_every_filter.py",
         "readers/test_hostile_text.py",
         "readers/test_unseen.py",
         "recording/test_hostile.py",
+        "recording/test_kill.py",
+        "stuck/test_hangs.py",
         "system/test_bad_input.py",
+        "system/test_poor_installation.py",
         "system/test_use_pages.py",
     }
 )
