@@ -15,7 +15,9 @@ from umtrace.cli.live import unwinding
 from umtrace.cli.options import examples
 from umtrace.model.activity import NOW
 from umtrace.model.errors import NoTierError, NotPermittedError, UmtraceError
+from umtrace.present.terminal import WIDTH
 from umtrace.present.units import plural
+from umtrace.present.wrapping import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +66,8 @@ def command(ctx: click.Context, tier: str, probes: str, as_json: bool) -> None:
         click.echo()
         click.echo(_verdict(results, checks))
         for name, why in left_out.items():
-            click.echo(f"Not checked: tier {name}, which does not work here ({why})")
+            left = f"Not checked: tier {name}, which does not work here ({why})"
+            click.echo("\n".join(wrap(left, WIDTH, subsequent_indent="  ")))
     ctx.exit(0 if all(check.ok for check in checks) else 1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from umtrace.present.terminal import clean
 from umtrace.present.units import NULL, count, duration, plural
 from umtrace.present.whatif_sentence import sentence
+from umtrace.present.wrapping import wrap
 from umtrace.whatif.answers import Answer, Quantile, WhatIf
 
 _COLUMNS = 80
@@ -26,8 +26,8 @@ def lines(found: WhatIf) -> list[str]:
     """Return the screen: the answer, what callers wait, what comes after, and what is unknown."""
     first = sentence(found)
     return [
-        *([*textwrap.wrap(first, _COLUMNS), ""] if first else []),
-        *textwrap.wrap(head(found), _COLUMNS),
+        *([*wrap(first, _COLUMNS), ""] if first else []),
+        *wrap(head(found), _COLUMNS),
         "",
         *_callers(found),
         "",
@@ -105,7 +105,7 @@ def _behind_row(each: Answer) -> list[str]:
 
 def _designs(found: WhatIf) -> list[str]:
     named = [f"{each.design.name}: {each.design.title}" for each in found.answers]
-    return textwrap.wrap("; ".join(named), _COLUMNS)
+    return wrap("; ".join(named), _COLUMNS)
 
 
 def notes(found: WhatIf) -> list[str]:
@@ -119,7 +119,7 @@ def notes(found: WhatIf) -> list[str]:
 
 
 def _notes(found: WhatIf) -> list[str]:
-    wrapped = [textwrap.wrap(note, _COLUMNS, subsequent_indent="  ") for note in notes(found)]
+    wrapped = [wrap(note, _COLUMNS, subsequent_indent="  ") for note in notes(found)]
     return [line for each in wrapped for line in each]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from umtrace.model.errors import DamagedInputError
 from umtrace.present.units import percent, plural
+from umtrace.present.wrapping import wrap
 from umtrace.survey.bounded import NUMBER, number, read_number
 from umtrace.survey.share import share_interval
 from umtrace.survey.text import COLUMNS, FORMAT
@@ -170,4 +170,4 @@ def _total(surveys: Sequence[Read]) -> list[str]:
         f"{plural(len(known), 'survey')}{some}: {counts} umounts had no victim that somebody else "
         f"held: {share} (95 %: {bounds}); by host {spread}"
     )
-    return ["", *textwrap.wrap(text, COLUMNS)]
+    return ["", *wrap(text, COLUMNS)]

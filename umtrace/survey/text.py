@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from umtrace.model.losses import LossReport
 from umtrace.present.units import percent
+from umtrace.present.wrapping import wrap
 from umtrace.stats.histogram import Histogram
 from umtrace.survey.bounded import cpus, number, time
 from umtrace.survey.counts import KINDS, LAZY, Counts, Held
@@ -63,9 +63,7 @@ def lines(
 
 def _wrapped(label: str, text: str) -> list[str]:
     first = label.ljust(_LABEL) if label else ""
-    return textwrap.wrap(
-        text, COLUMNS, initial_indent=first, subsequent_indent=" " * _LABEL, break_on_hyphens=False
-    )
+    return wrap(text, COLUMNS, initial_indent=first, subsequent_indent=" " * _LABEL)
 
 
 def _host(host: Host) -> Iterator[tuple[str, str]]:

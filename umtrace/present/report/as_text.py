@@ -25,6 +25,7 @@ from umtrace.present.report.section import (
 )
 from umtrace.present.report.walk import walk
 from umtrace.present.terminal import WIDTH, bar, clean, render
+from umtrace.present.wrapping import wrap
 
 _BAR_WIDTH = 18
 _GAP = 2
@@ -42,7 +43,8 @@ def report_text(report: Report, width: int = WIDTH) -> str:
     """
     head = heading_lines(report.heading, report.n_incomplete, report.n_rows)
     answer = [report.answer, ""] if report.answer else []
-    parts: _Parts = [Text(clean(line)) for line in [*answer, *head, "", *sentences(report)]]
+    first = [*answer, *head, "", *sentences(report)]
+    parts: _Parts = [_folded(clean(line), width) for line in first]
     for written in walk(report.sections, TextFormat(width)):
         parts += ["", *written] if written else []
     return render(parts, width)
@@ -78,7 +80,7 @@ class TextFormat:
 
     def lines(self, block: Lines) -> _Parts:
         """Return each sentence, to be wrapped."""
-        return [Text(line) for line in block.texts]
+        return [_folded(line, self._width) for line in block.texts]
 
     def table(self, block: Table) -> _Parts:
         """Return a table under its title."""
@@ -95,6 +97,10 @@ class TextFormat:
         for block, part in zip(section.blocks_of(self.name), parts, strict=True):
             joined += ["", *part] if joined and part and _has_title(block) else part
         return joined
+
+
+def _folded(text: str, width: int) -> Text:
+    return Text("\n".join(line for part in text.split("\n") for line in wrap(part, width) or [""]))
 
 
 def _has_title(block: Block) -> bool:
