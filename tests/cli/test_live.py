@@ -64,7 +64,7 @@ def test_trace_prints_a_line_for_each_teardown(run):
     done = run("trace", "--teardowns")
     (line,) = done.stdout.splitlines()
     assert "namespace 4026531840: 2 umounts, " in line
-    assert "path: /" in line
+    assert "waited for: /" in line
 
 
 def test_trace_prints_teardowns_as_json(run):

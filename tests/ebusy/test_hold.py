@@ -62,7 +62,7 @@ def test_a_walk_that_came_later_does_not_prolong_the_hold():
     [
         ((None, None), "-", "end not seen"),
         ((None, 5 * MS), "≤ 5.00 ms", "at most 5.00 ms"),
-        ((2 * MS, 5 * MS), "≤ 5.00 ms", "2.00 ms to 5.00 ms"),
+        ((2 * MS, 5 * MS), "≤ 5.00 ms", "at least 2.00 ms, at most 5.00 ms"),
         ((5 * MS - 1, 5 * MS), "≤ 5.00 ms", "at most 5.00 ms"),
         ((5 * MS, 5 * MS), "5.00 ms", "5.00 ms"),
         ((2 * MS, None), "≥ 2.00 ms", "at least 2.00 ms"),

@@ -77,9 +77,9 @@ REFUSED_TWICE = [row(id=n, errno=16, path="/mnt") for n in range(2)]
 def test_a_busy_mount_that_took_longer_than_umount_comes_first(heading):
     rows = [*REFUSED_TWICE, row(id=2, latency_ns=1000, rcu_ns=600)]
     assert said(rows, heading, [busy(holder())]) == (
-        "/mnt was busy for 1.00 ms to 2.00 ms: sleep (77) had data.log open; 2 umounts failed "
-        "with EBUSY; 3 umounts, median latency 1.00 µs (of the 1 that did not fail); RCU wait "
-        "takes 60.0 % of their time."
+        "/mnt was busy for at least 1.00 ms, at most 2.00 ms: sleep (77) had data.log open; 2 "
+        "umounts failed with EBUSY; 3 umounts, median latency 1.00 µs (of the 1 that did not "
+        "fail); RCU wait takes 60.0 % of their time."
     )
     slow = [*REFUSED_TWICE, row(id=2, latency_ns=9_000_000)]
     assert said(slow, heading, [busy(holder())]).startswith("3 umounts, ")
@@ -102,7 +102,8 @@ def test_who_held_it(heading, holders, who):
 def test_windows_that_overlap_count_once(heading):
     windows = [busy(n=n * 1_000_000) for n in range(3)]
     text = said([*REFUSED_TWICE, row(id=2, latency_ns=1)], heading, windows)
-    assert text.startswith("/mnt was busy longest, for 1.00 ms to 2.00 ms; 2 umounts failed")
+    first = "/mnt was busy longest, for at least 1.00 ms, at most 2.00 ms; 2 umounts failed"
+    assert text.startswith(first)
     assert "(3 windows: all real), for 4.00 ms together; 3 umounts" in text
 
 

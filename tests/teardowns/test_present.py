@@ -27,16 +27,16 @@ def test_the_list_fits_80_columns_and_names_all():
     ]
     text = teardowns_text([(1, one(rows))], 3)
     assert max(map(len, text.splitlines())) <= 80
-    assert "5 45.0 ms  namespace 4026532177" in text
+    assert "5: 45.0 ms  namespace 4026532177" in text
     assert "one shared GP saves 36.0 ms" in text
-    assert "2 others 38.0 ms, no umount 4.00 ms" in " ".join(text.split())
+    assert "2 others 38.0 ms, between umounts 4.00 ms" in " ".join(text.split())
     assert "and 2 shorter teardowns more: --all" in text
     assert teardowns_text([], 0).startswith("No teardown: ")
 
 
 def test_what_is_not_known_is_not_a_number():
     text = teardowns_text([(1, one([umount(0, 9, id=0), umount(10, 9, id=1)]))], 1)
-    assert "2             -  namespace" in text
+    assert "2              -  namespace" in text
     assert "what a shared GP saves is unknown" in " ".join(text.split())
     assert "lock" not in text
     assert " mounts," not in text

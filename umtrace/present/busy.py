@@ -73,7 +73,7 @@ def _of_verdict(verdict: bool | None, number: int) -> str:
 
 
 def _window(window: EbusyWindow, *, alone: bool) -> str:
-    """Return a window: `/mnt was busy for 1.2 s to 1.3 s: sleep (77) had data.log open`."""
+    """Return a window: `/mnt was busy for at least 1.2 s: sleep (77) had data.log open`."""
     known = window.hold != (None, None)
     lasted = f"for {held_words(window.hold)}" if known else "(its end was not seen)"
     text = f"{path_text(window.path)} was busy {'' if alone else 'longest, '}{lasted}"

@@ -32,8 +32,8 @@ _STILL_IN_USE = "in use after its umount"
 AFTER = "In use after an umount that succeeded (nobody got EBUSY):"
 _RULE = "─"
 _LEGEND = (
-    "Window: the EBUSYs of one mount, up to the umount that succeeds. Spurious: free again within "
-    "--spurious-within, or only path walks were in it; real: neither."
+    "Window: the EBUSYs of one mount, up to the umount that succeeds; calls include it. "
+    "Spurious: free again within --spurious-within, or only path walks were in it; real: neither."
 )
 #: holders of a kind that a table need not name, in words
 _SEEN = {"reference": "released it"}

@@ -22,14 +22,14 @@ def held_short(bounds: Bounds) -> str:
 
 
 def held_words(bounds: Bounds) -> str:
-    """Return a hold in words: `739 ms`, `602 ms to 739 ms`, `at least 1.50 s`, `end not seen`."""
+    """Return a hold in words: `739 ms`, `at least 602 ms, at most 739 ms`, `end not seen`."""
     least, most = bounds
     if most is None:
         return f"at least {duration(least)}" if least else "end not seen"
     if least == most:
         return duration(most)
     first, last = duration(least), duration(most)
-    return f"{first} to {last}" if least and first != last else f"at most {last}"
+    return f"at least {first}, at most {last}" if least and first != last else f"at most {last}"
 
 
 def hold_fact(window: EbusyWindow) -> str:

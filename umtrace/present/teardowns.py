@@ -13,7 +13,7 @@ from umtrace.teardowns.collect import MOST
 
 Numbers = Mapping[str, Any]
 
-_HEADER = "   #  time (UTC)      lasted  umounts  GPs in a row  owner"
+_HEADER = "   #  time (UTC)      lasted  umounts   GPs in a row  owner"
 _RULE = "─" * WIDTH
 _BELOW = " " * 6
 _NAME_CHARS = 12
@@ -23,7 +23,10 @@ _AT_MOST = "fs shutdown at most"
 _UNKNOWN_SAVING = "what a shared GP saves is unknown"
 _PATH_CHARS = 30
 NONE = "No teardown: no umount of a known owner has a known begin and latency."
-LEGEND = "GP: grace period. path: what the end waited for, the longest steps first."
+LEGEND = (
+    "The longest first. GP: grace period. Waited for: the steps that the end waited for, the "
+    "longest first; between umounts no call was running."
+)
 
 
 def owner_text(kind: str, name: str) -> str:
@@ -41,7 +44,7 @@ def teardowns_text(longest: Sequence[tuple[int, Teardown]], total: int) -> str:
         lines += _entry(number, each)
     if total > len(longest):
         lines.append(f"and {plural(total - len(longest), 'shorter teardown')} more: --all")
-    return "".join(f"{line}\n" for line in [*lines, "", LEGEND])
+    return "".join(f"{line}\n" for line in [*lines, "", *_folded(LEGEND, WIDTH)])
 
 
 def teardowns_json(numbered: Iterable[tuple[int, Teardown]]) -> Iterator[str]:
@@ -99,8 +102,8 @@ def path_text(teardown: Teardown, most: int = _STEPS) -> str:
         told.append(f"{plural(len(rest), 'other')} {duration(spent)}")
     outside = sum(step.pause_ns for step in teardown.path)
     if outside:
-        told.append(f"no umount {duration(outside)}")
-    return "path: " + ", ".join(told)
+        told.append(f"between umounts {duration(outside)}")
+    return "waited for: " + ", ".join(told)
 
 
 def step_text(rows: Rows, step: Step) -> str:
@@ -131,21 +134,23 @@ def _entry(number: int, teardown: Teardown) -> list[str]:
     gps = _gps(numbers)
     head = (
         f"{number:>4}  {clock(teardown.begin):<12}  {duration(numbers['duration_ns']):>8}  "  # type: ignore[arg-type]
-        f"{numbers['umounts']:>7,}  {gps:>12}  "
+        f"{numbers['umounts']:>7,}  {gps:>13}  "
         f"{owner_text(teardown.owner.kind, teardown.owner.name)}"
     )
-    return [head, *_folded(_facts(numbers), _BELOW), *_folded(path_text(teardown), _BELOW)]
+    return [head, *_below(_facts(numbers)), *_below(path_text(teardown))]
 
 
 def _gps(numbers: Numbers) -> str:
     least = "≥" if numbers["gp_unknown"] else ""
     if least and not numbers["gp_in_row"]:
         return NULL
-    return f"{least}{numbers['gp_in_row']} {duration(numbers['gp_in_row_ns'])}"
+    if not numbers["gp_in_row"]:
+        return "none"
+    return f"{least}{numbers['gp_in_row']}: {duration(numbers['gp_in_row_ns'])}"
 
 
 def _facts(numbers: Numbers) -> str:
-    parts = [f"{numbers['parallelism'] or 1:.1f} umounts at once"]
+    parts = [_at_once(numbers)]
     if numbers["mounts"] is not None:
         parts.append(plural(numbers["mounts"], "mount"))
     if numbers["failed"]:
@@ -153,11 +158,18 @@ def _facts(numbers: Numbers) -> str:
     if numbers["retries"]:
         parts.append(plural(numbers["retries"], "retry", "retries"))
     if numbers["lock_ns"] is not None:
-        parts.append(f"lock {duration(numbers['lock_ns'])}")
+        parts.append(f"lock wait {duration(numbers['lock_ns'])}")
     if numbers["shutdown_ns"]:
         bound = plural(numbers["shutdowns"], "fs shutdown") if numbers["shutdowns"] else _AT_MOST
         parts.append(f"{bound} {duration(numbers['shutdown_ns'])}")
     return ", ".join([*parts, *_saved(numbers)])
+
+
+def _at_once(numbers: Numbers) -> str:
+    if numbers["umounts"] == 1:
+        return "1 umount"
+    text = f"{numbers['parallelism'] or 1:.1f}"
+    return "one umount after another" if text == "1.0" else f"{text} umounts at once"
 
 
 def _saved(numbers: Numbers) -> list[str]:
@@ -167,16 +179,18 @@ def _saved(numbers: Numbers) -> list[str]:
     return [_UNKNOWN_SAVING if saved is None else f"one shared GP saves {duration(saved)}"]
 
 
-def _folded(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
+def _folded(text: str, width: int) -> list[str]:
     from umtrace.present.wrapping import wrap  # noqa: PLC0415 - not for a line into a pipe
 
-    return wrap(
-        clean(text),
-        max(width, _NAME_CHARS),
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        break_long_words=False,
-    )
+    wide = max(width, _NAME_CHARS)
+    return wrap(clean(text), wide, subsequent_indent="  ", break_long_words=False)
+
+
+def _below(text: str) -> list[str]:
+    from umtrace.present.wrapping import wrap_list  # noqa: PLC0415 - as above
+
+    rest = _BELOW + "  "
+    return wrap_list(clean(text), WIDTH, initial_indent=_BELOW, subsequent_indent=rest)
 
 
 def _steps_data(teardown: Teardown) -> list[dict[str, object]]:

@@ -20,6 +20,10 @@ _CELL = 9
 _LABEL = 12
 _NAMED = 3  #: owners and file systems in a line
 _NAME_CHARS = 20
+_LEGEND = (
+    "Too soon: sync umounts back before the shutdown. Put later: last references that are dropped "
+    "after the return: most in the queue, age of the oldest, longest shutdown."
+)
 
 
 def lines(found: WhatIf) -> list[str]:
@@ -105,7 +109,7 @@ def _behind_row(each: Answer) -> list[str]:
 
 def _designs(found: WhatIf) -> list[str]:
     named = [f"{each.design.name}: {each.design.title}" for each in found.answers]
-    return wrap("; ".join(named), _COLUMNS)
+    return [*wrap("; ".join(named), _COLUMNS), *wrap(_LEGEND, _COLUMNS)]
 
 
 def notes(found: WhatIf) -> list[str]:
@@ -137,12 +141,12 @@ def _in_row(found: WhatIf) -> list[str]:
     known = [each for each in found.answers if each.in_row is not None]
     if not any(each.in_row for each in known):
         return []
-    texts = [
-        f"{each.design.name} {count(each.in_row)} (path {duration(each.teardown_path[0].ns)})"
-        for each in known
+    row = ", ".join(f"{each.design.name} {count(each.in_row)}" for each in known)
+    calls = ", ".join(f"{each.design.name} {duration(each.teardown_path[0].ns)}" for each in known)
+    return [
+        f"grace periods in a row on the critical path of a teardown, at most: {row}",
+        f"time in the calls on the critical path of a teardown, median: {calls}",
     ]
-    what = "grace periods in a row on the critical path of a teardown, at most"
-    return [f"{what} (and time in calls on a path, median): {', '.join(texts)}"]
 
 
 def _claims(found: WhatIf) -> list[str]:

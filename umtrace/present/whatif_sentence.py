@@ -28,8 +28,8 @@ def _on_demand(found: WhatIf) -> Iterator[str]:
         return
     share = percent(on_demand.waits / today.waits)
     yield (
-        f"{count(on_demand.waits)} of {plural(today.waits, 'wait')} for a grace period would be "
-        f"left under D ({share}{_within(on_demand, today.waits)})"
+        f"D would need {count(on_demand.waits)} of {plural(today.waits, 'wait')} for a grace "
+        f"period ({share}{_within(on_demand, today.waits)})"
     )
 
 

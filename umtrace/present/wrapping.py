@@ -9,10 +9,19 @@ from typing import Any
 #: a control character that no text for a terminal has
 _HELD = "\x1f"
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|us|ms|s|min|h|d|%|x|MiB|GiB)(?!\w))")
+_IN_PART = re.compile(r"(?<!,) ")
 
 
 def wrap(text: str, width: int, **how: Any) -> list[str]:
     """Return lines of at most ``width`` characters; ``how`` is of `textwrap.wrap`."""
-    held = _BEFORE_UNIT.sub(_HELD, text)
+    return _lines(_BEFORE_UNIT.sub(_HELD, text), width, how)
+
+
+def wrap_list(text: str, width: int, **how: Any) -> list[str]:
+    """Return lines as `wrap`, which end at a comma only: each part of the list stays whole."""
+    return _lines(_IN_PART.sub(_HELD, text), width, how)
+
+
+def _lines(held: str, width: int, how: dict[str, Any]) -> list[str]:
     lines = textwrap.wrap(held, width, break_on_hyphens=False, **how)
     return [line.replace(_HELD, " ") for line in lines]

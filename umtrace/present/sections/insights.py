@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from umtrace.present.insights import Insight
 from umtrace.present.report.section import Column, Kind, Lines, Section, Table
+from umtrace.present.units import plural
 
 _COLUMNS = (
     Column("insight", Kind.WORD),
@@ -46,6 +47,6 @@ def _line(found: Sequence[Insight]) -> str:
     if not found:
         return "insights: none"
     text = f"insight: {found[0].short}"
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    more = f" (and {plural(len(found) - 1, 'insight')} more)" if len(found) > 1 else ""
     room = _LINE - len(more)
     return (text if len(text) <= room else f"{text[: room - 1]}…") + more
